@@ -1,0 +1,53 @@
+"""Runs the revisions, for `todo serve` and `todo migrate` as well as for `uv run alembic …`.
+
+The first two hand over a connection on which a transaction was begun. Alembic's
+own command line does not: then the connection comes from the service's settings.
+"""
+
+from typing import Literal
+
+from alembic import context
+from sqlalchemy import Connection
+from sqlalchemy.types import TypeDecorator
+
+from todo_adapters.sql.database import open_database
+from todo_adapters.sql.tables import metadata
+from todo_api.settings import Settings
+
+
+def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
+    """Write a column type of our own as the plain one that it stores.
+
+    A revision is history: it must not change when the code does.
+    """
+    if kind == "type" and isinstance(item, TypeDecorator):
+        return f"sa.{item.impl!r}"
+    return False
+
+
+def run(connection: Connection) -> None:
+    """Run what was asked for; the caller commits."""
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_type=True,
+        render_item=render_item,
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    context.run_migrations()
+
+
+def run_with_own_connection() -> None:
+    """Do so in a transaction of its own, on the database that the settings name."""
+    database = open_database(Settings().migration_dsn, pool_size=1, pool_timeout=5)
+    try:
+        with database.transaction() as transaction:
+            run(transaction.connection)
+    finally:
+        database.close()
+
+
+if (given := context.config.attributes.get("connection")) is not None:
+    run(given)
+else:
+    run_with_own_connection()

@@ -1,0 +1,13 @@
+"""A mailer that keeps the letters."""
+
+from todo_core.ports.mail import Letter, Mailer
+
+
+class InMemoryMailer(Mailer):
+    """Delivers nothing; `sent` holds every letter, the oldest first."""
+
+    def __init__(self) -> None:
+        self.sent: list[Letter] = []
+
+    def send(self, letter: Letter) -> None:
+        self.sent.append(letter)

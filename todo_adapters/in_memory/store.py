@@ -1,0 +1,34 @@
+"""The state that the in-memory repositories share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import RLock
+
+from todo_core.entities.session import Session, SessionId
+from todo_core.entities.task import Task, TaskId
+from todo_core.entities.user import User, UserId
+
+
+@dataclass(slots=True)
+class InMemoryStore:
+    """Everything that is stored. Whoever reads or writes it holds the lock.
+
+    Since entities are frozen, copying the dictionaries copies the state.
+    """
+
+    users: dict[UserId, User] = field(default_factory=dict)
+    sessions: dict[SessionId, Session] = field(default_factory=dict)
+    tasks: dict[TaskId, Task] = field(default_factory=dict)
+    lock: RLock = field(default_factory=RLock)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep others out; put everything back as it was if the block raises."""
+        with self.lock:
+            before = (dict(self.users), dict(self.sessions), dict(self.tasks))
+            try:
+                yield
+            except BaseException:
+                self.users, self.sessions, self.tasks = before
+                raise

@@ -1,0 +1,48 @@
+"""Units of work, on dictionaries."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from todo_adapters.in_memory.repositories import (
+    InMemorySessionRepository,
+    InMemoryTaskRepository,
+    InMemoryUserRepository,
+)
+from todo_adapters.in_memory.store import InMemoryStore
+from todo_core.ports.unit_of_work import UnitOfWork, Work
+
+
+class InMemoryWork(Work):
+    """The repositories; the lock that the unit of work holds makes them one transaction."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self._users = InMemoryUserRepository(store)
+        self._sessions = InMemorySessionRepository(store)
+        self._tasks = InMemoryTaskRepository(store)
+
+    @property
+    def users(self) -> InMemoryUserRepository:
+        return self._users
+
+    @property
+    def sessions(self) -> InMemorySessionRepository:
+        return self._sessions
+
+    @property
+    def tasks(self) -> InMemoryTaskRepository:
+        return self._tasks
+
+
+class InMemoryUnitOfWork(UnitOfWork):
+    """Begins works that exclude each other."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self._store = store
+
+    def __call__(self) -> AbstractContextManager[Work]:
+        return self._work()
+
+    @contextmanager
+    def _work(self) -> Iterator[Work]:
+        with self._store.transaction():
+            yield InMemoryWork(self._store)

@@ -1,0 +1,21 @@
+"""Mail for development: the letter is printed where the service runs."""
+
+import sys
+from typing import TextIO
+
+from todo_core.ports.mail import Letter, Mailer
+
+
+class ConsoleMailer(Mailer):
+    """Prints each letter's plain text to a stream, standard error by default.
+
+    It is not logged, since logs are kept and read by others, and a letter may
+    hold a link that lets its reader in.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def send(self, letter: Letter) -> None:
+        self._stream.write(f"\nTo: {letter.to}\nSubject: {letter.subject}\n\n{letter.text}\n")
+        self._stream.flush()

@@ -1,0 +1,1 @@
+"""Passwords with passlib, tokens with python-jose, and the keys that sign them."""

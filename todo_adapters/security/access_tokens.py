@@ -1,0 +1,115 @@
+"""Access tokens as JSON Web Tokens, by python-jose."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID, uuid4
+
+from jose import jws, jwt
+
+from todo_adapters.security.keys import KeyRing
+from todo_core.entities.session import Session, SessionId
+from todo_core.entities.user import UserId
+from todo_core.errors import InvalidAccessToken
+from todo_core.ports.security import AccessToken, AccessTokens, Caller
+
+_ALGORITHM = "HS256"
+_TYPE = "at+jwt"
+_MAX_SIZE = 4096
+_VERIFIED_TOKENS_REMEMBERED = 4096
+_CLOCK_SKEW_SECONDS = 30
+"""By how much the clocks of two servers may differ: a token from the near future is good."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What a token says for good; whether it is valid now depends on the time."""
+
+    caller: Caller
+    issued_at: int
+    expires_at: int
+
+
+class JoseAccessTokens(AccessTokens):
+    """Tokens in the profile of RFC 9068, signed with HS256.
+
+    The library is lenient where the standard is not: it takes any HMAC, an
+    expiry that is text, a missing audience, and raises whatever its parts raise
+    for malformed input. So the size is capped first, one algorithm is pinned,
+    every claim is checked here, and any exception means an invalid token.
+
+    That a token was signed by us is true for good, so it is remembered for the
+    tokens seen last; whether it is valid at this moment is checked every time.
+    """
+
+    def __init__(self, keys: KeyRing, *, issuer: str, audience: str, lifetime: timedelta) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._lifetime = lifetime
+        self._verified = lru_cache(_VERIFIED_TOKENS_REMEMBERED)(self._verify_signed)
+
+    def issue(self, session: Session, *, now: datetime) -> AccessToken:
+        issued_at = int(now.timestamp())
+        value = jwt.encode(
+            {
+                "sub": str(session.user_id),
+                "sid": str(session.id),
+                "iss": self._issuer,
+                "aud": self._audience,
+                "iat": issued_at,
+                "exp": issued_at + int(self._lifetime.total_seconds()),
+                "jti": uuid4().hex,
+            },
+            self._keys.current.secret,
+            algorithm=_ALGORITHM,
+            headers={"typ": _TYPE, "kid": self._keys.current.id},
+        )
+        return AccessToken(value, self._lifetime)
+
+    def verify(self, token: str, *, now: datetime) -> Caller:
+        if len(token) > _MAX_SIZE:
+            raise InvalidAccessToken
+        try:
+            verified = self._verified(token)
+        except Exception as error:  # noqa: BLE001 - the decoder raises more than it says
+            raise InvalidAccessToken from error
+        seconds = now.timestamp()
+        if seconds >= verified.expires_at or verified.issued_at > seconds + _CLOCK_SKEW_SECONDS:
+            raise InvalidAccessToken
+        return verified.caller
+
+    def _verify_signed(self, token: str) -> _Verified:
+        """Check all of the token that does not depend on the time.
+
+        Raises:
+            Exception: of any kind, if anything at all is wrong with it.
+        """
+        header: Mapping[str, Any] = jws.get_unverified_header(token)
+        key = self._keys.find(header.get("kid"))
+        if key is None or header.get("typ") != _TYPE or "crit" in header:
+            raise InvalidAccessToken
+        payload: Mapping[str, Any] = jwt.decode(
+            token,
+            key.secret,
+            algorithms=[_ALGORITHM],
+            options={"verify_aud": False, "verify_exp": False, "verify_iat": False},
+        )
+        if payload["iss"] != self._issuer or payload["aud"] != self._audience:
+            raise InvalidAccessToken
+        return _Verified(
+            caller=Caller(
+                user_id=UserId(UUID(payload["sub"])), session_id=SessionId(UUID(payload["sid"]))
+            ),
+            issued_at=_seconds(payload["iat"]),
+            expires_at=_seconds(payload["exp"]),
+        )
+
+
+def _seconds(claim: object) -> int:
+    """A NumericDate of ours, which is always a whole number."""
+    if type(claim) is not int:
+        raise InvalidAccessToken
+    return claim

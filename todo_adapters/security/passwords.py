@@ -1,0 +1,51 @@
+"""Password hashes by passlib."""
+
+import logging
+from importlib.resources import files
+
+from passlib.context import CryptContext
+
+from todo_core.entities.user import Password
+from todo_core.ports.security import PasswordHasher
+
+
+_HASH_OF_NOTHING = (
+    "$bcrypt-sha256$v=2,t=2b,r={cost}$LDbwTn/Yj016Ne/WKe1H7e$WkgpuJKx8Nhs/nC9X2Vmzrs1.KBRUpC"
+)
+"""A well-formed hash to compare with where an account has none, at the usual expense."""
+
+# passlib looks for a version attribute that bcrypt no longer has, and logs a
+# traceback although it does without.
+logging.getLogger("passlib").setLevel(logging.ERROR)
+
+
+class PasslibPasswordHasher(PasswordHasher):
+    """bcrypt over HMAC-SHA-256: no limit of 72 bytes, no trouble with NUL.
+
+    `cost` is bcrypt's: the logarithm, to the base 2, of the number of rounds.
+    Hashes of plain bcrypt are verified too, and count as needing a rehash.
+    """
+
+    def __init__(self, *, cost: int) -> None:
+        self._context = CryptContext(
+            schemes=["bcrypt_sha256", "bcrypt"],
+            deprecated=["bcrypt"],
+            bcrypt_sha256__rounds=cost,
+        )
+        self._hash_of_nothing = _HASH_OF_NOTHING.format(cost=cost)
+
+    def hash(self, password: Password) -> str:
+        return self._context.hash(str(password))
+
+    def verify(self, password: Password, password_hash: str | None) -> bool:
+        matches = self._context.verify(str(password), password_hash or self._hash_of_nothing)
+        return matches and password_hash is not None
+
+    def needs_rehash(self, password_hash: str) -> bool:
+        return self._context.needs_update(password_hash)
+
+
+def common_passwords() -> frozenset[str]:
+    """The 10,000 commonest passwords, in lower case (see common_passwords.txt for its source)."""
+    text = files("todo_adapters.security").joinpath("common_passwords.txt").read_text("utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("# "))

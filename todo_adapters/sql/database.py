@@ -1,0 +1,183 @@
+"""Connections to the database, and how statements run on them.
+
+A statement runs by itself, in autocommit, on a connection borrowed from the
+pool: one round trip, and nothing to roll back. Several run as one on a
+`Transaction`. Repositories do not know on which of the two they run.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import create_engine
+
+from todo_adapters.sql.errors import Refusals, meaning_of
+
+type Parameters = Mapping[str, Any]  # whatever the bound columns take
+
+_SQLITE_BUSY_TIMEOUT_MS = 5_000
+_CONNECT_TIMEOUT_SECONDS = 5
+
+
+class SqlExecutor(ABC):
+    """Runs prebuilt statements, and raises the core's errors instead of the database's."""
+
+    def rows(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
+        """All rows of a query.
+
+        Raises:
+            Unavailable: if the database does not answer.
+        """
+        try:
+            return self._run(statement, parameters, CursorResult.all)
+        except SQLAlchemyError as error:
+            raise meaning_of(error, {}) from error
+
+    def write(
+        self, statement: Executable, parameters: Parameters, refusals: Refusals | None = None
+    ) -> int:
+        """How many rows an insert, update or delete affected.
+
+        Raises:
+            TodoError: the one that `refusals` has for the constraint that was violated.
+            Unavailable: if the database does not answer.
+        """
+        try:
+            return self._run(statement, parameters, _row_count)
+        except SQLAlchemyError as error:
+            raise meaning_of(error, refusals or {}) from error
+
+    @abstractmethod
+    def _run[Answer](
+        self,
+        statement: Executable,
+        parameters: Parameters,
+        take: Callable[[CursorResult[Any]], Answer],
+    ) -> Answer:
+        """Execute the statement, and take the answer while the connection is held."""
+
+
+def _row_count(result: CursorResult[Any]) -> int:
+    return result.rowcount
+
+
+class Transaction(SqlExecutor):
+    """Runs statements on one connection on which a transaction was begun."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def _run[Answer](
+        self,
+        statement: Executable,
+        parameters: Parameters,
+        take: Callable[[CursorResult[Any]], Answer],
+    ) -> Answer:
+        return take(self.connection.execute(statement, parameters))
+
+
+class Database(SqlExecutor):
+    """A pool of connections in autocommit.
+
+    `begin` is the statement that starts a transaction on this kind of database.
+    """
+
+    def __init__(self, engine: Engine, *, begin: str) -> None:
+        self.engine = engine
+        self._begin = begin
+
+    def _run[Answer](
+        self,
+        statement: Executable,
+        parameters: Parameters,
+        take: Callable[[CursorResult[Any]], Answer],
+    ) -> Answer:
+        with self.engine.connect() as connection:
+            return take(connection.execute(statement, parameters))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Begin a transaction; commit it at the end, or roll it back if the block raises.
+
+        Raises:
+            Unavailable: if the database does not answer.
+        """
+        try:
+            with self.engine.connect() as connection, self._begun(connection):
+                yield Transaction(connection)
+        except SQLAlchemyError as error:
+            raise meaning_of(error, {}) from error
+
+    @contextmanager
+    def _begun(self, connection: Connection) -> Iterator[None]:
+        connection.exec_driver_sql(self._begin)
+        try:
+            yield
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            _roll_back(connection)
+            raise
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self.engine.dispose()
+
+
+def _roll_back(connection: Connection) -> None:
+    """Roll back, or throw the connection away if it cannot even do that."""
+    try:
+        connection.exec_driver_sql("ROLLBACK")
+    except SQLAlchemyError:
+        connection.invalidate()
+
+
+def open_database(
+    dsn: str, *, pool_size: int, pool_timeout: float, prepare_threshold: int | None = None
+) -> Database:
+    """Make the pool for a SQLAlchemy URL; the first connection is opened when it is first needed.
+
+    `pool_size` connections are kept at most, and `pool_timeout` is how many
+    seconds to wait for a free one. `prepare_threshold` is after how many times
+    psycopg prepares a statement on the server; None, never, is what a pooler that
+    changes connections between transactions (PgBouncer) needs.
+    """
+    url = make_url(dsn)
+    is_sqlite = url.get_backend_name() == "sqlite"
+    engine = create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout,
+        hide_parameters=True,  # what people wrote must not reach the logs through an error
+        connect_args={}
+        if is_sqlite
+        else {
+            "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+            "prepare_threshold": prepare_threshold,
+        },
+    )
+    if is_sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+        return Database(engine, begin="BEGIN IMMEDIATE")
+    return Database(engine, begin="BEGIN")
+
+
+def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:  # a sqlite3.Connection
+    """Ask SQLite for what other databases do by themselves.
+
+    Write-ahead logging lets readers and a writer work at the same time;
+    synchronous NORMAL is its safe setting: no corruption, and nothing that was
+    acknowledged is lost when the process dies.
+    """
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_SQLITE_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()

@@ -1,0 +1,52 @@
+"""What the database's own errors mean to the core."""
+
+from collections.abc import Mapping
+from sqlite3 import Error as SqliteError
+
+import psycopg
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from todo_core.errors import TodoError, Unavailable
+
+type Refusals = Mapping[str, type[TodoError]]
+"""Which error it means when the constraint of this name refuses a statement."""
+
+_SQLITE_CONSTRAINTS = {
+    "UNIQUE constraint failed: index 'uq_users_email'": "uq_users_email",
+    "UNIQUE constraint failed: tasks.id": "pk_tasks",
+}
+"""SQLite describes the constraint instead of naming it."""
+
+
+def meaning_of(error: SQLAlchemyError, refusals: Refusals) -> Exception:
+    """The core's error for the database's; the same error if it means nothing to the core.
+
+    A database that does not answer, is full, locked or shutting down, and a pool
+    without a free connection, all mean that the database is unavailable for now.
+    """
+    if isinstance(error, IntegrityError):
+        constraint = _violated_constraint(error, refusals)
+        return refusals[constraint]() if constraint in refusals else error
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        return Unavailable("database")
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Unavailable("database")
+    return error
+
+
+def _violated_constraint(error: IntegrityError, refusals: Refusals) -> str | None:
+    match error.orig:
+        case psycopg.Error() as refused:
+            return refused.diag.constraint_name
+        case SqliteError() as refused if refused.sqlite_errorname == "SQLITE_CONSTRAINT_FOREIGNKEY":
+            # It does not even say which one; no statement here is subject to two.
+            return next((name for name in refusals if name.startswith("fk_")), None)
+        case refused:
+            return _SQLITE_CONSTRAINTS.get(str(refused))

@@ -1,0 +1,181 @@
+"""What is stored, declared once.
+
+The database enforces the core's rules a second time: lengths, presence,
+uniqueness and ownership. Every constraint has a name, since errors are told
+apart by it. The migrations make these tables; a test compares the two.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, override
+from uuid import UUID
+
+from sqlalchemy import Dialect, Text, Uuid
+from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlmodel import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Field,
+    Index,
+    Integer,
+    MetaData,
+    SQLModel,
+    false,
+    func,
+)
+
+from todo_core.entities.task import Description, Title
+from todo_core.entities.user import Email, PersonName
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC, to the microsecond.
+
+    PostgreSQL has a type for it. SQLite keeps it as ISO 8601 text of a fixed
+    width with its offset, which sorts as the times do.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @override
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        return _utc_text if dialect.name == "sqlite" else _in_utc
+
+    @override
+    def result_processor(
+        self,
+        dialect: Dialect,
+        coltype: object,
+    ) -> Callable[[Any], Any]:
+        return _from_text if dialect.name == "sqlite" else _in_utc
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    if time is None or time.tzinfo is UTC:
+        return time
+    if time.tzinfo is None:
+        raise ValueError("a naive datetime has no place in the database")
+    return time.astimezone(UTC)
+
+
+def _utc_text(time: datetime | None) -> str | None:
+    utc = _in_utc(time)
+    return None if utc is None else utc.isoformat(" ", "microseconds")
+
+
+def _from_text(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+class TaskIdColumn(TypeDecorator[int]):
+    """64 bits. In SQLite that is INTEGER: by no other name is it the row's own key."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    @override
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else BigInteger())
+
+
+class CheckedBoolean(TypeDecorator[bool]):
+    """True or false, also where the database has only numbers (SQLite)."""
+
+    impl = Boolean(create_constraint=True, name="completed_boolean")
+    cache_ok = True
+
+
+class Row(SQLModel):
+    """The base of all tables; rows are not entities, and stay inside this package."""
+
+    metadata = metadata
+
+
+def _length(column: str, minimum: int, maximum: int) -> CheckConstraint:
+    return CheckConstraint(f"length({column}) BETWEEN {minimum} AND {maximum}", f"{column}_length")
+
+
+class UserRow(Row, table=True):
+    """An account. Emails are unique without regard to case."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        _length("name", PersonName.min_length, PersonName.max_length),
+        _length("email", Email.min_length, Email.max_length),
+        CheckConstraint("version >= 1", "version_positive"),
+    )
+
+    id: UUID = Field(sa_type=Uuid, primary_key=True)
+    name: str = Field(max_length=PersonName.max_length)
+    email: str = Field(max_length=Email.max_length)
+    password_hash: str | None = Field(sa_type=Text)
+    version: int
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class SessionRow(Row, table=True):
+    """A login. What is here does not suffice to make its refresh token."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (CheckConstraint("generation >= 0", "generation_not_negative"),)
+
+    id: UUID = Field(sa_type=Uuid, primary_key=True)
+    user_id: UUID = Field(sa_type=Uuid, foreign_key="users.id", ondelete="CASCADE")
+    refresh_salt: str = Field(sa_type=Text)
+    generation: int
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    refreshed_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class TaskRow(Row, table=True):
+    """A task."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        _length("title", Title.min_length, Title.max_length),
+        _length("description", Description.min_length, Description.max_length),
+        CheckConstraint("version >= 1", "version_positive"),
+    )
+
+    id: int = Field(
+        sa_type=TaskIdColumn, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    )
+    user_id: UUID = Field(sa_type=Uuid, foreign_key="users.id", ondelete="CASCADE")
+    title: str = Field(max_length=Title.max_length)
+    description: str | None = Field(max_length=Description.max_length)
+    completed: bool = Field(sa_type=CheckedBoolean, sa_column_kwargs={"server_default": false()})
+    version: int
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+USERS = metadata.tables["users"]
+SESSIONS = metadata.tables["sessions"]
+TASKS = metadata.tables["tasks"]
+
+# Every query on tasks names the owner, so both of their indexes begin with it;
+# the rest is the order of the list, and the list of those (not) completed.
+Index("uq_users_email", func.lower(USERS.c.email), unique=True)
+Index("ix_sessions_user_id", SESSIONS.c.user_id)
+Index("ix_tasks_user_id_created_at_id", TASKS.c.user_id, TASKS.c.created_at, TASKS.c.id)
+Index(
+    "ix_tasks_user_id_completed_created_at_id",
+    TASKS.c.user_id,
+    TASKS.c.completed,
+    TASKS.c.created_at,
+    TASKS.c.id,
+)

@@ -1,0 +1,124 @@
+"""Tasks in SQL. Every statement on an existing task has the owner in its WHERE."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Row
+from sqlmodel import bindparam, delete, insert, select, update
+
+from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.tables import TASKS
+from todo_core.entities.task import Description, Task, TaskId, Title
+from todo_core.entities.user import UserId
+from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
+from todo_core.ports.repositories import TaskRepository
+
+_OWNED = TASKS.c.user_id == bindparam("owner_id")
+_THIS_ONE = TASKS.c.id == bindparam("task_id")
+
+# The owner is not read back: a row that was found is the owner's who was asked for.
+_COLUMNS = (
+    TASKS.c.id,
+    TASKS.c.title,
+    TASKS.c.description,
+    TASKS.c.completed,
+    TASKS.c.version,
+    TASKS.c.created_at,
+    TASKS.c.updated_at,
+)
+
+ADD = insert(TASKS)
+LIST = select(*_COLUMNS).where(_OWNED).order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
+LIST_BY_COMPLETION = LIST.where(TASKS.c.completed == bindparam("completed"))
+GET = select(*_COLUMNS).where(_OWNED, _THIS_ONE)
+SAVE = (
+    update(TASKS)
+    .where(_OWNED, _THIS_ONE, TASKS.c.version == bindparam("loaded_version"))
+    .values(
+        title=bindparam("new_title"),
+        description=bindparam("new_description"),
+        completed=bindparam("new_completed"),
+        updated_at=bindparam("new_updated_at"),
+        version=TASKS.c.version + 1,
+    )
+)
+REMOVE = delete(TASKS).where(_OWNED, _THIS_ONE)
+
+_REFUSALS = {"pk_tasks": IdTaken, "fk_tasks_user_id_users": AccountGone}
+
+
+class SqlTaskRepository(TaskRepository):
+    """Tasks in the table `tasks`."""
+
+    def __init__(self, executor: SqlExecutor) -> None:
+        self._executor = executor
+
+    def add(self, task: Task) -> None:
+        self._executor.write(
+            ADD,
+            {
+                "id": task.id,
+                "user_id": task.owner_id,
+                "title": str(task.title),
+                "description": _plain(task.description),
+                "completed": task.completed,
+                "version": task.version,
+                "created_at": task.created_at,
+                "updated_at": task.updated_at,
+            },
+            _REFUSALS,
+        )
+
+    def list(self, owner_id: UserId, *, completed: bool | None = None) -> Sequence[Task]:
+        if completed is None:
+            rows = self._executor.rows(LIST, {"owner_id": owner_id})
+        else:
+            rows = self._executor.rows(
+                LIST_BY_COMPLETION, {"owner_id": owner_id, "completed": completed}
+            )
+        return [_to_task(row, owner_id) for row in rows]
+
+    def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
+        for row in self._executor.rows(GET, {"owner_id": owner_id, "task_id": task_id}):
+            return _to_task(row, owner_id)
+        raise TaskNotFound
+
+    def save(self, task: Task) -> Task:
+        saved = self._executor.write(
+            SAVE,
+            {
+                "owner_id": task.owner_id,
+                "task_id": task.id,
+                "loaded_version": task.version,
+                "new_title": str(task.title),
+                "new_description": _plain(task.description),
+                "new_completed": task.completed,
+                "new_updated_at": task.updated_at,
+            },
+        )
+        if not saved:
+            raise StaleVersion
+        return replace(task, version=task.version + 1)
+
+    def remove(self, task_id: TaskId, *, owner_id: UserId) -> None:
+        if not self._executor.write(REMOVE, {"owner_id": owner_id, "task_id": task_id}):
+            raise TaskNotFound
+
+
+def _plain(description: Description | None) -> str | None:
+    return None if description is None else str(description)
+
+
+def _to_task(row: Row[Any], owner_id: UserId) -> Task:
+    id, title, description, completed, version, created_at, updated_at = row
+    return Task(
+        id=id,
+        owner_id=owner_id,
+        title=Title.stored(title),
+        description=None if description is None else Description.stored(description),
+        completed=completed,
+        version=version,
+        created_at=created_at,
+        updated_at=updated_at,
+    )

@@ -1,0 +1,46 @@
+"""Units of work in SQL: one transaction each."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from todo_adapters.sql.database import Database, SqlExecutor
+from todo_adapters.sql.sessions import SqlSessionRepository
+from todo_adapters.sql.tasks import SqlTaskRepository
+from todo_adapters.sql.users import SqlUserRepository
+from todo_core.ports.unit_of_work import UnitOfWork, Work
+
+
+class SqlWork(Work):
+    """The repositories, on one transaction."""
+
+    def __init__(self, executor: SqlExecutor) -> None:
+        self._users = SqlUserRepository(executor)
+        self._sessions = SqlSessionRepository(executor)
+        self._tasks = SqlTaskRepository(executor)
+
+    @property
+    def users(self) -> SqlUserRepository:
+        return self._users
+
+    @property
+    def sessions(self) -> SqlSessionRepository:
+        return self._sessions
+
+    @property
+    def tasks(self) -> SqlTaskRepository:
+        return self._tasks
+
+
+class SqlUnitOfWork(UnitOfWork):
+    """Begins transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __call__(self) -> AbstractContextManager[Work]:
+        return self._work()
+
+    @contextmanager
+    def _work(self) -> Iterator[Work]:
+        with self._database.transaction() as transaction:
+            yield SqlWork(transaction)

@@ -1,0 +1,90 @@
+"""Accounts in SQL."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Row
+from sqlmodel import bindparam, func, insert, select, update
+
+from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.tables import USERS
+from todo_core.entities.user import Email, PersonName, User, UserId
+from todo_core.errors import EmailTaken, StaleVersion, UserNotFound
+from todo_core.ports.repositories import UserRepository
+
+_ADD = insert(USERS)
+_GET = select(USERS).where(USERS.c.id == bindparam("user_id"))
+_GET_BY_EMAIL = select(USERS).where(func.lower(USERS.c.email) == bindparam("email_key"))
+_SAVE = (
+    update(USERS)
+    .where(USERS.c.id == bindparam("user_id"), USERS.c.version == bindparam("loaded_version"))
+    .values(
+        name=bindparam("name"),
+        email=bindparam("email"),
+        password_hash=bindparam("password_hash"),
+        updated_at=bindparam("updated_at"),
+        version=USERS.c.version + 1,
+    )
+)
+_REFUSALS = {"uq_users_email": EmailTaken}
+
+
+class SqlUserRepository(UserRepository):
+    """Accounts in the table `users`."""
+
+    def __init__(self, executor: SqlExecutor) -> None:
+        self._executor = executor
+
+    def add(self, user: User) -> None:
+        self._executor.write(
+            _ADD,
+            {
+                "id": user.id,
+                "name": str(user.name),
+                "email": str(user.email),
+                "password_hash": user.password_hash,
+                "version": user.version,
+                "created_at": user.created_at,
+                "updated_at": user.updated_at,
+            },
+            _REFUSALS,
+        )
+
+    def get(self, user_id: UserId) -> User:
+        for row in self._executor.rows(_GET, {"user_id": user_id}):
+            return _to_user(row)
+        raise UserNotFound
+
+    def get_by_email(self, email: Email) -> User:
+        for row in self._executor.rows(_GET_BY_EMAIL, {"email_key": email.key}):
+            return _to_user(row)
+        raise UserNotFound
+
+    def save(self, user: User) -> User:
+        saved = self._executor.write(
+            _SAVE,
+            {
+                "user_id": user.id,
+                "loaded_version": user.version,
+                "name": str(user.name),
+                "email": str(user.email),
+                "password_hash": user.password_hash,
+                "updated_at": user.updated_at,
+            },
+            _REFUSALS,
+        )
+        if not saved:
+            raise StaleVersion
+        return replace(user, version=user.version + 1)
+
+
+def _to_user(row: Row[Any]) -> User:
+    return User(
+        id=UserId(row.id),
+        name=PersonName.stored(row.name),
+        email=Email.stored(row.email),
+        password_hash=row.password_hash,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

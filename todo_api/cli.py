@@ -1,0 +1,93 @@
+"""The `todo` command."""
+
+from typing import Annotated, NoReturn
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from todo_api.app import create_app
+from todo_api.container import Container
+from todo_api.logs import configure_logs
+from todo_api.settings import Settings, SettingsError, load_settings
+from todo_core.errors import Unavailable
+
+main = typer.Typer(
+    help="A Todo backend.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+
+
+@main.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+    reload: Annotated[bool, typer.Option(help="Start anew when the code changes.")] = False,
+) -> None:
+    """Serve the API. The embedded database is made, and migrated, first."""
+    settings = _settings()
+    if settings.is_embedded:
+        _migrate(settings)
+    shown_host = f"[{host}]" if ":" in host else host
+    typer.echo(f"API      http://{shown_host}:{port}/api", err=True)
+    typer.echo(f"Docs     http://{shown_host}:{port}/docs", err=True)
+    typer.echo(f"Storage  {_storage(settings)}", err=True)
+    one_process = workers == 1 and not reload
+    uvicorn.run(
+        _serving_app(settings) if one_process else f"{__name__}:serving_app",
+        factory=not one_process,
+        host=host,
+        port=port,
+        workers=workers,
+        reload=reload,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=30,
+    )
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's schema to the newest revision. Safe to run several times at once."""
+    _migrate(_settings())
+
+
+def serving_app() -> FastAPI:
+    """The application under the settings of the environment, for a worker process."""
+    return _serving_app(_settings())
+
+
+def _serving_app(settings: Settings) -> FastAPI:
+    configure_logs(settings)
+    return create_app(settings)
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        _stop(f"The settings are not right:\n{error}")
+
+
+def _migrate(settings: Settings) -> None:
+    container = Container(settings=settings)
+    try:
+        schema = container.migration_schema()
+        schema.migrate()
+        typer.echo(f"Schema   at revision {schema.newest}", err=True)
+    except Unavailable as error:
+        _stop(f"The database does not answer: {error.__cause__}")
+    finally:
+        container.migration_database().close()
+
+
+def _storage(settings: Settings) -> str:
+    return str(settings.data_dir.resolve()) if settings.is_embedded else "PostgreSQL"
+
+
+def _stop(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)

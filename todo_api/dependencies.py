@@ -1,0 +1,71 @@
+"""Who is calling, and how a route gets its use cases."""
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.security import HTTPBearer
+
+from todo_api.container import Container
+from todo_api.middleware import USER_ID
+from todo_api.settings import Settings
+from todo_core.entities.user import UserId
+from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, ValidationFailed
+from todo_core.ports.security import Caller
+
+
+def container_of(request: Request) -> Container:
+    """The parts of the service that answers this request."""
+    return cast(Container, request.app.state.container)
+
+
+class BearerToken(HTTPBearer):
+    """Lets in who presents a valid access token (RFC 6750), and tells who it is."""
+
+    def __init__(self) -> None:
+        super().__init__(scheme_name="accessToken", bearerFormat="JWT")
+
+    async def __call__(self, request: Request) -> Caller:  # type: ignore[override]  # the caller, not the header
+        return _authenticated(request)
+
+
+class TaskOwner(BearerToken):
+    """Lets in who asks for their own tasks, and tells whose they are.
+
+    The address of somebody else's tasks is answered as that of a task which
+    does not exist: whose ids exist is nobody's business.
+    """
+
+    async def __call__(  # type: ignore[override]  # as above
+        self,
+        request: Request,
+        user_id: Annotated[str, Path(description="Your own id.")],
+        url_user_id: Annotated[
+            str | None, Query(description="Your own id again.")
+        ] = None,
+    ) -> UserId:
+        caller = _authenticated(request)
+        own_id = str(caller.user_id)
+        if user_id.lower() != own_id:
+            raise TaskNotFound
+        if url_user_id is None:
+            if cast(Settings, request.app.state.settings).require_url_user_id:
+                raise ValidationFailed(
+                    FieldError("url_user_id", "required", "is required in the query")
+                )
+        elif url_user_id.lower() != own_id:
+            raise TaskNotFound
+        return caller.user_id
+
+
+def _authenticated(request: Request) -> Caller:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise InvalidAccessToken
+    container = container_of(request)
+    caller = container.access_tokens().verify(token.strip(), now=container.clock().now())
+    request.scope[USER_ID] = str(caller.user_id)
+    return caller
+
+
+CallerDependency = Annotated[Caller, Depends(BearerToken())]
+OwnerDependency = Annotated[UserId, Depends(TaskOwner())]

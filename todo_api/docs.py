@@ -1,0 +1,44 @@
+"""The browsable documentation at /docs, all of it from this host."""
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+_ASSETS = "/docs/assets"
+
+
+def serve(app: FastAPI) -> None:
+    """Serve Swagger UI and its parts, which the package fastapi-offline brings along."""
+
+    async def swagger_ui(request: Request) -> HTMLResponse:
+        root = request.scope.get("root_path", "")
+        page = get_swagger_ui_html(
+            openapi_url=f"{root}/openapi.json",
+            title=f"{app.title} - Swagger UI",
+            swagger_js_url=f"{root}{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{root}{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{root}{_ASSETS}/favicon.png",
+        )
+        page.headers["Content-Security-Policy"] = _policy(bytes(page.body).decode())
+        return page
+
+    app.add_route("/docs", swagger_ui, include_in_schema=False)
+    app.mount(_ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")))
+
+
+def _policy(page: str) -> str:
+    """Allow this page what it consists of: its own host, and the scripts that are in it."""
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
+    inline = " ".join(f"'sha256-{value}'" for value in hashes)
+    return (
+        f"default-src 'none'; script-src 'self' {inline}; style-src 'self' 'unsafe-inline';"
+        " img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none';"
+        " form-action 'none'"
+    )

@@ -1,0 +1,163 @@
+"""A person's tasks."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BeforeValidator, WithJsonSchema
+
+from todo_api.dependencies import OwnerDependency, container_of
+from todo_api.json_route import JsonRoute
+from todo_api.openapi import problems
+from todo_api.schemas.tasks import (
+    TaskCreate,
+    TaskListResponse,
+    TaskPatch,
+    TaskResponse,
+    TaskUpdate,
+    TaskUpdateStatus,
+    task_envelope_json,
+    task_json,
+    task_list_json,
+)
+from todo_core.entities.task import Task, TaskId
+
+router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
+
+_DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
+_LARGEST_ID = 2**63 - 1
+_NO_TASK = 0
+
+
+def _task_id(text: str) -> int:
+    """Read an id. What could never be one becomes an id that no task has.
+
+    So it is looked up, and not found, like any other.
+    """
+    if _DECIMAL.fullmatch(text) and (task_id := int(text)) <= _LARGEST_ID:
+        return task_id
+    return _NO_TASK
+
+
+TaskIdPath = Annotated[
+    TaskId,
+    BeforeValidator(_task_id),
+    WithJsonSchema({"type": "integer", "format": "int64", "minimum": 1}),
+    Path(),
+]
+
+
+def _task_response(task: Task) -> Response:
+    return Response(task_json(task), media_type="application/json")
+
+
+@router.get(
+    "",
+    summary="List your tasks",
+    response_model=TaskListResponse,
+    responses=problems(401, 404, 422, 503),
+)
+def list_tasks(
+    request: Request,
+    owner_id: OwnerDependency,
+    completed: Annotated[
+        bool | None, Query(description="Only those that are, or only those that are not.")
+    ] = None,
+) -> Response:
+    """All of your tasks, the newest first."""
+    tasks = container_of(request).list_tasks()(owner_id=owner_id, completed=completed)
+    enveloped = request.app.state.settings.task_list_envelope
+    content = task_envelope_json(tasks) if enveloped else task_list_json(tasks)
+    return Response(content, media_type="application/json")
+
+
+@router.post(
+    "",
+    summary="Create a task",
+    status_code=201,
+    response_model=TaskResponse,
+    responses=problems(400, 401, 404, 413, 415, 422, 503)
+    | {201: {"headers": {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}}},
+)
+def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
+    """Note down something to be done."""
+    task = container_of(request).create_task()(
+        owner_id=owner_id, title=body.title, description=body.description
+    )
+    location = f"/api/{owner_id}/tasks/{task.id}"
+    return Response(task_json(task), 201, {"Location": location}, "application/json")
+
+
+@router.get(
+    "/{task_id}",
+    summary="Read a task",
+    response_model=TaskResponse,
+    responses=problems(401, 404, 422, 503),
+)
+def get_task(request: Request, owner_id: OwnerDependency, task_id: TaskIdPath) -> Response:
+    """One of your tasks."""
+    task = container_of(request).get_task()(owner_id=owner_id, task_id=task_id)
+    return _task_response(task)
+
+
+@router.put(
+    "/{task_id}",
+    summary="Write a task's title and description",
+    response_model=TaskResponse,
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 503),
+)
+def update_task(
+    request: Request, owner_id: OwnerDependency, task_id: TaskIdPath, body: TaskUpdate
+) -> Response:
+    """An absent description stays as it is; null or an empty one clears it."""
+    task = container_of(request).update_task()(
+        owner_id=owner_id, task_id=task_id, **body.model_dump(exclude_unset=True)
+    )
+    return _task_response(task)
+
+
+@router.patch(
+    "/{task_id}",
+    summary="Change some of a task",
+    response_model=TaskResponse,
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 503),
+)
+def patch_task(
+    request: Request, owner_id: OwnerDependency, task_id: TaskIdPath, body: TaskPatch
+) -> Response:
+    """Only the fields that are sent change."""
+    task = container_of(request).update_task()(
+        owner_id=owner_id, task_id=task_id, **body.model_dump(exclude_unset=True)
+    )
+    return _task_response(task)
+
+
+@router.patch(
+    "/{task_id}/complete",
+    summary="Tick a task off, or take the tick back",
+    response_model=TaskResponse,
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 503),
+)
+def toggle_completion(
+    request: Request,
+    owner_id: OwnerDependency,
+    task_id: TaskIdPath,
+    body: TaskUpdateStatus | None = None,
+) -> Response:
+    """With `completed`, sets it to that; without it, or without a body, flips it."""
+    task = container_of(request).toggle_completion()(
+        owner_id=owner_id, task_id=task_id, completed=body.completed if body else None
+    )
+    return _task_response(task)
+
+
+@router.delete(
+    "/{task_id}",
+    summary="Delete a task",
+    status_code=204,
+    responses=problems(401, 404, 422, 503),
+)
+def delete_task(request: Request, owner_id: OwnerDependency, task_id: TaskIdPath) -> Response:
+    """For good."""
+    container_of(request).delete_task()(owner_id=owner_id, task_id=task_id)
+    return Response(status_code=204)

@@ -1,0 +1,201 @@
+"""All settings, read from the environment and from `.env`.
+
+.env.example documents every one of them, and a test sees that it does.
+"""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "TODO_"
+MIN_SECRET_BYTES = 32
+"""What HS256 asks for (RFC 7518 §3.2)."""
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_ORIGIN = re.compile(r"https?://[^/?#\s]+")
+_POSTGRESQL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+
+
+class SettingsError(Exception):
+    """The service must not start like this; the message names each variable."""
+
+
+def _duration(value: object) -> object:
+    """Read `90`, in seconds, or a number with a unit: `30s`, `15m`, `1h`, `7d`, `2w`."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d{1,6})([smhdw]?)", value.strip())
+    if match is None:
+        raise ValueError("must be a number of seconds, or one with a unit, such as 15m, 1h or 7d")
+    number, unit = match.groups()
+    return timedelta(**{_UNITS[unit or "s"]: int(number)})
+
+
+def _comma_separated(value: object) -> object:
+    """Read `a, b` as two values."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
+        raise ValueError(
+            f"must have at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 32"
+        )
+    return secret
+
+
+def _database_url(secret: SecretStr) -> SecretStr:
+    """Accept every spelling of a PostgreSQL URL, which all mean psycopg 3, and SQLite files."""
+    scheme, _, rest = secret.get_secret_value().partition("://")
+    if scheme in _POSTGRESQL_SCHEMES:
+        url = f"postgresql+psycopg://{rest}"
+        try:
+            _ = urlsplit(url).port
+        except ValueError:
+            raise ValueError("has a port that is no number; is the password URL-encoded?") from None
+        return SecretStr(url)
+    if scheme == "sqlite":
+        if rest in ("", "/") or ":memory:" in rest:
+            raise ValueError("must name a file, as in sqlite:///folder/todo.db")
+        return SecretStr(f"sqlite://{rest}")
+    raise ValueError("must begin with postgresql:// (or sqlite:/// and a file's path)")
+
+
+type Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+type Several[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
+type SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+type DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+
+
+class Settings(BaseSettings):
+    """What can be set. The field `log_level` is the variable TODO_LOG_LEVEL, and so on."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        validate_default=False,
+    )
+
+    # App
+    app_name: str = "Todo"
+    app_version: str = "0.1.0"
+    debug: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    data_dir: Path = Path("todo-data")
+
+    # Database
+    database_url: DatabaseUrl | None = Field(None, validation_alias="DATABASE_URL")
+    migration_database_url: DatabaseUrl | None = None
+    database_pool_size: int = Field(10, ge=1, le=100)
+    database_pool_timeout: Duration = timedelta(seconds=5)
+    database_prepare_threshold: int | None = Field(None, ge=0)
+
+    # Tokens
+    jwt_secret: SigningSecret | None = None
+    jwt_previous_secrets: Several[SigningSecret] = ()
+    jwt_algorithm: Literal["HS256"] = "HS256"
+    jwt_issuer: str = "todo"
+    jwt_audience: str = "todo"
+    access_token_ttl: Duration = timedelta(hours=1)
+    refresh_token_ttl: Duration = timedelta(days=90)
+
+    # Passwords
+    password_min_length: int = Field(8, ge=8, le=64)
+    password_bcrypt_cost: int = Field(12, ge=10, le=16)
+    password_hashing_threads: int = Field(2, ge=1, le=32)
+
+    # API
+    cors_origins: Several[str] = (
+        "http://localhost:3000",
+        "http://127.0.0.1:3000",
+        "http://localhost:5173",
+        "http://127.0.0.1:5173",
+    )
+    trusted_proxies: Several[str] = ()
+    max_body_size: int = Field(64 * 1024, ge=1024)
+    require_url_user_id: bool = True
+    task_list_envelope: bool = False
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _only_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"holds {origin!r}; an origin is like https://app.example.com, without a path"
+                )
+        return origins
+
+    @model_validator(mode="after")
+    def _own_secret_beside_a_shared_database(self) -> Self:
+        if not self.is_embedded and self.jwt_secret is None:
+            raise ValueError(
+                f"{PREFIX}JWT_SECRET must be set when DATABASE_URL is: every process, and every"
+                " restart, has to sign with the same key; make one with: openssl rand -base64 32"
+            )
+        return self
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file of ours, made and migrated at the start."""
+        return self.database_dsn.startswith("sqlite")
+
+    @property
+    def database_dsn(self) -> str:
+        """The URL of the database, with its password."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir / 'todo.db'}"
+        return self.database_url.get_secret_value()
+
+    @property
+    def migration_dsn(self) -> str:
+        """The URL for migrations, which must not go through a pooler where there is one."""
+        if self.migration_database_url is None:
+            return self.database_dsn
+        return self.migration_database_url.get_secret_value()
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: naming every variable that is missing or wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(map(_explain, error.errors()))) from None
+
+
+def _explain(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    return f"{_variable(str(error['loc'][0]))}: {message[0].lower()}{message[1:]}"
+
+
+def _variable(name: str) -> str:
+    """The environment variable of a field, which an error names by itself or by its alias."""
+    return f"{PREFIX}{name}".upper() if name in Settings.model_fields else name

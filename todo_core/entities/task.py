@@ -1,0 +1,134 @@
+"""A task: something that one person wants to get done, seen by that person alone."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import Final, NewType, Self
+
+from todo_core.entities.text import Prose, Text, Validation
+from todo_core.entities.user import UserId
+
+TaskId = NewType("TaskId", int)
+"""A positive integer below 2**53, which every JSON parser reads exactly (RFC 8259 §6)."""
+
+
+class Unchanged(Enum):
+    """The type of `UNCHANGED`, which stands for a field that an edit does not mention."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+
+class Title(Text):
+    """What is to be done: 1 to 200 characters on one line, without white space around."""
+
+    __slots__ = ()
+
+    field = "title"
+    max_length = 200
+
+
+class Description(Prose):
+    """More about it: up to 1000 characters, on as many lines as it takes."""
+
+    __slots__ = ()
+
+    field = "description"
+    max_length = 1000
+
+    @classmethod
+    def or_none(cls, raw: str | None) -> Self | None:
+        """An absent description and an empty one are the same: None."""
+        return cls(raw) if raw else None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task and its owner.
+
+    `version` counts how often the task was saved; it is what makes two edits at
+    the same time safe (see `todo_core.ports.repositories.TaskRepository.save`).
+    All times are aware and in UTC.
+    """
+
+    id: TaskId
+    owner_id: UserId
+    title: Title
+    description: Description | None
+    completed: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        id: TaskId,
+        owner_id: UserId,
+        title: str,
+        description: str | None,
+        now: datetime,
+    ) -> Self:
+        """Make a new task, which is not completed.
+
+        Raises:
+            ValidationFailed: naming every field that breaks its rules.
+        """
+        with Validation() as valid:
+            valid_title = valid(Title, title)
+            valid_description = valid(Description.or_none, description)
+        return cls(
+            id=id,
+            owner_id=owner_id,
+            title=valid_title,
+            description=valid_description,
+            completed=False,
+            version=1,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def edited(
+        self,
+        *,
+        title: str | Unchanged = UNCHANGED,
+        description: str | None | Unchanged = UNCHANGED,
+        completed: bool | Unchanged = UNCHANGED,
+        now: datetime,
+    ) -> Self:
+        """The task after an edit; what is not given stays as it is.
+
+        An edit that changes nothing returns this very object, so that a caller
+        can tell that there is nothing to save.
+
+        Raises:
+            ValidationFailed: naming every field that breaks its rules.
+        """
+        with Validation() as valid:
+            new_title = self.title if title is UNCHANGED else valid(Title, title)
+            new_description = (
+                self.description
+                if description is UNCHANGED
+                else valid(Description.or_none, description)
+            )
+        new_completed = self.completed if completed is UNCHANGED else completed
+        if (new_title, new_description, new_completed) == (
+            self.title,
+            self.description,
+            self.completed,
+        ):
+            return self
+        return replace(
+            self,
+            title=new_title,
+            description=new_description,
+            completed=new_completed,
+            updated_at=now,
+        )
+
+    def with_completion(self, completed: bool, *, now: datetime) -> Self:
+        """The task, done or to be done."""
+        return self.edited(completed=completed, now=now)

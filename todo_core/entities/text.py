@@ -1,0 +1,135 @@
+"""The rules for text, shared by every value object that is a string.
+
+A value object is a subclass of `str` whose constructor validates, so that a
+`Title` in a signature means "a string that passed the rules of titles", while
+it still binds, compares and serialises as the string that it is.
+
+Control characters are those of the Unicode category Cc; together with unpaired
+surrogates (Cs) they are refused, since databases and terminals treat them in
+surprising ways. Lengths count code points.
+"""
+
+import re
+from collections.abc import Callable
+from types import TracebackType
+from typing import ClassVar, Self, cast
+
+from todo_core.errors import FieldError, ValidationFailed
+
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_FORBIDDEN_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Text(str):
+    """A string that satisfies the rules of its class.
+
+    Subclasses name their `field` and their limits, and override `normalize` or
+    `check` where they have rules of their own.
+    """
+
+    __slots__ = ()
+
+    field: ClassVar[str]
+    min_length: ClassVar[int] = 1
+    max_length: ClassVar[int]
+    forbidden: ClassVar[re.Pattern[str]] = _FORBIDDEN
+
+    def __new__(cls, raw: str) -> Self:
+        """Validate `raw`.
+
+        Raises:
+            ValidationFailed: with one FieldError, named after the class's field.
+        """
+        if cls.forbidden.search(raw := cls.normalize(raw)):
+            raise cls.refusal("invalid_characters", "must not contain control characters")
+        text = cls.strip_surroundings(raw)
+        if len(text) < cls.min_length:
+            if cls.min_length == 1:
+                raise cls.refusal("too_short", "must not be empty")
+            raise cls.refusal("too_short", f"must have at least {cls.min_length} characters")
+        if len(text) > cls.max_length:
+            raise cls.refusal("too_long", f"must have at most {cls.max_length} characters")
+        cls.check(text)
+        return super().__new__(cls, text)
+
+    @classmethod
+    def stored(cls, text: str) -> Self:
+        """Rebuild a value that passed the rules before it was stored."""
+        return super().__new__(cls, text)
+
+    @classmethod
+    def normalize(cls, raw: str) -> str:
+        """Bring different spellings of the same text to one, before any rule applies."""
+        return raw
+
+    @classmethod
+    def strip_surroundings(cls, raw: str) -> str:
+        """Remove white space around the text."""
+        return raw.strip()
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Apply the rules that only this class has; raise `cls.refusal(…)`."""
+
+    @classmethod
+    def refusal(cls, code: str, message: str) -> ValidationFailed:
+        """The error that says why a text is not one of this class."""
+        return ValidationFailed(FieldError(cls.field, code, message))
+
+
+class Prose(Text):
+    """Text of several lines: tabs and line breaks are allowed, white space is kept.
+
+    The line breaks of other systems (CR LF) are stored as LF.
+    """
+
+    __slots__ = ()
+
+    forbidden = _FORBIDDEN_IN_PROSE
+
+    @classmethod
+    def normalize(cls, raw: str) -> str:
+        """Write every line break as LF."""
+        return raw.replace("\r\n", "\n")
+
+    @classmethod
+    def strip_surroundings(cls, raw: str) -> str:
+        """Keep the text as it was written."""
+        return raw
+
+
+class Validation:
+    """Validates several fields and reports all that is wrong with them at once.
+
+    ```
+    with Validation() as valid:
+        title = valid(Title, raw_title)
+        description = valid(Description.or_none, raw_description)
+    ```
+
+    Leaving the block raises one ValidationFailed with every error collected.
+    """
+
+    def __init__(self) -> None:
+        self._errors: list[FieldError] = []
+
+    def __call__[Raw, Value](self, build: Callable[[Raw], Value], raw: Raw) -> Value:
+        """Build a value object; note its errors, if any, instead of raising them."""
+        try:
+            return build(raw)
+        except ValidationFailed as failure:
+            self._errors.extend(failure.errors)
+            # Nobody sees this None: leaving the block raises.
+            return cast(Value, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exception is None and self._errors:
+            raise ValidationFailed(*self._errors)

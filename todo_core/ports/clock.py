@@ -1,0 +1,13 @@
+"""The time of day."""
+
+from abc import abstractmethod
+from datetime import datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The current time, aware and in UTC, to the microsecond."""

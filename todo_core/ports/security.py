@@ -1,0 +1,78 @@
+"""Passwords and tokens."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from todo_core.entities.session import Session, SessionId
+from todo_core.entities.user import Password, UserId
+
+
+class PasswordHasher(Protocol):
+    """Hashes passwords slowly, with a salt, so that a stolen hash is expensive to guess."""
+
+    @abstractmethod
+    def hash(self, password: Password) -> str:
+        """A hash that names its own scheme and cost; different at every call."""
+
+    @abstractmethod
+    def verify(self, password: Password, password_hash: str | None) -> bool:
+        """Whether this is the password that was hashed.
+
+        It takes as long when there is no hash to compare with (None), and is
+        false then: an unknown account cannot be told by the time of the answer.
+        """
+
+    @abstractmethod
+    def needs_rehash(self, password_hash: str) -> bool:
+        """Whether the hash was made by an older scheme, or at another cost, than now."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A signed token for the caller to present, and for how long it is good."""
+
+    value: str = field(repr=False)
+    expires_in: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling: what a valid access token proves."""
+
+    user_id: UserId
+    session_id: SessionId
+
+
+class AccessTokens(Protocol):
+    """Signs and verifies access tokens."""
+
+    @abstractmethod
+    def issue(self, session: Session, *, now: datetime) -> AccessToken:
+        """A token that proves, for a limited time, to be of this session's person."""
+
+    @abstractmethod
+    def verify(self, token: str, *, now: datetime) -> Caller:
+        """Whom the token speaks for.
+
+        Raises:
+            InvalidAccessToken: for whatever this service did not sign for this use,
+                or that is not valid at this time.
+        """
+
+
+class RefreshTokens(Protocol):
+    """Makes the tokens by which a session is continued without a password."""
+
+    @abstractmethod
+    def issue(self, session: Session) -> str:
+        """The refresh token of the session's current generation.
+
+        It is always the same for the same session and generation, and cannot be
+        made from what is stored alone.
+        """
+
+    @abstractmethod
+    def salt(self) -> str:
+        """A random salt for a new session's refresh tokens."""
