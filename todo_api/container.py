@@ -127,9 +127,7 @@ class Container(containers.DeclarativeContainer):
     )
     get_user = providers.Singleton(GetUser, users=users)
 
-    create_task = providers.Singleton(
-        CreateTask, tasks=tasks, identifiers=identifiers, clock=clock
-    )
+    create_task = providers.Singleton(CreateTask, tasks=tasks, identifiers=identifiers, clock=clock)
     list_tasks = providers.Singleton(ListTasks, tasks=tasks)
     get_task = providers.Singleton(GetTask, tasks=tasks)
     update_task = providers.Singleton(UpdateTask, tasks=tasks, clock=clock)

@@ -39,9 +39,7 @@ class TaskOwner(BearerToken):
         self,
         request: Request,
         user_id: Annotated[str, Path(description="Your own id.")],
-        url_user_id: Annotated[
-            str | None, Query(description="Your own id again.")
-        ] = None,
+        url_user_id: Annotated[str | None, Query(description="Your own id again.")] = None,
     ) -> UserId:
         caller = _authenticated(request)
         own_id = str(caller.user_id)

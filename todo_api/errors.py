@@ -38,7 +38,7 @@ class ProblemKind:
 
 CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
     core.ValidationFailed: ProblemKind(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "validation_failed", "What was sent is not valid."
+        HTTPStatus.UNPROCESSABLE_CONTENT, "validation_failed", "What was sent is not valid."
     ),
     core.AuthenticationFailed: ProblemKind(
         HTTPStatus.UNAUTHORIZED, "unauthenticated", "You are not logged in.", _CHALLENGE
@@ -104,9 +104,7 @@ HTTP_PROBLEMS: Mapping[HTTPStatus, ProblemKind] = {
             "method_not_allowed",
             "This address does not answer to that method.",
         ),
-        ProblemKind(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large."
-        ),
+        ProblemKind(HTTPStatus.CONTENT_TOO_LARGE, "body_too_large", "The body is too large."),
         ProblemKind(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",

@@ -6,11 +6,12 @@ From the outside in: `RequestLog`, `SecurityHeaders`, (Starlette's CORS),
 
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
 from time import perf_counter
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -147,7 +148,9 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self._max_size:
-            await problem_response(HTTP_PROBLEMS[413])(scope, receive, send)
+            await problem_response(HTTP_PROBLEMS[HTTPStatus.CONTENT_TOO_LARGE])(
+                scope, receive, send
+            )
             return
         received = 0
 

@@ -17,8 +17,7 @@ type JsonObject = dict[str, Any]  # any JSON
 def problems(*statuses: int) -> dict[int | str, JsonObject]:
     """The errors that an operation can answer with, for its `responses`."""
     return {
-        status: {"model": Problem, "description": HTTPStatus(status).phrase}
-        for status in statuses
+        status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses
     }
 
 

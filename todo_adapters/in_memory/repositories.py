@@ -105,11 +105,7 @@ class InMemoryTaskRepository(TaskRepository):
     def save(self, task: Task) -> Task:
         with self._store.lock:
             stored = self._store.tasks.get(task.id)
-            if (
-                stored is None
-                or stored.owner_id != task.owner_id
-                or stored.version != task.version
-            ):
+            if stored is None or stored.owner_id != task.owner_id or stored.version != task.version:
                 raise StaleVersion
             saved = replace(task, created_at=stored.created_at, version=task.version + 1)
             self._store.tasks[task.id] = saved

@@ -74,7 +74,7 @@ class JoseAccessTokens(AccessTokens):
             raise InvalidAccessToken
         try:
             verified = self._verified(token)
-        except Exception as error:  # noqa: BLE001 - the decoder raises more than it says
+        except Exception as error:
             raise InvalidAccessToken from error
         seconds = now.timestamp()
         if seconds >= verified.expires_at or verified.issued_at > seconds + _CLOCK_SKEW_SECONDS:

@@ -8,7 +8,6 @@ from passlib.context import CryptContext
 from todo_core.entities.user import Password
 from todo_core.ports.security import PasswordHasher
 
-
 _HASH_OF_NOTHING = (
     "$bcrypt-sha256$v=2,t=2b,r={cost}$LDbwTn/Yj016Ne/WKe1H7e$WkgpuJKx8Nhs/nC9X2Vmzrs1.KBRUpC"
 )
@@ -35,14 +34,16 @@ class PasslibPasswordHasher(PasswordHasher):
         self._hash_of_nothing = _HASH_OF_NOTHING.format(cost=cost)
 
     def hash(self, password: Password) -> str:
-        return self._context.hash(str(password))
+        hashed: str = self._context.hash(str(password))
+        return hashed
 
     def verify(self, password: Password, password_hash: str | None) -> bool:
-        matches = self._context.verify(str(password), password_hash or self._hash_of_nothing)
+        matches: bool = self._context.verify(str(password), password_hash or self._hash_of_nothing)
         return matches and password_hash is not None
 
     def needs_rehash(self, password_hash: str) -> bool:
-        return self._context.needs_update(password_hash)
+        outdated: bool = self._context.needs_update(password_hash)
+        return outdated
 
 
 def common_passwords() -> frozenset[str]:

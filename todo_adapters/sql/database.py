@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import create_engine
 
 from todo_adapters.sql.errors import Refusals, meaning_of
 
+type AnyRow = Row[*tuple[Any, ...]]  # of whatever was selected
 type Parameters = Mapping[str, Any]  # whatever the bound columns take
 
 _SQLITE_BUSY_TIMEOUT_MS = 5_000
@@ -26,7 +28,7 @@ _CONNECT_TIMEOUT_SECONDS = 5
 class SqlExecutor(ABC):
     """Runs prebuilt statements, and raises the core's errors instead of the database's."""
 
-    def rows(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
+    def rows(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
         """All rows of a query.
 
         Raises:
@@ -168,7 +170,7 @@ def open_database(
     return Database(engine, begin="BEGIN")
 
 
-def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:  # a sqlite3.Connection
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     """Ask SQLite for what other databases do by themselves.
 
     Write-ahead logging lets readers and a writer work at the same time;

@@ -41,12 +41,12 @@ def meaning_of(error: SQLAlchemyError, refusals: Refusals) -> Exception:
     return error
 
 
-def _violated_constraint(error: IntegrityError, refusals: Refusals) -> str | None:
+def _violated_constraint(error: IntegrityError, refusals: Refusals) -> str:
     match error.orig:
         case psycopg.Error() as refused:
-            return refused.diag.constraint_name
+            return refused.diag.constraint_name or ""
         case SqliteError() as refused if refused.sqlite_errorname == "SQLITE_CONSTRAINT_FOREIGNKEY":
             # It does not even say which one; no statement here is subject to two.
-            return next((name for name in refusals if name.startswith("fk_")), None)
+            return next((name for name in refusals if name.startswith("fk_")), "")
         case refused:
-            return _SQLITE_CONSTRAINTS.get(str(refused))
+            return _SQLITE_CONSTRAINTS.get(str(refused), "")

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from sqlalchemy import Row
 from sqlmodel import bindparam, delete, insert, select, update
 
-from todo_adapters.sql.database import SqlExecutor
-from todo_adapters.sql.tables import TASKS
+from todo_adapters.sql.database import AnyRow, SqlExecutor
+from todo_adapters.sql.tables import TASKS, TaskRow
 from todo_core.entities.task import Description, Task, TaskId, Title
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
@@ -29,9 +27,10 @@ _COLUMNS = (
 )
 
 ADD = insert(TASKS)
-LIST = select(*_COLUMNS).where(_OWNED).order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
+_OWN = select(TaskRow).with_only_columns(*_COLUMNS).where(_OWNED)
+LIST = _OWN.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
 LIST_BY_COMPLETION = LIST.where(TASKS.c.completed == bindparam("completed"))
-GET = select(*_COLUMNS).where(_OWNED, _THIS_ONE)
+GET = _OWN.where(_THIS_ONE)
 SAVE = (
     update(TASKS)
     .where(_OWNED, _THIS_ONE, TASKS.c.version == bindparam("loaded_version"))
@@ -110,10 +109,10 @@ def _plain(description: Description | None) -> str | None:
     return None if description is None else str(description)
 
 
-def _to_task(row: Row[Any], owner_id: UserId) -> Task:
-    id, title, description, completed, version, created_at, updated_at = row
+def _to_task(row: AnyRow, owner_id: UserId) -> Task:
+    task_id, title, description, completed, version, created_at, updated_at = row
     return Task(
-        id=id,
+        id=task_id,
         owner_id=owner_id,
         title=Title.stored(title),
         description=None if description is None else Description.stored(description),

@@ -1,20 +1,18 @@
 """Accounts in SQL."""
 
 from dataclasses import replace
-from typing import Any
 
-from sqlalchemy import Row
 from sqlmodel import bindparam, func, insert, select, update
 
-from todo_adapters.sql.database import SqlExecutor
-from todo_adapters.sql.tables import USERS
+from todo_adapters.sql.database import AnyRow, SqlExecutor
+from todo_adapters.sql.tables import USERS, UserRow
 from todo_core.entities.user import Email, PersonName, User, UserId
 from todo_core.errors import EmailTaken, StaleVersion, UserNotFound
 from todo_core.ports.repositories import UserRepository
 
 _ADD = insert(USERS)
-_GET = select(USERS).where(USERS.c.id == bindparam("user_id"))
-_GET_BY_EMAIL = select(USERS).where(func.lower(USERS.c.email) == bindparam("email_key"))
+_GET = select(UserRow).where(USERS.c.id == bindparam("user_id"))
+_GET_BY_EMAIL = select(UserRow).where(func.lower(USERS.c.email) == bindparam("email_key"))
 _SAVE = (
     update(USERS)
     .where(USERS.c.id == bindparam("user_id"), USERS.c.version == bindparam("loaded_version"))
@@ -78,7 +76,7 @@ class SqlUserRepository(UserRepository):
         return replace(user, version=user.version + 1)
 
 
-def _to_user(row: Row[Any]) -> User:
+def _to_user(row: AnyRow) -> User:
     return User(
         id=UserId(row.id),
         name=PersonName.stored(row.name),

@@ -44,9 +44,7 @@ async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
     return RegisterResponse.model_validate(user)
 
 
-@router.post(
-    "/login", summary="Log in", responses=problems(400, 401, 409, 413, 415, 422, 503)
-)
+@router.post("/login", summary="Log in", responses=problems(400, 401, 409, 413, 415, 422, 503))
 async def login(request: Request, body: LoginRequest) -> LoginResponse:
     """Begin a session. A wrong email and a wrong password are answered alike."""
     log_in = container_of(request).log_in()

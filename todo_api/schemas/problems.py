@@ -22,7 +22,8 @@ class Problem(BaseModel):
     title: str = Field(description="The status in words.", examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(
-        description="One sentence, fit to be shown to a person.", examples=["There is no such task."]
+        description="One sentence, fit to be shown to a person.",
+        examples=["There is no such task."],
     )
     code: str = Field(description="A stable word for programs.", examples=["task_not_found"])
     request_id: str = Field(description="Names this request in the service's log.")

@@ -95,7 +95,7 @@ class Task:
         self,
         *,
         title: str | Unchanged = UNCHANGED,
-        description: str | None | Unchanged = UNCHANGED,
+        description: str | Unchanged | None = UNCHANGED,
         completed: bool | Unchanged = UNCHANGED,
         now: datetime,
     ) -> Self:

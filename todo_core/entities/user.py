@@ -9,7 +9,6 @@ from uuid import UUID
 
 from todo_core.entities.text import Text
 
-
 UserId = NewType("UserId", UUID)
 
 
@@ -99,9 +98,7 @@ class PasswordPolicy:
         """
         password = Password(raw)
         if len(password) < self.min_length:
-            raise Password.refusal(
-                "too_short", f"must have at least {self.min_length} characters"
-            )
+            raise Password.refusal("too_short", f"must have at least {self.min_length} characters")
         lowered = password.lower()
         if lowered in self.common:
             raise Password.refusal("too_common", "is among the commonest passwords")

@@ -87,7 +87,7 @@ class TaskRepository(Protocol):
 
     @abstractmethod
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
-        """This owner's task.
+        """The owner's task of this id.
 
         Raises:
             TaskNotFound: if this owner has no such task.

