@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psycopg
 
@@ -27,6 +29,10 @@ FAST_AND_FORGETFUL: Mapping[str, str] = MappingProxyType(
     {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 )
 """Settings for tests that never pull the plug."""
+
+
+DURABLE: Mapping[str, str] = MappingProxyType({})
+"""PostgreSQL's own settings, for tests that do."""
 
 
 class PostgresServer:
@@ -89,12 +95,6 @@ class PostgresServer:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-    def create_database(self, name: str, *, template: str = "template0") -> str:
-        """Make a database and return its URL."""
-        with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        return self.url(name)
 
     def _answers(self) -> bool:
         try:
@@ -160,3 +160,18 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def create_database(server_url: str, *, template: str = "template0") -> str:
+    """Make a database of a new name on this server and return its URL."""
+    name = f"todo_{uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return urlsplit(server_url)._replace(path=f"/{name}").geturl()
+
+
+def drop_database(url: str) -> None:
+    """Remove a database, whoever is still connected to it."""
+    parts = urlsplit(url)
+    with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{parts.path[1:]}" WITH (FORCE)')

@@ -148,9 +148,8 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self._max_size:
-            await problem_response(HTTP_PROBLEMS[HTTPStatus.CONTENT_TOO_LARGE])(
-                scope, receive, send
-            )
+            refusal = problem_response(HTTP_PROBLEMS[HTTPStatus.CONTENT_TOO_LARGE])
+            await refusal(scope, receive, send)
             return
         received = 0
 

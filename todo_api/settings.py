@@ -123,7 +123,7 @@ class Settings(BaseSettings):
 
     # Passwords
     password_min_length: int = Field(8, ge=8, le=64)
-    password_bcrypt_cost: int = Field(12, ge=10, le=16)
+    password_bcrypt_cost: int = Field(12, ge=4, le=16)
     password_hashing_threads: int = Field(2, ge=1, le=32)
 
     # API

@@ -76,7 +76,6 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("version >= 1", name=op.f("ck_tasks_version_positive")),
     )
-    op.create_index("ix_tasks_user_id_created_at_id", "tasks", ["user_id", "created_at", "id"])
     op.create_index(
         "ix_tasks_user_id_completed_created_at_id",
         "tasks",

@@ -61,7 +61,7 @@ class LoginResponse(BaseModel):
     """The tokens of a new session."""
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a scheme, not a secret
     expires_in: int = Field(description="For how many seconds the access token is valid.")
     refresh_token: str
     user: UserProfileResponse

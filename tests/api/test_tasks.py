@@ -1,0 +1,241 @@
+"""Tasks over HTTP, as spec'd to the field."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.problems import problem
+from tests.running_server import Person
+
+FIELDS = [
+    "id",
+    "user_id",
+    "title",
+    "description",
+    "completed",
+    "created_at",
+    "updated_at",
+    "version",
+]
+
+
+class TestCreate:
+    def test_a_task_is_created_and_located(self, ada: Person) -> None:
+        answer = ada.http.post(
+            ada.tasks(), json={"title": "  Buy milk ", "description": "Two\nlitres"}
+        )
+        task = answer.json()
+        assert answer.status_code == 201
+        assert list(task) == FIELDS
+        assert answer.headers["location"] == f"/api/{ada.id}/tasks/{task['id']}"
+        assert task["user_id"] == ada.id
+        assert task["title"] == "Buy milk"
+        assert task["description"] == "Two\nlitres"
+        assert task["completed"] is False
+        assert task["version"] == 1
+        assert task["created_at"] == task["updated_at"]
+        assert task["created_at"].endswith("Z")
+        assert datetime.fromisoformat(task["created_at"]).utcoffset() is not None
+        assert 0 < task["id"] < 2**53
+        assert ada.http.get(f"{task_url(ada, task)}").json() == task
+
+    @pytest.mark.parametrize("description", [None, ""])
+    def test_an_empty_description_is_none(self, ada: Person, description: str | None) -> None:
+        assert ada.create(description=description)["description"] is None
+
+    def test_what_else_is_sent_is_ignored_and_sets_nothing(self, ada: Person, bob: Person) -> None:
+        task = ada.create(
+            id=1, user_id=bob.id, owner_id=bob.id, completed=True, version=9, priority="high"
+        )
+        assert task["id"] != 1
+        assert task["user_id"] == ada.id
+        assert task["completed"] is False
+        assert task["version"] == 1
+        assert bob.list() == []
+
+    def test_the_limits_of_length_count_code_points(self, ada: Person) -> None:
+        task = ada.create("🎉" * 200, description="é" * 1000)
+        assert len(task["title"]) == 200
+        assert len(task["description"]) == 1000
+
+
+class TestList:
+    def test_without_tasks_it_is_empty(self, ada: Person) -> None:
+        assert ada.list() == []
+
+    def test_the_newest_come_first(self, ada: Person) -> None:
+        tasks = [ada.create(f"No. {number}") for number in range(5)]
+        assert ada.list() == tasks[::-1]
+
+    def test_it_can_be_of_those_completed_or_not(self, ada: Person) -> None:
+        to_do, done = ada.create(), ada.create()
+        ada.http.patch(ada.tasks(f"/{done['id']}/complete")).raise_for_status()
+
+        def ids(completed: str) -> list[int]:
+            answer = ada.http.get(ada.tasks(completed=completed))
+            return [task["id"] for task in answer.json()]
+
+        assert ids("true") == [done["id"]]
+        assert ids("false") == [to_do["id"]]
+
+    def test_unknown_query_parameters_are_ignored(self, ada: Person) -> None:
+        task = ada.create()
+        assert ada.http.get(ada.tasks(sort="title", user_id="x")).json() == [task]
+
+
+class TestPut:
+    def test_title_and_description_are_written(self, ada: Person) -> None:
+        task = ada.create(description="Two litres")
+        answer = ada.http.put(task_url(ada, task), json={"title": "Buy oats", "description": "x"})
+        changed = answer.json()
+        assert answer.status_code == 200
+        assert changed == task | {
+            "title": "Buy oats",
+            "description": "x",
+            "version": 2,
+            "updated_at": changed["updated_at"],
+        }
+        assert changed["updated_at"] > task["updated_at"]
+        assert ada.list() == [changed]
+
+    def test_an_absent_description_stays(self, ada: Person) -> None:
+        task = ada.create(description="Two litres")
+        changed = ada.http.put(task_url(ada, task), json={"title": "Buy oats"}).json()
+        assert changed["description"] == "Two litres"
+
+    @pytest.mark.parametrize("description", [None, ""])
+    def test_an_empty_description_clears_it(self, ada: Person, description: str | None) -> None:
+        task = ada.create(description="Two litres")
+        changed = ada.http.put(
+            task_url(ada, task), json={"title": "Buy oats", "description": description}
+        ).json()
+        assert changed["description"] is None
+
+    def test_completed_is_not_touched(self, ada: Person) -> None:
+        task = ada.create()
+        ada.http.patch(task_url(ada, task, "/complete")).raise_for_status()
+        changed = ada.http.put(
+            task_url(ada, task), json={"title": "Buy oats", "completed": False}
+        ).json()
+        assert changed["completed"] is True
+
+    def test_a_title_is_required(self, ada: Person) -> None:
+        task = ada.create()
+        answer = ada.http.put(task_url(ada, task), json={"description": "x"})
+        assert answer.status_code == 422
+        assert problem(answer)["errors"] == [
+            {"pointer": "/title", "code": "required", "message": "is required"}
+        ]
+
+
+class TestPatch:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"title": "Buy oats"},
+            {"description": "x"},
+            {"description": None},
+            {"completed": True},
+            {"title": "Buy oats", "description": "x", "completed": True},
+        ],
+    )
+    def test_only_what_is_sent_changes(self, ada: Person, change: dict[str, object]) -> None:
+        task = ada.create(description="Two litres")
+        answer = ada.http.patch(task_url(ada, task), json=change)
+        changed = answer.json()
+        assert answer.status_code == 200
+        assert changed == task | change | {"version": 2, "updated_at": changed["updated_at"]}
+
+    def test_nothing_sent_changes_nothing(self, ada: Person) -> None:
+        task = ada.create()
+        assert ada.http.patch(task_url(ada, task), json={}).json() == task
+        assert ada.http.patch(task_url(ada, task), json={"title": "Buy milk"}).json() == task
+
+    @pytest.mark.parametrize(
+        "change", [{"title": None}, {"completed": None}, {"completed": "true"}, {"completed": 1}]
+    )
+    def test_a_wrong_type_is_refused(self, ada: Person, change: dict[str, object]) -> None:
+        task = ada.create()
+        answer = ada.http.patch(task_url(ada, task), json=change)
+        assert answer.status_code == 422
+        [error] = problem(answer)["errors"]
+        assert error["pointer"] == f"/{next(iter(change))}"
+        assert error["code"] == "invalid_type"
+        assert ada.list() == [task]
+
+    def test_edits_of_different_fields_at_once_all_survive(self, ada: Person) -> None:
+        for _ in range(10):
+            task = ada.create()
+            changes = [{"title": "Buy oats"}, {"description": "x"}, {"completed": True}]
+            url = task_url(ada, task)
+            with ThreadPoolExecutor(len(changes)) as pool:
+                edits = [pool.submit(ada.http.patch, url, json=change) for change in changes]
+            answers = [edit.result() for edit in edits]
+            assert [answer.status_code for answer in answers] == [200] * 3
+            stored = ada.http.get(task_url(ada, task)).json()
+            assert (stored["title"], stored["description"], stored["completed"]) == (
+                "Buy oats",
+                "x",
+                True,
+            )
+            assert stored["version"] == 4
+
+
+class TestComplete:
+    @pytest.mark.parametrize("body", [None, b"{}", b"null"])
+    def test_without_a_value_it_flips(self, ada: Person, body: bytes | None) -> None:
+        task = ada.create()
+        url = task_url(ada, task, "/complete")
+        headers = {"Content-Type": "application/json"}
+        flipped = ada.http.patch(url, content=body, headers=headers)
+        assert flipped.status_code == 200
+        assert flipped.json()["completed"] is True
+        assert ada.http.patch(url, content=body, headers=headers).json()["completed"] is False
+
+    @pytest.mark.parametrize("completed", [True, False])
+    def test_with_a_value_it_sets(self, ada: Person, completed: bool) -> None:
+        task = ada.create()
+        url = task_url(ada, task, "/complete")
+        for _ in range(2):
+            answer = ada.http.patch(url, json={"completed": completed})
+            assert answer.json()["completed"] is completed
+
+    @pytest.mark.parametrize("completed", ["true", 1, 0, "yes", [], {}])
+    def test_only_a_boolean_is_one(self, ada: Person, completed: object) -> None:
+        task = ada.create()
+        answer = ada.http.patch(task_url(ada, task, "/complete"), json={"completed": completed})
+        assert answer.status_code == 422
+        assert problem(answer)["errors"][0]["pointer"] == "/completed"
+        assert ada.list() == [task]
+
+    def test_flips_at_once_each_take_effect(self, ada: Person) -> None:
+        task = ada.create()
+        url = task_url(ada, task, "/complete")
+        with ThreadPoolExecutor(15) as pool:
+            answers = list(pool.map(lambda _: ada.http.patch(url), range(15)))
+        assert [answer.status_code for answer in answers] == [200] * 15
+        stored = ada.http.get(task_url(ada, task)).json()
+        assert stored["completed"] is True
+        assert stored["version"] == 16
+
+
+class TestDelete:
+    def test_a_deleted_task_is_gone(self, ada: Person) -> None:
+        task, other = ada.create(), ada.create()
+        answer = ada.http.delete(task_url(ada, task))
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert ada.list() == [other]
+        assert ada.http.delete(task_url(ada, task)).status_code == 404
+
+    def test_of_many_deletions_at_once_one_succeeds(self, ada: Person) -> None:
+        url = task_url(ada, ada.create())
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda _: ada.http.delete(url).status_code, range(8)))
+        assert sorted(statuses) == [204] + [404] * 7
+
+
+def task_url(person: Person, task: dict[str, Any], path: str = "") -> httpx.URL:
+    return person.tasks(f"/{task['id']}{path}")

@@ -1,0 +1,54 @@
+"""The three kinds of storage, which are all held to the same contract."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from todo_adapters.in_memory.repositories import (
+    InMemorySessionRepository,
+    InMemoryTaskRepository,
+    InMemoryUserRepository,
+)
+from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.unit_of_work import InMemoryUnitOfWork
+from todo_adapters.sql.sessions import SqlSessionRepository
+from todo_api.container import Container
+from todo_core.ports.repositories import SessionRepository, TaskRepository, UserRepository
+from todo_core.ports.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True)
+class Storage:
+    """One kind of storage."""
+
+    users: UserRepository
+    sessions: SessionRepository
+    tasks: TaskRepository
+    unit_of_work: UnitOfWork
+
+
+def storage_in_memory() -> Storage:
+    store = InMemoryStore()
+    return Storage(
+        InMemoryUserRepository(store),
+        InMemorySessionRepository(store),
+        InMemoryTaskRepository(store),
+        InMemoryUnitOfWork(store),
+    )
+
+
+def storage_of(container: Container) -> Storage:
+    return Storage(
+        container.users(),
+        SqlSessionRepository(container.database()),
+        container.tasks(),
+        container.unit_of_work(),
+    )
+
+
+@pytest.fixture(params=["in_memory", "sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest) -> Storage:
+    """Empty storage of each kind in turn."""
+    if request.param == "in_memory":
+        return storage_in_memory()
+    return storage_of(request.getfixturevalue(f"{request.param}_container"))

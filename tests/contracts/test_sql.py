@@ -1,0 +1,308 @@
+"""What only the SQL adapters have to show: indexes, constraints, and faults."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pkgutil import iter_modules
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import Delete, Insert, Update
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
+from sqlalchemy.sql.operators import and_, eq
+from sqlalchemy.sql.selectable import Select
+
+import todo_adapters.sql
+from tests.conftest import postgres_settings
+from tests.postgres_server import DURABLE, running_postgres
+from todo_adapters.sql.tables import TASKS
+from todo_adapters.sql.tasks import GET, LIST, LIST_BY_COMPLETION
+from todo_api.container import Container
+from todo_core.entities.task import Task
+from todo_core.entities.user import User
+from todo_core.errors import Unavailable
+
+type Statement = Select[Any] | Insert | Update | Delete
+
+OWNER_INDEX = ("ix_tasks_user_id_completed_created_at_id",)
+PRIMARY_KEY = ("pk_tasks", "INTEGER PRIMARY KEY")
+PASSWORD = "a rather long sentence"
+
+
+def registered(container: Container, email: str = "ada@example.com") -> User:
+    return container.register_user()(name="Ada", email=email, password=PASSWORD)
+
+
+def statements_on_tasks() -> list[Statement]:
+    """Every prebuilt statement in the SQL adapter that reads or writes tasks."""
+    modules = [
+        import_module(f"{todo_adapters.sql.__name__}.{module.name}")
+        for module in iter_modules(todo_adapters.sql.__path__)
+    ]
+    candidates = [value for module in modules for value in vars(module).values()]
+    return [
+        statement
+        for statement in candidates
+        if isinstance(statement, Select | Insert | Update | Delete)
+        and TASKS
+        in (statement.get_final_froms() if isinstance(statement, Select) else [statement.table])
+    ]
+
+
+def conditions(statement: Select[Any] | Update | Delete) -> Sequence[object]:
+    """What must all hold of a row for the statement to touch it."""
+    clause = statement.whereclause
+    if isinstance(clause, BooleanClauseList) and clause.operator is and_:
+        return list(clause.clauses)
+    return [clause]
+
+
+def names_the_owner(condition: object) -> bool:
+    return (
+        isinstance(condition, BinaryExpression)
+        and condition.operator is eq
+        and condition.left is TASKS.c.user_id
+        and isinstance(condition.right, BindParameter)
+        and condition.right.key == "owner_id"
+    )
+
+
+class TestOwnership:
+    def test_there_are_statements_of_every_kind_on_tasks(self) -> None:
+        for kind in (Select, Insert, Update, Delete):
+            assert any(isinstance(statement, kind) for statement in statements_on_tasks())
+
+    @pytest.mark.parametrize("statement", statements_on_tasks(), ids=str)
+    def test_every_statement_on_tasks_carries_the_owner(self, statement: Statement) -> None:
+        if isinstance(statement, Insert):
+            assert not TASKS.c.user_id.nullable
+            return
+        assert any(map(names_the_owner, conditions(statement)))
+
+    def test_nothing_else_is_ever_executed_on_tasks(self, container: Container) -> None:
+        prebuilt = {
+            str(statement.compile(container.database().engine, column_keys=keys))
+            for statement in statements_on_tasks()
+            for keys in ([column.key for column in TASKS.columns], None)
+        }
+        executed: list[str] = []
+
+        def note(*details: Any) -> None:  # as SQLAlchemy passes them
+            executed.append(details[2])
+
+        ada = registered(container)
+        event.listen(container.database().engine, "before_cursor_execute", note)
+        task = container.create_task()(owner_id=ada.id, title="Buy milk")
+        container.list_tasks()(owner_id=ada.id)
+        container.list_tasks()(owner_id=ada.id, completed=True)
+        container.get_task()(owner_id=ada.id, task_id=task.id)
+        container.update_task()(owner_id=ada.id, task_id=task.id, title="Buy oats")
+        container.toggle_completion()(owner_id=ada.id, task_id=task.id)
+        container.delete_task()(owner_id=ada.id, task_id=task.id)
+        assert len(executed) == 9
+        assert {normalized(sql) for sql in executed} <= {normalized(sql) for sql in prebuilt}
+
+
+def normalized(sql: str) -> str:
+    """The statement without the casts that PostgreSQL's dialect writes at execution."""
+    return sql.split("::")[0] if sql.startswith("INSERT") else sql
+
+
+class TestIndexes:
+    @pytest.fixture
+    def owner(self, container: Container) -> User:
+        """One owner among many, all of whom have many tasks."""
+        owners = [registered(container, f"user{number}@example.com") for number in range(50)]
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        rows = [
+            {
+                "id": number * 1000 + index,
+                "user_id": owner.id,
+                "title": "Buy milk",
+                "description": None,
+                "completed": index % 10 == 0,
+                "version": 1,
+                "created_at": now + timedelta(minutes=index),
+                "updated_at": now,
+            }
+            for number, owner in enumerate(owners, 1)
+            for index in range(200)
+        ]
+        with container.database().engine.connect() as connection:
+            connection.execute(TASKS.insert(), rows)
+            connection.execute(text("ANALYZE"))
+        return owners[20]
+
+    @pytest.mark.parametrize(
+        ("statement", "parameters", "indexes"),
+        [
+            pytest.param(LIST, {}, OWNER_INDEX, id="list"),
+            pytest.param(LIST_BY_COMPLETION, {"completed": True}, OWNER_INDEX, id="by completion"),
+            pytest.param(GET, {"task_id": 20_001}, PRIMARY_KEY, id="get"),
+        ],
+    )
+    def test_every_query_uses_an_index(
+        self,
+        container: Container,
+        owner: User,
+        statement: Select[Any],
+        parameters: dict[str, object],
+        indexes: tuple[str, ...],
+    ) -> None:
+        plan = explain(container, statement, {"owner_id": owner.id, **parameters})
+        assert any(index in plan for index in indexes)
+        assert "Seq Scan" not in plan
+        assert "SCAN tasks" not in plan
+
+
+def explain(container: Container, statement: Select[Any], parameters: dict[str, object]) -> str:
+    engine = container.database().engine
+    is_sqlite = engine.dialect.name == "sqlite"
+    explanation = text(
+        f"{'EXPLAIN QUERY PLAN' if is_sqlite else 'EXPLAIN'} "
+        + str(
+            statement.params(**parameters).compile(engine, compile_kwargs={"literal_binds": True})
+        )
+    )
+    with engine.connect() as connection:
+        return "\n".join(str(row[-1]) for row in connection.execute(explanation))
+
+
+class TestConstraints:
+    """The database refuses by itself what the core would never send."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"title": ""},
+            {"title": "a" * 201},
+            {"title": None},
+            {"description": ""},
+            {"description": "a" * 1001},
+            {"completed": None},
+            {"version": 0},
+            {"user_id": None},
+            {"user_id": uuid4()},
+            {"created_at": None},
+        ],
+        ids=str,
+    )
+    def test_a_task_that_breaks_the_rules_is_refused(
+        self, container: Container, change: dict[str, object]
+    ) -> None:
+        row: dict[str, object] = {
+            "id": 1,
+            "user_id": registered(container).id,
+            "title": "Buy milk",
+            "description": None,
+            "completed": False,
+            "version": 1,
+            "created_at": datetime.now(UTC),
+            "updated_at": datetime.now(UTC),
+        }
+        with container.database().engine.connect() as connection:
+            connection.execute(TASKS.insert(), row)
+            with pytest.raises(Exception, match=r"(?i)constraint|null value|too long"):
+                connection.execute(TASKS.insert(), row | {"id": 2} | change)
+
+    def test_completed_is_a_boolean_even_to_sqlite(self, sqlite_container: Container) -> None:
+        ada = registered(sqlite_container)
+        task = sqlite_container.create_task()(owner_id=ada.id, title="Buy milk")
+        with (
+            sqlite_container.database().engine.connect() as connection,
+            pytest.raises(IntegrityError, match="ck_tasks_completed_boolean"),
+        ):
+            connection.execute(
+                text("UPDATE tasks SET completed = 2 WHERE id = :id"), {"id": task.id}
+            )
+
+    def test_a_deleted_user_takes_all_that_is_theirs_along(self, container: Container) -> None:
+        ada, bob = registered(container), registered(container, "bob@example.com")
+        for owner in (ada, bob):
+            container.create_task()(owner_id=owner.id, title="Buy milk")
+            container.log_in()(email=str(owner.email), password=PASSWORD)
+        with container.database().engine.connect() as connection:
+            connection.execute(text("DELETE FROM users WHERE email = 'ada@example.com'"))
+            sessions = connection.execute(text("SELECT count(*) FROM sessions")).scalar_one()
+        assert sessions == 1
+        assert container.list_tasks()(owner_id=ada.id) == []
+        assert len(container.list_tasks()(owner_id=bob.id)) == 1
+
+
+class TestTimeZones:
+    def test_a_database_in_another_time_zone_yields_utc(
+        self, postgresql_container: Container
+    ) -> None:
+        url = postgresql_container.settings().database_dsn.replace("+psycopg", "")
+        database = url.rpartition("/")[2]
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE \"{database}\" SET timezone TO 'Asia/Kathmandu'")
+        ada = registered(postgresql_container)
+        task: Task = postgresql_container.create_task()(owner_id=ada.id, title="Buy milk")
+        [found] = postgresql_container.list_tasks()(owner_id=ada.id)
+        assert found.created_at.tzinfo is UTC
+        assert found == task
+
+
+class TestFaults:
+    def test_a_database_that_went_away_is_unavailable_and_heals_by_itself(self) -> None:
+        with running_postgres(DURABLE) as server:
+            container = Container(settings=postgres_settings(server.url()))
+            container.schema().migrate()
+            ada = registered(container)
+            server.kill()
+            with pytest.raises(Unavailable, match="database"):
+                container.list_tasks()(owner_id=ada.id)
+            server.start()
+            assert container.list_tasks()(owner_id=ada.id) == []
+            container.database().close()
+
+    def test_a_pool_without_a_free_connection_is_unavailable(self, postgres_url: str) -> None:
+        settings = postgres_settings(postgres_url).model_copy(
+            update={"database_pool_size": 1, "database_pool_timeout": timedelta(seconds=0.2)}
+        )
+        container = Container(settings=settings)
+        with busy_connection(container), pytest.raises(Unavailable):
+            container.database().rows(text("SELECT 1"), {})
+        assert container.database().rows(text("SELECT 1"), {}) == [(1,)]
+        container.database().close()
+
+    def test_a_work_that_loses_its_connection_is_unavailable(
+        self, postgresql_container: Container
+    ) -> None:
+        ada = registered(postgresql_container)
+        with pytest.raises(Unavailable), postgresql_container.unit_of_work()() as work:
+            work.users.save(ada.with_password_hash("another", now=ada.updated_at))
+            postgresql_container.database().rows(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+                ),
+                {},
+            )
+            work.users.get(ada.id)
+        assert postgresql_container.users().get(ada.id) == ada
+
+
+@contextmanager
+def busy_connection(container: Container) -> Iterator[None]:
+    """Hold the only connection of a pool, on another thread, for the time of the block."""
+    held, release = Event(), Event()
+
+    def hold() -> None:
+        with container.database().transaction():
+            held.set()
+            release.wait(timeout=30)
+
+    thread = Thread(target=hold)
+    thread.start()
+    assert held.wait(timeout=30)
+    yield
+    release.set()
+    thread.join()

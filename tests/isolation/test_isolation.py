@@ -1,0 +1,121 @@
+"""Nobody sees, changes, or learns the existence of what is another's."""
+
+from itertools import pairwise
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.api.conftest import *  # noqa: F403 - the servers and people
+from tests.problems import problem
+from tests.running_server import Person, RunningServer
+
+OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
+    ("GET", "", None),
+    ("POST", "", {"title": "Mine now"}),
+    ("GET", "/{task_id}", None),
+    ("PUT", "/{task_id}", {"title": "Mine now"}),
+    ("PATCH", "/{task_id}", {"title": "Mine now"}),
+    ("PATCH", "/{task_id}/complete", {"completed": True}),
+    ("PATCH", "/{task_id}/complete", None),
+    ("DELETE", "/{task_id}", None),
+]
+ON_ONE_TASK = [operation for operation in OPERATIONS if operation[1]]
+
+
+def asked(
+    person: Person, method: str, url: httpx.URL, body: dict[str, Any] | None
+) -> tuple[int, bytes, list[tuple[str, str]]]:
+    """All of an answer that its reader could compare with another, for one request id."""
+    answer = person.http.request(method, url, json=body, headers={"X-Request-ID": "same"})
+    headers = [(name, value) for name, value in answer.headers.multi_items() if name != "date"]
+    return answer.status_code, answer.content, headers
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ON_ONE_TASK)
+def test_anothers_task_cannot_be_told_from_one_that_does_not_exist(
+    ada: Person, bob: Person, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    task = ada.create()
+    missing = bob.create()
+    bob.http.delete(bob.tasks(f"/{missing['id']}")).raise_for_status()
+
+    def answers(owner: str, task_id: int, **query: str) -> object:
+        url = bob.tasks_of(owner, path.format(task_id=task_id), **query)
+        return asked(bob, method, url, body)
+
+    nobody = str(uuid4())
+    expected = answers(bob.id, missing["id"])
+    assert expected[0] == 404  # type: ignore[index]  # the status
+    assert answers(bob.id, task["id"]) == expected
+    assert answers(ada.id, task["id"]) == expected
+    assert answers(ada.id, missing["id"]) == expected
+    assert answers(nobody, task["id"]) == expected
+    assert answers(ada.id, task["id"], url_user_id=ada.id) == expected
+    assert answers(bob.id, task["id"], url_user_id=ada.id) == expected
+    assert answers(bob.id, task["id"], url_user_id=nobody) == expected
+    assert answers(bob.id, 0) == expected
+    assert answers(bob.id, 10**30) == expected
+    assert ada.list() == [task]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_the_address_of_anothers_tasks_is_not_found(
+    ada: Person, bob: Person, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    task = ada.create()
+    own = bob.create()
+    for owner, task_id, claimed in (
+        (ada.id, task["id"], bob.id),
+        (ada.id, task["id"], ada.id),
+        (ada.id, own["id"], bob.id),
+        (bob.id, own["id"], ada.id),
+        ("auth", own["id"], bob.id),
+        ("*", own["id"], bob.id),
+        (f"{bob.id}%20", own["id"], bob.id),
+    ):
+        url = bob.tasks_of(owner, path.format(task_id=task_id), url_user_id=claimed)
+        answer = bob.http.request(method, url, json=body)
+        assert answer.status_code == 404
+        assert problem(answer)["code"] == "task_not_found"
+    assert ada.list() == [task]
+    assert bob.list() == [own]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_url_user_id_is_required(
+    ada: Person, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    task = ada.create()
+    url = f"/api/{ada.id}/tasks{path.format(task_id=task['id'])}"
+    answer = ada.http.request(method, url, json=body)
+    assert answer.status_code == 422
+    [error] = problem(answer)["errors"]
+    assert (error["pointer"], error["code"]) == ("/url_user_id", "required")
+    assert ada.list() == [task]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_without_a_token_nothing_is_answered(
+    server: RunningServer, ada: Person, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    task = ada.create()
+    with server.client() as stranger:
+        answer = stranger.request(method, ada.tasks(path.format(task_id=task["id"])), json=body)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert problem(answer)["code"] == "invalid_token"
+    assert ada.list() == [task]
+
+
+def test_an_id_may_be_written_in_upper_case(ada: Person) -> None:
+    task = ada.create()
+    url = ada.tasks_of(ada.id.upper(), url_user_id=ada.id.upper())
+    assert ada.http.get(url).json() == [task]
+
+
+def test_ids_do_not_tell_how_many_tasks_others_have(ada: Person, bob: Person) -> None:
+    ids = [ada.create()["id"], bob.create()["id"], ada.create()["id"]]
+    steps = {abs(second - first) for first, second in pairwise(ids)}
+    assert min(steps) > 1_000_000

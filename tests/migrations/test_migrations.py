@@ -1,0 +1,132 @@
+"""The migrations go up and down, and make what the tables declare."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import CheckConstraint, Connection, Inspector, inspect, text
+
+import migrations
+from tests.conftest import SECRET, embedded_settings, postgres_settings
+from todo_adapters.sql.database import Database
+from todo_adapters.sql.tables import metadata
+from todo_api.container import Container
+
+FOLDER = Path(migrations.__path__[0])
+REVISIONS = [
+    revision.revision for revision in ScriptDirectory(str(FOLDER)).walk_revisions("base", "heads")
+]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def unmigrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Container]:
+    """A service on a database without any table, of each kind in turn."""
+    if request.param == "sqlite":
+        container = Container(settings=embedded_settings(tmp_path))
+    else:
+        container = Container(settings=postgres_settings(request.getfixturevalue("empty_postgres")))
+    yield container
+    container.database().close()
+
+
+def alembic(database: Database, action: str, revision: str) -> None:
+    with database.transaction() as transaction:
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+        config.attributes["connection"] = transaction.connection
+        getattr(command, action)(config, revision)
+
+
+def described(connection: Connection) -> object:
+    """All tables with their columns, keys and constraints."""
+    inspector: Inspector = inspect(connection)
+    return {
+        table: (
+            [
+                (column["name"], str(column["type"]), column["nullable"])
+                for column in inspector.get_columns(table)
+            ],
+            inspector.get_pk_constraint(table),
+            sorted(inspector.get_foreign_keys(table), key=str),
+            sorted(check["name"] or "" for check in inspector.get_check_constraints(table)),
+        )
+        for table in sorted(inspector.get_table_names())
+    }
+
+
+def test_every_migration_goes_up_and_down_and_up_again(unmigrated: Container) -> None:
+    database = unmigrated.database()
+    for revision in reversed(REVISIONS):
+        alembic(database, "upgrade", revision)
+        with database.engine.connect() as connection:
+            after_first = described(connection)
+        alembic(database, "downgrade", "-1")
+        alembic(database, "upgrade", revision)
+        with database.engine.connect() as connection:
+            assert described(connection) == after_first
+    alembic(database, "downgrade", "base")
+    with database.engine.connect() as connection:
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
+def test_the_migrations_make_what_the_tables_declare(container: Container) -> None:
+    with container.database().engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        inspector = inspect(connection)
+        for table in metadata.sorted_tables:
+            declared = {
+                str(constraint.name)
+                for constraint in table.constraints
+                if isinstance(constraint, CheckConstraint)
+                # One of a boolean is needed only where there is no such type.
+                and (not constraint._type_bound or connection.dialect.name == "sqlite")
+            }
+            made = {check["name"] for check in inspector.get_check_constraints(table.name)}
+            assert made == declared
+
+
+def test_emails_are_unique_without_regard_to_case_by_an_index_of_that_name(
+    container: Container,
+) -> None:
+    sources = {
+        "sqlite": "SELECT sql FROM sqlite_master WHERE name = 'uq_users_email'",
+        "postgresql": "SELECT indexdef FROM pg_indexes WHERE indexname = 'uq_users_email'",
+    }
+    with container.database().engine.connect() as connection:
+        definition = connection.execute(text(sources[connection.dialect.name])).scalar_one()
+    assert "UNIQUE" in definition
+    assert "lower(" in definition
+
+
+def test_several_processes_may_migrate_at_once(unmigrated: Container, tmp_path: Path) -> None:
+    settings = unmigrated.settings()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": settings.database_dsn,
+        "TODO_JWT_SECRET": SECRET,
+        "TODO_DATA_DIR": str(settings.data_dir),
+    }
+    todo = Path(sys.executable).with_name("todo")
+    processes = [
+        subprocess.Popen(
+            [todo, "migrate"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    outcomes = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
+    assert outcomes == [(f"Schema   at revision {REVISIONS[0]}\n", 0)] * 4
+    assert unmigrated.schema().current() == REVISIONS[0]
+
+
+def test_a_schema_that_was_never_migrated_has_no_revision(unmigrated: Container) -> None:
+    assert unmigrated.schema().current() is None

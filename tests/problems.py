@@ -1,0 +1,15 @@
+"""Reading problem documents."""
+
+from typing import Any
+
+import httpx
+
+
+def problem(answer: httpx.Response) -> dict[str, Any]:
+    """The answer's problem document, once it is seen to be one (RFC 9457)."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["status"] == answer.status_code
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert isinstance(body["detail"], str)
+    return body

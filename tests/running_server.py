@@ -1,0 +1,96 @@
+"""The whole service, served by uvicorn on a thread of the test process."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from threading import Thread
+from typing import Any
+
+import httpx
+import uvicorn
+
+from todo_api.app import create_app
+from todo_api.container import Container
+from todo_api.settings import Settings
+
+PASSWORD = "a rather long sentence"
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who registered and logged in, and the client that speaks for them."""
+
+    id: str
+    email: str
+    token: str
+    http: httpx.Client
+
+    def tasks(self, path: str = "", /, **parameters: str) -> httpx.URL:
+        """The address of their tasks, or of what is below it."""
+        return self.tasks_of(self.id, path, **parameters)
+
+    def tasks_of(self, owner: str, path: str = "", /, **parameters: str) -> httpx.URL:
+        """The address of somebody's tasks, as this person would ask for it."""
+        query = {"url_user_id": self.id, **parameters}
+        return httpx.URL(f"/api/{owner}/tasks{path}", params=query)
+
+    def create(self, title: str = "Buy milk", **fields: Any) -> dict[str, Any]:  # JSON
+        """Create a task and return it."""
+        answer = self.http.post(self.tasks(), json={"title": title, **fields})
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def list(self) -> list[dict[str, Any]]:  # JSON
+        """All of their tasks."""
+        answer = self.http.get(self.tasks())
+        assert answer.status_code == 200, answer.text
+        return list(answer.json())
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """Where it listens, and what it consists of."""
+
+    url: str
+    container: Container
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A client without a token."""
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def person(self, name: str = "Ada") -> Person:
+        """Somebody new, registered and logged in."""
+        email = f"{name.lower()}{next(_numbers)}@example.com"
+        with self.client() as http:
+            registration = {"name": name, "email": email, "password": PASSWORD}
+            http.post("/api/auth/register", json=registration).raise_for_status()
+            login = {"email": email, "password": PASSWORD}
+            answer = http.post("/api/auth/login", json=login).raise_for_status().json()
+        token = answer["access_token"]
+        return Person(
+            answer["user"]["id"], email, token, self.client(Authorization=f"Bearer {token}")
+        )
+
+
+@contextmanager
+def running_server(settings: Settings) -> Iterator[RunningServer]:
+    """Serve for the time of the block, on a free port of loopback."""
+    app = create_app(settings)
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, server_header=False)
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise RuntimeError("the server did not start")
+        time.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield RunningServer(f"http://127.0.0.1:{port}", app.state.container)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=30)
