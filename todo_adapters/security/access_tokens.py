@@ -1,5 +1,6 @@
 """Access tokens as JSON Web Tokens, by python-jose."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,9 @@ from todo_core.ports.security import AccessToken, AccessTokens, Caller
 _ALGORITHM = "HS256"
 _TYPE = "at+jwt"
 _MAX_SIZE = 4096
+_COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
+"""Base64url without padding (RFC 7515 §2), and with no second way of writing the signature."""
+
 _VERIFIED_TOKENS_REMEMBERED = 4096
 _CLOCK_SKEW_SECONDS = 30
 """By how much the clocks of two servers may differ: a token from the near future is good."""
@@ -36,9 +40,10 @@ class JoseAccessTokens(AccessTokens):
     """Tokens in the profile of RFC 9068, signed with HS256.
 
     The library is lenient where the standard is not: it takes any HMAC, an
-    expiry that is text, a missing audience, and raises whatever its parts raise
-    for malformed input. So the size is capped first, one algorithm is pinned,
-    every claim is checked here, and any exception means an invalid token.
+    expiry that is text, a missing audience, sloppy base64, and raises whatever
+    its parts raise for malformed input. So size and form are checked first, one
+    algorithm is pinned, every claim is checked here, and any exception means an
+    invalid token.
 
     That a token was signed by us is true for good, so it is remembered for the
     tokens seen last; whether it is valid at this moment is checked every time.
@@ -70,7 +75,7 @@ class JoseAccessTokens(AccessTokens):
         return AccessToken(value, self._lifetime)
 
     def verify(self, token: str, *, now: datetime) -> Caller:
-        if len(token) > _MAX_SIZE:
+        if len(token) > _MAX_SIZE or not _COMPACT.fullmatch(token):
             raise InvalidAccessToken
         try:
             verified = self._verified(token)

@@ -1,0 +1,169 @@
+"""How a person gets an account, and proves that it is theirs."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from passlib.hash import bcrypt
+
+from tests.unit.conftest import PASSWORD, World
+from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
+from todo_core.entities.user import Password
+from todo_core.errors import AccountGone, EmailTaken, InvalidCredentials, ValidationFailed
+
+
+class TestRegistration:
+    def test_the_password_is_kept_only_as_a_hash(self, world: World) -> None:
+        ada = world.person()
+        stored = world.users.get(ada.id)
+        assert stored == ada
+        assert PASSWORD not in str(stored.password_hash)
+        assert world.passwords.verify(Password(PASSWORD), stored.password_hash)
+        assert str(stored.password_hash) not in repr(stored)
+
+    def test_an_email_belongs_to_one_account(self, world: World) -> None:
+        world.person("ada@example.com")
+        with pytest.raises(EmailTaken):
+            world.person("Ada@Example.com")
+
+    def test_everything_that_is_wrong_is_named(self, world: World) -> None:
+        with pytest.raises(ValidationFailed) as failure:
+            world.register_user(name=" ", email="ada", password="password1")
+        assert [(error.field, error.code) for error in failure.value.errors] == [
+            ("name", "too_short"),
+            ("email", "invalid_email"),
+            ("password", "too_common"),
+        ]
+
+
+class TestLogin:
+    def test_the_tokens_speak_for_the_person(self, world: World) -> None:
+        ada = world.person()
+        logged_in = world.log_in(email="ADA@example.com", password=PASSWORD)
+        caller = world.access_tokens.verify(logged_in.access_token.value, now=world.clock.now())
+        assert caller.user_id == logged_in.user.id == ada.id
+        assert caller.session_id in world.store.sessions
+        session = world.store.sessions[caller.session_id]
+        assert session.expires_at == world.clock.now() + timedelta(days=90)
+        assert logged_in.access_token.value not in repr(logged_in)
+        assert logged_in.refresh_token not in repr(logged_in)
+
+    def test_every_login_is_a_session_of_its_own(self, world: World) -> None:
+        world.person()
+        first = world.log_in(email="ada@example.com", password=PASSWORD)
+        second = world.log_in(email="ada@example.com", password=PASSWORD)
+        assert first.refresh_token != second.refresh_token
+        assert len(world.store.sessions) == 2
+
+    @pytest.mark.parametrize(
+        ("email", "password"),
+        [
+            ("ada@example.com", PASSWORD + "."),
+            ("ada@example.com", ""),
+            ("ada@example.com", "\x00"),
+            ("ada@example.com", "a" * 129),
+            ("bob@example.com", PASSWORD),
+            ("", PASSWORD),
+            ("\ud800", "\ud800"),
+        ],
+    )
+    def test_a_wrong_pair_opens_nothing(self, world: World, email: str, password: str) -> None:
+        world.person()
+        with pytest.raises(InvalidCredentials):
+            world.log_in(email=email, password=password)
+        assert world.store.sessions == {}
+
+    def test_who_has_no_password_cannot_log_in_with_one(self, world: World) -> None:
+        ada = world.person()
+        world.users.save(replace(ada, password_hash=None))
+        with pytest.raises(InvalidCredentials):
+            world.log_in(email="ada@example.com", password=PASSWORD)
+
+    def test_the_comparison_takes_place_whoever_it_is(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        compared: list[str | None] = []
+        verify = world.passwords.verify
+
+        def noting(password: Password, password_hash: str | None) -> bool:
+            compared.append(password_hash)
+            return verify(password, password_hash)
+
+        monkeypatch.setattr(world.passwords, "verify", noting)
+        ada = world.person()
+        for email, password in (
+            ("ada@example.com", "wrong"),
+            ("bob@example.com", PASSWORD),
+            ("no address", PASSWORD),
+            ("ada@example.com", "\x00"),
+        ):
+            with pytest.raises(InvalidCredentials):
+                world.log_in(email=email, password=password)
+        assert compared == [ada.password_hash, None, None, None]
+
+    @pytest.mark.parametrize(
+        "outdated",
+        [
+            bcrypt.using(rounds=4).hash(PASSWORD),
+            PasslibPasswordHasher(cost=5).hash(Password(PASSWORD)),
+        ],
+        ids=["plain bcrypt", "another cost"],
+    )
+    def test_an_outdated_hash_is_replaced(self, world: World, outdated: str) -> None:
+        ada = world.person()
+        world.users.save(replace(ada, password_hash=outdated))
+        world.log_in(email="ada@example.com", password=PASSWORD)
+        renewed = world.users.get(ada.id)
+        assert renewed.password_hash is not None
+        assert renewed.password_hash.startswith("$bcrypt-sha256$")
+        assert not world.passwords.needs_rehash(renewed.password_hash)
+        world.log_in(email="ada@example.com", password=PASSWORD)
+        assert world.users.get(ada.id) == renewed
+
+    def test_a_password_changed_meanwhile_is_no_longer_good(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ada = world.person()
+        outdated = PasslibPasswordHasher(cost=5).hash(Password(PASSWORD))
+        world.users.save(replace(ada, password_hash=outdated))
+        needs_rehash = world.passwords.needs_rehash
+
+        def change_meanwhile(password_hash: str) -> bool:
+            current = world.users.get(ada.id)
+            another = world.passwords.hash(Password("another sentence"))
+            world.users.save(current.with_password_hash(another, now=world.clock.now()))
+            return needs_rehash(password_hash)
+
+        monkeypatch.setattr(world.passwords, "needs_rehash", change_meanwhile)
+        with pytest.raises(InvalidCredentials):
+            world.log_in(email="ada@example.com", password=PASSWORD)
+        assert world.store.sessions == {}
+
+
+class TestHasher:
+    def test_every_character_counts(self, world: World) -> None:
+        password = Password("é" * 127 + "a")
+        hashed = world.passwords.hash(password)
+        assert world.passwords.verify(password, hashed)
+        assert not world.passwords.verify(Password("é" * 127 + "b"), hashed)
+
+    def test_no_password_belongs_to_no_hash(self, world: World) -> None:
+        assert not world.passwords.verify(Password(PASSWORD), None)
+
+    def test_equal_passwords_have_different_hashes(self, world: World) -> None:
+        assert world.passwords.hash(Password(PASSWORD)) != world.passwords.hash(Password(PASSWORD))
+
+
+def test_the_commonest_passwords_are_known() -> None:
+    common = common_passwords()
+    assert len(common) == 10_000
+    assert {"123456", "password", "qwertyuiop"} <= common
+    assert all(password == password.lower() for password in common)
+
+
+def test_an_account_that_is_gone_is_told_as_such(world: World) -> None:
+    ada = world.person()
+    assert world.get_user(user_id=ada.id) == ada
+    world.store.users.clear()
+    with pytest.raises(AccountGone):
+        world.get_user(user_id=ada.id)

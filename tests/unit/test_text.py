@@ -1,0 +1,156 @@
+"""The rules of text, for every value object and any text."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from todo_core.entities.task import Description, Title
+from todo_core.entities.text import Text, Validation
+from todo_core.entities.user import Email, Password, PasswordPolicy, PersonName
+from todo_core.errors import ValidationFailed
+
+CONTROL = st.sampled_from(sorted({chr(code) for code in (*range(32), *range(127, 160))}))
+SURROGATE = st.characters(categories=["Cs"])
+PLAIN = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=300)
+
+
+def code_of(build: Callable[[], object]) -> str | None:
+    """What is wrong with a value; None if nothing is."""
+    try:
+        build()
+    except ValidationFailed as failure:
+        [error] = failure.errors
+        return error.code
+    return None
+
+
+@pytest.mark.parametrize("kind", [Title, PersonName, Email, Password])
+@given(before=PLAIN, bad=CONTROL | SURROGATE, after=PLAIN)
+def test_a_control_character_or_surrogate_is_refused_wherever_it_stands(
+    kind: type[Text], before: str, bad: str, after: str
+) -> None:
+    assert code_of(lambda: kind(before + bad + after)) == "invalid_characters"
+
+
+@given(before=PLAIN, bad=CONTROL.filter(lambda c: c not in "\t\n") | SURROGATE, after=PLAIN)
+def test_in_a_description_all_but_tab_and_line_break_are(before: str, bad: str, after: str) -> None:
+    text = before + bad + after + "."
+    if "\r\n" not in text:
+        assert code_of(lambda: Description(text)) == "invalid_characters"
+
+
+@given(PLAIN)
+def test_a_title_is_stripped_and_then_counted(raw: str) -> None:
+    stripped = raw.strip()
+    if 1 <= len(stripped) <= 200:
+        assert Title(raw) == stripped
+    else:
+        expected = "too_long" if stripped else "too_short"
+        assert code_of(lambda: Title(raw)) == expected
+
+
+@given(PLAIN)
+def test_a_description_is_kept_as_it_was_written(raw: str) -> None:
+    assert Description.or_none(raw) == (raw or None)
+
+
+def test_line_breaks_of_other_systems_become_ours() -> None:
+    assert Description("a\r\nb\n\tc") == "a\nb\n\tc"
+
+
+def test_lengths_count_code_points() -> None:
+    assert len(Title("🎉" * 200)) == 200
+    assert code_of(lambda: Title("🎉" * 201)) == "too_long"
+    assert code_of(lambda: Description("a" * 1001)) == "too_long"
+    assert code_of(lambda: PersonName("a" * 101)) == "too_long"
+
+
+def test_all_errors_are_collected() -> None:
+    with pytest.raises(ValidationFailed) as failure, Validation() as valid:
+        valid(Title, "")
+        valid(Description.or_none, None)
+        valid(Description.or_none, "a" * 1001)
+    assert [error.field for error in failure.value.errors] == ["title", "description"]
+
+
+def test_another_error_is_not_hidden_by_those_collected() -> None:
+    with pytest.raises(ZeroDivisionError), Validation() as valid:
+        valid(Title, "")
+        raise ZeroDivisionError
+
+
+class TestEmail:
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "ada@example.com",
+            "a.b+tag@sub.example.co.uk",
+            "!#$%&'*+/=?^_`{|}~-@example.com",
+            "1@2.3",
+            "a" * 64 + "@example.com",
+            "ada@xn--bcher-kva.example",
+            f"a@{'b' * 63}.com",
+        ],
+    )
+    def test_a_valid_address_is_kept_as_it_is(self, address: str) -> None:
+        assert Email(address) == address
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "ada",
+            "@example.com",
+            "ada@",
+            "ada@localhost",
+            "ada@example..com",
+            "ada@.com",
+            "ada@-a.com",
+            "ada@a-.com",
+            "ada@exa mple.com",
+            "ada@@example.com",
+            "ada@example.com, bob@example.com",
+            "Ada <ada@example.com>",
+            "ada@bücher.example",
+            "ada@[127.0.0.1]",
+            "a" * 65 + "@example.com",
+            f"a@{'b' * 64}.com",
+        ],
+    )
+    def test_an_invalid_one_is_refused(self, address: str) -> None:
+        assert code_of(lambda: Email(address)) == "invalid_email"
+
+    def test_it_is_compared_without_regard_to_case(self) -> None:
+        assert Email("Ada@Example.COM").key == Email("ada@example.com").key
+
+
+class TestPassword:
+    policy = PasswordPolicy(min_length=8, common=frozenset({"password1"}))
+
+    def accept(self, raw: str) -> Password:
+        return self.policy.accept(raw, email="ada@example.com", name="Ada Lovelace")
+
+    @pytest.mark.parametrize(
+        ("raw", "code"),
+        [
+            ("", "too_short"),
+            ("1234567", "too_short"),
+            ("a" * 129, "too_long"),
+            ("PassWord1", "too_common"),
+            ("ADA@example.com", "repeats_identity"),
+            ("ada lovelace", "repeats_identity"),
+            ("a" * 8 + "\x00", "invalid_characters"),
+        ],
+    )
+    def test_a_bad_one_is_refused(self, raw: str, code: str) -> None:
+        assert code_of(lambda: self.accept(raw)) == code
+
+    def test_white_space_counts(self) -> None:
+        assert self.accept("  12345 ") == "  12345 "
+
+    def test_two_ways_of_typing_a_character_are_one(self) -> None:
+        assert self.accept("e\u0301" * 8) == "é" * 8
+
+    def test_it_does_not_show_itself(self) -> None:
+        assert repr(self.accept("correct horse")) == "Password(…)"

@@ -1,0 +1,257 @@
+"""Tokens and the keys that sign them."""
+
+import base64
+import hashlib
+import hmac
+import json
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jose import jwt
+
+from todo_adapters.security.access_tokens import JoseAccessTokens
+from todo_adapters.security.keys import KeyRing, SigningKey, secret_in_file
+from todo_adapters.security.refresh_tokens import HmacRefreshTokens
+from todo_core.entities.session import Session, SessionId
+from todo_core.entities.user import UserId
+from todo_core.errors import InvalidAccessToken
+
+NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SECRET = "the secret of this service, long enough"
+RING = KeyRing.of(SECRET)
+SESSION = Session.start(
+    id=SessionId(uuid4()),
+    user_id=UserId(uuid4()),
+    refresh_salt="ab" * 16,
+    lifetime=timedelta(days=90),
+    now=NOW,
+)
+
+
+def tokens_of(
+    ring: KeyRing = RING, issuer: str = "todo", audience: str = "todo"
+) -> JoseAccessTokens:
+    return JoseAccessTokens(ring, issuer=issuer, audience=audience, lifetime=HOUR)
+
+
+TOKENS = tokens_of()
+VALID = TOKENS.issue(SESSION, now=NOW).value
+CLAIMS: dict[str, Any] = jwt.get_unverified_claims(VALID)
+HEADER: dict[str, Any] = jwt.get_unverified_header(VALID)
+
+
+def forged(
+    claims: dict[str, object] | None = None,
+    header: dict[str, object] | None = None,
+    *,
+    secret: bytes = SECRET.encode(),
+    without: str = "",
+) -> str:
+    """A token made by hand, rightly signed unless another secret is given."""
+    full_claims = {key: value for key, value in (CLAIMS | (claims or {})).items() if key != without}
+    full_header = {key: value for key, value in (HEADER | (header or {})).items() if key != without}
+    signed = f"{encoded(full_header)}.{encoded(full_claims)}"
+    signature = hmac.digest(secret, signed.encode(), hashlib.sha256)
+    return f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def is_refused(token: str, *, tokens: JoseAccessTokens = TOKENS, now: datetime = NOW) -> bool:
+    try:
+        tokens.verify(token, now=now)
+    except InvalidAccessToken:
+        return True
+    return False
+
+
+class TestAccessTokens:
+    def test_a_token_says_who_it_speaks_for(self) -> None:
+        caller = TOKENS.verify(VALID, now=NOW)
+        assert (caller.user_id, caller.session_id) == (SESSION.user_id, SESSION.id)
+
+    def test_it_has_the_claims_and_the_type_of_an_access_token(self) -> None:
+        assert set(CLAIMS) == {"sub", "sid", "iss", "aud", "iat", "exp", "jti"}
+        assert CLAIMS["exp"] - CLAIMS["iat"] == 3600
+        assert {"alg": "HS256", "typ": "at+jwt", "kid": RING.current.id} == HEADER
+        assert SECRET not in str(HEADER)
+
+    def test_a_token_made_by_hand_is_as_good(self) -> None:
+        assert not is_refused(forged())
+
+    def test_it_is_good_until_it_expires_and_no_longer_however_often_it_was_seen(self) -> None:
+        end = datetime.fromtimestamp(CLAIMS["exp"], UTC)
+        assert not is_refused(VALID, now=end - timedelta(microseconds=1))
+        assert is_refused(VALID, now=end)
+        assert not is_refused(VALID, now=NOW)
+
+    def test_a_clock_that_is_a_little_behind_is_forgiven(self) -> None:
+        assert not is_refused(VALID, now=NOW - timedelta(seconds=20))
+        assert is_refused(VALID, now=NOW - timedelta(seconds=60))
+
+    @pytest.mark.parametrize("claim", ["sub", "sid", "iss", "aud", "iat", "exp"])
+    def test_a_missing_claim_is_refused(self, claim: str) -> None:
+        assert is_refused(forged(without=claim))
+
+    @pytest.mark.parametrize("name", ["alg", "typ", "kid"])
+    def test_a_missing_header_is_refused(self, name: str) -> None:
+        assert is_refused(forged(without=name))
+
+    @pytest.mark.parametrize(
+        "claims",
+        [
+            {"iss": "another"},
+            {"aud": "another"},
+            {"aud": ["todo", "another"]},
+            {"aud": None},
+            {"sub": "ada"},
+            {"sub": 5},
+            {"sub": ""},
+            {"sid": "x"},
+            {"exp": str(CLAIMS["exp"])},
+            {"exp": CLAIMS["exp"] + 0.5},
+            {"exp": True},
+            {"exp": None},
+            {"iat": "now"},
+            {"iat": CLAIMS["iat"] + 3000},
+            {"exp": CLAIMS["iat"] - 1},
+        ],
+        ids=lambda claims: str(claims)[:40],
+    )
+    def test_a_wrong_claim_is_refused(self, claims: dict[str, object]) -> None:
+        token = forged(claims)
+        assert is_refused(token)
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            {"alg": "none"},
+            {"alg": "None"},
+            {"alg": "HS512"},
+            {"alg": "RS256"},
+            {"alg": ["HS256"]},
+            {"alg": None},
+            {"typ": "JWT"},
+            {"typ": "refresh+jwt"},
+            {"typ": "better-auth.session-cache+jwt"},
+            {"kid": "another"},
+            {"kid": None},
+            {"kid": ["x"]},
+            {"kid": {"x": "y"}},
+            {"crit": ["exp"]},
+        ],
+        ids=str,
+    )
+    def test_a_wrong_header_is_refused(self, header: dict[str, object]) -> None:
+        assert is_refused(forged(header=header))
+
+    @pytest.mark.parametrize(
+        "token",
+        [
+            "",
+            ".",
+            "..",
+            "...",
+            "a.b.c",
+            VALID + ".",
+            VALID + "=",
+            VALID[:-1],
+            VALID.rpartition(".")[0] + ".",
+            " " + VALID,
+            "é" * 10,
+            "\x00",
+            "\ud800",
+            "a" * 5_000,
+            f"{'[' * 2000}.{VALID.partition('.')[2]}",
+            base64.urlsafe_b64encode(b"[" * 2_900).decode().rstrip("=") + ".e30.x",
+            forged({"pad": "x" * 5_000}),
+        ],
+        ids=lambda token: repr(token[:20]),
+    )
+    def test_what_is_no_token_is_refused(self, token: str) -> None:
+        assert is_refused(token)
+
+    def test_another_key_is_refused(self) -> None:
+        assert is_refused(forged(secret=b"another secret that is long enough"))
+        assert is_refused(forged(secret=b""))
+        other = tokens_of(KeyRing.of("another secret that is long enough")).issue(SESSION, now=NOW)
+        assert is_refused(other.value)
+
+    def test_another_issuer_or_audience_with_the_same_key_is_refused(self) -> None:
+        assert is_refused(tokens_of(issuer="another").issue(SESSION, now=NOW).value)
+        assert is_refused(tokens_of(audience="another").issue(SESSION, now=NOW).value)
+
+    def test_an_unsigned_token_is_refused(self) -> None:
+        header, claims, _ = forged(header={"alg": "none"}).split(".")
+        assert is_refused(f"{header}.{claims}.")
+
+    def test_an_earlier_key_still_verifies_during_a_rotation_and_no_longer_after(self) -> None:
+        new = "the new secret, which is long enough too"
+        assert not is_refused(VALID, tokens=tokens_of(KeyRing.of(new, [SECRET])))
+        assert is_refused(VALID, tokens=tokens_of(KeyRing.of(new)))
+        renewed = tokens_of(KeyRing.of(new, [SECRET])).issue(SESSION, now=NOW).value
+        assert jwt.get_unverified_header(renewed)["kid"] == SigningKey.of(new).id
+
+    @given(position=st.integers(0, len(VALID) - 1), character=st.characters(max_codepoint=126))
+    def test_a_token_with_another_character_anywhere_is_refused(
+        self, position: int, character: str
+    ) -> None:
+        changed = VALID[:position] + character + VALID[position + 1 :]
+        assert is_refused(changed) or changed == VALID
+
+
+class TestRefreshTokens:
+    refresh_tokens = HmacRefreshTokens(RING)
+
+    def test_one_is_the_same_for_the_same_session_and_generation(self) -> None:
+        assert self.refresh_tokens.issue(SESSION) == self.refresh_tokens.issue(SESSION)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            replace(SESSION, generation=1),
+            replace(SESSION, refresh_salt="cd" * 16),
+            replace(SESSION, id=SessionId(uuid4())),
+        ],
+    )
+    def test_one_is_another_for_any_other(self, other: Session) -> None:
+        assert self.refresh_tokens.issue(other) != self.refresh_tokens.issue(SESSION)
+
+    def test_one_needs_the_key(self) -> None:
+        others = HmacRefreshTokens(KeyRing.of("another secret that is long enough"))
+        assert others.issue(SESSION) != self.refresh_tokens.issue(SESSION)
+
+    def test_a_salt_is_128_random_bits(self) -> None:
+        assert len(bytes.fromhex(self.refresh_tokens.salt())) == 16
+        assert self.refresh_tokens.salt() != self.refresh_tokens.salt()
+
+
+class TestSecretInFile:
+    def test_it_is_drawn_once_and_kept(self, tmp_path: Path) -> None:
+        file = tmp_path / "signing-key"
+        secret = secret_in_file(file)
+        assert secret_in_file(file) == secret
+        assert len(base64.urlsafe_b64decode(secret + "=")) == 32
+        assert list(tmp_path.iterdir()) == [file]
+
+    def test_only_its_owner_may_read_it(self, tmp_path: Path) -> None:
+        file = tmp_path / "signing-key"
+        secret_in_file(file)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    def test_of_many_that_start_at_once_all_have_the_same(self, tmp_path: Path) -> None:
+        file = tmp_path / "signing-key"
+        with ThreadPoolExecutor(16) as pool:
+            assert len(set(pool.map(lambda _: secret_in_file(file), range(16)))) == 1
+        assert list(tmp_path.iterdir()) == [file]
