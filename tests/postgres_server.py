@@ -45,7 +45,7 @@ class PostgresServer:
         self._data = folder / "data"
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self._hand_over(folder)
         self._initialise()
 
@@ -155,7 +155,8 @@ def running_postgres(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

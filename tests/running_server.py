@@ -63,16 +63,21 @@ class RunningServer:
 
     def person(self, name: str = "Ada") -> Person:
         """Somebody new, registered and logged in."""
-        email = f"{name.lower()}{next(_numbers)}@example.com"
-        with self.client() as http:
-            registration = {"name": name, "email": email, "password": PASSWORD}
-            http.post("/api/auth/register", json=registration).raise_for_status()
-            login = {"email": email, "password": PASSWORD}
-            answer = http.post("/api/auth/login", json=login).raise_for_status().json()
-        token = answer["access_token"]
-        return Person(
-            answer["user"]["id"], email, token, self.client(Authorization=f"Bearer {token}")
-        )
+        return new_person(self.url, name)
+
+
+def new_person(url: str, name: str = "Ada") -> Person:
+    """Somebody new, registered and logged in at the service that listens there."""
+    email = f"{name.lower()}{next(_numbers)}@example.com"
+    with httpx.Client(base_url=url, timeout=30) as http:
+        registration = {"name": name, "email": email, "password": PASSWORD}
+        http.post("/api/auth/register", json=registration).raise_for_status()
+        login = {"email": email, "password": PASSWORD}
+        answer = http.post("/api/auth/login", json=login).raise_for_status().json()
+    token = answer["access_token"]
+    authorized = {"Authorization": f"Bearer {token}"}
+    client = httpx.Client(base_url=url, headers=authorized, timeout=30)
+    return Person(answer["user"]["id"], email, token, client)
 
 
 @contextmanager

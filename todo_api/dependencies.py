@@ -2,6 +2,7 @@
 
 from typing import Annotated, cast
 
+import structlog
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPBearer
 
@@ -11,6 +12,8 @@ from todo_api.settings import Settings
 from todo_core.entities.user import UserId
 from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, ValidationFailed
 from todo_core.ports.security import Caller
+
+_log = structlog.get_logger()
 
 
 def container_of(request: Request) -> Container:
@@ -44,15 +47,20 @@ class TaskOwner(BearerToken):
         caller = _authenticated(request)
         own_id = str(caller.user_id)
         if user_id.lower() != own_id:
-            raise TaskNotFound
+            raise _denied(own_id)
         if url_user_id is None:
             if cast(Settings, request.app.state.settings).require_url_user_id:
                 raise ValidationFailed(
                     FieldError("url_user_id", "required", "is required in the query")
                 )
         elif url_user_id.lower() != own_id:
-            raise TaskNotFound
+            raise _denied(own_id)
         return caller.user_id
+
+
+def _denied(own_id: str) -> TaskNotFound:
+    _log.warning("access.denied", user_id=own_id)
+    return TaskNotFound()
 
 
 def _authenticated(request: Request) -> Caller:

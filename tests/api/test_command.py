@@ -1,0 +1,192 @@
+"""The `todo` command, run as its users run it."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import SECRET
+from tests.postgres_server import free_port
+from tests.running_server import PASSWORD, new_person
+
+TODO = Path(sys.executable).with_name("todo")
+FAST = {"TODO_PASSWORD_BCRYPT_COST": "4"}
+
+
+@dataclass
+class Served:
+    """A running `todo serve`."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it logged, as far as it is JSON."""
+        return [
+            json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")
+        ]
+
+
+@contextmanager
+def served(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
+    """`todo serve` in this folder, until the end of the block."""
+    port = free_port()
+    log = folder / "log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [TODO, "serve", "--port", str(port), *options],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], **FAST, **settings},
+            stderr=stderr,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(url, process, log)
+        yield Served(url, process, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            httpx.get(f"{url}/healthz").raise_for_status()
+            return
+        except httpx.TransportError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(log.read_text()) from None
+            time.sleep(0.05)
+
+
+def todo(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The outcome of one run of the command."""
+    return subprocess.run(
+        [TODO, *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], **settings},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def test_a_restart_keeps_people_tasks_and_tokens(tmp_path: Path) -> None:
+    with served(tmp_path) as first:
+        ada = new_person(first.url)
+        with ada.http:
+            task = ada.create()
+    with served(tmp_path) as second:
+        token = {"Authorization": f"Bearer {ada.token}"}
+        answer = httpx.get(f"{second.url}{ada.tasks()}", headers=token)
+        assert answer.json() == [task]
+        login = {"email": ada.email, "password": PASSWORD}
+        assert httpx.post(f"{second.url}/api/auth/login", json=login).status_code == 200
+    key = tmp_path / "todo-data" / "signing-key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert (tmp_path / "todo-data" / "todo.db").exists()
+
+
+def test_it_says_where_to_go(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        said = server.log.read_text()
+        assert f"Docs     {server.url}/docs\n" in said
+        assert str(tmp_path / "todo-data") in said
+
+
+def test_the_log_is_json_and_holds_no_secret_and_no_body(tmp_path: Path) -> None:
+    title = "a title that is nobody's business"
+    with served(tmp_path) as server:
+        ada = new_person(server.url)
+        with ada.http:
+            ada.create(title)
+            ada.http.post(ada.tasks(), json={"title": 5, "token": PASSWORD, "description": 7})
+            ada.http.get("/api/auth/me", headers={"Authorization": "Bearer forged.to.ken"})
+    requests = [line for line in server.lines() if line["event"] == "request"]
+    assert [line["status"] for line in requests if line["route"] != "/healthz"] == [
+        *(201, 200, 201, 422, 401)
+    ]
+    assert all(len(line["request_id"]) == 32 for line in requests)
+    assert {line["user_id"] for line in requests} == {ada.id, None}
+    for secret in (PASSWORD, ada.token, "forged.to.ken", title, ada.email):
+        assert secret not in server.log.read_text()
+
+
+def test_several_workers_are_one_service(tmp_path: Path) -> None:
+    with served(tmp_path, "--workers", "2") as server:
+        ada = new_person(server.url)
+        token = {"Authorization": f"Bearer {ada.token}"}
+
+        def create(number: int) -> int:
+            # A connection of its own may reach either worker.
+            url = f"{server.url}{ada.tasks()}"
+            return httpx.post(url, json={"title": f"No. {number}"}, headers=token).status_code
+
+        with ada.http, ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(create, range(40))) == [201] * 40
+            assert len(ada.list()) == 40
+
+
+def test_a_request_in_flight_is_finished_when_it_is_told_to_stop(tmp_path: Path) -> None:
+    with served(tmp_path, TODO_PASSWORD_BCRYPT_COST="13") as server:
+        registration = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+        with ThreadPoolExecutor(1) as pool:
+            url = f"{server.url}/api/auth/register"
+            answer = pool.submit(httpx.post, url, json=registration, timeout=30)
+            time.sleep(0.2)
+            assert not answer.done()
+            server.process.send_signal(signal.SIGTERM)
+            assert answer.result().status_code == 201
+        assert server.process.wait(timeout=30) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_a_wrong_setting_stops_it_with_one_clear_message(tmp_path: Path, command: str) -> None:
+    outcome = todo(tmp_path, command, TODO_ACCESS_TOKEN_TTL="soon")
+    assert outcome.returncode == 1
+    assert outcome.stderr == (
+        "The settings are not right:\n"
+        "TODO_ACCESS_TOKEN_TTL: must be a number of seconds, or one with a unit,"
+        " such as 15m, 1h or 7d\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("secret", ["", "too short"])
+def test_on_postgresql_it_refuses_to_start_without_a_secret(tmp_path: Path, secret: str) -> None:
+    url = "postgresql://todo@127.0.0.1:1/todo"
+    outcome = todo(tmp_path, "serve", DATABASE_URL=url, TODO_JWT_SECRET=secret)
+    assert outcome.returncode == 1
+    assert "TODO_JWT_SECRET" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_a_database_that_does_not_answer_cannot_be_migrated(tmp_path: Path) -> None:
+    url = f"postgresql://todo:hush@127.0.0.1:{free_port()}/todo"
+    outcome = todo(tmp_path, "migrate", DATABASE_URL=url, TODO_JWT_SECRET=SECRET)
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("The database does not answer: ")
+    assert "Traceback" not in outcome.stderr
+    assert "hush" not in outcome.stderr
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        port = server.url.rpartition(":")[2]
+        outcome = todo(tmp_path, "serve", "--port", port)
+    assert outcome.returncode != 0
+    assert "in use" in outcome.stderr

@@ -1,0 +1,287 @@
+"""What every answer bears, and what the service says about itself."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import structlog
+from structlog.typing import EventDict
+
+from tests.api.conftest import migrate
+from tests.conftest import embedded_settings, postgres_settings
+from tests.postgres_server import create_database, drop_database, running_postgres
+from tests.problems import problem
+from tests.running_server import Person, RunningServer, running_server
+from todo_api.app import create_app
+
+SCHEMAS = {
+    "RegisterRequest",
+    "RegisterResponse",
+    "LoginRequest",
+    "LoginResponse",
+    "UserProfileResponse",
+    "TaskCreate",
+    "TaskUpdate",
+    "TaskPatch",
+    "TaskUpdateStatus",
+    "TaskResponse",
+    "TaskListResponse",
+    "Problem",
+}
+
+
+@pytest.fixture
+def http(sqlite_server: RunningServer) -> Iterator[httpx.Client]:
+    with sqlite_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def ada(sqlite_server: RunningServer) -> Iterator[Person]:
+    person = sqlite_server.person("Ada")
+    with person.http:
+        yield person
+
+
+class TestHeaders:
+    @pytest.mark.parametrize("path", ["/healthz", "/nothing", "/api/x/tasks", "/openapi.json"])
+    def test_every_answer_is_safe_in_a_browser(self, http: httpx.Client, path: str) -> None:
+        headers = http.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "strict-transport-security" not in headers
+        assert "server" not in headers
+
+    def test_behind_tls_it_says_to_stay_there(self, tmp_path: Path) -> None:
+        app = create_app(embedded_settings(tmp_path))
+        transport = httpx.ASGITransport(app)
+        answer = run(transport, "https://todo.example.com/healthz")
+        assert answer.headers["strict-transport-security"].startswith("max-age=")
+
+    def test_an_answer_bears_the_id_of_its_request(self, http: httpx.Client) -> None:
+        assert re.fullmatch("[0-9a-f]{32}", http.get("/healthz").headers["x-request-id"])
+        answer = http.get("/nothing", headers={"X-Request-ID": "mine-1"})
+        assert answer.headers["x-request-id"] == answer.json()["request_id"] == "mine-1"
+
+    @pytest.mark.parametrize("sent", ["a" * 65, "two words", '"', "", "a\tb"])
+    def test_an_id_that_could_forge_a_log_line_is_not_taken(
+        self, http: httpx.Client, sent: str
+    ) -> None:
+        answer = http.get("/healthz", headers={"X-Request-ID": sent})
+        assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+class TestCors:
+    def test_a_front_end_in_development_may_call(self, http: httpx.Client) -> None:
+        headers = {
+            "Origin": "http://localhost:3000",
+            "Access-Control-Request-Method": "PATCH",
+            "Access-Control-Request-Headers": "authorization,content-type,x-other",
+        }
+        answer = http.options("/api/x/tasks/1", headers=headers)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+        assert "PATCH" in answer.headers["access-control-allow-methods"]
+        assert "authorization" in answer.headers["access-control-allow-headers"]
+
+    def test_problems_are_readable_too(self, http: httpx.Client) -> None:
+        answer = http.get("/api/x/tasks", headers={"Origin": "http://localhost:5173"})
+        assert answer.status_code == 401
+        assert answer.headers["access-control-allow-origin"] == "http://localhost:5173"
+        assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
+
+    def test_another_origin_may_not(self, http: httpx.Client) -> None:
+        answer = http.get("/healthz", headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+class TestFrontEndSettings:
+    def test_the_list_may_be_an_object(self, tmp_path: Path) -> None:
+        settings = embedded_settings(tmp_path).model_copy(update={"task_list_envelope": True})
+        migrate(settings)
+        with running_server(settings) as server:
+            ada = server.person()
+            with ada.http:
+                task = ada.create()
+                assert ada.http.get(ada.tasks()).json() == {"tasks": [task], "total": 1}
+                schemas = ada.http.get("/openapi.json").json()["components"]["schemas"]
+                assert set(schemas["TaskListResponse"]["properties"]) == {"tasks", "total"}
+
+    def test_url_user_id_may_be_optional_and_must_be_right_if_sent(self, tmp_path: Path) -> None:
+        settings = embedded_settings(tmp_path).model_copy(update={"require_url_user_id": False})
+        migrate(settings)
+        with running_server(settings) as server:
+            ada, bob = server.person(), server.person("Bob")
+            with ada.http, bob.http:
+                task = ada.create()
+                path = f"/api/{ada.id}/tasks"
+                assert ada.http.get(path).json() == [task]
+                assert ada.http.get(path, params={"url_user_id": bob.id}).status_code == 404
+                assert bob.http.get(path).status_code == 404
+                document = ada.http.get("/openapi.json").json()
+                assert not url_user_id_in(document)["required"]
+
+    def test_two_services_in_one_process_share_nothing(self, tmp_path: Path) -> None:
+        first, second = embedded_settings(tmp_path / "a"), embedded_settings(tmp_path / "b")
+        migrate(first)
+        migrate(second)
+        with running_server(first) as one, running_server(second) as other:
+            ada = one.person()
+            with ada.http, other.client(Authorization=f"Bearer {ada.token}") as stranger:
+                assert ada.list() == []
+                assert stranger.get(ada.tasks()).status_code == 401
+
+
+class TestOpenApi:
+    @pytest.fixture
+    def document(self, http: httpx.Client) -> dict[str, Any]:
+        found: dict[str, Any] = http.get("/openapi.json").json()
+        return found
+
+    def test_generated_clients_find_the_names_they_know(self, document: dict[str, Any]) -> None:
+        schemas = document["components"]["schemas"]
+        assert set(schemas) >= SCHEMAS
+        assert "HTTPValidationError" not in schemas
+        assert schemas["TaskListResponse"]["type"] == "array"
+        assert list(schemas["TaskResponse"]["properties"]) == [
+            *("id", "user_id", "title", "description", "completed"),
+            *("created_at", "updated_at", "version"),
+        ]
+
+    def test_every_operation_is_named_and_summarised(self, document: dict[str, Any]) -> None:
+        names = [operation["operationId"] for operation in operations(document)]
+        assert sorted(names) == sorted(set(names))
+        assert all(re.fullmatch("[a-z_]+", name) for name in names)
+        assert all(operation["summary"] for operation in operations(document))
+
+    def test_every_error_is_described_as_a_problem(self, document: dict[str, Any]) -> None:
+        for operation in operations(document):
+            for status, response in operation["responses"].items():
+                if status >= "400" and operation["operationId"] != "readyz":
+                    assert list(response["content"]) == ["application/problem+json"]
+                    schema = response["content"]["application/problem+json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/Problem"}
+
+    def test_task_operations_ask_for_a_token_and_the_own_id(self, document: dict[str, Any]) -> None:
+        for operation in operations(document):
+            if operation["tags"] == ["tasks"]:
+                assert operation["security"] == [{"accessToken": []}]
+                assert {"401", "404", "422", "503"} <= set(operation["responses"])
+        assert url_user_id_in(document)["required"]
+
+    def test_ids_are_described_as_integers(self, document: dict[str, Any]) -> None:
+        parameters = document["paths"]["/api/{user_id}/tasks/{task_id}"]["get"]["parameters"]
+        [schema] = [each["schema"] for each in parameters if each["name"] == "task_id"]
+        assert (schema["type"], schema["minimum"]) == ("integer", 1)
+
+
+class TestDocs:
+    def test_the_page_loads_nothing_from_another_host(self, http: httpx.Client) -> None:
+        page = http.get("/docs")
+        assert page.status_code == 200
+        addresses = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)""", page.text)
+        assert len(addresses) >= 3
+        for address in addresses:
+            assert address.startswith("/")
+            assert http.get(address).status_code == 200
+
+    def test_its_policy_allows_its_own_scripts_alone(self, http: httpx.Client) -> None:
+        policy = http.get("/docs").headers["content-security-policy"]
+        assert "script-src 'self' 'sha256-" in policy
+        assert "default-src 'none'" in policy
+        assert "unsafe-inline" not in policy.partition("style-src")[0]
+
+
+class TestHealth:
+    def test_it_is_alive_and_ready(self, server: RunningServer) -> None:
+        with server.client() as http:
+            assert http.get("/healthz").json() == {"status": "ok"}
+            ready = http.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json() == {"status": "ok", "dependencies": {"database": "ok"}}
+
+    def test_a_schema_that_is_behind_is_not_ready(self, postgres_url: str) -> None:
+        url = create_database(postgres_url)
+        with running_server(postgres_settings(url)) as server, server.client() as http:
+            ready = http.get("/readyz")
+            assert ready.status_code == 503
+            assert "todo migrate" in ready.json()["dependencies"]["database"]
+            assert ready.headers["retry-after"]
+            migrate(postgres_settings(url))
+            assert http.get("/readyz").status_code == 200
+        drop_database(url)
+
+    def test_without_its_database_it_lives_is_not_ready_and_heals(self) -> None:
+        with running_postgres() as postgres:
+            settings = postgres_settings(postgres.url())
+            migrate(settings)
+            with running_server(settings) as server:
+                ada = server.person()
+                with ada.http:
+                    postgres.stop()
+                    assert ada.http.get("/healthz").status_code == 200
+                    assert ada.http.get("/readyz").status_code == 503
+                    answer = ada.http.get(ada.tasks())
+                    assert answer.status_code == 503
+                    assert answer.headers["retry-after"]
+                    assert problem(answer)["code"] == "unavailable"
+                    postgres.start()
+                    assert ada.list() == []
+                    assert ada.http.get("/readyz").status_code == 200
+
+
+class TestLog:
+    def test_one_line_tells_of_a_request(self, ada: Person) -> None:
+        with structlog.testing.capture_logs() as lines:
+            ada.http.get(ada.tasks("/7"), headers={"X-Request-ID": "this-one"})
+        [line] = requests(lines)
+        assert line.pop("duration_ms") > 0
+        assert line == {
+            "event": "request",
+            "log_level": "info",
+            "method": "GET",
+            "route": "/api/{user_id}/tasks/{task_id}",
+            "status": 404,
+            "user_id": ada.id,
+        }
+
+    def test_who_fails_to_log_in_is_noted(self, http: httpx.Client) -> None:
+        with structlog.testing.capture_logs() as lines:
+            http.post("/api/auth/login", json={"email": "nobody@example.com", "password": "x"})
+            http.get("/api/x/tasks")
+        reasons = [line["reason"] for line in lines if line["event"] == "authentication.failed"]
+        assert reasons == ["invalid_credentials", "invalid_token"]
+
+    def test_who_asks_for_what_is_anothers_is_noted(self, ada: Person) -> None:
+        with structlog.testing.capture_logs() as lines:
+            ada.http.get(ada.tasks_of("somebody-else"))
+        [line] = [line for line in lines if line["event"] == "access.denied"]
+        assert line["user_id"] == ada.id
+
+
+def requests(lines: list[EventDict]) -> list[EventDict]:
+    return [line for line in lines if line["event"] == "request"]
+
+
+def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for path in document["paths"].values() for operation in path.values()]
+
+
+def url_user_id_in(document: dict[str, Any]) -> dict[str, Any]:
+    parameters = document["paths"]["/api/{user_id}/tasks"]["get"]["parameters"]
+    [found] = [parameter for parameter in parameters if parameter["name"] == "url_user_id"]
+    return dict(found)
+
+
+def run(transport: httpx.ASGITransport, url: str) -> httpx.Response:
+    async def get() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.get(url)
+
+    return anyio.run(get)
