@@ -28,6 +28,7 @@ def serve(
     settings = _settings()
     if settings.is_embedded:
         _migrate(settings)
+    _check_keys(settings)
     shown_host = f"[{host}]" if ":" in host else host
     typer.echo(f"API      http://{shown_host}:{port}/api", err=True)
     typer.echo(f"Docs     http://{shown_host}:{port}/docs", err=True)
@@ -77,11 +78,20 @@ def _migrate(settings: Settings) -> None:
     try:
         schema = container.migration_schema()
         schema.migrate()
-        typer.echo(f"Schema   at revision {schema.newest}", err=True)
+        container.migration_database().close()
+    except OSError as error:
+        _stop(f"TODO_DATA_DIR cannot be used: {error}")
     except Unavailable as error:
         _stop(f"The database does not answer: {error.__cause__}")
-    finally:
-        container.migration_database().close()
+    typer.echo(f"Schema   at revision {schema.newest}", err=True)
+
+
+def _check_keys(settings: Settings) -> None:
+    """Make or read the signing key now: too late, at the first login, nobody would see why."""
+    try:
+        Container(settings=settings).key_ring()
+    except (OSError, ValueError) as error:
+        _stop(f"The signing key cannot be used: {error}")
 
 
 def _storage(settings: Settings) -> str:

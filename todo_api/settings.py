@@ -21,9 +21,9 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from todo_core.ports.security import MIN_SECRET_BYTES
+
 PREFIX = "TODO_"
-MIN_SECRET_BYTES = 32
-"""What HS256 asks for (RFC 7518 §3.2)."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")

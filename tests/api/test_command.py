@@ -184,6 +184,23 @@ def test_a_database_that_does_not_answer_cannot_be_migrated(tmp_path: Path) -> N
     assert "hush" not in outcome.stderr
 
 
+def test_a_data_folder_that_cannot_be_one_is_told(tmp_path: Path) -> None:
+    (tmp_path / "todo-data").write_text("a file")
+    outcome = todo(tmp_path, "serve")
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("TODO_DATA_DIR cannot be used: ")
+    assert "Traceback" not in outcome.stderr
+
+
+def test_a_signing_key_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "todo-data").mkdir()
+    (tmp_path / "todo-data" / "signing-key").write_text("short")
+    outcome = todo(tmp_path, "serve")
+    assert outcome.returncode == 1
+    assert "The signing key cannot be used" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         port = server.url.rpartition(":")[2]

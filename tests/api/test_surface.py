@@ -149,6 +149,7 @@ class TestOpenApi:
         assert set(schemas) >= SCHEMAS
         assert "HTTPValidationError" not in schemas
         assert schemas["TaskListResponse"]["type"] == "array"
+        assert not any("default" in each for each in schemas["TaskPatch"]["properties"].values())
         assert list(schemas["TaskResponse"]["properties"]) == [
             *("id", "user_id", "title", "description", "completed"),
             *("created_at", "updated_at", "version"),

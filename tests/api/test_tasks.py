@@ -185,7 +185,7 @@ class TestPatch:
 
 
 class TestComplete:
-    @pytest.mark.parametrize("body", [None, b"{}", b"null"])
+    @pytest.mark.parametrize("body", [None, b"{}", b"null", b'{"other": 1}'])
     def test_without_a_value_it_flips(self, ada: Person, body: bytes | None) -> None:
         task = ada.create()
         url = task_url(ada, task, "/complete")
@@ -203,7 +203,7 @@ class TestComplete:
             answer = ada.http.patch(url, json={"completed": completed})
             assert answer.json()["completed"] is completed
 
-    @pytest.mark.parametrize("completed", ["true", 1, 0, "yes", [], {}])
+    @pytest.mark.parametrize("completed", ["true", 1, 0, "yes", [], {}, None])
     def test_only_a_boolean_is_one(self, ada: Person, completed: object) -> None:
         task = ada.create()
         answer = ada.http.patch(task_url(ada, task, "/complete"), json={"completed": completed})

@@ -250,6 +250,12 @@ class TestSecretInFile:
         secret_in_file(file)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
+    def test_a_file_without_a_usable_secret_is_refused(self, tmp_path: Path) -> None:
+        file = tmp_path / "signing-key"
+        file.write_text("\n")
+        with pytest.raises(ValueError, match="signing-key holds no secret"):
+            secret_in_file(file)
+
     def test_of_many_that_start_at_once_all_have_the_same(self, tmp_path: Path) -> None:
         file = tmp_path / "signing-key"
         with ThreadPoolExecutor(16) as pool:

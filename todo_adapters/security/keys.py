@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-MIN_SECRET_BYTES = 32
-"""HS256 asks for a key of at least the size of its hash (RFC 7518 §3.2)."""
+from todo_core.ports.security import MIN_SECRET_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,10 @@ def secret_in_file(file: Path) -> str:
 
     Only the owner of the file may read it (mode 600). Of several processes that
     start at once, one makes the file and all read it.
+
+    Raises:
+        OSError: if the file cannot be made or read.
+        ValueError: if it holds no secret of at least MIN_SECRET_BYTES.
     """
     if not file.exists():
         draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
@@ -69,4 +72,7 @@ def secret_in_file(file: Path) -> str:
             pass  # another process was faster; its secret counts
         finally:
             draft.unlink()
-    return file.read_text("ascii").strip()
+    secret = file.read_text("utf-8").strip()
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"{file} holds no secret that could sign tokens; delete it for a new one")
+    return secret

@@ -111,7 +111,7 @@ def update_task(
 ) -> Response:
     """An absent description stays as it is; null or an empty one clears it."""
     task = container_of(request).update_task()(
-        owner_id=owner_id, task_id=task_id, **body.model_dump(exclude_unset=True)
+        owner_id=owner_id, task_id=task_id, **body.model_dump()
     )
     return _task_response(task)
 
@@ -127,7 +127,7 @@ def patch_task(
 ) -> Response:
     """Only the fields that are sent change."""
     task = container_of(request).update_task()(
-        owner_id=owner_id, task_id=task_id, **body.model_dump(exclude_unset=True)
+        owner_id=owner_id, task_id=task_id, **body.model_dump()
     )
     return _task_response(task)
 
@@ -146,7 +146,7 @@ def toggle_completion(
 ) -> Response:
     """With `completed`, sets it to that; without it, or without a body, flips it."""
     task = container_of(request).toggle_completion()(
-        owner_id=owner_id, task_id=task_id, completed=body.completed if body else None
+        owner_id=owner_id, task_id=task_id, **(body.model_dump() if body else {})
     )
     return _task_response(task)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from pydantic import (
+    MISSING,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -17,14 +18,14 @@ from pydantic import (
 
 from todo_core.entities.task import Description, Task, Title
 
-type TitleText = Annotated[
+TitleText = Annotated[
     str,
     Field(
         json_schema_extra={"minLength": Title.min_length, "maxLength": Title.max_length},
         examples=["Buy milk"],
     ),
 ]
-type DescriptionText = Annotated[
+DescriptionText = Annotated[
     str | None,
     Field(
         json_schema_extra={"maxLength": Description.max_length},
@@ -45,21 +46,21 @@ class TaskUpdate(BaseModel):
     """A task's new title and description; a description that is not sent stays."""
 
     title: TitleText
-    description: DescriptionText = None
+    description: DescriptionText | MISSING = MISSING
 
 
 class TaskPatch(BaseModel):
     """What to change of a task; what is not sent stays."""
 
-    title: TitleText = Field(default="")
-    description: DescriptionText = None
-    completed: StrictBool = False
+    title: TitleText | MISSING = MISSING
+    description: DescriptionText | MISSING = MISSING
+    completed: StrictBool | MISSING = MISSING
 
 
 class TaskUpdateStatus(BaseModel):
     """Whether a task is to be completed; if that is not sent, it is flipped."""
 
-    completed: StrictBool | None = None
+    completed: StrictBool | MISSING = MISSING
 
 
 class TaskResponse(BaseModel):

@@ -8,6 +8,9 @@ from typing import Protocol
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import Password, UserId
 
+MIN_SECRET_BYTES = 32
+"""How long a secret that signs tokens must be: the size of HS256's hash (RFC 7518 §3.2)."""
+
 
 class PasswordHasher(Protocol):
     """Hashes passwords slowly, with a salt, so that a stolen hash is expensive to guess."""
