@@ -77,7 +77,8 @@ def _migrate(settings: Settings) -> None:
     container = Container(settings=settings)
     try:
         schema = container.migration_schema()
-        schema.migrate()
+        if schema.current() != schema.newest:
+            schema.migrate()
         container.migration_database().close()
     except OSError as error:
         _stop(f"TODO_DATA_DIR cannot be used: {error}")

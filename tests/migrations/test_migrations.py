@@ -17,6 +17,7 @@ from sqlalchemy import CheckConstraint, Connection, Inspector, inspect, text
 import migrations
 from tests.conftest import SECRET, embedded_settings, postgres_settings
 from todo_adapters.sql.database import Database
+from todo_adapters.sql.schema import NEWEST_REVISION
 from todo_adapters.sql.tables import metadata
 from todo_api.container import Container
 
@@ -126,6 +127,10 @@ def test_several_processes_may_migrate_at_once(unmigrated: Container, tmp_path: 
     outcomes = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
     assert outcomes == [(f"Schema   at revision {REVISIONS[0]}\n", 0)] * 4
     assert unmigrated.schema().current() == REVISIONS[0]
+
+
+def test_the_service_knows_which_revision_is_the_newest() -> None:
+    assert REVISIONS[0] == NEWEST_REVISION
 
 
 def test_a_schema_that_was_never_migrated_has_no_revision(unmigrated: Container) -> None:
