@@ -92,11 +92,14 @@ def container(request: pytest.FixtureRequest) -> Container:
 
 def embedded_settings(folder: Path) -> Settings:
     """The settings of an embedded service that keeps its data in this folder."""
-    return Settings(data_dir=folder / "todo-data", password_bcrypt_cost=4)
+    return Settings(data_dir=folder / "todo-data", password_bcrypt_cost=4, rate_limit_enabled=False)
 
 
 def postgres_settings(url: str) -> Settings:
     """The settings of a service on this PostgreSQL."""
     return Settings(
-        database_url=SecretStr(url), jwt_secret=SecretStr(SECRET), password_bcrypt_cost=4
+        database_url=SecretStr(url),
+        jwt_secret=SecretStr(SECRET),
+        password_bcrypt_cost=4,
+        rate_limit_enabled=False,
     )

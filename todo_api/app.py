@@ -13,7 +13,7 @@ from todo_api import docs, openapi
 from todo_api.container import Container
 from todo_api.errors import handle_errors
 from todo_api.middleware import BodyLimit, RequestLog, SecurityHeaders, UnexpectedErrors
-from todo_api.routes import accounts, health, tasks
+from todo_api.routes import accounts, health, passwords, sessions, tasks
 from todo_api.settings import Settings
 
 DESCRIPTION = "Tasks that nobody but their owner can see, change, or learn the existence of."
@@ -37,6 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.hashing_limiter = CapacityLimiter(settings.password_hashing_threads)
     handle_errors(app)
     app.include_router(tasks.router)
+    app.include_router(sessions.router)
+    app.include_router(passwords.router)
     app.include_router(accounts.router)
     app.include_router(health.router)
     docs.serve(app)
@@ -58,7 +60,10 @@ def _middleware(settings: Settings) -> list[Middleware]:
             # Some front ends send credentials with everything; nothing here is
             # granted by a cookie, so it is harmless for the origins that are named.
             allow_credentials=not any_origin,
-            expose_headers=["Location", "Retry-After", "X-Request-ID"],
+            expose_headers=[
+                *("Location", "Retry-After", "X-Request-ID"),
+                *("RateLimit", "RateLimit-Policy"),
+            ],
             max_age=600,
         ),
         Middleware(UnexpectedErrors),
@@ -71,8 +76,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     # A thread without a connection would only wait for one.
     to_thread.current_default_thread_limiter().total_tokens = settings.database_pool_size
+    container: Container = app.state.container
+    container.session_check().start()
+    container.housekeeping().start()
     yield
-    app.state.container.database().close()
+    container.session_check().stop()
+    container.housekeeping().stop()
+    container.background().close()
+    container.database().close()
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -33,6 +33,12 @@ def serve(
     typer.echo(f"API      http://{shown_host}:{port}/api", err=True)
     typer.echo(f"Docs     http://{shown_host}:{port}/docs", err=True)
     typer.echo(f"Storage  {_storage(settings)}", err=True)
+    if workers > 1 and _counts_apart(settings):
+        typer.echo(
+            "Warning  each worker counts rate limits by itself; TODO_RATE_LIMIT_STORAGE=redis://…"
+            " makes them count together",
+            err=True,
+        )
     one_process = workers == 1 and not reload
     uvicorn.run(
         _serving_app(settings) if one_process else f"{__name__}:serving_app",
@@ -54,6 +60,21 @@ def serve(
 def migrate() -> None:
     """Bring the database's schema to the newest revision. Safe to run several times at once."""
     _migrate(_settings())
+
+
+@main.command()
+def cleanup() -> None:
+    """Remove expired sessions and resets now; the service does so by itself, now and then."""
+    settings = _settings()
+    container = Container(settings=settings)
+    removed = 0
+    try:
+        while batch := container.clean_up()():
+            removed += batch
+        container.database().close()
+    except Unavailable as error:
+        _stop(f"The database does not answer: {error.__cause__}")
+    typer.echo(f"Removed  {removed}", err=True)
 
 
 def serving_app() -> FastAPI:
@@ -93,6 +114,11 @@ def _check_keys(settings: Settings) -> None:
         Container(settings=settings).key_ring()
     except (OSError, ValueError) as error:
         _stop(f"The signing key cannot be used: {error}")
+
+
+def _counts_apart(settings: Settings) -> bool:
+    storage = settings.rate_limit_storage.get_secret_value()
+    return settings.rate_limit_enabled and storage == "memory://"
 
 
 def _storage(settings: Settings) -> str:

@@ -9,21 +9,51 @@ from pathlib import Path
 
 from dependency_injector import containers, providers
 
+from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule, Unlimited
 from todo_adapters.mail.console import ConsoleMailer
+from todo_adapters.mail.rendering import LetterRenderer
+from todo_adapters.mail.smtp import SmtpMailer
 from todo_adapters.security.access_tokens import JoseAccessTokens
+from todo_adapters.security.ended_sessions import PolledEndedSessions
 from todo_adapters.security.keys import KeyRing, secret_in_file
 from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
+from todo_adapters.security.reset_tokens import RandomResetTokens
+from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.database import Database, open_database
+from todo_adapters.sql.password_resets import SqlPasswordResetRepository
 from todo_adapters.sql.schema import SqlSchema
+from todo_adapters.sql.sessions import SqlSessionRepository
 from todo_adapters.sql.tasks import SqlTaskRepository
 from todo_adapters.sql.unit_of_work import SqlUnitOfWork
 from todo_adapters.sql.users import SqlUserRepository
+from todo_adapters.system.background import ThreadBackground
 from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.identifiers import RandomIdentifiers
+from todo_adapters.system.periodic import Periodic
 from todo_api.settings import Settings
 from todo_core.entities.user import PasswordPolicy
-from todo_core.use_cases.accounts import GetUser, LogIn, RegisterUser
+from todo_core.ports.limits import RateLimiter
+from todo_core.ports.mail import Mailer
+from todo_core.use_cases.accounts import (
+    DeleteAccount,
+    ExportAccount,
+    GetProfile,
+    RegisterUser,
+    UpdateProfile,
+)
+from todo_core.use_cases.authentication import Reauthenticate
+from todo_core.use_cases.cleanup import CleanUp
+from todo_core.use_cases.passwords import ChangePassword, ForgotPassword, ResetPassword
+from todo_core.use_cases.sessions import (
+    Authenticate,
+    EndOtherSessions,
+    EndSession,
+    ListSessions,
+    LogIn,
+    LogOut,
+    RefreshSession,
+)
 from todo_core.use_cases.tasks import (
     CreateTask,
     DeleteTask,
@@ -32,6 +62,8 @@ from todo_core.use_cases.tasks import (
     ToggleCompletion,
     UpdateTask,
 )
+
+_HOUSEKEEPING_SECONDS = 600.0
 
 
 def _key_ring(settings: Settings) -> KeyRing:
@@ -69,6 +101,49 @@ def _migrations_folder() -> Path:
     return Path(spec.origin).parent
 
 
+def _rate_limiter(settings: Settings) -> RateLimiter:
+    """The limits that are set. What becomes of each while the storage is down is decided here.
+
+    Guessing and flooding stay limited, by each process alone; what only keeps
+    order among people who are logged in lets them work.
+    """
+    if not settings.rate_limit_enabled:
+        return Unlimited()
+    return LimitsRateLimiter(
+        settings.rate_limit_storage.get_secret_value(),
+        {
+            "login_account": Rule(settings.limit_login_account),
+            "login_address": Rule(settings.limit_login_address),
+            "reauthentication": Rule(settings.limit_reauthentication),
+            "register": Rule(settings.limit_register),
+            "forgot_account": Rule(settings.limit_forgot_account),
+            "forgot_address": Rule(settings.limit_forgot_address),
+            "reset_password": Rule(settings.limit_reset_password),
+            "refresh": Rule(settings.limit_refresh, fails_open=True),
+            "tasks": Rule(settings.limit_tasks, fails_open=True),
+        },
+    )
+
+
+def _mailer(settings: Settings, background: ThreadBackground) -> Mailer:
+    renderer = LetterRenderer(
+        sender=settings.mail_sender, password_reset_url=settings.password_reset_url
+    )
+    if settings.smtp_url is None:
+        return ConsoleMailer(renderer)
+    return SmtpMailer(settings.smtp_url.get_secret_value(), renderer, background)
+
+
+def _session_check(settings: Settings, ended_sessions: PolledEndedSessions) -> Periodic:
+    """Twice in the interval, so that what was ended just after a look is known within it."""
+    seconds = settings.session_check_interval.total_seconds() / 2
+    return Periodic("session check", ended_sessions.poll, seconds=seconds, jitter=0.1)
+
+
+def _housekeeping(clean_up: CleanUp) -> Periodic:
+    return Periodic("clean-up", clean_up, seconds=_HOUSEKEEPING_SECONDS, jitter=0.5)
+
+
 class Container(containers.DeclarativeContainer):
     """All parts of the service. `Container(settings=…)` is one service, apart from any other."""
 
@@ -76,7 +151,9 @@ class Container(containers.DeclarativeContainer):
 
     clock = providers.Singleton(SystemClock)
     identifiers = providers.Singleton(RandomIdentifiers)
+    background = providers.Singleton(ThreadBackground)
 
+    # Storage
     database = providers.Singleton(_serving_database, settings)
     schema = providers.Singleton(SqlSchema, database, providers.Callable(_migrations_folder))
     migration_database = providers.Singleton(_migration_database, settings)
@@ -84,9 +161,12 @@ class Container(containers.DeclarativeContainer):
         SqlSchema, migration_database, providers.Callable(_migrations_folder)
     )
     users = providers.Singleton(SqlUserRepository, database)
+    sessions = providers.Singleton(SqlSessionRepository, database)
+    password_resets = providers.Singleton(SqlPasswordResetRepository, database)
     tasks = providers.Singleton(SqlTaskRepository, database)
     unit_of_work = providers.Singleton(SqlUnitOfWork, database)
 
+    # Security
     key_ring = providers.Singleton(_key_ring, settings)
     passwords = providers.Singleton(
         PasslibPasswordHasher, cost=settings.provided.password_bcrypt_cost
@@ -104,16 +184,52 @@ class Container(containers.DeclarativeContainer):
         lifetime=settings.provided.access_token_ttl,
     )
     refresh_tokens = providers.Singleton(HmacRefreshTokens, key_ring)
-    mailer = providers.Singleton(ConsoleMailer)
+    reset_tokens = providers.Singleton(RandomResetTokens)
+    ended_sessions = providers.Singleton(
+        PolledEndedSessions, sessions, clock, remember=settings.provided.access_token_ttl
+    )
+    security_log = providers.Singleton(StructlogSecurityLog)
+    rate_limiter = providers.Singleton(_rate_limiter, settings)
+    mailer = providers.Singleton(_mailer, settings, background)
 
+    # Use cases: accounts
+    reauthenticate = providers.Singleton(
+        Reauthenticate, passwords=passwords, limiter=rate_limiter, log=security_log
+    )
     register_user = providers.Singleton(
         RegisterUser,
         users=users,
         passwords=passwords,
         policy=password_policy,
+        limiter=rate_limiter,
         identifiers=identifiers,
         clock=clock,
+        log=security_log,
     )
+    get_profile = providers.Singleton(GetProfile, users=users)
+    update_profile = providers.Singleton(
+        UpdateProfile,
+        get_profile=get_profile,
+        unit_of_work=unit_of_work,
+        reauthenticate=reauthenticate,
+        mailer=mailer,
+        clock=clock,
+        log=security_log,
+    )
+    export_account = providers.Singleton(
+        ExportAccount, get_profile=get_profile, sessions=sessions, tasks=tasks, log=security_log
+    )
+    delete_account = providers.Singleton(
+        DeleteAccount,
+        get_profile=get_profile,
+        unit_of_work=unit_of_work,
+        reauthenticate=reauthenticate,
+        ended_sessions=ended_sessions,
+        clock=clock,
+        log=security_log,
+    )
+
+    # Use cases: sessions
     log_in = providers.Singleton(
         LogIn,
         users=users,
@@ -121,15 +237,104 @@ class Container(containers.DeclarativeContainer):
         passwords=passwords,
         access_tokens=access_tokens,
         refresh_tokens=refresh_tokens,
+        limiter=rate_limiter,
         session_lifetime=settings.provided.refresh_token_ttl,
         identifiers=identifiers,
         clock=clock,
+        log=security_log,
     )
-    get_user = providers.Singleton(GetUser, users=users)
+    authenticate = providers.Singleton(
+        Authenticate, access_tokens=access_tokens, ended_sessions=ended_sessions, clock=clock
+    )
+    refresh_session = providers.Singleton(
+        RefreshSession,
+        sessions=sessions,
+        ended_sessions=ended_sessions,
+        access_tokens=access_tokens,
+        refresh_tokens=refresh_tokens,
+        limiter=rate_limiter,
+        idle_lifetime=settings.provided.refresh_token_idle_ttl,
+        clock=clock,
+        log=security_log,
+    )
+    list_sessions = providers.Singleton(
+        ListSessions,
+        sessions=sessions,
+        idle_lifetime=settings.provided.refresh_token_idle_ttl,
+        clock=clock,
+    )
+    end_session = providers.Singleton(
+        EndSession,
+        sessions=sessions,
+        ended_sessions=ended_sessions,
+        clock=clock,
+        log=security_log,
+    )
+    log_out = providers.Singleton(LogOut, end_session=end_session)
+    end_other_sessions = providers.Singleton(
+        EndOtherSessions,
+        sessions=sessions,
+        ended_sessions=ended_sessions,
+        clock=clock,
+        log=security_log,
+    )
 
+    # Use cases: passwords
+    change_password = providers.Singleton(
+        ChangePassword,
+        get_profile=get_profile,
+        unit_of_work=unit_of_work,
+        reauthenticate=reauthenticate,
+        passwords=passwords,
+        policy=password_policy,
+        ended_sessions=ended_sessions,
+        mailer=mailer,
+        clock=clock,
+        log=security_log,
+    )
+    forgot_password = providers.Singleton(
+        ForgotPassword,
+        users=users,
+        password_resets=password_resets,
+        reset_tokens=reset_tokens,
+        limiter=rate_limiter,
+        mailer=mailer,
+        background=background,
+        lifetime=settings.provided.password_reset_ttl,
+        clock=clock,
+        log=security_log,
+    )
+    reset_password = providers.Singleton(
+        ResetPassword,
+        get_profile=get_profile,
+        password_resets=password_resets,
+        unit_of_work=unit_of_work,
+        reset_tokens=reset_tokens,
+        passwords=passwords,
+        policy=password_policy,
+        limiter=rate_limiter,
+        ended_sessions=ended_sessions,
+        mailer=mailer,
+        clock=clock,
+        log=security_log,
+    )
+
+    # Use cases: tasks
     create_task = providers.Singleton(CreateTask, tasks=tasks, identifiers=identifiers, clock=clock)
     list_tasks = providers.Singleton(ListTasks, tasks=tasks)
     get_task = providers.Singleton(GetTask, tasks=tasks)
     update_task = providers.Singleton(UpdateTask, tasks=tasks, clock=clock)
     toggle_completion = providers.Singleton(ToggleCompletion, tasks=tasks, clock=clock)
     delete_task = providers.Singleton(DeleteTask, tasks=tasks)
+
+    # What goes on by itself
+    clean_up = providers.Singleton(
+        CleanUp,
+        sessions=sessions,
+        password_resets=password_resets,
+        idle_lifetime=settings.provided.refresh_token_idle_ttl,
+        access_token_lifetime=settings.provided.access_token_ttl,
+        clock=clock,
+    )
+    session_check = providers.Singleton(_session_check, settings, ended_sessions)
+    housekeeping = providers.Singleton(_housekeeping, clean_up)

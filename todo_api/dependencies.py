@@ -1,8 +1,10 @@
 """Who is calling, and how a route gets its use cases."""
 
+from collections.abc import Callable
 from typing import Annotated, cast
 
 import structlog
+from anyio import to_thread
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPBearer
 
@@ -19,6 +21,20 @@ _log = structlog.get_logger()
 def container_of(request: Request) -> Container:
     """The parts of the service that answers this request."""
     return cast(Container, request.app.state.container)
+
+
+def address_of(request: Request) -> str:
+    """Where the request comes from: the client, as far as the proxies in between are trusted."""
+    return request.client.host if request.client else ""
+
+
+async def on_hashing_thread[Result](request: Request, use_case: Callable[[], Result]) -> Result:
+    """Run what hashes a password, on one of the few threads that may do so at a time.
+
+    It takes a core for a third of a second; if it could take every thread, a
+    storm of logins would keep everybody from their tasks.
+    """
+    return await to_thread.run_sync(use_case, limiter=request.app.state.hashing_limiter)
 
 
 class BearerToken(HTTPBearer):
@@ -59,7 +75,7 @@ class TaskOwner(BearerToken):
 
 
 def _denied(own_id: str) -> TaskNotFound:
-    _log.warning("access.denied", user_id=own_id)
+    _log.warning("access.denied", kind="security", user_id=own_id)
     return TaskNotFound()
 
 
@@ -67,8 +83,7 @@ def _authenticated(request: Request) -> Caller:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise InvalidAccessToken
-    container = container_of(request)
-    caller = container.access_tokens().verify(token.strip(), now=container.clock().now())
+    caller = container_of(request).authenticate()(token.strip())
     request.scope[USER_ID] = str(caller.user_id)
     return caller
 

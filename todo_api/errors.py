@@ -5,8 +5,9 @@ says what went on inside: that goes to the log, under the same request id.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -55,6 +56,12 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "A valid access token is needed. Please log in.",
         _CHALLENGE,
     ),
+    core.InvalidRefreshToken: ProblemKind(
+        HTTPStatus.UNAUTHORIZED,
+        "invalid_refresh_token",
+        "This session has ended. Please log in.",
+        _CHALLENGE,
+    ),
     core.AccountGone: ProblemKind(
         HTTPStatus.UNAUTHORIZED, "account_gone", "This account no longer exists.", _CHALLENGE
     ),
@@ -62,14 +69,27 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
     core.TaskNotFound: ProblemKind(
         HTTPStatus.NOT_FOUND, "task_not_found", "There is no such task."
     ),
+    core.SessionNotFound: ProblemKind(
+        HTTPStatus.NOT_FOUND, "session_not_found", "There is no such session."
+    ),
     core.UserNotFound: ProblemKind(
         HTTPStatus.NOT_FOUND, "user_not_found", "There is no such user."
+    ),
+    core.InvalidResetToken: ProblemKind(
+        HTTPStatus.BAD_REQUEST,
+        "invalid_reset_token",
+        "This link is no longer good. Please ask for a new one.",
     ),
     core.Conflict: ProblemKind(
         HTTPStatus.CONFLICT, "conflict", "That is not possible in the present state."
     ),
     core.EmailTaken: ProblemKind(
         HTTPStatus.CONFLICT, "email_taken", "There is an account with this email already."
+    ),
+    core.NoPassword: ProblemKind(
+        HTTPStatus.CONFLICT,
+        "no_password",
+        "This account has no password here: it belongs to another login service.",
     ),
     core.IdTaken: ProblemKind(
         HTTPStatus.CONFLICT, "conflict", "That did not work out. Please try again."
@@ -79,6 +99,11 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
     ),
     core.EditConflict: ProblemKind(
         HTTPStatus.CONFLICT, "edit_conflict", "It was changed at the same time. Please try again."
+    ),
+    core.RateLimited: ProblemKind(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "rate_limited",
+        "That was too often. Please wait a little and try again.",
     ),
     core.Unavailable: ProblemKind(
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -169,10 +194,24 @@ async def _core_error(_: Request, error: Exception) -> Response:
         return invalid(error.errors)
     kind = CORE_PROBLEMS[type(error)]  # type: ignore[index]  # registered for TodoError alone
     if isinstance(error, core.AuthenticationFailed):
-        _log.warning("authentication.failed", reason=kind.code)
+        _log.warning("authentication.failed", kind="security", reason=kind.code)
     elif isinstance(error, core.Unavailable):
         _log.error("dependency.unavailable", dependency=error.dependency, exc_info=error)
+    elif isinstance(error, core.RateLimited):
+        _log.warning("request.throttled", kind="security", rule=error.allowance.rule)
+        return problem_response(replace(kind, headers=_rate_limit_headers(error.allowance)))
     return problem_response(kind)
+
+
+def _rate_limit_headers(allowance: core.Allowance) -> Mapping[str, str]:
+    """When to come back, and the fields of draft-ietf-httpapi-ratelimit-headers-10."""
+    seconds = math.ceil(allowance.resets_in.total_seconds())
+    window = int(allowance.window.total_seconds())
+    return {
+        "Retry-After": str(seconds),
+        "RateLimit-Policy": f'"{allowance.rule}";q={allowance.limit};w={window}',
+        "RateLimit": f'"{allowance.rule}";r=0;t={seconds}',
+    }
 
 
 async def _request_validation_error(_: Request, error: Exception) -> Response:

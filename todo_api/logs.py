@@ -17,9 +17,15 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is being answered, if any."""
 
 
-def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
+"""Where the request comes from; security events tell it."""
+
+
+def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if (current := request_id.get()) is not None:
         event["request_id"] = current
+        if event.get("kind") == "security":
+            event["address"] = client_address.get()
     return event
 
 
@@ -30,7 +36,7 @@ def configure_logs(settings: Settings) -> None:
         settings.log_format == "auto" and not sys.stderr.isatty()
     )
     shared: list[Processor] = [
-        _add_request_id,
+        _add_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

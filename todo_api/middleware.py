@@ -52,6 +52,7 @@ class RequestLog:
                 message["headers"] = [*message["headers"], header]
             await send(message)
 
+        logs.client_address.set(scope["client"][0] if scope.get("client") else None)
         token = logs.request_id.set(request_id)
         try:
             await self._app(scope, receive, send_with_id)

@@ -38,12 +38,14 @@ def _document(app: FastAPI, settings: Settings) -> JsonObject:
     )
     for path in document["paths"].values():
         for operation in path.values():
-            _name_media_type_of_problems(operation["responses"])
+            _describe_problems(operation["responses"])
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] == "url_user_id":
                     parameter["required"] = settings.require_url_user_id
+    schemas = document["components"]["schemas"]
+    for guessed in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(guessed, None)
     if settings.task_list_envelope:
-        schemas = document["components"]["schemas"]
         envelope = TaskListEnvelope.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas["TaskListResponse"] = {
             key: value for key, value in envelope.items() if key != "$defs"
@@ -51,7 +53,10 @@ def _document(app: FastAPI, settings: Settings) -> JsonObject:
     return document
 
 
-def _name_media_type_of_problems(responses: JsonObject) -> None:
+def _describe_problems(responses: JsonObject) -> None:
+    """Name the media type of problems, and drop the framework's guess at what it never sends."""
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]
     for response in responses.values():
         content = response.get("content", {})
         schema = content.get("application/json", {}).get("schema", {})

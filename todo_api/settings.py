@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
+from limits import parse_many
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -77,9 +78,34 @@ def _database_url(secret: SecretStr) -> SecretStr:
     raise ValueError("must begin with postgresql:// (or sqlite:/// and a file's path)")
 
 
+def _smtp_url(secret: SecretStr) -> SecretStr:
+    parts = urlsplit(secret.get_secret_value())
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise ValueError("must be like smtp://user:password@host:587 or smtps://host:465")
+    return secret
+
+
+def _storage_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    if url != "memory://" and urlsplit(url).scheme not in ("redis", "rediss"):
+        raise ValueError("must be memory:// or redis://host:6379 (Redis or Valkey)")
+    return secret
+
+
+def _limits(text: str) -> str:
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ValueError("must be limits such as: 5/minute; 20/hour") from None
+    return text
+
+
 type Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 type Several[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
 type SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+type SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+type StorageUrl = Annotated[SecretStr, AfterValidator(_storage_url)]
+type Limits = Annotated[str, AfterValidator(_limits)]
 type DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 
 
@@ -120,11 +146,32 @@ class Settings(BaseSettings):
     jwt_audience: str = "todo"
     access_token_ttl: Duration = timedelta(hours=1)
     refresh_token_ttl: Duration = timedelta(days=90)
+    refresh_token_idle_ttl: Duration = timedelta(days=14)
+    session_check_interval: Duration = timedelta(seconds=5)
 
     # Passwords
     password_min_length: int = Field(8, ge=8, le=64)
     password_bcrypt_cost: int = Field(12, ge=4, le=16)
     password_hashing_threads: int = Field(2, ge=1, le=32)
+    password_reset_ttl: Duration = Field(timedelta(minutes=10), le=timedelta(minutes=10))
+
+    # Mail
+    smtp_url: SmtpUrl | None = None
+    mail_sender: str = "Todo <todo@localhost.localdomain>"
+    password_reset_url: str = "http://localhost:3000/reset-password"  # noqa: S105 - a page
+
+    # Rate limits
+    rate_limit_enabled: bool = True
+    rate_limit_storage: StorageUrl = SecretStr("memory://")
+    limit_login_account: Limits = "5/minute; 20/hour; 50/day"
+    limit_login_address: Limits = "60/minute; 600/hour"
+    limit_reauthentication: Limits = "5/minute; 20/hour"
+    limit_register: Limits = "10/minute; 60/hour"
+    limit_forgot_account: Limits = "3/15minutes; 10/day"
+    limit_forgot_address: Limits = "10/minute; 60/hour"
+    limit_reset_password: Limits = "10/minute; 60/hour"  # noqa: S105 - a limit
+    limit_refresh: Limits = "600/minute"
+    limit_tasks: Limits = "3000/minute"
 
     # API
     cors_origins: Several[str] = (

@@ -4,16 +4,21 @@
     ├── ValidationFailed          what was sent breaks a rule; carries FieldErrors
     ├── AuthenticationFailed      the caller is not who they would have to be
     │   ├── InvalidCredentials    email and password do not belong together
-    │   ├── InvalidAccessToken    the bearer token proves nothing
+    │   ├── InvalidAccessToken    the bearer token proves nothing, or its session has ended
+    │   ├── InvalidRefreshToken   it continues no session: unknown, used up, or ended
     │   └── AccountGone           the token speaks for an account that was deleted
     ├── NotFound                  no such thing, or not the caller's: never told apart
     │   ├── TaskNotFound
+    │   ├── SessionNotFound
     │   └── UserNotFound
+    ├── InvalidResetToken         it resets no password: unknown, used, replaced or expired
     ├── Conflict                  the request is fine, the stored state is not
     │   ├── EmailTaken
     │   ├── IdTaken               a freshly drawn identifier is in use already
+    │   ├── NoPassword            the person comes through an external issuer only
     │   ├── StaleVersion          somebody else saved since this entity was loaded
     │   └── EditConflict          StaleVersion again and again: given up
+    ├── RateLimited               too often in too short a time; says when to come back
     └── Unavailable               something that the core depends on does not answer
 
 An adapter raises only these, or what is truly unexpected. How each one looks
@@ -21,6 +26,7 @@ from outside is decided by the adapter that faces outwards (`todo_api.errors`).
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 class TodoError(Exception):
@@ -60,6 +66,10 @@ class InvalidAccessToken(AuthenticationFailed):
     """The access token is missing, forged, expired, or not meant for this service."""
 
 
+class InvalidRefreshToken(AuthenticationFailed):
+    """The refresh token continues no session: unknown, used up, expired, or of one that ended."""
+
+
 class AccountGone(AuthenticationFailed):
     """The account that the caller's token speaks for no longer exists."""
 
@@ -72,8 +82,16 @@ class TaskNotFound(NotFound):
     """The owner has no task with this id."""
 
 
+class SessionNotFound(NotFound):
+    """The person has no session with this id."""
+
+
 class UserNotFound(NotFound):
     """There is no user with this id or email."""
+
+
+class InvalidResetToken(TodoError):
+    """The token resets no password: it is unknown, used, replaced by a newer one, or expired."""
 
 
 class Conflict(TodoError):
@@ -88,12 +106,37 @@ class IdTaken(Conflict):
     """An identifier that was drawn at random is in use already: draw another."""
 
 
+class NoPassword(Conflict):
+    """The account has no password: its person comes through an external issuer only."""
+
+
 class StaleVersion(Conflict):
     """The entity was saved by somebody else, or removed, after it was loaded."""
 
 
 class EditConflict(Conflict):
     """Others kept changing the same entity; the edit was not applied."""
+
+
+class RateLimited(TodoError):
+    """Too much, too fast. `allowance` says of which limit, and when it is worth another try."""
+
+    def __init__(self, allowance: "Allowance") -> None:
+        super().__init__(f"too many requests; try again in {allowance.resets_in}")
+        self.allowance = allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A limit that is used up: `limit` requests in each `window`, under a rule.
+
+    `resets_in` is how long it takes until one more fits in.
+    """
+
+    rule: str
+    limit: int
+    window: timedelta
+    resets_in: timedelta
 
 
 class Unavailable(TodoError):

@@ -132,7 +132,8 @@ def test_an_unknown_address_is_not_found(http: httpx.Client) -> None:
     ("path", "allowed"),
     [
         ("/api/auth/register", "POST"),
-        ("/api/auth/me", "GET"),
+        ("/api/auth/me", "DELETE, GET, PATCH"),
+        ("/api/auth/sessions", "DELETE, GET"),
         ("/api/x/tasks", "GET, POST"),
         ("/api/x/tasks/1", "DELETE, GET, PATCH, PUT"),
         ("/api/x/tasks/1/complete", "PATCH"),

@@ -5,15 +5,20 @@ from dataclasses import dataclass
 import pytest
 
 from todo_adapters.in_memory.repositories import (
+    InMemoryPasswordResetRepository,
     InMemorySessionRepository,
     InMemoryTaskRepository,
     InMemoryUserRepository,
 )
 from todo_adapters.in_memory.store import InMemoryStore
 from todo_adapters.in_memory.unit_of_work import InMemoryUnitOfWork
-from todo_adapters.sql.sessions import SqlSessionRepository
 from todo_api.container import Container
-from todo_core.ports.repositories import SessionRepository, TaskRepository, UserRepository
+from todo_core.ports.repositories import (
+    PasswordResetRepository,
+    SessionRepository,
+    TaskRepository,
+    UserRepository,
+)
 from todo_core.ports.unit_of_work import UnitOfWork
 
 
@@ -23,6 +28,7 @@ class Storage:
 
     users: UserRepository
     sessions: SessionRepository
+    password_resets: PasswordResetRepository
     tasks: TaskRepository
     unit_of_work: UnitOfWork
 
@@ -32,6 +38,7 @@ def storage_in_memory() -> Storage:
     return Storage(
         InMemoryUserRepository(store),
         InMemorySessionRepository(store),
+        InMemoryPasswordResetRepository(store),
         InMemoryTaskRepository(store),
         InMemoryUnitOfWork(store),
     )
@@ -40,7 +47,8 @@ def storage_in_memory() -> Storage:
 def storage_of(container: Container) -> Storage:
     return Storage(
         container.users(),
-        SqlSessionRepository(container.database()),
+        container.sessions(),
+        container.password_resets(),
         container.tasks(),
         container.unit_of_work(),
     )

@@ -139,6 +139,8 @@ def a_session(user: User) -> Session:
         id=SessionId(uuid4()),
         user_id=user.id,
         refresh_salt="00" * 16,
+        user_agent="a browser",
+        address="192.0.2.1",
         lifetime=timedelta(days=90),
         now=NOW,
     )

@@ -5,17 +5,47 @@ from datetime import timedelta
 
 import pytest
 
+from todo_adapters.in_memory.background import ImmediateBackground
 from todo_adapters.in_memory.clock import ManualClock
-from todo_adapters.in_memory.repositories import InMemoryTaskRepository, InMemoryUserRepository
+from todo_adapters.in_memory.mail import InMemoryMailer
+from todo_adapters.in_memory.repositories import (
+    InMemoryPasswordResetRepository,
+    InMemorySessionRepository,
+    InMemoryTaskRepository,
+    InMemoryUserRepository,
+)
+from todo_adapters.in_memory.security_log import InMemorySecurityLog
+from todo_adapters.in_memory.sessions import InMemoryEndedSessions
 from todo_adapters.in_memory.store import InMemoryStore
 from todo_adapters.in_memory.unit_of_work import InMemoryUnitOfWork
+from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.security.access_tokens import JoseAccessTokens
 from todo_adapters.security.keys import KeyRing
 from todo_adapters.security.passwords import PasslibPasswordHasher
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
+from todo_adapters.security.reset_tokens import RandomResetTokens
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_core.entities.user import PasswordPolicy, User
-from todo_core.use_cases.accounts import GetUser, LogIn, RegisterUser
+from todo_core.use_cases.accounts import (
+    DeleteAccount,
+    ExportAccount,
+    GetProfile,
+    RegisterUser,
+    UpdateProfile,
+)
+from todo_core.use_cases.authentication import Reauthenticate
+from todo_core.use_cases.cleanup import CleanUp
+from todo_core.use_cases.passwords import ChangePassword, ForgotPassword, ResetPassword
+from todo_core.use_cases.sessions import (
+    Authenticate,
+    EndOtherSessions,
+    EndSession,
+    ListSessions,
+    LoggedIn,
+    LogIn,
+    LogOut,
+    RefreshSession,
+)
 from todo_core.use_cases.tasks import (
     CreateTask,
     DeleteTask,
@@ -26,6 +56,18 @@ from todo_core.use_cases.tasks import (
 )
 
 PASSWORD = "a rather long sentence"
+IDLE = timedelta(days=14)
+LIFETIME = timedelta(days=90)
+LIMITS = {
+    "login_account": Rule("5/minute; 8/hour"),
+    "login_address": Rule("12/minute"),
+    "reauthentication": Rule("5/minute"),
+    "register": Rule("20/minute"),
+    "forgot_account": Rule("3/hour"),
+    "forgot_address": Rule("6/hour"),
+    "reset_password": Rule("10/minute"),
+    "refresh": Rule("100/minute"),
+}
 
 
 @dataclass
@@ -34,44 +76,121 @@ class World:
 
     clock: ManualClock = field(default_factory=ManualClock)
     store: InMemoryStore = field(default_factory=InMemoryStore)
+    mailer: InMemoryMailer = field(default_factory=InMemoryMailer)
+    log: InMemorySecurityLog = field(default_factory=InMemorySecurityLog)
+    ended_sessions: InMemoryEndedSessions = field(default_factory=InMemoryEndedSessions)
     identifiers: RandomIdentifiers = field(default_factory=RandomIdentifiers)
     passwords: PasslibPasswordHasher = field(default_factory=lambda: PasslibPasswordHasher(cost=4))
     key_ring: KeyRing = field(default_factory=lambda: KeyRing.of("a secret " * 4))
+    policy: PasswordPolicy = field(
+        default_factory=lambda: PasswordPolicy(min_length=8, common=frozenset({"password1"}))
+    )
 
     def __post_init__(self) -> None:
         self.users = InMemoryUserRepository(self.store)
+        self.sessions = InMemorySessionRepository(self.store)
+        self.password_resets = InMemoryPasswordResetRepository(self.store)
         self.tasks = InMemoryTaskRepository(self.store)
+        unit_of_work = InMemoryUnitOfWork(self.store)
+        limiter = LimitsRateLimiter("memory://", LIMITS)
+        clock, log = self.clock, self.log
         self.access_tokens = JoseAccessTokens(
             self.key_ring, issuer="todo", audience="todo", lifetime=timedelta(hours=1)
         )
+        refresh_tokens = HmacRefreshTokens(self.key_ring)
+        reset_tokens = RandomResetTokens()
+
+        reauthenticate = Reauthenticate(self.passwords, limiter, log)
         self.register_user = RegisterUser(
-            self.users,
-            self.passwords,
-            PasswordPolicy(min_length=8, common=frozenset({"password1"})),
-            self.identifiers,
-            self.clock,
+            self.users, self.passwords, self.policy, limiter, self.identifiers, clock, log
+        )
+        self.get_profile = GetProfile(self.users)
+        self.update_profile = UpdateProfile(
+            self.get_profile, unit_of_work, reauthenticate, self.mailer, clock, log
+        )
+        self.export_account = ExportAccount(self.get_profile, self.sessions, self.tasks, log)
+        self.delete_account = DeleteAccount(
+            self.get_profile, unit_of_work, reauthenticate, self.ended_sessions, clock, log
         )
         self.log_in = LogIn(
-            self.users,
-            InMemoryUnitOfWork(self.store),
-            self.passwords,
-            self.access_tokens,
-            HmacRefreshTokens(self.key_ring),
-            timedelta(days=90),
-            self.identifiers,
-            self.clock,
+            users=self.users,
+            unit_of_work=unit_of_work,
+            passwords=self.passwords,
+            access_tokens=self.access_tokens,
+            refresh_tokens=refresh_tokens,
+            limiter=limiter,
+            session_lifetime=LIFETIME,
+            identifiers=self.identifiers,
+            clock=clock,
+            log=log,
         )
-        self.get_user = GetUser(self.users)
-        self.create_task = CreateTask(self.tasks, self.identifiers, self.clock)
+        self.authenticate = Authenticate(self.access_tokens, self.ended_sessions, clock)
+        self.refresh_session = RefreshSession(
+            sessions=self.sessions,
+            ended_sessions=self.ended_sessions,
+            access_tokens=self.access_tokens,
+            refresh_tokens=refresh_tokens,
+            limiter=limiter,
+            idle_lifetime=IDLE,
+            clock=clock,
+            log=log,
+        )
+        self.list_sessions = ListSessions(self.sessions, IDLE, clock)
+        self.end_session = EndSession(self.sessions, self.ended_sessions, clock, log)
+        self.log_out = LogOut(self.end_session)
+        self.end_other_sessions = EndOtherSessions(self.sessions, self.ended_sessions, clock, log)
+        self.change_password = ChangePassword(
+            get_profile=self.get_profile,
+            unit_of_work=unit_of_work,
+            reauthenticate=reauthenticate,
+            passwords=self.passwords,
+            policy=self.policy,
+            ended_sessions=self.ended_sessions,
+            mailer=self.mailer,
+            clock=clock,
+            log=log,
+        )
+        self.forgot_password = ForgotPassword(
+            users=self.users,
+            password_resets=self.password_resets,
+            reset_tokens=reset_tokens,
+            limiter=limiter,
+            mailer=self.mailer,
+            background=ImmediateBackground(),
+            lifetime=timedelta(minutes=10),
+            clock=clock,
+            log=log,
+        )
+        self.reset_password = ResetPassword(
+            get_profile=self.get_profile,
+            password_resets=self.password_resets,
+            unit_of_work=unit_of_work,
+            reset_tokens=reset_tokens,
+            passwords=self.passwords,
+            policy=self.policy,
+            limiter=limiter,
+            ended_sessions=self.ended_sessions,
+            mailer=self.mailer,
+            clock=clock,
+            log=log,
+        )
+        self.clean_up = CleanUp(
+            self.sessions, self.password_resets, IDLE, timedelta(hours=1), clock
+        )
+        self.create_task = CreateTask(self.tasks, self.identifiers, clock)
         self.list_tasks = ListTasks(self.tasks)
         self.get_task = GetTask(self.tasks)
-        self.update_task = UpdateTask(self.tasks, self.clock)
-        self.toggle_completion = ToggleCompletion(self.tasks, self.clock)
+        self.update_task = UpdateTask(self.tasks, clock)
+        self.toggle_completion = ToggleCompletion(self.tasks, clock)
         self.delete_task = DeleteTask(self.tasks)
 
     def person(self, email: str = "ada@example.com") -> User:
         """Somebody who registered."""
         return self.register_user(name="Ada", email=email, password=PASSWORD)
+
+    def logged_in(self, email: str = "ada@example.com", address: str = "") -> LoggedIn:
+        """Somebody's new session."""
+        return self.log_in(email=email, password=PASSWORD, address=address)
 
 
 @pytest.fixture

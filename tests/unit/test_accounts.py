@@ -40,19 +40,19 @@ class TestLogin:
     def test_the_tokens_speak_for_the_person(self, world: World) -> None:
         ada = world.person()
         logged_in = world.log_in(email="ADA@example.com", password=PASSWORD)
-        caller = world.access_tokens.verify(logged_in.access_token.value, now=world.clock.now())
+        caller = world.authenticate(logged_in.tokens.access_token.value)
         assert caller.user_id == logged_in.user.id == ada.id
         assert caller.session_id in world.store.sessions
         session = world.store.sessions[caller.session_id]
         assert session.expires_at == world.clock.now() + timedelta(days=90)
-        assert logged_in.access_token.value not in repr(logged_in)
-        assert logged_in.refresh_token not in repr(logged_in)
+        assert logged_in.tokens.access_token.value not in repr(logged_in)
+        assert logged_in.tokens.refresh_token not in repr(logged_in)
 
     def test_every_login_is_a_session_of_its_own(self, world: World) -> None:
         world.person()
         first = world.log_in(email="ada@example.com", password=PASSWORD)
         second = world.log_in(email="ada@example.com", password=PASSWORD)
-        assert first.refresh_token != second.refresh_token
+        assert first.tokens.refresh_token != second.tokens.refresh_token
         assert len(world.store.sessions) == 2
 
     @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_the_commonest_passwords_are_known() -> None:
 
 def test_an_account_that_is_gone_is_told_as_such(world: World) -> None:
     ada = world.person()
-    assert world.get_user(user_id=ada.id) == ada
+    assert world.get_profile(user_id=ada.id) == ada
     world.store.users.clear()
     with pytest.raises(AccountGone):
-        world.get_user(user_id=ada.id)
+        world.get_profile(user_id=ada.id)

@@ -32,6 +32,8 @@ SESSION = Session.start(
     id=SessionId(uuid4()),
     user_id=UserId(uuid4()),
     refresh_salt="ab" * 16,
+    user_agent="a browser",
+    address="192.0.2.1",
     lifetime=timedelta(days=90),
     now=NOW,
 )

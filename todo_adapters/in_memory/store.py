@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import RLock
 
+from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import User, UserId
@@ -19,6 +21,8 @@ class InMemoryStore:
 
     users: dict[UserId, User] = field(default_factory=dict)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
+    ended_sessions: dict[SessionId, datetime] = field(default_factory=dict)
+    password_resets: dict[UserId, PasswordReset] = field(default_factory=dict)
     tasks: dict[TaskId, Task] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
 
@@ -26,9 +30,21 @@ class InMemoryStore:
     def transaction(self) -> Iterator[None]:
         """Keep others out; put everything back as it was if the block raises."""
         with self.lock:
-            before = (dict(self.users), dict(self.sessions), dict(self.tasks))
+            before = (
+                dict(self.users),
+                dict(self.sessions),
+                dict(self.ended_sessions),
+                dict(self.password_resets),
+                dict(self.tasks),
+            )
             try:
                 yield
             except BaseException:
-                self.users, self.sessions, self.tasks = before
+                (
+                    self.users,
+                    self.sessions,
+                    self.ended_sessions,
+                    self.password_resets,
+                    self.tasks,
+                ) = before
                 raise

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from todo_adapters.in_memory.repositories import (
+    InMemoryPasswordResetRepository,
     InMemorySessionRepository,
     InMemoryTaskRepository,
     InMemoryUserRepository,
@@ -18,6 +19,7 @@ class InMemoryWork(Work):
     def __init__(self, store: InMemoryStore) -> None:
         self._users = InMemoryUserRepository(store)
         self._sessions = InMemorySessionRepository(store)
+        self._password_resets = InMemoryPasswordResetRepository(store)
         self._tasks = InMemoryTaskRepository(store)
 
     @property
@@ -27,6 +29,10 @@ class InMemoryWork(Work):
     @property
     def sessions(self) -> InMemorySessionRepository:
         return self._sessions
+
+    @property
+    def password_resets(self) -> InMemoryPasswordResetRepository:
+        return self._password_resets
 
     @property
     def tasks(self) -> InMemoryTaskRepository:

@@ -3,6 +3,7 @@
 import sys
 from typing import TextIO
 
+from todo_adapters.mail.rendering import LetterRenderer
 from todo_core.ports.mail import Letter, Mailer
 
 
@@ -13,9 +14,13 @@ class ConsoleMailer(Mailer):
     hold a link that lets its reader in.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, renderer: LetterRenderer, stream: TextIO | None = None) -> None:
+        self._renderer = renderer
         self._stream = stream or sys.stderr
 
     def send(self, letter: Letter) -> None:
-        self._stream.write(f"\nTo: {letter.to}\nSubject: {letter.subject}\n\n{letter.text}\n")
+        message = self._renderer.message(letter)
+        body = message.get_body(("plain",))
+        text = body.get_content() if body else ""
+        self._stream.write(f"\nTo: {letter.to}\nSubject: {message['Subject']}\n\n{text}\n")
         self._stream.flush()

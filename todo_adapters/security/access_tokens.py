@@ -53,11 +53,12 @@ class JoseAccessTokens(AccessTokens):
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
-        self._lifetime = lifetime
+        self._lifetime = int(lifetime.total_seconds())
         self._verified = lru_cache(_VERIFIED_TOKENS_REMEMBERED)(self._verify_signed)
 
     def issue(self, session: Session, *, now: datetime) -> AccessToken:
         issued_at = int(now.timestamp())
+        expires_at = min(issued_at + self._lifetime, int(session.expires_at.timestamp()))
         value = jwt.encode(
             {
                 "sub": str(session.user_id),
@@ -65,14 +66,14 @@ class JoseAccessTokens(AccessTokens):
                 "iss": self._issuer,
                 "aud": self._audience,
                 "iat": issued_at,
-                "exp": issued_at + int(self._lifetime.total_seconds()),
+                "exp": expires_at,
                 "jti": uuid4().hex,
             },
             self._keys.current.secret,
             algorithm=_ALGORITHM,
             headers={"typ": _TYPE, "kid": self._keys.current.id},
         )
-        return AccessToken(value, self._lifetime)
+        return AccessToken(value, timedelta(seconds=expires_at - issued_at))
 
     def verify(self, token: str, *, now: datetime) -> Caller:
         if len(token) > _MAX_SIZE or not _COMPACT.fullmatch(token):

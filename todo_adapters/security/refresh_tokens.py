@@ -1,14 +1,20 @@
 """Refresh tokens, derived from the session and the server's key."""
 
 import hmac
+import re
 import secrets
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from uuid import UUID
 
 from todo_adapters.security.keys import KeyRing
-from todo_core.entities.session import Session
-from todo_core.ports.security import RefreshTokens
+from todo_core.entities.session import Session, SessionId
+from todo_core.errors import InvalidRefreshToken
+from todo_core.ports.security import ClaimedRefresh, RefreshTokens
 
 _PREFIX = "todo_rt_"  # lets scanners for leaked secrets recognise one
+_FORM = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{70}}")
+_ID_BYTES = 16
+_GENERATION_BYTES = 4
 
 
 class HmacRefreshTokens(RefreshTokens):
@@ -16,15 +22,34 @@ class HmacRefreshTokens(RefreshTokens):
 
     Nothing that is stored lets a thief of the database make one, since the key
     is not in there; and the key alone does not either, for want of the salt.
+    Tokens made with an earlier key of the ring are good while it is in there.
     """
 
     def __init__(self, keys: KeyRing) -> None:
-        self._key = keys.current.derived("refresh token")
+        self._keys = [key.derived("refresh token") for key in (keys.current, *keys.previous)]
 
     def issue(self, session: Session) -> str:
-        named = session.id.bytes + session.generation.to_bytes(4)
-        mac = hmac.digest(self._key, named + bytes.fromhex(session.refresh_salt), "sha256")
-        return _PREFIX + urlsafe_b64encode(named + mac).rstrip(b"=").decode()
+        return _made(self._keys[0], session, session.generation)
+
+    def read(self, token: str) -> ClaimedRefresh:
+        if not _FORM.fullmatch(token):
+            raise InvalidRefreshToken
+        raw = urlsafe_b64decode(token.removeprefix(_PREFIX) + "==")
+        return ClaimedRefresh(
+            session_id=SessionId(UUID(bytes=raw[:_ID_BYTES])),
+            generation=int.from_bytes(raw[_ID_BYTES : _ID_BYTES + _GENERATION_BYTES]),
+        )
+
+    def proves(self, token: str, session: Session, *, generation: int) -> bool:
+        return any(
+            hmac.compare_digest(token, _made(key, session, generation)) for key in self._keys
+        )
 
     def salt(self) -> str:
         return secrets.token_hex(16)
+
+
+def _made(key: bytes, session: Session, generation: int) -> str:
+    named = session.id.bytes + generation.to_bytes(_GENERATION_BYTES)
+    mac = hmac.digest(key, named + bytes.fromhex(session.refresh_salt), "sha256")
+    return _PREFIX + urlsafe_b64encode(named + mac).rstrip(b"=").decode()

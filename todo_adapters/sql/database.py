@@ -7,7 +7,7 @@ pool: one round trip, and nothing to roll back. Several run as one on a
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, event, make_url
@@ -54,6 +54,10 @@ class SqlExecutor(ABC):
             raise meaning_of(error, refusals or {}) from error
 
     @abstractmethod
+    def atomically(self) -> "AbstractContextManager[SqlExecutor]":
+        """Several statements that stand or fall together: a transaction, or part of this one."""
+
+    @abstractmethod
     def _run[Answer](
         self,
         statement: Executable,
@@ -72,6 +76,9 @@ class Transaction(SqlExecutor):
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+
+    def atomically(self) -> AbstractContextManager[SqlExecutor]:
+        return nullcontext(self)
 
     def _run[Answer](
         self,
@@ -123,6 +130,9 @@ class Database(SqlExecutor):
         except BaseException:
             _roll_back(connection)
             raise
+
+    def atomically(self) -> AbstractContextManager[SqlExecutor]:
+        return self.transaction()
 
     def close(self) -> None:
         """Close every connection that is not in use."""

@@ -1,16 +1,63 @@
 """Sessions in SQL."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 
-from sqlmodel import insert
+from sqlmodel import bindparam, delete, insert, or_, select, update
 
-from todo_adapters.sql.database import SqlExecutor
-from todo_adapters.sql.tables import SESSIONS
-from todo_core.entities.session import Session
-from todo_core.errors import AccountGone
+from todo_adapters.sql.database import AnyRow, SqlExecutor
+from todo_adapters.sql.tables import ENDED_SESSIONS, SESSIONS, EndedSessionRow, SessionRow
+from todo_core.entities.session import Session, SessionId
+from todo_core.entities.user import UserId
+from todo_core.errors import AccountGone, SessionNotFound, StaleVersion
 from todo_core.ports.repositories import SessionRepository
 
+_THIS_ONE = SESSIONS.c.id == bindparam("session_id")
+_OWNED = SESSIONS.c.user_id == bindparam("user_id")
+
 _ADD = insert(SESSIONS)
+_GET = select(SessionRow).where(_THIS_ONE)
+_LIST = select(SessionRow).where(_OWNED).order_by(SESSIONS.c.refreshed_at.desc())
+_SAVE_REFRESHED = (
+    update(SESSIONS)
+    .where(_THIS_ONE, SESSIONS.c.generation == bindparam("generation_before"))
+    .values(generation=SESSIONS.c.generation + 1, refreshed_at=bindparam("new_refreshed_at"))
+)
+_END = delete(SESSIONS).where(_OWNED, _THIS_ONE).returning(SESSIONS.c.id)
+_END_ALL = delete(SESSIONS).where(_OWNED).returning(SESSIONS.c.id)
+_END_ALL_BUT_ONE = (
+    delete(SESSIONS)
+    .where(_OWNED, SESSIONS.c.id != bindparam("session_id"))
+    .returning(SESSIONS.c.id)
+)
+_NOTE = insert(ENDED_SESSIONS)
+_ENDED_SINCE = (
+    select(EndedSessionRow)
+    .with_only_columns(ENDED_SESSIONS.c.id)
+    .where(ENDED_SESSIONS.c.ended_at >= bindparam("time"))
+)
+_FORGET = delete(SESSIONS).where(
+    SESSIONS.c.id.in_(
+        select(SessionRow)
+        .with_only_columns(SESSIONS.c.id)
+        .where(
+            or_(
+                SESSIONS.c.expires_at < bindparam("expired"),
+                SESSIONS.c.refreshed_at < bindparam("idle"),
+            )
+        )
+        .limit(bindparam("most"))
+    )
+)
+_FORGET_NOTES = delete(ENDED_SESSIONS).where(
+    ENDED_SESSIONS.c.id.in_(
+        select(EndedSessionRow)
+        .with_only_columns(ENDED_SESSIONS.c.id)
+        .where(ENDED_SESSIONS.c.ended_at < bindparam("ended"))
+        .limit(bindparam("most"))
+    )
+)
 _REFUSALS = {"fk_sessions_user_id_users": AccountGone}
 
 
@@ -22,3 +69,66 @@ class SqlSessionRepository(SessionRepository):
 
     def add(self, session: Session) -> None:
         self._executor.write(_ADD, asdict(session), _REFUSALS)
+
+    def get(self, session_id: SessionId) -> Session:
+        for row in self._executor.rows(_GET, {"session_id": session_id}):
+            return _to_session(row)
+        raise SessionNotFound
+
+    def list(self, user_id: UserId) -> Sequence[Session]:
+        return [_to_session(row) for row in self._executor.rows(_LIST, {"user_id": user_id})]
+
+    def save_refreshed(self, session: Session) -> None:
+        saved = self._executor.write(
+            _SAVE_REFRESHED,
+            {
+                "session_id": session.id,
+                "generation_before": session.generation - 1,
+                "new_refreshed_at": session.refreshed_at,
+            },
+        )
+        if not saved:
+            raise StaleVersion
+
+    def end(self, session_id: SessionId, *, user_id: UserId, now: datetime) -> None:
+        with self._executor.atomically() as executor:
+            ended = executor.rows(_END, {"user_id": user_id, "session_id": session_id})
+            if not ended:
+                raise SessionNotFound
+            executor.write(_NOTE, {"id": session_id, "ended_at": now})
+
+    def end_all(
+        self, user_id: UserId, *, but: SessionId | None = None, now: datetime
+    ) -> Sequence[SessionId]:
+        with self._executor.atomically() as executor:
+            if but is None:
+                rows = executor.rows(_END_ALL, {"user_id": user_id})
+            else:
+                rows = executor.rows(_END_ALL_BUT_ONE, {"user_id": user_id, "session_id": but})
+            ended = [SessionId(row[0]) for row in rows]
+            for session_id in ended:
+                executor.write(_NOTE, {"id": session_id, "ended_at": now})
+            return ended
+
+    def ended_since(self, time: datetime) -> Sequence[SessionId]:
+        return [SessionId(row[0]) for row in self._executor.rows(_ENDED_SINCE, {"time": time})]
+
+    def forget(self, *, expired: datetime, idle: datetime, ended: datetime, limit: int) -> int:
+        over = {"expired": expired, "idle": idle, "most": limit}
+        return self._executor.write(_FORGET, over) + self._executor.write(
+            _FORGET_NOTES, {"ended": ended, "most": limit}
+        )
+
+
+def _to_session(row: AnyRow) -> Session:
+    return Session(
+        id=SessionId(row.id),
+        user_id=UserId(row.user_id),
+        refresh_salt=row.refresh_salt,
+        generation=row.generation,
+        user_agent=row.user_agent,
+        address=row.address,
+        created_at=row.created_at,
+        refreshed_at=row.refreshed_at,
+        expires_at=row.expires_at,
+    )

@@ -22,6 +22,7 @@ from sqlmodel import (
     Integer,
     MetaData,
     SQLModel,
+    UniqueConstraint,
     false,
     func,
 )
@@ -136,8 +137,36 @@ class SessionRow(Row, table=True):
     user_id: UUID = Field(sa_type=Uuid, foreign_key="users.id", ondelete="CASCADE")
     refresh_salt: str = Field(sa_type=Text)
     generation: int
+    user_agent: str = Field(sa_type=Text, sa_column_kwargs={"server_default": ""})
+    address: str = Field(sa_type=Text, sa_column_kwargs={"server_default": ""})
     created_at: datetime = Field(sa_type=UtcDateTime)
     refreshed_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class EndedSessionRow(Row, table=True):
+    """A note that a session was ended while its access tokens may live on.
+
+    It stands for itself: session and user may both be gone.
+    """
+
+    __tablename__ = "ended_sessions"
+
+    id: UUID = Field(sa_type=Uuid, primary_key=True)
+    ended_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class PasswordResetRow(Row, table=True):
+    """The one open reset of a user; the secret itself is not here."""
+
+    __tablename__ = "password_resets"
+    __table_args__ = (UniqueConstraint("token_hash"),)
+
+    user_id: UUID = Field(
+        sa_type=Uuid, primary_key=True, foreign_key="users.id", ondelete="CASCADE"
+    )
+    token_hash: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -165,10 +194,16 @@ class TaskRow(Row, table=True):
 
 USERS = metadata.tables["users"]
 SESSIONS = metadata.tables["sessions"]
+ENDED_SESSIONS = metadata.tables["ended_sessions"]
+PASSWORD_RESETS = metadata.tables["password_resets"]
 TASKS = metadata.tables["tasks"]
 
 Index("uq_users_email", func.lower(USERS.c.email), unique=True)
 Index("ix_sessions_user_id", SESSIONS.c.user_id)
+Index("ix_sessions_expires_at", SESSIONS.c.expires_at)
+Index("ix_sessions_refreshed_at", SESSIONS.c.refreshed_at)
+Index("ix_ended_sessions_ended_at", ENDED_SESSIONS.c.ended_at)
+Index("ix_password_resets_expires_at", PASSWORD_RESETS.c.expires_at)
 
 # Every query names the owner, so the one index begins with it. It yields the tasks
 # (not) completed in their order; for all of them the few rows of one owner are

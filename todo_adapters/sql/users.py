@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from sqlmodel import bindparam, func, insert, select, update
+from sqlalchemy.sql.dml import Delete, Update
+from sqlmodel import bindparam, delete, func, insert, select, update
 
 from todo_adapters.sql.database import AnyRow, SqlExecutor
 from todo_adapters.sql.tables import USERS, UserRow
@@ -10,12 +11,16 @@ from todo_core.entities.user import Email, PersonName, User, UserId
 from todo_core.errors import EmailTaken, StaleVersion, UserNotFound
 from todo_core.ports.repositories import UserRepository
 
+_AS_LOADED = (
+    USERS.c.id == bindparam("user_id"),
+    USERS.c.version == bindparam("loaded_version"),
+)
 _ADD = insert(USERS)
 _GET = select(UserRow).where(USERS.c.id == bindparam("user_id"))
 _GET_BY_EMAIL = select(UserRow).where(func.lower(USERS.c.email) == bindparam("email_key"))
 _SAVE = (
     update(USERS)
-    .where(USERS.c.id == bindparam("user_id"), USERS.c.version == bindparam("loaded_version"))
+    .where(*_AS_LOADED)
     .values(
         name=bindparam("name"),
         email=bindparam("email"),
@@ -24,6 +29,9 @@ _SAVE = (
         version=USERS.c.version + 1,
     )
 )
+# It changes nothing, but the row is locked as by any update until the transaction ends.
+_CONFIRM = update(USERS).where(*_AS_LOADED).values(version=USERS.c.version)
+_REMOVE = delete(USERS).where(*_AS_LOADED)
 _REFUSALS = {"uq_users_email": EmailTaken}
 
 
@@ -74,6 +82,17 @@ class SqlUserRepository(UserRepository):
         if not saved:
             raise StaleVersion
         return replace(user, version=user.version + 1)
+
+    def confirm(self, user: User) -> None:
+        self._on_loaded(_CONFIRM, user)
+
+    def remove(self, user: User) -> None:
+        self._on_loaded(_REMOVE, user)
+
+    def _on_loaded(self, statement: Update | Delete, user: User) -> None:
+        loaded = {"user_id": user.id, "loaded_version": user.version}
+        if not self._executor.write(statement, loaded):
+            raise StaleVersion
 
 
 def _to_user(row: AnyRow) -> User:

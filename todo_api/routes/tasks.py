@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BeforeValidator, WithJsonSchema
 
+from todo_api.container import Container
 from todo_api.dependencies import OwnerDependency, container_of
 from todo_api.json_route import JsonRoute
 from todo_api.openapi import problems
@@ -21,6 +22,7 @@ from todo_api.schemas.tasks import (
     task_list_json,
 )
 from todo_core.entities.task import Task, TaskId
+from todo_core.entities.user import UserId
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
 
@@ -47,6 +49,16 @@ TaskIdPath = Annotated[
 ]
 
 
+def _use_cases(request: Request, owner_id: UserId) -> Container:
+    """The use cases, for who is not asking too often.
+
+    Counting may ask another server, so it happens here, on a thread that may wait.
+    """
+    container = container_of(request)
+    container.rate_limiter().hit("tasks", str(owner_id))
+    return container
+
+
 def _task_response(task: Task) -> Response:
     return Response(task_json(task), media_type="application/json")
 
@@ -55,7 +67,7 @@ def _task_response(task: Task) -> Response:
     "",
     summary="List your tasks",
     response_model=TaskListResponse,
-    responses=problems(401, 404, 422, 503),
+    responses=problems(401, 404, 422, 429, 503),
 )
 def list_tasks(
     request: Request,
@@ -65,7 +77,7 @@ def list_tasks(
     ] = None,
 ) -> Response:
     """All of your tasks, the newest first."""
-    tasks = container_of(request).list_tasks()(owner_id=owner_id, completed=completed)
+    tasks = _use_cases(request, owner_id).list_tasks()(owner_id=owner_id, completed=completed)
     enveloped = request.app.state.settings.task_list_envelope
     content = task_envelope_json(tasks) if enveloped else task_list_json(tasks)
     return Response(content, media_type="application/json")
@@ -76,12 +88,12 @@ def list_tasks(
     summary="Create a task",
     status_code=201,
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 413, 415, 422, 503)
+    responses=problems(400, 401, 404, 413, 415, 422, 429, 503)
     | {201: {"headers": {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}}},
 )
 def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
     """Note down something to be done."""
-    task = container_of(request).create_task()(
+    task = _use_cases(request, owner_id).create_task()(
         owner_id=owner_id, title=body.title, description=body.description
     )
     location = f"/api/{owner_id}/tasks/{task.id}"
@@ -92,11 +104,11 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
     "/{task_id}",
     summary="Read a task",
     response_model=TaskResponse,
-    responses=problems(401, 404, 422, 503),
+    responses=problems(401, 404, 422, 429, 503),
 )
 def get_task(request: Request, owner_id: OwnerDependency, task_id: TaskIdPath) -> Response:
     """One of your tasks."""
-    task = container_of(request).get_task()(owner_id=owner_id, task_id=task_id)
+    task = _use_cases(request, owner_id).get_task()(owner_id=owner_id, task_id=task_id)
     return _task_response(task)
 
 
@@ -104,13 +116,13 @@ def get_task(request: Request, owner_id: OwnerDependency, task_id: TaskIdPath) -
     "/{task_id}",
     summary="Write a task's title and description",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 413, 415, 422, 503),
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
 )
 def update_task(
     request: Request, owner_id: OwnerDependency, task_id: TaskIdPath, body: TaskUpdate
 ) -> Response:
     """An absent description stays as it is; null or an empty one clears it."""
-    task = container_of(request).update_task()(
+    task = _use_cases(request, owner_id).update_task()(
         owner_id=owner_id, task_id=task_id, **body.model_dump()
     )
     return _task_response(task)
@@ -120,13 +132,13 @@ def update_task(
     "/{task_id}",
     summary="Change some of a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 413, 415, 422, 503),
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
 )
 def patch_task(
     request: Request, owner_id: OwnerDependency, task_id: TaskIdPath, body: TaskPatch
 ) -> Response:
     """Only the fields that are sent change."""
-    task = container_of(request).update_task()(
+    task = _use_cases(request, owner_id).update_task()(
         owner_id=owner_id, task_id=task_id, **body.model_dump()
     )
     return _task_response(task)
@@ -136,7 +148,7 @@ def patch_task(
     "/{task_id}/complete",
     summary="Tick a task off, or take the tick back",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 413, 415, 422, 503),
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
 )
 def toggle_completion(
     request: Request,
@@ -145,7 +157,7 @@ def toggle_completion(
     body: TaskUpdateStatus | None = None,
 ) -> Response:
     """With `completed`, sets it to that; without it, or without a body, flips it."""
-    task = container_of(request).toggle_completion()(
+    task = _use_cases(request, owner_id).toggle_completion()(
         owner_id=owner_id, task_id=task_id, **(body.model_dump() if body else {})
     )
     return _task_response(task)
@@ -155,9 +167,9 @@ def toggle_completion(
     "/{task_id}",
     summary="Delete a task",
     status_code=204,
-    responses=problems(401, 404, 422, 503),
+    responses=problems(401, 404, 422, 429, 503),
 )
 def delete_task(request: Request, owner_id: OwnerDependency, task_id: TaskIdPath) -> Response:
     """For good."""
-    container_of(request).delete_task()(owner_id=owner_id, task_id=task_id)
+    _use_cases(request, owner_id).delete_task()(owner_id=owner_id, task_id=task_id)
     return Response(status_code=204)

@@ -1,54 +1,37 @@
 """Accounts, as JSON."""
 
-from datetime import datetime
-from typing import Literal
-from uuid import UUID
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import MISSING, BaseModel, ConfigDict, Field
 
-from todo_core.entities.user import Email, Password, PersonName
+from todo_api.schemas.passwords import NewPasswordText, PasswordText
+from todo_api.schemas.sessions import StoredSession
+from todo_api.schemas.tasks import TaskResponse
+from todo_api.schemas.users import UserProfileResponse
+from todo_core.entities.user import Email, PersonName
+
+NameText = Annotated[
+    str,
+    Field(
+        json_schema_extra={"minLength": PersonName.min_length, "maxLength": PersonName.max_length},
+        examples=["Ada"],
+    ),
+]
+EmailText = Annotated[
+    str,
+    Field(
+        json_schema_extra={"format": "email", "maxLength": Email.max_length},
+        examples=["ada@example.com"],
+    ),
+]
 
 
 class RegisterRequest(BaseModel):
     """Who opens an account."""
 
-    name: str = Field(
-        json_schema_extra={"minLength": 1, "maxLength": PersonName.max_length}, examples=["Ada"]
-    )
-    email: str = Field(
-        json_schema_extra={"format": "email", "maxLength": Email.max_length},
-        examples=["ada@example.com"],
-    )
-    password: str = Field(
-        json_schema_extra={
-            "format": "password",
-            "minLength": 8,
-            "maxLength": Password.max_length,
-        },
-        description="At least 8 characters (15 are recommended), and none of the commonest.",
-        examples=["a rather long sentence"],
-    )
-
-
-class LoginRequest(BaseModel):
-    """Who wants in."""
-
-    email: str = Field(examples=["ada@example.com"])
-    password: str = Field(
-        json_schema_extra={"format": "password"}, examples=["a rather long sentence"]
-    )
-
-
-class UserProfileResponse(BaseModel):
-    """A person, as only they themselves see it."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    name: str
-    email: str
-    created_at: datetime
-    updated_at: datetime
+    name: NameText
+    email: EmailText
+    password: NewPasswordText
 
 
 class RegisterResponse(UserProfileResponse):
@@ -57,11 +40,25 @@ class RegisterResponse(UserProfileResponse):
     message: str = "Your account has been created. You can log in now."
 
 
-class LoginResponse(BaseModel):
-    """The tokens of a new session."""
+class UpdateProfileRequest(BaseModel):
+    """What to change; what is not sent stays. Another email needs the current password."""
 
-    access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a scheme, not a secret
-    expires_in: int = Field(description="For how many seconds the access token is valid.")
-    refresh_token: str
+    name: NameText | MISSING = MISSING
+    email: EmailText | MISSING = MISSING
+    current_password: PasswordText | MISSING = MISSING
+
+
+class DeleteAccountRequest(BaseModel):
+    """The proof that it is really you who wants to go."""
+
+    current_password: PasswordText
+
+
+class ExportResponse(BaseModel):
+    """All that is stored about a person."""
+
+    model_config = ConfigDict(from_attributes=True)
+
     user: UserProfileResponse
+    sessions: list[StoredSession]
+    tasks: list[TaskResponse]

@@ -1,6 +1,7 @@
 """A session: one login of one person on one device."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NewType, Self
 from uuid import UUID
@@ -8,6 +9,16 @@ from uuid import UUID
 from todo_core.entities.user import UserId
 
 SessionId = NewType("SessionId", UUID)
+
+REFRESH_GRACE = timedelta(seconds=10)
+"""For how long a used refresh token still yields its successor.
+
+Two tabs may refresh at the same moment, and an answer may get lost on its way.
+"""
+
+_USER_AGENT_MAX_LENGTH = 256
+_ADDRESS_MAX_LENGTH = 64
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +29,17 @@ class Session:
     together with `generation`, which counts how often it was refreshed: so a
     refresh token can be made again by whoever has the server's key *and* the
     stored session, and by nobody who has only one of the two.
-    All times are aware and in UTC.
+
+    `user_agent` and `address` are where the login came from, by which a person
+    recognises it. All times are aware and in UTC.
     """
 
     id: SessionId
     user_id: UserId
     refresh_salt: str = field(repr=False)
     generation: int
+    user_agent: str
+    address: str
     created_at: datetime
     refreshed_at: datetime
     expires_at: datetime
@@ -36,16 +51,35 @@ class Session:
         id: SessionId,
         user_id: UserId,
         refresh_salt: str,
+        user_agent: str,
+        address: str,
         lifetime: timedelta,
         now: datetime,
     ) -> Self:
-        """Begin a session that ends `lifetime` from now at the latest."""
+        """Begin a session that ends `lifetime` from now at the latest.
+
+        What a client says of itself is cut and cleaned, never refused.
+        """
         return cls(
             id=id,
             user_id=user_id,
             refresh_salt=refresh_salt,
             generation=0,
+            user_agent=_UNPRINTABLE.sub("", user_agent)[:_USER_AGENT_MAX_LENGTH],
+            address=_UNPRINTABLE.sub("", address)[:_ADDRESS_MAX_LENGTH],
             created_at=now,
             refreshed_at=now,
             expires_at=now + lifetime,
         )
+
+    def is_over(self, *, idle_lifetime: timedelta, now: datetime) -> bool:
+        """Whether it has come to its end, or was not refreshed for too long."""
+        return now >= self.expires_at or now >= self.refreshed_at + idle_lifetime
+
+    def refreshed(self, *, now: datetime) -> Self:
+        """The session after its current refresh token was used."""
+        return replace(self, generation=self.generation + 1, refreshed_at=now)
+
+    def was_just_refreshed_from(self, generation: int, *, now: datetime) -> bool:
+        """Whether this generation's token was the last to be used, a moment ago."""
+        return generation == self.generation - 1 and now < self.refreshed_at + REFRESH_GRACE

@@ -145,5 +145,11 @@ class User:
         )
 
     def with_password_hash(self, password_hash: str, *, now: datetime) -> Self:
-        """The user with their password hashed anew."""
+        """The user with another password, or the same one hashed anew."""
         return replace(self, password_hash=password_hash, updated_at=now)
+
+    def with_profile(self, *, name: PersonName, email: Email, now: datetime) -> Self:
+        """The user with another name or email; this very object if both are the same."""
+        if (name, email) == (self.name, self.email):
+            return self
+        return replace(self, name=name, email=email, updated_at=now)

@@ -6,9 +6,11 @@ Each method is atomic by itself. Where several must stand or fall together, see
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
-from todo_core.entities.session import Session
+from todo_core.entities.password_reset import PasswordReset
+from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import Email, User, UserId
 
@@ -52,9 +54,26 @@ class UserRepository(Protocol):
             EmailTaken: if the new email belongs to another account.
         """
 
+    @abstractmethod
+    def confirm(self, user: User) -> None:
+        """See that the user is stored as they are here, and keep them so until the work ends.
+
+        Raises:
+            StaleVersion: if the stored version is no longer `user.version`, or
+                the user is gone.
+        """
+
+    @abstractmethod
+    def remove(self, user: User) -> None:
+        """Delete the user and everything that is theirs, for good.
+
+        Raises:
+            StaleVersion: as `confirm` does.
+        """
+
 
 class SessionRepository(Protocol):
-    """The sessions."""
+    """The sessions, and for a while the ids of those that have ended."""
 
     @abstractmethod
     def add(self, session: Session) -> None:
@@ -63,6 +82,94 @@ class SessionRepository(Protocol):
         Raises:
             AccountGone: if its user does not exist (any more).
         """
+
+    @abstractmethod
+    def get(self, session_id: SessionId) -> Session:
+        """The session with this id, whosever it is: a refresh token names nobody.
+
+        Raises:
+            SessionNotFound: if there is none, or it has ended.
+        """
+
+    @abstractmethod
+    def list(self, user_id: UserId) -> Sequence[Session]:
+        """All sessions of this person, the one that was refreshed last first."""
+
+    @abstractmethod
+    def save_refreshed(self, session: Session) -> None:
+        """Store that a session was refreshed, from the generation before to its own.
+
+        Of several who refresh at the same time exactly one succeeds.
+
+        Raises:
+            StaleVersion: if the stored generation is not the one before, or the
+                session has ended.
+        """
+
+    @abstractmethod
+    def end(self, session_id: SessionId, *, user_id: UserId, now: datetime) -> None:
+        """End one of this person's sessions.
+
+        Raises:
+            SessionNotFound: if they have no such session.
+        """
+
+    @abstractmethod
+    def end_all(
+        self, user_id: UserId, *, but: SessionId | None = None, now: datetime
+    ) -> Sequence[SessionId]:
+        """End all of this person's sessions, but perhaps one; the ids of those that ended."""
+
+    @abstractmethod
+    def ended_since(self, time: datetime) -> Sequence[SessionId]:
+        """The sessions that were ended, by whomever, at this time or later."""
+
+    @abstractmethod
+    def forget(self, *, expired: datetime, idle: datetime, ended: datetime, limit: int) -> int:
+        """Remove at most `limit` sessions, and as many notes of ended ones, for good.
+
+        These are sessions whose `expires_at` is before `expired` or whose
+        `refreshed_at` is before `idle`, and notes of sessions that were ended
+        before `ended`. Returns how many it was.
+        """
+
+
+class PasswordResetRepository(Protocol):
+    """The open password resets, at most one a person."""
+
+    @abstractmethod
+    def put(self, reset: PasswordReset) -> None:
+        """Store a reset, in the place of the one that the person had.
+
+        Raises:
+            AccountGone: if its user does not exist (any more).
+        """
+
+    @abstractmethod
+    def get(self, token_hash: str) -> PasswordReset:
+        """The reset with this hash.
+
+        Raises:
+            InvalidResetToken: if there is none.
+        """
+
+    @abstractmethod
+    def withdraw(self, user_id: UserId) -> None:
+        """Remove the reset that this person has open, if any."""
+
+    @abstractmethod
+    def take(self, token_hash: str) -> PasswordReset:
+        """Remove the reset with this hash, and return it.
+
+        Of several who take one at the same time exactly one gets it.
+
+        Raises:
+            InvalidResetToken: if there is none.
+        """
+
+    @abstractmethod
+    def forget(self, *, expired: datetime, limit: int) -> int:
+        """Remove at most `limit` resets that expired before a time; how many it was."""
 
 
 class TaskRepository(Protocol):

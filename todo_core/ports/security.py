@@ -1,6 +1,7 @@
 """Passwords and tokens."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -77,5 +78,52 @@ class RefreshTokens(Protocol):
         """
 
     @abstractmethod
+    def read(self, token: str) -> "ClaimedRefresh":
+        """What a refresh token says of itself, which is not yet proven.
+
+        Raises:
+            InvalidRefreshToken: if it is not even of the form of one.
+        """
+
+    @abstractmethod
+    def proves(self, token: str, session: Session, *, generation: int) -> bool:
+        """Whether the token is the session's own of this generation."""
+
+    @abstractmethod
     def salt(self) -> str:
         """A random salt for a new session's refresh tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRefresh:
+    """The session and the generation that a refresh token claims to be of."""
+
+    session_id: SessionId
+    generation: int
+
+
+class ResetTokens(Protocol):
+    """Makes the secrets that are mailed to who forgot their password."""
+
+    @abstractmethod
+    def draw(self) -> str:
+        """A new secret of 256 random bits."""
+
+    @abstractmethod
+    def hash(self, token: str) -> str:
+        """What is kept of a secret: it can be compared, and not be turned back."""
+
+
+class EndedSessions(Protocol):
+    """Remembers, in this process, which sessions have ended while their tokens live on.
+
+    Asking costs nothing. What other processes end is known here within seconds.
+    """
+
+    @abstractmethod
+    def note(self, session_ids: Iterable[SessionId]) -> None:
+        """Remember that these have ended."""
+
+    @abstractmethod
+    def __contains__(self, session_id: SessionId) -> bool:
+        """Whether this session has ended."""

@@ -4,7 +4,12 @@ from abc import abstractmethod
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from todo_core.ports.repositories import SessionRepository, TaskRepository, UserRepository
+from todo_core.ports.repositories import (
+    PasswordResetRepository,
+    SessionRepository,
+    TaskRepository,
+    UserRepository,
+)
 
 
 class Work(Protocol):
@@ -23,6 +28,11 @@ class Work(Protocol):
     @abstractmethod
     def sessions(self) -> SessionRepository:
         """The sessions."""
+
+    @property
+    @abstractmethod
+    def password_resets(self) -> PasswordResetRepository:
+        """The open password resets."""
 
     @property
     @abstractmethod

@@ -1,27 +1,25 @@
-"""How a person gets an account, and proves that it is theirs."""
+"""A person's account: opening it, looking at it, changing it, taking it along, deleting it."""
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from todo_core.entities.session import Session
+from todo_core.entities.task import UNCHANGED, Task, Unchanged
 from todo_core.entities.text import Validation
-from todo_core.entities.user import Email, Password, PasswordPolicy, PersonName, User, UserId
-from todo_core.errors import (
-    AccountGone,
-    EditConflict,
-    InvalidCredentials,
-    StaleVersion,
-    UserNotFound,
-    ValidationFailed,
-)
+from todo_core.entities.user import Email, PasswordPolicy, PersonName, User, UserId
+from todo_core.errors import AccountGone, EditConflict, StaleVersion, UserNotFound
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
-from todo_core.ports.repositories import UserRepository
-from todo_core.ports.security import AccessToken, AccessTokens, PasswordHasher, RefreshTokens
+from todo_core.ports.limits import RateLimiter
+from todo_core.ports.mail import EmailChangedLetter, Mailer
+from todo_core.ports.repositories import SessionRepository, TaskRepository, UserRepository
+from todo_core.ports.security import EndedSessions, PasswordHasher
+from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.use_cases.authentication import Reauthenticate
 
-LOGIN_ATTEMPTS = 3
-"""How often a login starts over when the account is saved by somebody else meanwhile."""
+ATTEMPTS = 3
+"""How often a change starts over when the account is saved by somebody else meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +29,19 @@ class RegisterUser:
     Raises:
         ValidationFailed: naming every field that breaks its rules.
         EmailTaken: if the email belongs to an account already.
+        RateLimited: after too many registrations from this address.
     """
 
     users: UserRepository
     passwords: PasswordHasher
     policy: PasswordPolicy
+    limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
+    log: SecurityLog
 
-    def __call__(self, *, name: str, email: str, password: str) -> User:
+    def __call__(self, *, name: str, email: str, password: str, address: str = "") -> User:
+        self.limiter.hit("register", address)
         with Validation() as valid:
             valid_name = valid(PersonName, name)
             valid_email = valid(Email, email)
@@ -54,100 +56,12 @@ class RegisterUser:
             now=self.clock.now(),
         )
         self.users.add(user)
+        self.log.record(SecurityEvent.REGISTERED, user_id=user.id)
         return user
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """What a login yields: the person, and the tokens that speak for them."""
-
-    user: User
-    access_token: AccessToken
-    refresh_token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class LogIn:
-    """A person proves by their password that an account is theirs, and gets a session.
-
-    Whether the email is unknown or the password wrong is not told, neither by the
-    error nor by the time that it takes (OWASP ASVS 5.0, 6.3.8). A password that is
-    hashed by an older scheme or at another cost is hashed anew on this occasion.
-
-    Raises:
-        InvalidCredentials: if email and password do not belong together.
-        EditConflict: if the account keeps being changed at the same time.
-    """
-
-    users: UserRepository
-    unit_of_work: UnitOfWork
-    passwords: PasswordHasher
-    access_tokens: AccessTokens
-    refresh_tokens: RefreshTokens
-    session_lifetime: timedelta
-    identifiers: Identifiers
-    clock: Clock
-
-    def __call__(self, *, email: str, password: str) -> LoggedIn:
-        for _ in range(LOGIN_ATTEMPTS):
-            try:
-                return self._log_in(email, password)
-            except StaleVersion:
-                # The account was saved since its hash was read: what was verified
-                # may not be its password any more.
-                continue
-        raise EditConflict
-
-    def _log_in(self, email: str, password: str) -> LoggedIn:
-        user, given = self._authenticated(email, password)
-        now = self.clock.now()
-        session = Session.start(
-            id=self.identifiers.session_id(),
-            user_id=user.id,
-            refresh_salt=self.refresh_tokens.salt(),
-            lifetime=self.session_lifetime,
-            now=now,
-        )
-        rehashed = self._rehashed(user, given, now)
-        try:
-            with self.unit_of_work() as work:
-                if rehashed is not None:
-                    work.users.save(rehashed)
-                work.sessions.add(session)
-        except AccountGone as deleted_meanwhile:
-            raise InvalidCredentials from deleted_meanwhile
-        return LoggedIn(
-            user=user,
-            access_token=self.access_tokens.issue(session, now=now),
-            refresh_token=self.refresh_tokens.issue(session),
-        )
-
-    def _authenticated(self, email: str, password: str) -> tuple[User, Password]:
-        user = self._find(email)
-        try:
-            given = Password(password)
-        except ValidationFailed:
-            # Nobody has such a password; the comparison takes its time all the same.
-            given, user = Password.stored(""), None
-        if not self.passwords.verify(given, user.password_hash if user else None) or user is None:
-            raise InvalidCredentials
-        return user, given
-
-    def _find(self, email: str) -> User | None:
-        try:
-            return self.users.get_by_email(Email(email))
-        except (ValidationFailed, UserNotFound):
-            return None
-
-    def _rehashed(self, user: User, password: Password, now: datetime) -> User | None:
-        """The user with a fresh hash, if the one they have is out of date."""
-        if user.password_hash is None or not self.passwords.needs_rehash(user.password_hash):
-            return None
-        return user.with_password_hash(self.passwords.hash(password), now=now)
-
-
-@dataclass(frozen=True, slots=True)
-class GetUser:
+class GetProfile:
     """A person looks at their own account.
 
     Raises:
@@ -161,3 +75,131 @@ class GetUser:
             return self.users.get(user_id)
         except UserNotFound as gone:
             raise AccountGone from gone
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateProfile:
+    """A person changes their name or email. What they do not mention stays as it is.
+
+    Another email needs the current password, and a notice goes to the old address;
+    a reset that was mailed there is withdrawn.
+
+    Raises:
+        ValidationFailed: if the name or the email breaks its rules, or the current
+            password is missing or wrong.
+        NoPassword: if another email is asked for by a person without a password.
+        EmailTaken: if the email belongs to another account.
+        RateLimited: after too many wrong passwords.
+        AccountGone: if the account does not exist any more.
+        EditConflict: if the account keeps being changed at the same time.
+    """
+
+    get_profile: GetProfile
+    unit_of_work: UnitOfWork
+    reauthenticate: Reauthenticate
+    mailer: Mailer
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(
+        self,
+        *,
+        user_id: UserId,
+        name: str | Unchanged = UNCHANGED,
+        email: str | Unchanged = UNCHANGED,
+        current_password: str | None = None,
+    ) -> User:
+        for _ in range(ATTEMPTS):
+            user = self.get_profile(user_id=user_id)
+            with Validation() as valid:
+                new_name = user.name if name is UNCHANGED else valid(PersonName, name)
+                new_email = user.email if email is UNCHANGED else valid(Email, email)
+            changed = user.with_profile(name=new_name, email=new_email, now=self.clock.now())
+            if changed is user:
+                return user
+            if new_email != user.email:
+                self.reauthenticate(user, current_password)
+            try:
+                saved = self._saved(user, changed)
+            except StaleVersion:
+                continue
+            if new_email != user.email:
+                self.log.record(SecurityEvent.EMAIL_CHANGED, user_id=user_id)
+                self.mailer.send(
+                    EmailChangedLetter(to=user.email, name=user.name, new_email=new_email)
+                )
+            return saved
+        raise EditConflict
+
+    def _saved(self, user: User, changed: User) -> User:
+        with self.unit_of_work() as work:
+            saved = work.users.save(changed)
+            if changed.email != user.email:
+                work.password_resets.withdraw(user.id)
+        return saved
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """All that is stored about a person."""
+
+    user: User
+    sessions: Sequence[Session]
+    tasks: Sequence[Task]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportAccount:
+    """A person takes along all that is stored about them (GDPR, articles 15 and 20).
+
+    Raises:
+        AccountGone: if the account does not exist any more.
+    """
+
+    get_profile: GetProfile
+    sessions: SessionRepository
+    tasks: TaskRepository
+    log: SecurityLog
+
+    def __call__(self, *, user_id: UserId) -> Export:
+        user = self.get_profile(user_id=user_id)
+        self.log.record(SecurityEvent.EXPORTED, user_id=user_id)
+        return Export(user, self.sessions.list(user_id), self.tasks.list(user_id))
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAccount:
+    """A person deletes their account, and with it everything that is theirs, for good.
+
+    Raises:
+        ValidationFailed: if the current password is wrong.
+        NoPassword: if the person comes through an external issuer only.
+        RateLimited: after too many wrong passwords.
+        AccountGone: if the account does not exist any more.
+        EditConflict: if the account keeps being changed at the same time.
+    """
+
+    get_profile: GetProfile
+    unit_of_work: UnitOfWork
+    reauthenticate: Reauthenticate
+    ended_sessions: EndedSessions
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(self, *, user_id: UserId, current_password: str) -> None:
+        for _ in range(ATTEMPTS):
+            user = self.get_profile(user_id=user_id)
+            self.reauthenticate(user, current_password)
+            try:
+                with self.unit_of_work() as work:
+                    # In this order, a login at the same time either is ended here
+                    # too, or finds the account gone.
+                    work.users.confirm(user)
+                    ended = work.sessions.end_all(user_id, now=self.clock.now())
+                    work.users.remove(user)
+            except StaleVersion:
+                continue
+            self.ended_sessions.note(ended)
+            self.log.record(SecurityEvent.DELETED, user_id=user_id)
+            return
+        raise EditConflict

@@ -1,0 +1,19 @@
+"""The sessions that have ended, as far as this process knows."""
+
+from collections.abc import Iterable
+
+from todo_core.entities.session import SessionId
+from todo_core.ports.security import EndedSessions
+
+
+class InMemoryEndedSessions(EndedSessions):
+    """Knows what it was told."""
+
+    def __init__(self) -> None:
+        self._ended: set[SessionId] = set()
+
+    def note(self, session_ids: Iterable[SessionId]) -> None:
+        self._ended.update(session_ids)
+
+    def __contains__(self, session_id: SessionId) -> bool:
+        return session_id in self._ended

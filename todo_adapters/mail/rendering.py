@@ -1,0 +1,77 @@
+"""Letters as messages, worded by the templates in the folder `templates`.
+
+Each letter has two: `.txt`, whose first line is the subject, and `.html`, into
+which every value goes escaped.
+"""
+
+from collections.abc import Mapping
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid, parseaddr
+from html import escape
+from importlib.resources import files
+from string import Template
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from todo_core.ports.mail import (
+    EmailChangedLetter,
+    Letter,
+    PasswordChangedLetter,
+    PasswordResetLetter,
+)
+
+_TEMPLATES = files("todo_adapters.mail") / "templates"
+
+
+class LetterRenderer:
+    """Words letters, from `sender` (`Todo <todo@example.com>`).
+
+    `password_reset_url` is the front end's page to which `token=…` is added.
+    """
+
+    def __init__(self, *, sender: str, password_reset_url: str) -> None:
+        self._sender = sender
+        self._password_reset_url = password_reset_url
+
+    def message(self, letter: Letter) -> EmailMessage:
+        """The letter as a message, in plain text and in HTML.
+
+        Its headers are made by the email package, which refuses line breaks in them.
+        """
+        template, values = self._worded(letter)
+        subject, text = _filled(f"{template}.txt", values).split("\n\n", 1)
+        html = _filled(f"{template}.html", {key: escape(value) for key, value in values.items()})
+        sender_name, sender_address = parseaddr(self._sender)
+        message = EmailMessage(policy=SMTP)
+        message["From"] = Address(sender_name, addr_spec=sender_address)
+        message["To"] = Address(str(letter.name), addr_spec=str(letter.to))
+        message["Subject"] = subject.removeprefix("Subject: ")
+        message["Date"] = formatdate(usegmt=True)
+        message["Message-ID"] = make_msgid(domain=sender_address.rpartition("@")[2])
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday reply to this
+        message.set_content(text)
+        message.add_alternative(html, subtype="html")
+        return message
+
+    def _worded(self, letter: Letter) -> tuple[str, Mapping[str, str]]:
+        name = str(letter.name)
+        match letter:
+            case PasswordResetLetter():
+                minutes = int(letter.expires_in.total_seconds() // 60)
+                url = _with_token(self._password_reset_url, letter.token)
+                return "password_reset", {"name": name, "url": url, "minutes": str(minutes)}
+            case EmailChangedLetter():
+                return "email_changed", {"name": name, "new_email": str(letter.new_email)}
+            case PasswordChangedLetter():
+                return "password_changed", {"name": name}
+
+
+def _filled(file: str, values: Mapping[str, str]) -> str:
+    return Template((_TEMPLATES / file).read_text("utf-8")).substitute(values)
+
+
+def _with_token(url: str, token: str) -> str:
+    parts = urlsplit(url)
+    query = urlencode([*parse_qsl(parts.query), ("token", token)])
+    return parts._replace(query=query).geturl()

@@ -1,0 +1,102 @@
+"""Mail by SMTP (RFC 5321), with the standard library."""
+
+import smtplib
+import ssl
+from email.message import EmailMessage
+from threading import Event
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from todo_adapters.mail.rendering import LetterRenderer
+from todo_core.ports.background import Background
+from todo_core.ports.mail import Letter, Mailer
+
+_TIMEOUT_SECONDS = 10.0
+_PAUSES_SECONDS = (1.0, 5.0)
+"""Between the tries, of which there is one more than pauses."""
+
+_log = structlog.get_logger()
+
+
+class SmtpMailer(Mailer):
+    """Delivers letters to a server, in the background.
+
+    The URL is `smtp://user:password@host:587`, with STARTTLS where the server
+    offers it, or `smtps://…:465`, with TLS from the start. A password is never
+    sent in the clear. What fails for now is tried three times, what is refused
+    for good once; both are logged without the address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        renderer: LetterRenderer,
+        background: Background,
+        *,
+        tls: ssl.SSLContext | None = None,
+        timeout: float = _TIMEOUT_SECONDS,
+        pauses: tuple[float, ...] = _PAUSES_SECONDS,
+    ) -> None:
+        parts = urlsplit(url)
+        self._implicit_tls = parts.scheme == "smtps"
+        self._host = parts.hostname or "localhost"
+        self._port = parts.port or (465 if self._implicit_tls else 587)
+        self._user = unquote(parts.username or "")
+        self._password = unquote(parts.password or "")
+        self._renderer = renderer
+        self._background = background
+        self._tls = tls or ssl.create_default_context()
+        self._timeout = timeout
+        self._pauses = pauses
+        self._closing = Event()
+
+    def send(self, letter: Letter) -> None:
+        message = self._renderer.message(letter)
+        self._background.run(lambda: self._deliver(message, type(letter).__name__))
+
+    def close(self) -> None:
+        """Pause no longer between tries: whoever waits for the background is to be gone soon."""
+        self._closing.set()
+
+    def _deliver(self, message: EmailMessage, kind: str) -> None:
+        for attempt in range(len(self._pauses) + 1):
+            try:
+                self._hand_over(message)
+            except (OSError, smtplib.SMTPException) as error:
+                last = attempt == len(self._pauses) or _is_final(error)
+                _log.warning("mail.failed", letter=kind, reason=type(error).__name__, last=last)
+                if last:
+                    return
+                self._closing.wait(self._pauses[attempt])
+            else:
+                _log.info("mail.sent", letter=kind)
+                return
+
+    def _hand_over(self, message: EmailMessage) -> None:
+        with self._connected() as server:
+            if not self._implicit_tls:
+                server.ehlo()
+                if server.has_extn("starttls"):
+                    server.starttls(context=self._tls)
+                elif self._user:
+                    raise smtplib.SMTPNotSupportedError("the server offers no TLS for a password")
+            if self._user:
+                server.login(self._user, self._password)
+            server.send_message(message)
+
+    def _connected(self) -> smtplib.SMTP:
+        if self._implicit_tls:
+            return smtplib.SMTP_SSL(
+                self._host, self._port, timeout=self._timeout, context=self._tls
+            )
+        return smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another try would fail alike: a code from 500 on, or what cannot be negotiated."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code >= 500
+    return isinstance(error, smtplib.SMTPNotSupportedError)

@@ -1,0 +1,103 @@
+"""Sessions and their tokens, as JSON."""
+
+from datetime import datetime
+from typing import Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from todo_api.schemas.passwords import PasswordText
+from todo_api.schemas.users import UserProfileResponse
+from todo_core.entities.session import Session
+from todo_core.use_cases.sessions import Tokens
+
+
+class LoginRequest(BaseModel):
+    """Who wants in."""
+
+    email: str = Field(examples=["ada@example.com"])
+    password: PasswordText
+
+
+class RefreshTokenRequest(BaseModel):
+    """The refresh token that was given last."""
+
+    refresh_token: str
+
+
+class RefreshTokenResponse(BaseModel):
+    """The tokens to go on with; the refresh token takes the place of the one before."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a scheme, not a secret
+    expires_in: int = Field(description="For how many seconds the access token is valid.")
+    refresh_token: str
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> Self:
+        """These tokens."""
+        return cls.model_validate(token_fields(tokens))
+
+
+class LoginResponse(RefreshTokenResponse):
+    """The tokens of a new session, and whose they are."""
+
+    user: UserProfileResponse
+
+
+def token_fields(tokens: Tokens) -> dict[str, str | int]:
+    """The fields by which every answer gives tokens."""
+    return {
+        "access_token": tokens.access_token.value,
+        "expires_in": int(tokens.access_token.expires_in.total_seconds()),
+        "refresh_token": tokens.refresh_token,
+    }
+
+
+class StoredSession(BaseModel):
+    """A session, as far as it says something about its person."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    user_agent: str
+    address: str
+    created_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+
+
+class SessionResponse(BaseModel):
+    """Where and since when somebody is logged in."""
+
+    id: UUID
+    device: str = Field(examples=["Firefox on Windows"])
+    address: str = Field(examples=["192.0.2.1"])
+    current: bool = Field(description="Whether it is the one that is asking.")
+    created_at: datetime
+    last_used_at: datetime = Field(description="When it was last logged in or refreshed.")
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, session: Session, *, current: bool) -> Self:
+        """What a person is told of it."""
+        return cls(
+            id=session.id,
+            device=device_name(session.user_agent),
+            address=session.address,
+            current=current,
+            created_at=session.created_at,
+            last_used_at=session.refreshed_at,
+            expires_at=session.expires_at,
+        )
+
+
+def device_name(user_agent: str) -> str:
+    """What a person would call the device, such as `Firefox on Windows`."""
+    # Its tables take 10 MB, which only the processes that list sessions need.
+    from ua_parser import parse
+
+    known = parse(user_agent)
+    browser = known.user_agent.family if known.user_agent else None
+    system = known.os.family if known.os else None
+    return " on ".join(filter(None, (browser, system))) or user_agent[:40] or "Unknown device"

@@ -1,0 +1,39 @@
+"""What happens around accounts, for whoever watches over the service (OWASP ASVS 5.0, 16.3)."""
+
+from abc import abstractmethod
+from enum import StrEnum
+from typing import Protocol
+
+from todo_core.entities.session import SessionId
+from todo_core.entities.user import UserId
+
+
+class SecurityEvent(StrEnum):
+    """The kinds of events. Their names are stable."""
+
+    REGISTERED = "account.registered"
+    DELETED = "account.deleted"
+    EXPORTED = "account.exported"
+    LOGGED_IN = "login.succeeded"
+    LOGIN_FAILED = "login.failed"
+    REFRESH_REUSED = "session.refresh_reused"
+    SESSION_ENDED = "session.ended"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - names of events
+    PASSWORD_RESET_REQUESTED = "password.reset_requested"  # noqa: S105 - as above
+    PASSWORD_RESET = "password.reset"  # noqa: S105 - as above
+    EMAIL_CHANGED = "email.changed"
+    REAUTHENTICATION_FAILED = "reauthentication.failed"
+
+
+class SecurityLog(Protocol):
+    """Records events, each with the request that it came with, and never a secret."""
+
+    @abstractmethod
+    def record(
+        self,
+        event: SecurityEvent,
+        *,
+        user_id: UserId | None = None,
+        session_id: SessionId | None = None,
+    ) -> None:
+        """Record that it happened, to whom as far as that is known."""

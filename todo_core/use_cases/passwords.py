@@ -1,0 +1,191 @@
+"""Changing a password, and getting back in without it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from todo_core.entities.password_reset import PasswordReset
+from todo_core.entities.session import SessionId
+from todo_core.entities.user import Email, Password, PasswordPolicy, User, UserId
+from todo_core.errors import (
+    EditConflict,
+    FieldError,
+    InvalidResetToken,
+    StaleVersion,
+    UserNotFound,
+    ValidationFailed,
+)
+from todo_core.ports.background import Background
+from todo_core.ports.clock import Clock
+from todo_core.ports.limits import RateLimiter
+from todo_core.ports.mail import Mailer, PasswordChangedLetter, PasswordResetLetter
+from todo_core.ports.repositories import PasswordResetRepository, UserRepository
+from todo_core.ports.security import EndedSessions, PasswordHasher, ResetTokens
+from todo_core.ports.security_log import SecurityEvent, SecurityLog
+from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.use_cases.accounts import GetProfile
+from todo_core.use_cases.authentication import Reauthenticate
+
+ATTEMPTS = 3
+"""How often a change starts over when the account is saved by somebody else meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """A person chooses another password. Their other sessions end, and so does an open reset.
+
+    Raises:
+        ValidationFailed: if the current password is wrong, or the new one not acceptable.
+        NoPassword: if the person comes through an external issuer only.
+        RateLimited: after too many tries.
+        AccountGone: if the account does not exist any more.
+        EditConflict: if the account keeps being changed at the same time.
+    """
+
+    get_profile: GetProfile
+    unit_of_work: UnitOfWork
+    reauthenticate: Reauthenticate
+    passwords: PasswordHasher
+    policy: PasswordPolicy
+    ended_sessions: EndedSessions
+    mailer: Mailer
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(
+        self, *, user_id: UserId, session_id: SessionId, current_password: str, new_password: str
+    ) -> None:
+        for _ in range(ATTEMPTS):
+            user = self.get_profile(user_id=user_id)
+            self.reauthenticate(user, current_password)
+            accepted = accepted_for(user, self.policy, new_password)
+            now = self.clock.now()
+            changed = user.with_password_hash(self.passwords.hash(accepted), now=now)
+            try:
+                with self.unit_of_work() as work:
+                    work.users.save(changed)
+                    work.password_resets.withdraw(user_id)
+                    ended = work.sessions.end_all(user_id, but=session_id, now=now)
+            except StaleVersion:
+                continue
+            self.ended_sessions.note(ended)
+            self.log.record(SecurityEvent.PASSWORD_CHANGED, user_id=user_id, session_id=session_id)
+            self.mailer.send(PasswordChangedLetter(to=user.email, name=user.name))
+            return
+        raise EditConflict
+
+
+@dataclass(frozen=True, slots=True)
+class ForgotPassword:
+    """Somebody asks for a letter by which to choose a new password.
+
+    Whether the account exists shows neither in the answer nor in its time: all of
+    the work happens afterwards (OWASP ASVS 5.0, 6.3.8). A person who comes through an
+    external issuer only has no password to forget, and gets no letter.
+
+    Raises:
+        RateLimited: after too many such requests, for the account or from the address.
+    """
+
+    users: UserRepository
+    password_resets: PasswordResetRepository
+    reset_tokens: ResetTokens
+    limiter: RateLimiter
+    mailer: Mailer
+    background: Background
+    lifetime: timedelta
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(self, *, email: str, address: str = "") -> None:
+        self.limiter.hit("forgot_address", address)
+        self.limiter.hit("forgot_account", email.strip().lower())
+        self.background.run(lambda: self._send_letter(email))
+
+    def _send_letter(self, email: str) -> None:
+        try:
+            user = self.users.get_by_email(Email(email))
+        except (ValidationFailed, UserNotFound):
+            return
+        if user.password_hash is None:
+            return
+        token = self.reset_tokens.draw()
+        now = self.clock.now()
+        self.password_resets.put(
+            PasswordReset(
+                user_id=user.id,
+                token_hash=self.reset_tokens.hash(token),
+                created_at=now,
+                expires_at=now + self.lifetime,
+            )
+        )
+        self.log.record(SecurityEvent.PASSWORD_RESET_REQUESTED, user_id=user.id)
+        self.mailer.send(
+            PasswordResetLetter(
+                to=user.email, name=user.name, token=token, expires_in=self.lifetime
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPassword:
+    """Somebody chooses a new password by the secret that was mailed to them.
+
+    The secret is good once. All sessions end: whoever else was in is out.
+
+    Raises:
+        InvalidResetToken: if the secret is unknown, used, replaced or expired.
+        ValidationFailed: if the new password is not acceptable; the secret stays good.
+        RateLimited: after too many tries from this address.
+        EditConflict: if the account keeps being changed at the same time.
+    """
+
+    get_profile: GetProfile
+    password_resets: PasswordResetRepository
+    unit_of_work: UnitOfWork
+    reset_tokens: ResetTokens
+    passwords: PasswordHasher
+    policy: PasswordPolicy
+    limiter: RateLimiter
+    ended_sessions: EndedSessions
+    mailer: Mailer
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(self, *, token: str, new_password: str, address: str = "") -> None:
+        self.limiter.hit("reset_password", address)
+        token_hash = self.reset_tokens.hash(token)
+        for _ in range(ATTEMPTS):
+            reset = self.password_resets.get(token_hash)
+            if self.clock.now() >= reset.expires_at:
+                raise InvalidResetToken
+            user = self.get_profile(user_id=reset.user_id)
+            accepted = accepted_for(user, self.policy, new_password)
+            # Hashed before the work begins, which is to be short.
+            password_hash = self.passwords.hash(accepted)
+            now = self.clock.now()
+            try:
+                with self.unit_of_work() as work:
+                    work.password_resets.take(token_hash)
+                    work.users.save(user.with_password_hash(password_hash, now=now))
+                    ended = work.sessions.end_all(user.id, now=now)
+            except StaleVersion:
+                continue
+            self.ended_sessions.note(ended)
+            self.log.record(SecurityEvent.PASSWORD_RESET, user_id=user.id)
+            self.mailer.send(PasswordChangedLetter(to=user.email, name=user.name))
+            return
+        raise EditConflict
+
+
+def accepted_for(user: User, policy: PasswordPolicy, raw: str) -> Password:
+    """A new password for this user, if the policy accepts it.
+
+    Raises:
+        ValidationFailed: of the field `new_password`.
+    """
+    try:
+        return policy.accept(raw, email=user.email, name=user.name)
+    except ValidationFailed as failure:
+        raise ValidationFailed(
+            *(FieldError("new_password", error.code, error.message) for error in failure.errors)
+        ) from None

@@ -1,0 +1,310 @@
+"""Logging in, staying logged in, and ending sessions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from todo_core.entities.session import Session, SessionId
+from todo_core.entities.user import Email, Password, User, UserId
+from todo_core.errors import (
+    AccountGone,
+    EditConflict,
+    InvalidAccessToken,
+    InvalidCredentials,
+    InvalidRefreshToken,
+    SessionNotFound,
+    StaleVersion,
+    UserNotFound,
+    ValidationFailed,
+)
+from todo_core.ports.clock import Clock
+from todo_core.ports.identifiers import Identifiers
+from todo_core.ports.limits import RateLimiter
+from todo_core.ports.repositories import SessionRepository, UserRepository
+from todo_core.ports.security import (
+    AccessToken,
+    AccessTokens,
+    Caller,
+    EndedSessions,
+    PasswordHasher,
+    RefreshTokens,
+)
+from todo_core.ports.security_log import SecurityEvent, SecurityLog
+from todo_core.ports.unit_of_work import UnitOfWork
+
+ATTEMPTS = 3
+"""How often a login starts over when the account is saved by somebody else meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What speaks for a person: for a while, and to go on after that."""
+
+    access_token: AccessToken
+    refresh_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """What a login yields: the person, and the tokens that speak for them."""
+
+    user: User
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """A person proves by their password that an account is theirs, and gets a session.
+
+    Whether the email is unknown or the password wrong is not told, neither by the
+    error nor by the time that it takes (OWASP ASVS 5.0, 6.3.8). Every try counts
+    before the password is looked at, for its address and for the account as seen
+    from there: so nobody can lock an owner out from elsewhere. A password that is
+    hashed by an older scheme or at another cost is hashed anew on this occasion.
+
+    Raises:
+        InvalidCredentials: if email and password do not belong together.
+        RateLimited: after too many tries.
+        EditConflict: if the account keeps being changed at the same time.
+    """
+
+    users: UserRepository
+    unit_of_work: UnitOfWork
+    passwords: PasswordHasher
+    access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
+    limiter: RateLimiter
+    session_lifetime: timedelta
+    identifiers: Identifiers
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(
+        self, *, email: str, password: str, user_agent: str = "", address: str = ""
+    ) -> LoggedIn:
+        account = email.strip().lower()
+        self.limiter.hit("login_address", address)
+        self.limiter.hit("login_account", account, address)
+        for _ in range(ATTEMPTS):
+            user, given = self._authenticated(email, password)
+            now = self.clock.now()
+            session = Session.start(
+                id=self.identifiers.session_id(),
+                user_id=user.id,
+                refresh_salt=self.refresh_tokens.salt(),
+                user_agent=user_agent,
+                address=address,
+                lifetime=self.session_lifetime,
+                now=now,
+            )
+            try:
+                self._open(session, user, self._rehashed(user, given, now))
+            except StaleVersion:
+                # What was verified may not be the account's password any more.
+                continue
+            self.limiter.forgive("login_account", account, address)
+            self.log.record(SecurityEvent.LOGGED_IN, user_id=user.id, session_id=session.id)
+            return LoggedIn(
+                user,
+                Tokens(
+                    self.access_tokens.issue(session, now=now), self.refresh_tokens.issue(session)
+                ),
+            )
+        raise EditConflict
+
+    def _authenticated(self, email: str, password: str) -> tuple[User, Password]:
+        user = self._find(email)
+        try:
+            given = Password(password)
+        except ValidationFailed:
+            # Nobody has such a password; the comparison takes its time all the same.
+            given, user = Password.stored(""), None
+        if not self.passwords.verify(given, user.password_hash if user else None) or user is None:
+            self.log.record(SecurityEvent.LOGIN_FAILED, user_id=user.id if user else None)
+            raise InvalidCredentials
+        return user, given
+
+    def _find(self, email: str) -> User | None:
+        try:
+            return self.users.get_by_email(Email(email))
+        except (ValidationFailed, UserNotFound):
+            return None
+
+    def _rehashed(self, user: User, password: Password, now: datetime) -> User | None:
+        """The user with a fresh hash, if the one they have is out of date."""
+        if user.password_hash is None or not self.passwords.needs_rehash(user.password_hash):
+            return None
+        return user.with_password_hash(self.passwords.hash(password), now=now)
+
+    def _open(self, session: Session, user: User, rehashed: User | None) -> None:
+        """Store the session, on the condition that the account is still as it was read.
+
+        Otherwise a login that runs while the password is changed could leave a
+        session behind that the change was to end.
+        """
+        try:
+            with self.unit_of_work() as work:
+                if rehashed is None:
+                    work.users.confirm(user)
+                else:
+                    work.users.save(rehashed)
+                work.sessions.add(session)
+        except AccountGone as deleted_meanwhile:
+            raise InvalidCredentials from deleted_meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Somebody presents an access token, and is told apart by it.
+
+    Raises:
+        InvalidAccessToken: if it proves nothing, or its session has ended.
+    """
+
+    access_tokens: AccessTokens
+    ended_sessions: EndedSessions
+    clock: Clock
+
+    def __call__(self, token: str) -> Caller:
+        caller = self.access_tokens.verify(token, now=self.clock.now())
+        if caller.session_id in self.ended_sessions:
+            raise InvalidAccessToken
+        return caller
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSession:
+    """A person goes on with their session, by the token that they were last given.
+
+    Each refresh token is used once, and has one successor. One that is used again
+    is in two hands (RFC 9700 §4.14.2), so the session ends, for both of them. But
+    within ten seconds it yields the same successor once more: two tabs may refresh
+    at the same time, and an answer may get lost.
+
+    Raises:
+        InvalidRefreshToken: if the token is no session's, or was used before, or
+            the session has ended or was idle for too long.
+        RateLimited: after too many refreshes.
+    """
+
+    sessions: SessionRepository
+    ended_sessions: EndedSessions
+    access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
+    limiter: RateLimiter
+    idle_lifetime: timedelta
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(self, *, refresh_token: str, address: str = "") -> Tokens:
+        self.limiter.hit("refresh", address)
+        claimed = self.refresh_tokens.read(refresh_token)
+        while True:
+            session = self._session(claimed.session_id)
+            if not self.refresh_tokens.proves(
+                refresh_token, session, generation=claimed.generation
+            ):
+                raise InvalidRefreshToken
+            now = self.clock.now()
+            if session.is_over(idle_lifetime=self.idle_lifetime, now=now):
+                raise InvalidRefreshToken
+            if claimed.generation == session.generation:
+                try:
+                    return self._refreshed(session, now)
+                except StaleVersion:
+                    continue  # another was faster: its successor is ours, or it has ended
+            if session.was_just_refreshed_from(claimed.generation, now=now):
+                return self._tokens(session, now)
+            self._end_stolen(session, now)
+            raise InvalidRefreshToken
+
+    def _session(self, session_id: SessionId) -> Session:
+        try:
+            return self.sessions.get(session_id)
+        except SessionNotFound as ended:
+            raise InvalidRefreshToken from ended
+
+    def _refreshed(self, session: Session, now: datetime) -> Tokens:
+        refreshed = session.refreshed(now=now)
+        self.sessions.save_refreshed(refreshed)
+        return self._tokens(refreshed, now)
+
+    def _tokens(self, session: Session, now: datetime) -> Tokens:
+        return Tokens(
+            self.access_tokens.issue(session, now=now), self.refresh_tokens.issue(session)
+        )
+
+    def _end_stolen(self, session: Session, now: datetime) -> None:
+        self.log.record(
+            SecurityEvent.REFRESH_REUSED, user_id=session.user_id, session_id=session.id
+        )
+        try:
+            self.sessions.end(session.id, user_id=session.user_id, now=now)
+        except SessionNotFound:
+            return  # ended by somebody else at the same moment
+        self.ended_sessions.note([session.id])
+
+
+@dataclass(frozen=True, slots=True)
+class ListSessions:
+    """A person looks at where they are logged in, the session used last first."""
+
+    sessions: SessionRepository
+    idle_lifetime: timedelta
+    clock: Clock
+
+    def __call__(self, *, user_id: UserId) -> Sequence[Session]:
+        now = self.clock.now()
+        return [
+            session
+            for session in self.sessions.list(user_id)
+            if not session.is_over(idle_lifetime=self.idle_lifetime, now=now)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """A person logs out, here or on another device. Its tokens are of no use from then on.
+
+    Raises:
+        SessionNotFound: if they have no such session, whoever else may.
+    """
+
+    sessions: SessionRepository
+    ended_sessions: EndedSessions
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(self, *, user_id: UserId, session_id: SessionId) -> None:
+        self.sessions.end(session_id, user_id=user_id, now=self.clock.now())
+        self.ended_sessions.note([session_id])
+        self.log.record(SecurityEvent.SESSION_ENDED, user_id=user_id, session_id=session_id)
+
+
+@dataclass(frozen=True, slots=True)
+class LogOut:
+    """A person ends the session that they are calling from; that it had ended already is fine."""
+
+    end_session: EndSession
+
+    def __call__(self, caller: Caller) -> None:
+        try:
+            self.end_session(user_id=caller.user_id, session_id=caller.session_id)
+        except SessionNotFound:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class EndOtherSessions:
+    """A person logs out everywhere but here."""
+
+    sessions: SessionRepository
+    ended_sessions: EndedSessions
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(self, *, user_id: UserId, but: SessionId) -> None:
+        ended = self.sessions.end_all(user_id, but=but, now=self.clock.now())
+        self.ended_sessions.note(ended)
+        for session_id in ended:
+            self.log.record(SecurityEvent.SESSION_ENDED, user_id=user_id, session_id=session_id)
