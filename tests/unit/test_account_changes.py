@@ -1,0 +1,327 @@
+"""Passwords that change, profiles, and accounts that go."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.unit.conftest import PASSWORD, World
+from todo_core.entities.user import User
+from todo_core.errors import (
+    AccountGone,
+    EmailTaken,
+    InvalidAccessToken,
+    InvalidCredentials,
+    InvalidResetToken,
+    NoPassword,
+    RateLimited,
+    ValidationFailed,
+)
+from todo_core.ports.mail import EmailChangedLetter, PasswordChangedLetter, PasswordResetLetter
+from todo_core.ports.security import Caller
+from todo_core.ports.security_log import SecurityEvent
+
+NEW = "another long sentence"
+
+
+def caller_of(world: World) -> Caller:
+    return world.authenticate(world.logged_in().tokens.access_token.value)
+
+
+def codes(failure: pytest.ExceptionInfo[ValidationFailed]) -> list[tuple[str, str]]:
+    return [(error.field, error.code) for error in failure.value.errors]
+
+
+def without_password(world: World) -> User:
+    return world.users.save(replace(world.person(), password_hash=None))
+
+
+class TestChangePassword:
+    def change(self, world: World, caller: Caller, current: str = PASSWORD, new: str = NEW) -> None:
+        world.change_password(
+            user_id=caller.user_id,
+            session_id=caller.session_id,
+            current_password=current,
+            new_password=new,
+        )
+
+    def test_the_new_one_is_good_and_the_old_one_is_not(self, world: World) -> None:
+        world.person()
+        self.change(world, caller_of(world))
+        world.log_in(email="ada@example.com", password=NEW)
+        with pytest.raises(InvalidCredentials):
+            world.logged_in()
+        [letter] = world.mailer.sent
+        assert isinstance(letter, PasswordChangedLetter)
+
+    def test_the_other_sessions_end_and_this_one_stays(self, world: World) -> None:
+        world.person()
+        here, there = world.logged_in().tokens, world.logged_in().tokens
+        self.change(world, world.authenticate(here.access_token.value))
+        world.authenticate(here.access_token.value)
+        world.refresh_session(refresh_token=here.refresh_token)
+        with pytest.raises(InvalidAccessToken):
+            world.authenticate(there.access_token.value)
+
+    @pytest.mark.parametrize("wrong", ["", "wrong", "\x00", "a" * 500])
+    def test_the_current_one_is_needed(self, world: World, wrong: str) -> None:
+        world.person()
+        with pytest.raises(ValidationFailed) as failure:
+            self.change(world, caller_of(world), current=wrong)
+        assert codes(failure) == [("current_password", "incorrect")]
+        world.logged_in()
+
+    def test_guessing_the_current_one_is_limited(self, world: World) -> None:
+        world.person()
+        caller = caller_of(world)
+        for _ in range(5):
+            with pytest.raises(ValidationFailed):
+                self.change(world, caller, current="wrong")
+        with pytest.raises(RateLimited):
+            self.change(world, caller)
+
+    def test_the_new_one_has_to_be_acceptable(self, world: World) -> None:
+        world.person()
+        with pytest.raises(ValidationFailed) as failure:
+            self.change(world, caller_of(world), new="password1")
+        assert codes(failure) == [("new_password", "too_common")]
+
+    def test_an_open_reset_is_withdrawn(self, world: World) -> None:
+        world.person()
+        token = requested_reset(world)
+        self.change(world, caller_of(world))
+        with pytest.raises(InvalidResetToken):
+            world.reset_password(token=token, new_password=NEW)
+
+    def test_who_has_none_cannot_change_it(self, world: World) -> None:
+        world.person()
+        caller = caller_of(world)
+        world.users.save(replace(world.users.get(caller.user_id), password_hash=None))
+        with pytest.raises(NoPassword):
+            self.change(world, caller)
+
+
+def requested_reset(world: World, email: str = "ada@example.com") -> str:
+    """Ask for a reset, and read the letter."""
+    world.forgot_password(email=email)
+    letter = world.mailer.sent[-1]
+    assert isinstance(letter, PasswordResetLetter)
+    return letter.token
+
+
+class TestReset:
+    def test_a_letter_lets_in_and_everybody_else_out(self, world: World) -> None:
+        world.person()
+        before = world.logged_in().tokens
+        world.reset_password(token=requested_reset(world, "ADA@example.com"), new_password=NEW)
+        world.log_in(email="ada@example.com", password=NEW)
+        with pytest.raises(InvalidCredentials):
+            world.logged_in()
+        with pytest.raises(InvalidAccessToken):
+            world.authenticate(before.access_token.value)
+
+    def test_it_lets_in_once(self, world: World) -> None:
+        world.person()
+        token = requested_reset(world)
+        world.reset_password(token=token, new_password=NEW)
+        with pytest.raises(InvalidResetToken):
+            world.reset_password(token=token, new_password="yet another sentence")
+        world.log_in(email="ada@example.com", password=NEW)
+
+    def test_it_expires(self, world: World) -> None:
+        world.person()
+        token = requested_reset(world)
+        world.clock.advance(timedelta(minutes=10))
+        with pytest.raises(InvalidResetToken):
+            world.reset_password(token=token, new_password=NEW)
+
+    def test_a_new_request_takes_the_place_of_the_older(self, world: World) -> None:
+        world.person()
+        older, newer = requested_reset(world), requested_reset(world)
+        with pytest.raises(InvalidResetToken):
+            world.reset_password(token=older, new_password=NEW)
+        world.reset_password(token=newer, new_password=NEW)
+
+    def test_a_password_that_is_refused_does_not_use_it_up(self, world: World) -> None:
+        world.person()
+        token = requested_reset(world)
+        with pytest.raises(ValidationFailed) as failure:
+            world.reset_password(token=token, new_password="short")
+        assert codes(failure) == [("new_password", "too_short")]
+        world.reset_password(token=token, new_password=NEW)
+
+    @pytest.mark.parametrize("token", ["", "unknown", "\ud800", "é" * 1000])
+    def test_an_unknown_one_is_refused(self, world: World, token: str) -> None:
+        with pytest.raises(InvalidResetToken):
+            world.reset_password(token=token, new_password=NEW)
+
+    def test_what_is_stored_does_not_let_in(self, world: World) -> None:
+        world.person()
+        token = requested_reset(world)
+        [stored] = world.store.password_resets.values()
+        assert token not in repr(stored)
+        assert token not in repr(world.mailer.sent)
+        with pytest.raises(InvalidResetToken):
+            world.reset_password(token=stored.token_hash, new_password=NEW)
+
+    @pytest.mark.parametrize("email", ["nobody@example.com", "no address", ""])
+    def test_who_has_no_account_gets_no_letter_and_no_error(self, world: World, email: str) -> None:
+        world.person()
+        world.forgot_password(email=email)
+        assert world.mailer.sent == []
+
+    def test_who_has_no_password_gets_no_letter(self, world: World) -> None:
+        without_password(world)
+        world.forgot_password(email="ada@example.com")
+        assert world.mailer.sent == []
+
+    def test_letters_are_limited_for_an_account_that_exists_or_not(self, world: World) -> None:
+        world.person()
+        for email in ("ada@example.com", "nobody@example.com"):
+            for address in "abc":
+                world.forgot_password(email=email, address=address)
+            with pytest.raises(RateLimited):
+                world.forgot_password(email=email.upper(), address="d")
+
+
+class TestProfile:
+    def test_a_name_is_changed_without_further_ado(self, world: World) -> None:
+        ada = world.person()
+        changed = world.update_profile(user_id=ada.id, name=" Ada Lovelace ")
+        assert (changed.name, changed.email) == ("Ada Lovelace", ada.email)
+        assert world.get_profile(user_id=ada.id) == changed
+        assert world.mailer.sent == []
+
+    def test_another_email_needs_the_password_and_is_told_to_the_old_one(
+        self, world: World
+    ) -> None:
+        ada = world.person()
+        changed = world.update_profile(
+            user_id=ada.id, email="new@example.com", current_password=PASSWORD
+        )
+        assert changed.email == "new@example.com"
+        world.logged_in("new@example.com")
+        [letter] = world.mailer.sent
+        assert isinstance(letter, EmailChangedLetter)
+        assert (letter.to, letter.new_email) == ("ada@example.com", "new@example.com")
+
+    @pytest.mark.parametrize(("given", "code"), [(None, "required"), ("wrong", "incorrect")])
+    def test_without_the_password_nothing_changes(
+        self, world: World, given: str | None, code: str
+    ) -> None:
+        ada = world.person()
+        with pytest.raises(ValidationFailed) as failure:
+            world.update_profile(
+                user_id=ada.id, name="Eve", email="eve@example.com", current_password=given
+            )
+        assert codes(failure) == [("current_password", code)]
+        assert world.get_profile(user_id=ada.id) == ada
+
+    def test_a_reset_that_was_mailed_to_the_old_email_is_withdrawn(self, world: World) -> None:
+        ada = world.person()
+        token = requested_reset(world)
+        world.update_profile(user_id=ada.id, email="new@example.com", current_password=PASSWORD)
+        with pytest.raises(InvalidResetToken):
+            world.reset_password(token=token, new_password=NEW)
+
+    def test_the_email_of_another_is_taken(self, world: World) -> None:
+        ada = world.person()
+        world.person("bob@example.com")
+        with pytest.raises(EmailTaken):
+            world.update_profile(user_id=ada.id, email="BOB@example.com", current_password=PASSWORD)
+
+    def test_nothing_new_is_nothing_to_do(self, world: World) -> None:
+        ada = world.person()
+        assert world.update_profile(user_id=ada.id, name="Ada", email=str(ada.email)) == ada
+        assert world.update_profile(user_id=ada.id) == ada
+
+
+class TestExport:
+    def test_it_has_everything_of_one_person(self, world: World) -> None:
+        ada, bob = world.person(), world.person("bob@example.com")
+        task = world.create_task(owner_id=ada.id, title="Buy milk")
+        world.create_task(owner_id=bob.id, title="Somebody else's")
+        world.logged_in()
+        export = world.export_account(user_id=ada.id)
+        assert export.user == ada
+        assert export.tasks == [task]
+        assert len(export.sessions) == 1
+
+
+class TestDelete:
+    def test_everything_is_gone_and_nothing_of_others(self, world: World) -> None:
+        ada, bob = world.person(), world.person("bob@example.com")
+        world.create_task(owner_id=ada.id, title="Buy milk")
+        kept = world.create_task(owner_id=bob.id, title="Buy milk")
+        requested_reset(world)
+        tokens = world.logged_in().tokens
+        world.delete_account(user_id=ada.id, current_password=PASSWORD)
+        with pytest.raises(AccountGone):
+            world.get_profile(user_id=ada.id)
+        with pytest.raises(InvalidAccessToken):
+            world.authenticate(tokens.access_token.value)
+        with pytest.raises(InvalidCredentials):
+            world.logged_in()
+        assert list(world.store.tasks.values()) == [kept]
+        assert world.store.sessions == {}
+        assert world.store.password_resets == {}
+        assert world.person().id != ada.id
+
+    def test_it_needs_the_password(self, world: World) -> None:
+        ada = world.person()
+        with pytest.raises(ValidationFailed):
+            world.delete_account(user_id=ada.id, current_password="wrong")
+        assert world.get_profile(user_id=ada.id) == ada
+
+
+class TestCleanUp:
+    def test_what_is_over_is_removed_and_nothing_else(self, world: World) -> None:
+        ada = world.person()
+        requested_reset(world)
+        old = caller_of(world)
+        ended = caller_of(world)
+        world.end_session(user_id=ada.id, session_id=ended.session_id)
+        assert world.clean_up() == 0
+        world.clock.advance(timedelta(days=15))
+        current = caller_of(world)
+        assert world.clean_up() == 3
+        assert list(world.store.sessions) == [current.session_id]
+        assert old.session_id not in world.store.sessions
+        assert world.store.ended_sessions == {}
+        assert world.store.password_resets == {}
+        assert world.clean_up() == 0
+
+
+def test_every_event_is_recorded_once(world: World) -> None:
+    ada = world.person()
+    caller = caller_of(world)
+    with pytest.raises(InvalidCredentials):
+        world.log_in(email="ada@example.com", password="wrong")
+    world.change_password(
+        user_id=ada.id,
+        session_id=caller.session_id,
+        current_password=PASSWORD,
+        new_password=NEW,
+    )
+    world.reset_password(token=requested_reset(world), new_password=PASSWORD)
+    world.update_profile(user_id=ada.id, email="new@example.com", current_password=PASSWORD)
+    world.export_account(user_id=ada.id)
+    caller = world.authenticate(world.logged_in("new@example.com").tokens.access_token.value)
+    world.log_out(caller)
+    with pytest.raises(ValidationFailed):
+        world.delete_account(user_id=ada.id, current_password="wrong")
+    world.delete_account(user_id=ada.id, current_password=PASSWORD)
+    assert [each.event for each in world.log.recorded] == [
+        SecurityEvent.REGISTERED,
+        SecurityEvent.LOGGED_IN,
+        SecurityEvent.LOGIN_FAILED,
+        SecurityEvent.PASSWORD_CHANGED,
+        SecurityEvent.PASSWORD_RESET_REQUESTED,
+        SecurityEvent.PASSWORD_RESET,
+        SecurityEvent.EMAIL_CHANGED,
+        SecurityEvent.EXPORTED,
+        SecurityEvent.LOGGED_IN,
+        SecurityEvent.SESSION_ENDED,
+        SecurityEvent.REAUTHENTICATION_FAILED,
+        SecurityEvent.DELETED,
+    ]

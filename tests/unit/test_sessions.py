@@ -1,0 +1,239 @@
+"""Staying logged in, and ending sessions."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.unit.conftest import IDLE, LIFETIME, PASSWORD, World
+from todo_core.entities.session import REFRESH_GRACE
+from todo_core.errors import (
+    InvalidAccessToken,
+    InvalidCredentials,
+    InvalidRefreshToken,
+    RateLimited,
+    SessionNotFound,
+)
+from todo_core.ports.security_log import SecurityEvent
+
+SECOND = timedelta(seconds=1)
+
+
+class TestRefresh:
+    def test_both_tokens_are_new_and_of_the_same_session(self, world: World) -> None:
+        world.person()
+        first = world.logged_in().tokens
+        world.clock.advance(SECOND)
+        second = world.refresh_session(refresh_token=first.refresh_token)
+        assert second.refresh_token != first.refresh_token
+        assert second.access_token.value != first.access_token.value
+        assert world.authenticate(second.access_token.value) == world.authenticate(
+            first.access_token.value
+        )
+        assert second.refresh_token not in repr(second)
+
+    def test_it_goes_on_and_on(self, world: World) -> None:
+        world.person()
+        tokens = world.logged_in().tokens
+        for _ in range(5):
+            world.clock.advance(timedelta(days=10))
+            tokens = world.refresh_session(refresh_token=tokens.refresh_token)
+        world.authenticate(tokens.access_token.value)
+
+    def test_within_the_grace_a_used_token_yields_the_same_successor(self, world: World) -> None:
+        world.person()
+        first = world.logged_in().tokens
+        second = world.refresh_session(refresh_token=first.refresh_token)
+        world.clock.advance(REFRESH_GRACE - SECOND)
+        again = world.refresh_session(refresh_token=first.refresh_token)
+        assert again.refresh_token == second.refresh_token
+        third = world.refresh_session(refresh_token=again.refresh_token)
+        assert third.refresh_token != second.refresh_token
+
+    def test_a_replay_after_the_grace_ends_the_session_for_both(self, world: World) -> None:
+        ada = world.person()
+        first = world.logged_in().tokens
+        second = world.refresh_session(refresh_token=first.refresh_token)
+        world.clock.advance(REFRESH_GRACE)
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=first.refresh_token)
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=second.refresh_token)
+        for tokens in (first, second):
+            with pytest.raises(InvalidAccessToken):
+                world.authenticate(tokens.access_token.value)
+        assert [
+            (each.event, each.user_id)
+            for each in world.log.recorded
+            if each.event is SecurityEvent.REFRESH_REUSED
+        ] == [(SecurityEvent.REFRESH_REUSED, ada.id)]
+
+    def test_a_token_two_generations_old_is_a_replay_at_once(self, world: World) -> None:
+        world.person()
+        first = world.logged_in().tokens
+        second = world.refresh_session(refresh_token=first.refresh_token)
+        third = world.refresh_session(refresh_token=second.refresh_token)
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=first.refresh_token)
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=third.refresh_token)
+
+    def test_another_session_is_not_concerned_by_a_replay(self, world: World) -> None:
+        world.person()
+        first, other = world.logged_in().tokens, world.logged_in().tokens
+        world.refresh_session(refresh_token=first.refresh_token)
+        world.clock.advance(REFRESH_GRACE)
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=first.refresh_token)
+        world.refresh_session(refresh_token=other.refresh_token)
+
+    def test_a_session_that_is_idle_for_too_long_is_over(self, world: World) -> None:
+        world.person()
+        tokens = world.logged_in().tokens
+        world.clock.advance(IDLE - SECOND)
+        tokens = world.refresh_session(refresh_token=tokens.refresh_token)
+        world.clock.advance(IDLE)
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=tokens.refresh_token)
+
+    def test_a_session_has_its_end_however_busy_it_is(self, world: World) -> None:
+        world.person()
+        tokens = world.logged_in().tokens
+        for _ in range(9):
+            world.clock.advance(timedelta(days=10) - SECOND)
+            tokens = world.refresh_session(refresh_token=tokens.refresh_token)
+        assert tokens.access_token.expires_in == 9 * SECOND
+        world.clock.advance(10 * SECOND)
+        assert world.clock.now() > world.store.users.popitem()[1].created_at + LIFETIME
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=tokens.refresh_token)
+
+    @pytest.mark.parametrize(
+        "changed",
+        ["{}A", "A{}", " {}", "{}=", "", "todo_rt_" + "A" * 70, "todo_rt_" + "é" * 70, "\ud800"],
+    )
+    def test_what_is_no_refresh_token_of_ours_changes_nothing(
+        self, world: World, changed: str
+    ) -> None:
+        world.person()
+        tokens = world.logged_in().tokens
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=changed.format(tokens.refresh_token))
+        world.refresh_session(refresh_token=tokens.refresh_token)
+
+    def test_a_forged_old_generation_does_not_end_a_session(self, world: World) -> None:
+        world.person()
+        first = world.logged_in().tokens
+        second = world.refresh_session(refresh_token=first.refresh_token)
+        world.clock.advance(REFRESH_GRACE)
+        forged = first.refresh_token[:-4] + ("AAAA" if first.refresh_token[-4:] != "AAAA" else "BB")
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=forged)
+        world.refresh_session(refresh_token=second.refresh_token)
+
+
+class TestEnding:
+    def test_who_logs_out_is_out_here_and_nowhere_else(self, world: World) -> None:
+        world.person()
+        here, there = world.logged_in().tokens, world.logged_in().tokens
+        world.log_out(world.authenticate(here.access_token.value))
+        with pytest.raises(InvalidAccessToken):
+            world.authenticate(here.access_token.value)
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=here.refresh_token)
+        world.authenticate(there.access_token.value)
+
+    def test_logging_out_twice_is_fine(self, world: World) -> None:
+        world.person()
+        caller = world.authenticate(world.logged_in().tokens.access_token.value)
+        world.log_out(caller)
+        world.log_out(caller)
+
+    def test_one_of_anothers_sessions_is_not_found(self, world: World) -> None:
+        world.person()
+        bob = world.person("bob@example.com")
+        tokens = world.logged_in().tokens
+        adas = world.authenticate(tokens.access_token.value)
+        with pytest.raises(SessionNotFound):
+            world.end_session(user_id=bob.id, session_id=adas.session_id)
+        assert world.authenticate(tokens.access_token.value) == adas
+        assert world.list_sessions(user_id=bob.id) == []
+
+    def test_all_others_end_and_this_one_stays(self, world: World) -> None:
+        ada = world.person()
+        here, there = world.logged_in().tokens, world.logged_in().tokens
+        caller = world.authenticate(here.access_token.value)
+        world.end_other_sessions(user_id=ada.id, but=caller.session_id)
+        world.authenticate(here.access_token.value)
+        with pytest.raises(InvalidAccessToken):
+            world.authenticate(there.access_token.value)
+        assert [each.id for each in world.list_sessions(user_id=ada.id)] == [caller.session_id]
+
+
+class TestList:
+    def test_a_person_recognises_their_sessions(self, world: World) -> None:
+        ada = world.person()
+        world.log_in(
+            email="ada@example.com",
+            password=PASSWORD,
+            user_agent="Fire\x00fox" + "x" * 500,
+            address="192.0.2.1",
+        )
+        world.clock.advance(SECOND)
+        newest = world.logged_in()
+        sessions = world.list_sessions(user_id=ada.id)
+        assert [each.address for each in sessions] == ["", "192.0.2.1"]
+        assert sessions[1].user_agent.startswith("Firefoxxx")
+        assert len(sessions[1].user_agent) == 256
+        assert newest.tokens.refresh_token not in repr(sessions)
+
+    def test_a_session_that_is_over_is_not_listed(self, world: World) -> None:
+        ada = world.person()
+        world.logged_in()
+        world.clock.advance(IDLE)
+        assert world.list_sessions(user_id=ada.id) == []
+
+
+class TestLoginLimits:
+    def wrong(self, world: World, address: str, email: str = "ada@example.com") -> None:
+        with pytest.raises(InvalidCredentials):
+            world.log_in(email=email, password="wrong", address=address)
+
+    def test_after_too_many_tries_even_the_right_password_has_to_wait(self, world: World) -> None:
+        world.person()
+        for _ in range(5):
+            self.wrong(world, "192.0.2.1")
+        with pytest.raises(RateLimited) as limited:
+            world.logged_in(address="192.0.2.1")
+        allowance = limited.value.allowance
+        assert (allowance.rule, allowance.limit) == ("login_account", 5)
+        assert SECOND <= allowance.resets_in <= 60 * SECOND
+
+    def test_nobody_can_lock_an_owner_out_from_elsewhere(self, world: World) -> None:
+        world.person()
+        for _ in range(5):
+            self.wrong(world, "203.0.113.9")
+        with pytest.raises(RateLimited):
+            world.logged_in(address="203.0.113.9")
+        world.logged_in(address="192.0.2.1")
+
+    def test_an_address_is_limited_whatever_accounts_it_tries(self, world: World) -> None:
+        for number in range(12):
+            self.wrong(world, "203.0.113.9", f"user{number}@example.com")
+        with pytest.raises(RateLimited) as limited:
+            world.log_in(email="new@example.com", password="wrong", address="203.0.113.9")
+        assert limited.value.allowance.rule == "login_address"
+
+    def test_success_forgives_what_came_before(self, world: World) -> None:
+        world.person()
+        for _ in range(2):
+            for _ in range(4):
+                self.wrong(world, "192.0.2.1")
+            world.logged_in(address="192.0.2.1")
+
+    def test_the_case_of_the_email_is_no_way_around(self, world: World) -> None:
+        world.person()
+        for email in ("ada@example.com", "ADA@example.com", "Ada@example.com", " ada@example.com"):
+            self.wrong(world, "192.0.2.1", email)
+        self.wrong(world, "192.0.2.1")
+        with pytest.raises(RateLimited):
+            world.logged_in(address="192.0.2.1")
