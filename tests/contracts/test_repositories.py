@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 from uuid import uuid4
 
 import pytest
 
 from tests.concurrency import at_once
 from tests.contracts.conftest import Storage
+from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import Email, PersonName, User, UserId
@@ -15,12 +17,17 @@ from todo_core.errors import (
     AccountGone,
     EmailTaken,
     IdTaken,
+    InvalidResetToken,
+    SessionNotFound,
     StaleVersion,
     TaskNotFound,
     UserNotFound,
 )
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LIFETIME = timedelta(days=90)
+MICROSECOND = timedelta(microseconds=1)
 LARGEST_TASK_ID = TaskId(2**63 - 1)
 
 
@@ -122,27 +129,237 @@ class TestUsers:
         assert outcomes.count(None) == 1
         assert outcomes.count(EmailTaken) == 31
 
+    def test_a_user_who_was_saved_since_is_not_confirmed(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        storage.users.confirm(user)
+        saved = storage.users.save(user.with_password_hash("another", now=NOW))
+        storage.users.confirm(saved)
+        with pytest.raises(StaleVersion):
+            storage.users.confirm(user)
+
+    def test_a_removed_user_is_gone_with_everything_and_nothing_of_others(
+        self, storage: Storage
+    ) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        for id, user in enumerate((ada, bob), 1):
+            storage.tasks.add(a_task(user, id))
+            storage.sessions.add(a_session(user))
+            storage.password_resets.put(a_reset(user, f"hash {id}"))
+        storage.users.remove(ada)
+        with pytest.raises(UserNotFound):
+            storage.users.get(ada.id)
+        assert storage.tasks.list(ada.id) == []
+        assert storage.sessions.list(ada.id) == []
+        with pytest.raises(InvalidResetToken):
+            storage.password_resets.get("hash 1")
+        assert storage.users.get(bob.id) == bob
+        assert len(storage.tasks.list(bob.id)) == len(storage.sessions.list(bob.id)) == 1
+        assert storage.password_resets.get("hash 2").user_id == bob.id
+
+    def test_a_user_who_was_saved_since_is_not_removed(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        saved = storage.users.save(user.with_password_hash("another", now=NOW))
+        with pytest.raises(StaleVersion):
+            storage.users.remove(user)
+        assert storage.users.get(user.id) == saved
+
+    def test_while_a_user_is_confirmed_nobody_else_changes_them(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        confirmed, order = Event(), []
+
+        def change() -> None:
+            confirmed.wait(timeout=10)
+            storage.users.save(user.with_password_hash("another", now=NOW))
+            order.append("changed")
+
+        thread = Thread(target=change)
+        thread.start()
+        with storage.unit_of_work() as work:
+            work.users.confirm(user)
+            confirmed.set()
+            thread.join(timeout=0.2)
+            work.sessions.add(a_session(user))
+            order.append("work")
+        thread.join(timeout=10)
+        assert order == ["work", "changed"]
+
 
 class TestSessions:
+    def test_a_session_comes_back_as_it_was_stored(self, storage: Storage) -> None:
+        session = stored_session(storage, stored_user(storage))
+        assert storage.sessions.get(session.id) == session
+        assert storage.sessions.list(session.user_id) == [session]
+
+    def test_an_unknown_session_is_not_found(self, storage: Storage) -> None:
+        with pytest.raises(SessionNotFound):
+            storage.sessions.get(SessionId(uuid4()))
+
     def test_a_session_needs_its_user(self, storage: Storage) -> None:
         with pytest.raises(AccountGone):
             storage.sessions.add(a_session(a_user()))
 
-    def test_a_user_has_as_many_sessions_as_they_like(self, storage: Storage) -> None:
+    def test_the_one_refreshed_last_comes_first(self, storage: Storage) -> None:
         user = stored_user(storage)
-        storage.sessions.add(a_session(user))
-        storage.sessions.add(a_session(user))
+        sessions = [stored_session(storage, user, now=NOW + n * HOUR) for n in (2, 1, 3)]
+        assert storage.sessions.list(user.id) == [sessions[2], sessions[0], sessions[1]]
+
+    def test_a_refresh_is_stored_once(self, storage: Storage) -> None:
+        session = stored_session(storage, stored_user(storage))
+        refreshed = session.refreshed(now=NOW + HOUR)
+        storage.sessions.save_refreshed(refreshed)
+        assert storage.sessions.get(session.id) == refreshed
+        with pytest.raises(StaleVersion):
+            storage.sessions.save_refreshed(refreshed)
+
+    def test_of_many_refreshes_at_once_exactly_one_succeeds(self, storage: Storage) -> None:
+        session = stored_session(storage, stored_user(storage))
+        refreshed = session.refreshed(now=NOW + HOUR)
+        outcomes = at_once(16, lambda _: storage.sessions.save_refreshed(refreshed))
+        assert outcomes.count(None) == 1
+        assert outcomes.count(StaleVersion) == 15
+
+    def test_an_ended_session_is_gone_and_noted(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        session, other = stored_session(storage, user), stored_session(storage, user)
+        storage.sessions.end(session.id, user_id=user.id, now=NOW + HOUR)
+        with pytest.raises(SessionNotFound):
+            storage.sessions.get(session.id)
+        with pytest.raises(SessionNotFound):
+            storage.sessions.end(session.id, user_id=user.id, now=NOW + HOUR)
+        with pytest.raises(StaleVersion):
+            storage.sessions.save_refreshed(session.refreshed(now=NOW))
+        assert storage.sessions.list(user.id) == [other]
+        assert storage.sessions.ended_since(NOW + HOUR) == [session.id]
+        assert storage.sessions.ended_since(NOW + HOUR + MICROSECOND) == []
+
+    def test_anothers_session_is_out_of_reach(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        session = stored_session(storage, ada)
+        with pytest.raises(SessionNotFound):
+            storage.sessions.end(session.id, user_id=bob.id, now=NOW)
+        assert storage.sessions.end_all(bob.id, now=NOW) == []
+        assert storage.sessions.list(ada.id) == [session]
+        assert storage.sessions.ended_since(NOW) == []
+
+    def test_all_of_a_person_end_but_one(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        kept, *others = [stored_session(storage, ada) for _ in range(3)]
+        bobs = stored_session(storage, bob)
+        ended = storage.sessions.end_all(ada.id, but=kept.id, now=NOW)
+        assert set(ended) == {session.id for session in others}
+        assert set(storage.sessions.ended_since(NOW)) == set(ended)
+        assert storage.sessions.list(ada.id) == [kept]
+        assert storage.sessions.list(bob.id) == [bobs]
+        assert storage.sessions.end_all(ada.id, now=NOW) == [kept.id]
+
+    def test_a_note_outlives_the_user(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        session = stored_session(storage, user)
+        with storage.unit_of_work() as work:
+            work.sessions.end_all(user.id, now=NOW)
+            work.users.remove(user)
+        assert storage.sessions.ended_since(NOW) == [session.id]
+
+    def test_what_is_over_is_forgotten_a_bounded_number_at_a_time(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        for _ in range(3):
+            stored_session(storage, user)
+        idle = stored_session(storage, user, now=NOW + HOUR)
+        current = stored_session(storage, user, now=NOW + 3 * HOUR)
+        ended = stored_session(storage, user, now=NOW + 3 * HOUR)
+        storage.sessions.end(ended.id, user_id=user.id, now=NOW)
+
+        def forget() -> int:
+            return storage.sessions.forget(
+                expired=NOW + LIFETIME + MICROSECOND,
+                idle=NOW + 2 * HOUR,
+                ended=NOW + MICROSECOND,
+                limit=2,
+            )
+
+        assert [forget(), forget(), forget()] == [3, 2, 0]
+        assert storage.sessions.list(user.id) == [current]
+        assert idle not in storage.sessions.list(user.id)
+        assert storage.sessions.ended_since(NOW - HOUR) == []
 
 
-def a_session(user: User) -> Session:
+class TestPasswordResets:
+    def test_a_reset_comes_back_as_it_was_stored_until_it_is_taken(self, storage: Storage) -> None:
+        reset = a_reset(stored_user(storage), "a hash")
+        storage.password_resets.put(reset)
+        assert storage.password_resets.get("a hash") == reset
+        assert storage.password_resets.take("a hash") == reset
+        for use in (storage.password_resets.get, storage.password_resets.take):
+            with pytest.raises(InvalidResetToken):
+                use("a hash")
+
+    def test_a_new_one_takes_the_place_of_the_older(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        storage.password_resets.put(a_reset(user, "older"))
+        newer = a_reset(user, "newer")
+        storage.password_resets.put(newer)
+        with pytest.raises(InvalidResetToken):
+            storage.password_resets.get("older")
+        assert storage.password_resets.get("newer") == newer
+
+    def test_one_can_be_withdrawn(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        storage.password_resets.withdraw(user.id)
+        storage.password_resets.put(a_reset(user, "a hash"))
+        storage.password_resets.withdraw(user.id)
+        with pytest.raises(InvalidResetToken):
+            storage.password_resets.get("a hash")
+
+    def test_a_reset_needs_its_user(self, storage: Storage) -> None:
+        with pytest.raises(AccountGone):
+            storage.password_resets.put(a_reset(a_user(), "a hash"))
+
+    def test_of_many_who_take_one_at_once_exactly_one_gets_it(self, storage: Storage) -> None:
+        storage.password_resets.put(a_reset(stored_user(storage), "a hash"))
+        outcomes = at_once(16, lambda _: storage.password_resets.take("a hash"))
+        assert outcomes.count(None) == 1
+        assert outcomes.count(InvalidResetToken) == 15
+
+    def test_of_many_requests_at_once_one_is_left_and_none_fails(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        outcomes = at_once(
+            16, lambda number: storage.password_resets.put(a_reset(user, f"hash {number}"))
+        )
+        assert outcomes == [None] * 16
+        found = at_once(16, lambda number: storage.password_resets.get(f"hash {number}"))
+        assert found.count(None) == 1
+
+    def test_expired_ones_are_forgotten_a_bounded_number_at_a_time(self, storage: Storage) -> None:
+        for number in range(3):
+            user = stored_user(storage, f"user{number}@example.com")
+            storage.password_resets.put(a_reset(user, f"hash {number}"))
+        after = NOW + HOUR + MICROSECOND
+        assert storage.password_resets.forget(expired=NOW + HOUR, limit=10) == 0
+        assert storage.password_resets.forget(expired=after, limit=2) == 2
+        assert storage.password_resets.forget(expired=after, limit=2) == 1
+
+
+def stored_session(storage: Storage, user: User, *, now: datetime = NOW) -> Session:
+    session = a_session(user, now=now)
+    storage.sessions.add(session)
+    return session
+
+
+def a_session(user: User, *, now: datetime = NOW) -> Session:
     return Session.start(
         id=SessionId(uuid4()),
         user_id=user.id,
         refresh_salt="00" * 16,
         user_agent="a browser",
         address="192.0.2.1",
-        lifetime=timedelta(days=90),
-        now=NOW,
+        lifetime=LIFETIME,
+        now=now,
+    )
+
+
+def a_reset(user: User, token_hash: str) -> PasswordReset:
+    return PasswordReset(
+        user_id=user.id, token_hash=token_hash, created_at=NOW, expires_at=NOW + HOUR
     )
 
 
