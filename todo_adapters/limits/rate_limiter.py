@@ -66,9 +66,9 @@ class LimitsRateLimiter(RateLimiter):
                 self._note_down(error)
 
     def _hit(self, limiter: MovingWindowRateLimiter, rule: str, key: tuple[str, ...]) -> None:
-        for item in self._items[rule]:
-            if not limiter.hit(item, rule, *key):
-                raise RateLimited(_used_up(limiter, item, rule, key))
+        items = self._items[rule]
+        if not all(limiter.hit(item, rule, *key) for item in items):
+            raise RateLimited(_used_up(limiter, items, rule, key))
 
     def _note_down(self, error: StorageError) -> None:
         self._down_until = time.monotonic() + _STORAGE_RETRY_SECONDS
@@ -76,9 +76,15 @@ class LimitsRateLimiter(RateLimiter):
 
 
 def _used_up(
-    limiter: MovingWindowRateLimiter, item: RateLimitItem, rule: str, key: tuple[str, ...]
+    limiter: MovingWindowRateLimiter, items: list[RateLimitItem], rule: str, key: tuple[str, ...]
 ) -> Allowance:
-    resets_at = limiter.get_window_stats(item, rule, *key).reset_time
+    """The one of several limits, of those that are used up, that takes longest to pass."""
+    stats = [(item, limiter.get_window_stats(item, rule, *key)) for item in items]
+    item, (resets_at, _) = max(
+        (each for each in stats if each[1].remaining == 0),
+        key=lambda each: each[1].reset_time,
+        default=stats[0],
+    )
     return Allowance(
         rule=rule,
         limit=item.amount,

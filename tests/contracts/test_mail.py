@@ -1,0 +1,290 @@
+"""Letters: how they are worded, and how they reach a real SMTP server, or do not."""
+
+import io
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.postgres_server import free_port
+from todo_adapters.in_memory.background import ImmediateBackground
+from todo_adapters.mail.console import ConsoleMailer
+from todo_adapters.mail.rendering import LetterRenderer
+from todo_adapters.mail.smtp import SmtpMailer
+from todo_adapters.system.background import ThreadBackground
+from todo_core.entities.user import Email, PersonName
+from todo_core.ports.mail import (
+    EmailChangedLetter,
+    Letter,
+    PasswordChangedLetter,
+    PasswordResetLetter,
+)
+
+RENDERER = LetterRenderer(
+    sender="Todo <todo@example.com>", password_reset_url="https://app.example.com/reset?lang=en"
+)
+TO = Email("ada@example.com")
+NAME = PersonName("Ada <b>& Söhne</b>")
+RESET = PasswordResetLetter(to=TO, name=NAME, token="a-token", expires_in=timedelta(minutes=10))
+LETTERS: list[Letter] = [
+    RESET,
+    EmailChangedLetter(to=TO, name=NAME, new_email=Email("new@example.com")),
+    PasswordChangedLetter(to=TO, name=NAME),
+]
+
+
+def parts(message: EmailMessage) -> tuple[str, str]:
+    plain, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    return plain.get_content(), html.get_content()
+
+
+class TestWording:
+    @pytest.mark.parametrize("letter", LETTERS, ids=lambda letter: type(letter).__name__)
+    def test_a_letter_has_its_headers_and_says_the_same_twice(self, letter: Letter) -> None:
+        message = RENDERER.message(letter)
+        assert message["From"] == "Todo <todo@example.com>"
+        assert message["To"].addresses[0].addr_spec == TO
+        assert message["To"].addresses[0].display_name == NAME
+        assert message["Subject"]
+        assert message["Date"]
+        assert message["Message-ID"].endswith("@example.com>")
+        plain, html = parts(message)
+        assert f"Hello {NAME}," in plain
+        assert "Hello Ada &lt;b&gt;&amp; Söhne&lt;/b&gt;," in html
+        assert "$" not in plain + html
+
+    def test_the_link_is_in_both(self) -> None:
+        plain, html = parts(RENDERER.message(RESET))
+        assert "https://app.example.com/reset?lang=en&token=a-token\n" in plain
+        assert 'href="https://app.example.com/reset?lang=en&amp;token=a-token"' in html
+        assert "10 minutes" in plain
+
+    @pytest.mark.parametrize(
+        "name", ["Ada\r\nBcc: eve@example.com", "Ada\nX: y", 'Ada" <eve@example.com>, "']
+    )
+    def test_a_name_cannot_bring_in_a_header_or_an_address(self, name: str) -> None:
+        letter = PasswordChangedLetter(to=TO, name=PersonName.stored(name))
+        try:
+            sent = RENDERER.message(letter).as_bytes()
+        except ValueError:
+            return
+        read = BytesParser(policy=default).parsebytes(sent)
+        assert [address.addr_spec for address in read["To"].addresses] == [TO]
+        assert "Bcc" not in read
+        assert "X" not in read
+
+
+def test_on_the_console_the_link_can_be_copied() -> None:
+    stream = io.StringIO()
+    ConsoleMailer(RENDERER, stream).send(RESET)
+    assert "https://app.example.com/reset?lang=en&token=a-token\n" in stream.getvalue()
+
+
+class Inbox:
+    """What a server took, and what it answers instead, one answer a letter."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.tries = 0
+        self.taken: list[Envelope] = []
+
+    async def handle_DATA(self, _: object, __: object, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        self.tries += 1
+        if self.answers:
+            return self.answers.pop(0)
+        self.taken.append(envelope)
+        return "250 OK"
+
+
+@contextmanager
+def smtp_server(inbox: object, **options: Any) -> Iterator[int]:
+    """A real server on a free port."""
+    controller = Controller(inbox, hostname="127.0.0.1", port=free_port(), **options)
+    controller.start()
+    try:
+        yield controller.port
+    finally:
+        controller.stop()
+
+
+def mailer(port: int, url: str = "smtp://127.0.0.1:{}", **options: Any) -> SmtpMailer:
+    return SmtpMailer(
+        url.format(port), RENDERER, ImmediateBackground(), pauses=(0.01, 0.01), **options
+    )
+
+
+class TestSmtp:
+    def test_a_letter_arrives(self) -> None:
+        inbox = Inbox()
+        with smtp_server(inbox) as port:
+            mailer(port).send(RESET)
+        [envelope] = inbox.taken
+        assert (envelope.mail_from, envelope.rcpt_tos) == ("todo@example.com", [TO])
+        assert isinstance(envelope.content, bytes)
+        read = BytesParser(policy=default).parsebytes(envelope.content)
+        assert isinstance(read, EmailMessage)
+        assert "token=a-token" in parts(read)[0]
+
+    def test_what_is_refused_for_now_is_tried_again(self) -> None:
+        inbox = Inbox("451 later", "421 later")
+        with smtp_server(inbox) as port:
+            mailer(port).send(RESET)
+        assert (inbox.tries, len(inbox.taken)) == (3, 1)
+
+    def test_the_tries_are_bounded_and_what_failed_is_logged_without_the_address(self) -> None:
+        inbox = Inbox(*["451 later"] * 10)
+        with smtp_server(inbox) as port, structlog.testing.capture_logs() as lines:
+            mailer(port).send(RESET)
+        assert inbox.tries == 3
+        assert [line["last"] for line in lines] == [False, False, True]
+        assert TO not in str(lines)
+        assert "a-token" not in str(lines)
+
+    def test_what_is_refused_for_good_is_not_tried_again(self) -> None:
+        inbox = Inbox("550 never", "550 never")
+        with smtp_server(inbox) as port:
+            mailer(port).send(RESET)
+        assert inbox.tries == 1
+
+    def test_a_server_that_drops_the_connection_is_tried_again(self) -> None:
+        with misbehaving_server(lambda connection: connection.close()) as (port, visits):
+            mailer(port).send(RESET)
+        assert len(visits) == 3
+
+    def test_a_server_that_hangs_is_left_after_a_while(self) -> None:
+        with misbehaving_server(lambda _: None) as (port, visits):
+            began = time.perf_counter()
+            mailer(port, timeout=0.2).send(RESET)
+        assert len(visits) == 3
+        assert time.perf_counter() - began < 5
+
+    def test_nobody_waits_for_a_server_that_hangs(self) -> None:
+        background = ThreadBackground()
+        with misbehaving_server(lambda _: None) as (port, _):
+            url = f"smtp://127.0.0.1:{port}"
+            slow = SmtpMailer(url, RENDERER, background, timeout=0.3, pauses=())
+            began = time.perf_counter()
+            for _ in range(5):
+                slow.send(RESET)
+            assert time.perf_counter() - began < 0.2
+            background.close()
+
+    def test_starttls_is_used_and_the_password_given_inside(self, tmp_path: Path) -> None:
+        server_side, client_side = tls_contexts(tmp_path)
+        inbox, logins = Inbox(), []
+
+        def authenticate(*arguments: Any) -> AuthResult:
+            logins.append(arguments[4])
+            return AuthResult(success=True)
+
+        with smtp_server(
+            inbox,
+            tls_context=server_side,
+            authenticator=authenticate,
+            auth_required=True,
+            require_starttls=True,
+        ) as port:
+            mailer(port, "smtp://todo:p%40ss@127.0.0.1:{}", tls=client_side).send(RESET)
+        assert logins == [LoginPassword(b"todo", b"p@ss")]
+        assert len(inbox.taken) == 1
+
+    def test_a_password_is_never_sent_in_the_clear(self) -> None:
+        inbox = Inbox()
+        with smtp_server(inbox, auth_require_tls=False) as port:
+            mailer(port, "smtp://todo:pass@127.0.0.1:{}").send(RESET)
+        assert inbox.tries == 0
+
+    def test_tls_from_the_start(self, tmp_path: Path) -> None:
+        server_side, client_side = tls_contexts(tmp_path)
+        inbox = Inbox()
+        with smtp_server(inbox, ssl_context=server_side) as port:
+            mailer(port, "smtps://127.0.0.1:{}", tls=client_side).send(RESET)
+        assert len(inbox.taken) == 1
+
+    def test_a_certificate_of_nobody_is_not_trusted(self, tmp_path: Path) -> None:
+        server_side, _ = tls_contexts(tmp_path)
+        inbox = Inbox()
+        with smtp_server(inbox, tls_context=server_side) as port:
+            mailer(port).send(RESET)
+        assert inbox.tries == 0
+
+
+@contextmanager
+def misbehaving_server(treat: Any) -> Iterator[tuple[int, list[socket.socket]]]:
+    """A server that accepts connections, and then does with each what it is told."""
+    visits: list[socket.socket] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            visits.append(connection)
+            treat(connection)
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1], visits
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(timeout=5)
+        for connection in visits:
+            connection.close()
+
+
+def tls_contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's side with a certificate of its own, and a client's side that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(folder / "certificate", folder / "key")
+    client_side = ssl.create_default_context(cafile=str(folder / "certificate"))
+    return server_side, client_side

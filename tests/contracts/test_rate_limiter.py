@@ -1,0 +1,141 @@
+"""Counting is exact, in memory and on a real Valkey, and goes on without it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from limits import parse_many
+
+from tests.concurrency import at_once
+from tests.valkey_server import ValkeyServer, running_valkey
+from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
+from todo_core.errors import RateLimited
+
+RULES = {
+    "hundred": Rule("100/hour"),
+    "growing": Rule("2/second; 3/hour"),
+    "closed": Rule("3/hour"),
+    "open": Rule("3/hour", fails_open=True),
+}
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    with running_valkey() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "valkey"])
+def limiter(request: pytest.FixtureRequest) -> LimitsRateLimiter:
+    if request.param == "memory":
+        return LimitsRateLimiter("memory://", RULES)
+    server: ValkeyServer = request.getfixturevalue("valkey")
+    return LimitsRateLimiter(server.url, RULES)
+
+
+def passes(limiter: LimitsRateLimiter, rule: str, key: str, count: int) -> int:
+    """How many of so many one after the other get through."""
+    passed = 0
+    for _ in range(count):
+        try:
+            limiter.hit(rule, key)
+        except RateLimited:
+            continue
+        passed += 1
+    return passed
+
+
+def test_of_1000_at_once_exactly_100_get_through(
+    limiter: LimitsRateLimiter, request: pytest.FixtureRequest
+) -> None:
+    key = request.node.name
+    outcomes = [
+        outcome
+        for _ in range(10)
+        for outcome in at_once(100, lambda _: limiter.hit("hundred", key))
+    ]
+    assert outcomes.count(None) == 100
+    assert outcomes.count(RateLimited) == 900
+
+
+def test_two_processes_count_together(valkey: ValkeyServer) -> None:
+    script = (
+        "import sys\n"
+        "from tests.contracts.test_rate_limiter import RULES, LimitsRateLimiter, passes\n"
+        "limiter = LimitsRateLimiter(sys.argv[1], RULES)\n"
+        "print(passes(limiter, 'hundred', 'two processes', 500))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, valkey.url], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    passed = [int(process.communicate(timeout=60)[0]) for process in processes]
+    assert sum(passed) == 100
+
+
+def test_each_key_is_counted_apart(limiter: LimitsRateLimiter) -> None:
+    assert passes(limiter, "closed", "ada", 5) == 3
+    assert passes(limiter, "closed", "bob", 5) == 3
+
+
+def test_the_wait_grows_and_passes_by_itself(limiter: LimitsRateLimiter) -> None:
+    assert passes(limiter, "growing", "x", 3) == 2
+    with pytest.raises(RateLimited) as limited:
+        limiter.hit("growing", "x")
+    assert limited.value.allowance.window == timedelta(seconds=1)
+    time.sleep(1.1)
+    assert passes(limiter, "growing", "x", 2) == 1
+    with pytest.raises(RateLimited) as limited:
+        limiter.hit("growing", "x")
+    assert limited.value.allowance.window == timedelta(hours=1)
+    assert timedelta(minutes=59) < limited.value.allowance.resets_in <= timedelta(hours=1)
+
+
+def test_what_is_forgiven_is_as_if_it_had_not_been(limiter: LimitsRateLimiter) -> None:
+    passes(limiter, "closed", "forgiven", 5)
+    limiter.forgive("closed", "forgiven")
+    assert passes(limiter, "closed", "forgiven", 5) == 3
+
+
+def test_without_its_storage_a_rule_is_open_or_counts_in_this_process_as_it_says() -> None:
+    with running_valkey() as server:
+        limiter = LimitsRateLimiter(server.url, RULES)
+        assert passes(limiter, "closed", "ada", 1) == 1
+        server.stop()
+        assert passes(limiter, "open", "ada", 10) == 10
+        assert passes(limiter, "closed", "ada", 10) == 3
+        limiter.forgive("closed", "ada")
+        assert passes(limiter, "closed", "ada", 10) == 3
+
+
+def test_a_storage_that_is_down_is_not_waited_for_at_every_request() -> None:
+    with running_valkey() as server:
+        limiter = LimitsRateLimiter(server.url, RULES)
+        server.stop()
+    limiter.hit("open", "ada")
+    began = time.perf_counter()
+    passes(limiter, "open", "ada", 100)
+    assert time.perf_counter() - began < 0.5
+
+
+def test_a_storage_that_comes_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("todo_adapters.limits.rate_limiter._STORAGE_RETRY_SECONDS", 0.1)
+    with running_valkey() as server:
+        limiter = LimitsRateLimiter(server.url, RULES)
+        server.stop()
+        assert passes(limiter, "open", "ada", 10) == 10
+        server.start()
+        time.sleep(0.2)
+        assert passes(limiter, "open", "ada", 10) == 3
+
+
+@pytest.mark.parametrize("text", ["5/minute; 20/hour", "3/15minutes"])
+def test_limits_are_written_as_the_library_reads_them(text: str) -> None:
+    assert all(item.amount for item in parse_many(text))
