@@ -13,6 +13,7 @@ import uvicorn
 
 from todo_api.app import create_app
 from todo_api.container import Container
+from todo_api.server import server_options
 from todo_api.settings import Settings
 
 PASSWORD = "a rather long sentence"
@@ -84,7 +85,7 @@ def new_person(url: str, name: str = "Ada") -> Person:
 def running_server(settings: Settings) -> Iterator[RunningServer]:
     """Serve for the time of the block, on a free port of loopback."""
     app = create_app(settings)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, server_header=False)
+    config = uvicorn.Config(app, port=0, **server_options(settings))
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, daemon=True)
     thread.start()

@@ -77,8 +77,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # A thread without a connection would only wait for one.
     to_thread.current_default_thread_limiter().total_tokens = settings.database_pool_size
     container: Container = app.state.container
-    container.session_check().start()
-    container.housekeeping().start()
+    await to_thread.run_sync(container.session_check().start)
+    await to_thread.run_sync(container.housekeeping().start)
     yield
     container.session_check().stop()
     container.housekeeping().stop()

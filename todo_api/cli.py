@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from todo_api.app import create_app
 from todo_api.container import Container
 from todo_api.logs import configure_logs
+from todo_api.server import server_options
 from todo_api.settings import Settings, SettingsError, load_settings
 from todo_core.errors import Unavailable
 
@@ -47,12 +48,7 @@ def serve(
         port=port,
         workers=workers,
         reload=reload,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
-        timeout_graceful_shutdown=30,
+        **server_options(settings),
     )
 
 

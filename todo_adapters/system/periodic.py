@@ -26,7 +26,8 @@ class Periodic:
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin; the first call comes after the first interval."""
+        """Call the job a first time, and from now on on the thread."""
+        self._call()
         self._thread.start()
 
     def stop(self) -> None:
@@ -36,10 +37,13 @@ class Periodic:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._pause()):
-            try:
-                self._job()
-            except Exception as error:  # noqa: BLE001 - the next call may succeed
-                _log.warning("periodic.failed", job=self._name, reason=repr(error))
+            self._call()
+
+    def _call(self) -> None:
+        try:
+            self._job()
+        except Exception as error:  # noqa: BLE001 - the next call may succeed
+            _log.warning("periodic.failed", job=self._name, reason=repr(error))
 
     def _pause(self) -> float:
         return self._seconds * (1 + self._random.uniform(-1, 1) * self._jitter)

@@ -1,0 +1,365 @@
+"""The life of an account over HTTP: sessions, passwords, profile, and the end."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from dependency_injector import providers
+
+from tests.api.conftest import migrate
+from tests.conftest import embedded_settings
+from tests.problems import problem
+from tests.running_server import PASSWORD, Person, RunningServer, running_server
+from todo_adapters.in_memory.mail import InMemoryMailer
+from todo_core.ports.mail import PasswordResetLetter
+
+NEW = "another long sentence"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+def log_in(http: httpx.Client, person: Person, password: str = PASSWORD) -> dict[str, Any]:
+    body = {"email": person.email, "password": password}
+    answer = http.post("/api/auth/login", json=body, headers={"User-Agent": FIREFOX})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def refresh(http: httpx.Client, token: str) -> httpx.Response:
+    return http.post("/api/auth/refresh", json={"refresh_token": token})
+
+
+class TestRefresh:
+    def test_the_tokens_are_anew(self, http: httpx.Client, ada: Person) -> None:
+        first = log_in(http, ada)
+        answer = refresh(http, first["refresh_token"])
+        second = answer.json()
+        assert answer.status_code == 200
+        assert list(second) == ["access_token", "token_type", "expires_in", "refresh_token"]
+        assert second["refresh_token"] != first["refresh_token"]
+        me = http.get("/api/auth/me", headers=bearer(second["access_token"]))
+        assert me.json()["email"] == ada.email
+
+    @pytest.mark.parametrize("token", ["", "nonsense", "todo_rt_" + "A" * 70])
+    def test_an_unknown_token_is_refused(self, http: httpx.Client, token: str) -> None:
+        answer = refresh(http, token)
+        assert answer.status_code == 401
+        assert problem(answer)["code"] == "invalid_refresh_token"
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+    def test_16_at_once_have_one_successor_and_nobody_is_logged_out(
+        self, server: RunningServer, ada: Person
+    ) -> None:
+        refresh_session = server.container.refresh_session()
+        token = server.container.log_in()(email=ada.email, password=PASSWORD).tokens.refresh_token
+        with ThreadPoolExecutor(16) as pool:
+            for _ in range(200):
+                used = token
+                successors = {
+                    tokens.refresh_token
+                    for tokens in pool.map(
+                        lambda _, used=used: refresh_session(refresh_token=used), range(16)
+                    )
+                }
+                assert len(successors) == 1
+                [token] = successors
+                assert token != used
+
+
+class TestSessions:
+    def test_they_are_listed_as_a_person_knows_them(self, http: httpx.Client, ada: Person) -> None:
+        token = log_in(http, ada)["access_token"]
+        sessions = http.get("/api/auth/sessions", headers=bearer(token)).json()
+        assert len(sessions) == 2
+        assert list(sessions[0]) == [
+            *("id", "device", "address", "current", "created_at", "last_used_at", "expires_at")
+        ]
+        assert sessions[0]["device"] == "Firefox on Linux"
+        assert sessions[0]["address"] == "127.0.0.1"
+        assert [session["current"] for session in sessions] == [True, False]
+
+    def test_who_logs_out_is_out_at_the_next_request(self, http: httpx.Client, ada: Person) -> None:
+        tokens = log_in(http, ada)
+        out = http.post("/api/auth/logout", headers=bearer(tokens["access_token"]))
+        assert (out.status_code, out.content) == (204, b"")
+        answer = http.get("/api/auth/me", headers=bearer(tokens["access_token"]))
+        assert answer.status_code == 401
+        assert problem(answer)["code"] == "invalid_token"
+        assert refresh(http, tokens["refresh_token"]).status_code == 401
+        assert ada.list() == []
+
+    def test_one_can_be_ended_from_another(self, http: httpx.Client, ada: Person) -> None:
+        lost = log_in(http, ada)
+        sessions = ada.http.get("/api/auth/sessions").json()
+        [lost_id] = [each["id"] for each in sessions if not each["current"]]
+        assert ada.http.delete(f"/api/auth/sessions/{lost_id}").status_code == 204
+        assert http.get("/api/auth/me", headers=bearer(lost["access_token"])).status_code == 401
+        assert ada.http.delete(f"/api/auth/sessions/{lost_id}").status_code == 404
+
+    def test_anothers_cannot_be_told_from_none(self, ada: Person, bob: Person) -> None:
+        [adas] = ada.http.get("/api/auth/sessions").json()
+        answers = [
+            bob.http.delete(f"/api/auth/sessions/{id}", headers={"X-Request-ID": "same"})
+            for id in (adas["id"], "0b7a1b1c-0000-4000-8000-000000000000", "nonsense", "%00")
+        ]
+        assert {answer.status_code for answer in answers} == {404}
+        assert len({answer.content for answer in answers}) == 1
+        assert ada.list() == []
+
+    def test_all_others_can_be_ended(self, http: httpx.Client, ada: Person) -> None:
+        others = [log_in(http, ada)["access_token"] for _ in range(2)]
+        assert ada.http.delete("/api/auth/sessions").status_code == 204
+        for token in others:
+            assert http.get("/api/auth/me", headers=bearer(token)).status_code == 401
+        assert len(ada.http.get("/api/auth/sessions").json()) == 1
+
+
+class TestPasswords:
+    @pytest.fixture
+    def mailer(self, server: RunningServer) -> Iterator[InMemoryMailer]:
+        """A mailer whose letters can be read, in the place of the one that prints them."""
+        mailer = InMemoryMailer()
+        container = server.container
+        for provider in (container.mailer, container.forgot_password, container.reset_password):
+            provider.reset()
+        container.change_password.reset()
+        with container.mailer.override(providers.Object(mailer)):
+            yield mailer
+        container.forgot_password.reset()
+        container.reset_password.reset()
+        container.change_password.reset()
+
+    def reset_token(self, http: httpx.Client, mailer: InMemoryMailer, person: Person) -> str:
+        answer = http.post("/api/auth/forgot-password", json={"email": person.email})
+        assert answer.status_code == 202
+        deadline = time.monotonic() + 10
+        while not mailer.sent and time.monotonic() < deadline:
+            time.sleep(0.01)
+        letter = mailer.sent.pop()
+        assert isinstance(letter, PasswordResetLetter)
+        return letter.token
+
+    def test_it_is_changed_and_other_sessions_end(self, http: httpx.Client, ada: Person) -> None:
+        other = log_in(http, ada)["access_token"]
+        change = {"current_password": PASSWORD, "new_password": NEW}
+        assert ada.http.post("/api/auth/change-password", json=change).status_code == 204
+        assert http.get("/api/auth/me", headers=bearer(other)).status_code == 401
+        assert ada.list() == []
+        log_in(http, ada, NEW)
+
+    def test_a_wrong_current_one_is_no_reason_to_log_anybody_out(self, ada: Person) -> None:
+        change = {"current_password": "wrong", "new_password": NEW}
+        answer = ada.http.post("/api/auth/change-password", json=change)
+        assert answer.status_code == 422
+        assert problem(answer)["errors"][0] == {
+            "pointer": "/current_password",
+            "code": "incorrect",
+            "message": "is not your current password",
+        }
+
+    def test_forgetting_is_answered_alike_whoever_it_is(
+        self, http: httpx.Client, ada: Person, mailer: InMemoryMailer
+    ) -> None:
+        answers = [
+            http.post("/api/auth/forgot-password", json={"email": email})
+            for email in (ada.email, "nobody@example.com", "no address")
+        ]
+        assert {answer.status_code for answer in answers} == {202}
+        assert len({answer.content for answer in answers}) == 1
+        self.reset_token(http, mailer, ada)
+
+    def test_a_letter_lets_in_once(
+        self, http: httpx.Client, ada: Person, mailer: InMemoryMailer
+    ) -> None:
+        token = self.reset_token(http, mailer, ada)
+        body = {"token": token, "new_password": NEW}
+        assert http.post("/api/auth/reset-password", json=body).status_code == 204
+        again = http.post("/api/auth/reset-password", json=body)
+        assert again.status_code == 400
+        assert problem(again)["code"] == "invalid_reset_token"
+        assert ada.http.get("/api/auth/me").status_code == 401
+        log_in(http, ada, NEW)
+
+    def test_of_16_resets_with_one_token_exactly_one_wins(
+        self, server: RunningServer, http: httpx.Client, ada: Person, mailer: InMemoryMailer
+    ) -> None:
+        token = self.reset_token(http, mailer, ada)
+
+        def reset(number: int) -> int:
+            body = {"token": token, "new_password": f"another long sentence {number}"}
+            with server.client() as client:
+                return client.post("/api/auth/reset-password", json=body).status_code
+
+        with ThreadPoolExecutor(16) as pool:
+            statuses = list(pool.map(reset, range(16)))
+        assert sorted(statuses) == [204] + [400] * 15
+        log_in(http, ada, f"another long sentence {statuses.index(204)}")
+
+
+class TestProfile:
+    def test_it_is_changed(self, ada: Person) -> None:
+        before = ada.http.get("/api/auth/me").json()
+        answer = ada.http.patch("/api/auth/me", json={"name": "Ada Lovelace", "id": "x"})
+        after = answer.json()
+        assert answer.status_code == 200
+        assert after == before | {"name": "Ada Lovelace", "updated_at": after["updated_at"]}
+        assert ada.http.get("/api/auth/me").json() == after
+
+    def test_another_email_needs_the_password(self, http: httpx.Client, ada: Person) -> None:
+        email = f"new-{ada.email}"
+        answer = ada.http.patch("/api/auth/me", json={"email": email})
+        assert answer.status_code == 422
+        assert problem(answer)["errors"][0]["pointer"] == "/current_password"
+        body = {"email": email, "current_password": PASSWORD}
+        assert ada.http.patch("/api/auth/me", json=body).json()["email"] == email
+        login = {"email": email, "password": PASSWORD}
+        assert http.post("/api/auth/login", json=login).status_code == 200
+
+    def test_anothers_email_is_taken(self, ada: Person, bob: Person) -> None:
+        body = {"email": bob.email.upper(), "current_password": PASSWORD}
+        assert ada.http.patch("/api/auth/me", json=body).status_code == 409
+
+    def test_the_export_has_all_of_it_and_no_secret(self, ada: Person) -> None:
+        task = ada.create()
+        export = ada.http.get("/api/auth/me/export").json()
+        assert list(export) == ["user", "sessions", "tasks"]
+        assert export["user"]["email"] == ada.email
+        assert export["tasks"] == [task]
+        assert list(export["sessions"][0]) == [
+            *("id", "user_agent", "address", "created_at", "refreshed_at", "expires_at")
+        ]
+        assert "$bcrypt" not in str(export)
+
+    def test_a_deleted_account_is_gone(self, http: httpx.Client, ada: Person) -> None:
+        ada.create()
+        wrong = ada.http.request("DELETE", "/api/auth/me", json={"current_password": "wrong"})
+        assert wrong.status_code == 422
+        body = {"current_password": PASSWORD}
+        assert ada.http.request("DELETE", "/api/auth/me", json=body).status_code == 204
+        assert ada.http.get(ada.tasks()).status_code == 401
+        login = {"email": ada.email, "password": PASSWORD}
+        assert http.post("/api/auth/login", json=login).status_code == 401
+        registration = {"name": "Ada", **login}
+        assert http.post("/api/auth/register", json=registration).status_code == 201
+
+
+class TestOtherProcesses:
+    def test_what_one_process_ends_another_knows_within_the_interval(
+        self, server: RunningServer, ada: Person
+    ) -> None:
+        settings = server.container.settings().model_copy(
+            update={"session_check_interval": timedelta(seconds=1)}
+        )
+        # It has the same database and the same key, and nothing else in common.
+        with running_server(settings) as other, other.client(**bearer(ada.token)) as there:
+            assert there.get("/api/auth/me").status_code == 200
+            ada.http.post("/api/auth/logout").raise_for_status()
+            assert ada.http.get("/api/auth/me").status_code == 401
+            ended = time.monotonic()
+            while there.get("/api/auth/me").status_code == 200:
+                assert time.monotonic() - ended < 2
+                time.sleep(0.05)
+
+    def test_a_process_that_starts_later_knows_it_from_the_start(
+        self, server: RunningServer, ada: Person
+    ) -> None:
+        ada.http.post("/api/auth/logout").raise_for_status()
+        with (
+            running_server(server.container.settings()) as other,
+            other.client(**bearer(ada.token)) as there,
+        ):
+            assert there.get("/api/auth/me").status_code == 401
+
+
+class TestLimits:
+    @pytest.fixture
+    def limited(self, tmp_path: Any) -> Iterator[RunningServer]:
+        settings = embedded_settings(tmp_path).model_copy(
+            update={
+                "rate_limit_enabled": True,
+                "limit_login_account": "3/minute",
+                "limit_register": "2/minute",
+                "limit_forgot_address": "2/minute",
+                "limit_tasks": "5/minute",
+                "limit_refresh": "2/minute",
+                "limit_reset_password": "2/minute",
+            }
+        )
+        migrate(settings)
+        with running_server(settings) as server:
+            yield server
+
+    def test_too_many_are_told_when_to_come_back(self, limited: RunningServer) -> None:
+        body = {"email": "ada@example.com", "password": "wrong"}
+        with limited.client() as http, structlog.testing.capture_logs() as lines:
+            statuses = [http.post("/api/auth/login", json=body).status_code for _ in range(3)]
+            answer = http.post("/api/auth/login", json=body)
+        assert statuses == [401] * 3
+        assert answer.status_code == 429
+        assert problem(answer)["code"] == "rate_limited"
+        seconds = int(answer.headers["retry-after"])
+        assert 0 < seconds <= 60
+        assert answer.headers["ratelimit-policy"] == '"login_account";q=3;w=60'
+        assert answer.headers["ratelimit"] == f'"login_account";r=0;t={seconds}'
+        [throttled] = [line for line in lines if line["event"] == "request.throttled"]
+        assert throttled["rule"] == "login_account"
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("register", {"name": "", "email": "", "password": ""}),
+            ("forgot-password", {"email": "x"}),
+            ("refresh", {"refresh_token": "x"}),
+            ("reset-password", {"token": "x", "new_password": NEW}),
+        ],
+    )
+    def test_each_has_a_limit_of_its_own(
+        self, limited: RunningServer, path: str, body: dict[str, str]
+    ) -> None:
+        with limited.client() as http:
+            statuses = [http.post(f"/api/auth/{path}", json=body).status_code for _ in range(3)]
+        assert 429 not in statuses[:2]
+        assert statuses[2] == 429
+
+    def test_task_requests_are_limited_per_person(self, limited: RunningServer) -> None:
+        ada, bob = limited.person(), limited.person("Bob")
+        with ada.http, bob.http:
+            statuses = [ada.http.get(ada.tasks()).status_code for _ in range(6)]
+            assert statuses == [200] * 5 + [429]
+            assert bob.list() == []
+
+    def test_a_client_cannot_choose_its_address(self, limited: RunningServer) -> None:
+        body = {"email": "x"}
+        with limited.client() as http:
+            statuses = [
+                http.post(
+                    "/api/auth/forgot-password",
+                    json=body,
+                    headers={"X-Forwarded-For": f"192.0.2.{number}"},
+                ).status_code
+                for number in range(3)
+            ]
+        assert statuses == [202, 202, 429]
+
+    def test_a_proxy_that_is_trusted_tells_the_address(self, tmp_path: Any) -> None:
+        settings = embedded_settings(tmp_path).model_copy(
+            update={"trusted_proxies": ("127.0.0.1",)}
+        )
+        migrate(settings)
+        with running_server(settings) as server:
+            ada = server.person()
+            headers = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+            with ada.http:
+                body = {"email": ada.email, "password": PASSWORD}
+                answer = ada.http.post("/api/auth/login", json=body, headers=headers)
+                sessions = ada.http.get("/api/auth/sessions").json()
+        assert answer.headers["strict-transport-security"]
+        assert [session["address"] for session in sessions] == ["192.0.2.7", "127.0.0.1"]

@@ -1,0 +1,21 @@
+"""How uvicorn serves the application, whoever starts it."""
+
+from typing import Any
+
+from todo_api.settings import Settings
+
+
+def server_options(settings: Settings) -> dict[str, Any]:  # as uvicorn takes them
+    """The options of uvicorn's that do not depend on where it listens.
+
+    Its own log is ours (`todo_api.logs`), and a proxy's word about the client is
+    taken from the proxies that were named, and from nobody by default.
+    """
+    return {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": list(settings.trusted_proxies),
+        "timeout_graceful_shutdown": 30,
+    }
