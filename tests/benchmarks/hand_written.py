@@ -1,0 +1,166 @@
+"""The same endpoints as somebody would write them by hand, in one file on the bare driver.
+
+It answers from the database that the service made, with the same token check
+and the same bytes, but without layers, middleware and logs. By how much the
+service is slower is what its architecture costs.
+
+Each worker thread keeps a connection of its own, in autocommit. There are as
+many threads as the framework has by default (40).
+"""
+
+import secrets
+import sqlite3
+import threading
+from datetime import UTC, datetime
+from typing import Annotated, cast
+from uuid import UUID
+
+import psycopg
+from fastapi import FastAPI, Header, HTTPException, Response
+from psycopg.rows import TupleRow
+from pydantic import BaseModel, StringConstraints
+from pydantic_core import to_json
+
+from todo_api.container import Container
+from todo_api.settings import load_settings
+from todo_core.errors import InvalidAccessToken
+
+type Connection = sqlite3.Connection | psycopg.Connection[TupleRow]
+
+settings = load_settings()
+access_tokens = Container(settings=settings).access_tokens()
+kept = threading.local()
+app = FastAPI()
+
+# The drivers mark parameters differently.
+MARK = "?" if settings.is_embedded else "%s"
+LIST = """
+    SELECT id, title, description, completed, created_at, updated_at, version
+    FROM tasks WHERE user_id = ? ORDER BY created_at DESC, id DESC
+""".replace("?", MARK)
+READ = """
+    SELECT id, title, description, completed, created_at, updated_at, version
+    FROM tasks WHERE user_id = ? AND id = ?
+""".replace("?", MARK)
+CREATE = """
+    INSERT INTO tasks
+    (id, user_id, title, description, completed, created_at, updated_at, version)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+""".replace("?", MARK)
+
+# SQLite has no types for these; this is how the service stores them there.
+sqlite3.register_adapter(UUID, lambda value: value.hex)
+sqlite3.register_adapter(datetime, lambda value: value.isoformat(" ", "microseconds"))
+sqlite3.register_converter("DATETIME", lambda value: datetime.fromisoformat(value.decode()))
+sqlite3.register_converter("BOOLEAN", lambda value: value == b"1")
+
+
+class TaskCreate(BaseModel):
+    """A new task."""
+
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    description: Annotated[str, StringConstraints(max_length=1000)] | None = None
+
+
+@app.get("/api/{user_id}/tasks")
+def list_tasks(
+    user_id: UUID, url_user_id: UUID, authorization: Annotated[str, Header()]
+) -> Response:
+    """All tasks of the caller, the newest first."""
+    check_caller(authorization, user_id, url_user_id)
+    rows = connection().execute(LIST, (user_id,)).fetchall()
+    tasks = [task(user_id, *row) for row in rows]
+    return Response(to_json(tasks), media_type="application/json")
+
+
+@app.get("/api/{user_id}/tasks/{task_id}")
+def read_task(
+    user_id: UUID, task_id: int, url_user_id: UUID, authorization: Annotated[str, Header()]
+) -> Response:
+    """One task of the caller."""
+    check_caller(authorization, user_id, url_user_id)
+    row = connection().execute(READ, (user_id, task_id)).fetchone()
+    if row is None:
+        raise HTTPException(404)
+    return Response(to_json(task(user_id, *row)), media_type="application/json")
+
+
+@app.post("/api/{user_id}/tasks")
+def create_task(
+    user_id: UUID, body: TaskCreate, url_user_id: UUID, authorization: Annotated[str, Header()]
+) -> Response:
+    """A new task of the caller."""
+    check_caller(authorization, user_id, url_user_id)
+    now = datetime.now(UTC)
+    created = {
+        "id": 1 + secrets.randbelow(2**53 - 1),
+        "user_id": user_id,
+        "title": body.title,
+        "description": body.description or None,
+        "completed": False,
+        "created_at": now,
+        "updated_at": now,
+        "version": 1,
+    }
+    connection().execute(CREATE, tuple(created.values()))
+    location = f"/api/{user_id}/tasks/{created['id']}"
+    return Response(to_json(created), 201, {"Location": location}, "application/json")
+
+
+def check_caller(authorization: str, user_id: UUID, url_user_id: UUID) -> None:
+    """See that the bearer of the token asks for their own tasks."""
+    scheme, _, token = authorization.partition(" ")
+    try:
+        caller = access_tokens.verify(token, now=datetime.now(UTC))
+    except InvalidAccessToken:
+        raise HTTPException(401) from None
+    if scheme.lower() != "bearer":
+        raise HTTPException(401)
+    if not caller.user_id == user_id == url_user_id:
+        raise HTTPException(404)
+
+
+def task(
+    user_id: UUID,
+    id: int,
+    title: str,
+    description: str | None,
+    completed: bool,
+    created_at: datetime,
+    updated_at: datetime,
+    version: int,
+) -> dict[str, object]:
+    """A task as it looks in JSON."""
+    return {
+        "id": id,
+        "user_id": user_id,
+        "title": title,
+        "description": description,
+        "completed": completed,
+        "created_at": created_at,
+        "updated_at": updated_at,
+        "version": version,
+    }
+
+
+def connection() -> Connection:
+    """The connection of this thread."""
+    if not hasattr(kept, "connection"):
+        kept.connection = connect()
+    return cast("Connection", kept.connection)
+
+
+def connect() -> Connection:
+    """A new connection in autocommit, to the database that the settings name."""
+    if not settings.is_embedded:
+        return psycopg.connect(settings.database_dsn.replace("+psycopg", ""), autocommit=True)
+    connection = sqlite3.connect(
+        settings.database_dsn.removeprefix("sqlite:///"),
+        isolation_level=None,
+        detect_types=sqlite3.PARSE_DECLTYPES,
+    )
+    connection.execute("PRAGMA busy_timeout = 5000")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection

@@ -1,0 +1,145 @@
+"""PocketBase with the same data under the same rules: what somebody might run instead.
+
+It is a single binary with SQLite inside. It runs as it comes: with its request
+log, since the service has one too, and without rate limits, which it has only
+if asked for.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.benchmarks.contenders import NEW_TASK, PASSWORD, TASKS, Contender, Name, Operation
+from tests.benchmarks.load import Endpoint
+from tests.benchmarks.processes import Command, clean_environment, free_port, running
+
+_PROGRAM = Path(sys.executable).with_name("pocketbase")
+_ADMIN_EMAIL = "admin@example.com"
+_RECORDS = "/api/collections/tasks/records"
+_OWNERS_ONLY = "owner = @request.auth.id"
+_TASKS_COLLECTION = {
+    "name": "tasks",
+    "type": "base",
+    "fields": [
+        {
+            "name": "owner",
+            "type": "relation",
+            "collectionId": "_pb_users_auth_",
+            "cascadeDelete": True,
+            "required": True,
+            "maxSelect": 1,
+        },
+        {"name": "title", "type": "text", "required": True, "max": 200},
+        {"name": "description", "type": "text", "max": 1000},
+        {"name": "completed", "type": "bool"},
+        {"name": "created", "type": "autodate", "onCreate": True},
+        {"name": "updated", "type": "autodate", "onCreate": True, "onUpdate": True},
+    ],
+    "indexes": ["CREATE INDEX idx_tasks_owner_created ON tasks (owner, created)"],
+    "listRule": _OWNERS_ONLY,
+    "viewRule": _OWNERS_ONLY,
+    "updateRule": _OWNERS_ONLY,
+    "deleteRule": _OWNERS_ONLY,
+    "createRule": f'@request.auth.id != "" && {_OWNERS_ONLY}',
+}
+
+
+@contextmanager
+def pocketbase(*, core: int, folder: Path) -> Iterator[Contender]:
+    """PocketBase; its list is spared the count of all records (skipTotal)."""
+    with running(_command(folder), core=core, folder=folder) as server:
+        _create_collection(server.client)
+        reader, writer = (_joined(server.client, name) for name in ("ada", "grace"))
+        task = [_create_task(server.client, reader) for _ in range(TASKS)][-1]
+        records = f"{server.url}{_RECORDS}"
+        yield Contender(
+            Name.POCKETBASE,
+            server,
+            {
+                Operation.LIST: Endpoint(
+                    f"{records}?perPage={TASKS}&sort=-created&skipTotal=1",
+                    lambda answer: len(answer["items"]) == TASKS,
+                    token=reader.token,
+                ),
+                Operation.READ: Endpoint(
+                    f"{records}/{task}",
+                    lambda answer: bool(answer["id"] == task),
+                    token=reader.token,
+                ),
+                Operation.CREATE: Endpoint(
+                    records,
+                    lambda answer: NEW_TASK.items() <= answer.items(),
+                    method="POST",
+                    token=writer.token,
+                    body=json.dumps({"owner": writer.id, **NEW_TASK}),
+                ),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    id: str
+    token: str
+
+
+def _command(folder: Path) -> Command:
+    """How it is started on a new database in this folder, which is given an administrator."""
+    data = folder / "pb_data"
+    subprocess.run(
+        [_PROGRAM, "superuser", "upsert", _ADMIN_EMAIL, PASSWORD, "--dir", data],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
+    port = free_port()
+    return Command(
+        arguments=[_PROGRAM, "serve", "--http", f"127.0.0.1:{port}", "--dir", data],
+        port=port,
+        ready_path="/api/health",
+        environment=clean_environment({}),
+    )
+
+
+def _create_collection(client: httpx.Client) -> None:
+    """Declare tasks that nobody but their owner can reach, with an index for the list."""
+    administrator = _logged_in(client, "_superusers", _ADMIN_EMAIL)
+    client.post(
+        "/api/collections",
+        headers={"Authorization": f"Bearer {administrator.token}"},
+        json=_TASKS_COLLECTION,
+    ).raise_for_status()
+
+
+def _joined(client: httpx.Client, name: str) -> _Member:
+    """Open an account and log in."""
+    email = f"{name}@example.com"
+    client.post(
+        "/api/collections/users/records",
+        json={"email": email, "password": PASSWORD, "passwordConfirm": PASSWORD},
+    ).raise_for_status()
+    return _logged_in(client, "users", email)
+
+
+def _logged_in(client: httpx.Client, collection: str, email: str) -> _Member:
+    login = client.post(
+        f"/api/collections/{collection}/auth-with-password",
+        json={"identity": email, "password": PASSWORD},
+    ).raise_for_status()
+    return _Member(login.json()["record"]["id"], login.json()["token"])
+
+
+def _create_task(client: httpx.Client, owner: _Member) -> str:
+    answer = client.post(
+        _RECORDS,
+        headers={"Authorization": f"Bearer {owner.token}"},
+        json={"owner": owner.id, **NEW_TASK},
+    ).raise_for_status()
+    task_id: str = answer.json()["id"]
+    return task_id

@@ -1,0 +1,126 @@
+"""What was measured, as text, and whether it is good enough."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.benchmarks.contenders import SQLITE, Name, Operation
+from tests.benchmarks.load import Measurement
+
+SHARE_OF_HAND_WRITTEN = 0.85
+SHARES_OF_POCKETBASE = {Operation.LIST: 1.2, Operation.READ: 0.75, Operation.CREATE: 1.0}
+COLD_START_SECONDS = 2.5
+RESIDENT_MEGABYTES = 120.0
+
+_HEADINGS = (
+    f"{'operation':<16}{'contender':<16}"
+    f"{'requests/s':>11}{'p50 ms':>9}{'p99 ms':>9}{'todo ÷ it':>11}{'CPU µs':>9}{'by CPU':>9}"
+)
+_RULE = "-" * len(_HEADINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """From the start of `todo serve` to its first answer, in seconds."""
+
+    fresh: float
+    initialised: float
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What all contenders did on one of the service's databases."""
+
+    storage: str
+    figures: Mapping[Operation, Mapping[Name, Measurement]]
+    resident_megabytes: Mapping[Name, float]
+
+    def ratio(self, operation: Operation, other: Name) -> float:
+        """How many requests the service answers for each one of the other's."""
+        figures = self.figures[operation]
+        return figures[Name.SERVICE].requests_per_second / figures[other].requests_per_second
+
+    def ratio_by_cpu(self, operation: Operation, other: Name) -> float:
+        """The same, if each had the core to itself; not so for who leaves it idle at times."""
+        figures = self.figures[operation]
+        return figures[other].cpu_microseconds / figures[Name.SERVICE].cpu_microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a figure has to be: at least, or at most, so much."""
+
+    what: str
+    figure: str
+    is_met: bool
+
+    @classmethod
+    def at_least(cls, what: str, minimum: float, unit: str, figure: float) -> "Target":
+        """A figure of which more is better."""
+        return cls(f"{what} at least {minimum:g} {unit}", f"{figure:.2f}", figure >= minimum)
+
+    @classmethod
+    def at_most(cls, what: str, maximum: float, unit: str, figure: float) -> "Target":
+        """A figure of which less is better."""
+        return cls(f"{what} at most {maximum:g} {unit}", f"{figure:.2f}", figure <= maximum)
+
+
+def targets(cold_start: ColdStart, all_results: Sequence[Results]) -> list[Target]:
+    """All that is asked of the service."""
+    return [
+        *(target for results in all_results for target in _speed_targets(results)),
+        Target.at_most("cold start, fresh folder", COLD_START_SECONDS, "s", cold_start.fresh),
+        Target.at_most(
+            "cold start, initialised folder", COLD_START_SECONDS, "s", cold_start.initialised
+        ),
+        *(
+            Target.at_most(
+                f"resident memory on {results.storage}",
+                RESIDENT_MEGABYTES,
+                "MB",
+                results.resident_megabytes[Name.SERVICE],
+            )
+            for results in all_results
+        ),
+    ]
+
+
+def _speed_targets(results: Results) -> Iterator[Target]:
+    """PocketBase has SQLite inside, so it is the measure for the service on SQLite alone."""
+    shares = {Name.HAND_WRITTEN: dict.fromkeys(Operation, SHARE_OF_HAND_WRITTEN)}
+    if results.storage == SQLITE:
+        shares[Name.POCKETBASE] = SHARES_OF_POCKETBASE
+    for other, minimums in shares.items():
+        for operation, minimum in minimums.items():
+            yield Target.at_least(
+                f"{operation} on {results.storage}",
+                minimum,
+                f"times {other}",
+                results.ratio(operation, other),
+            )
+
+
+def results_text(results: Results) -> str:
+    """A table of the speed, and the memory below it."""
+    lines = [f"Service on {results.storage}", _RULE, _HEADINGS]
+    for operation, figures in results.figures.items():
+        lines += [
+            f"{operation:<16}{name:<16}{figure.requests_per_second:>11,.0f}"
+            f"{figure.p50_milliseconds:>9.1f}{figure.p99_milliseconds:>9.1f}"
+            f"{results.ratio(operation, name):>11.2f}"
+            f"{figure.cpu_microseconds:>9.0f}{results.ratio_by_cpu(operation, name):>9.2f}"
+            for name, figure in figures.items()
+        ]
+        lines.append("")
+    memory = ", ".join(f"{name} {size:.0f} MB" for name, size in results.resident_megabytes.items())
+    return "\n".join([*lines, f"Resident memory after the load: {memory}", ""])
+
+
+def targets_text(all_targets: Sequence[Target]) -> str:
+    """One line for each target."""
+    return "\n".join(
+        ["Targets", _RULE]
+        + [
+            f"{target.what:<63}{target.figure:>7}  {'met' if target.is_met else 'missed'}"
+            for target in all_targets
+        ]
+    )
