@@ -7,6 +7,8 @@ from typing import Any, NoReturn, override
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
+from todo_api.worker_threads import on_worker_thread
+
 
 class JsonRequest(Request):
     """A request whose body is JSON as RFC 8259 has it: UTF-8, and without NaN or Infinity."""
@@ -30,7 +32,20 @@ def _no_such_number(constant: str) -> NoReturn:
 
 
 class JsonRoute(APIRoute):
-    """A route that takes a body only as JSON, whatever the framework would make of others."""
+    """The route of this API.
+
+    It takes a body only as JSON, whatever the framework would make of others; runs
+    an endpoint that waits on a thread of ours; and is known by its endpoint's name.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        **options: Any,  # noqa: ANN401 - those of the framework's route
+    ) -> None:
+        options["operation_id"] = options.get("operation_id") or endpoint.__name__
+        super().__init__(path, on_worker_thread(endpoint), **options)
 
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -8,6 +8,7 @@ import logging
 import sys
 from contextvars import ContextVar
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -29,6 +30,11 @@ def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def _json(event: EventDict, **_: object) -> str:
+    """The event as JSON; what JSON has no form for is written as its text."""
+    return orjson.dumps(event, default=str).decode()
+
+
 def configure_logs(settings: Settings) -> None:
     """Set up logging for the whole process."""
     level = logging.DEBUG if settings.debug else settings.log_level.upper()
@@ -41,7 +47,7 @@ def configure_logs(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
         if as_json
         else [
             structlog.dev.ConsoleRenderer(

@@ -1,18 +1,18 @@
 """What happens to every request and answer, as plain ASGI middleware.
 
-From the outside in: `RequestLog`, `SecurityHeaders`, (Starlette's CORS),
-`UnexpectedErrors`, `BodyLimit`.
+From the outside in: `RequestLog`, `CorsWhereAsked`, `Guard`. There are few of them,
+and each wraps no more than it must: a layer costs every request some microseconds.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from http import HTTPStatus
+from secrets import token_hex
 from time import perf_counter
-from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import logs
@@ -23,66 +23,23 @@ USER_ID = "todo.user_id"
 
 _ACCEPTABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
+type RawHeader = tuple[bytes, bytes]
+
 _log = structlog.get_logger()
 
 
 class RequestLog:
-    """Gives every request an id and logs one line about it.
+    """Gives every request an id, adds what every answer bears, and logs one line about it.
 
     An id that the client or a proxy sent as `X-Request-ID` is kept; the answer
     bears it in any case. Neither query nor headers nor bodies are logged.
+
+    The other headers keep browsers from doing what an API never wants (OWASP); an
+    answer that sets one of them itself keeps its own. Strict-Transport-Security goes
+    out where the request came in by TLS, here or at a trusted proxy.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = perf_counter()
-        status = 0
-        request_id = _request_id(scope["headers"])
-        header = (b"x-request-id", request_id.encode())
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], header]
-            await send(message)
-
-        logs.client_address.set(scope["client"][0] if scope.get("client") else None)
-        token = logs.request_id.set(request_id)
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            _log.info(
-                "request",
-                method=scope["method"],
-                route=getattr(scope.get("route"), "path", None),
-                status=status,
-                duration_ms=round((perf_counter() - started) * 1000, 2),
-                user_id=scope.get(USER_ID),
-            )
-            logs.request_id.reset(token)
-
-
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name == b"x-request-id" and _ACCEPTABLE_REQUEST_ID.fullmatch(value):
-            return value.decode()
-    return uuid4().hex
-
-
-class SecurityHeaders:
-    """Adds the headers that keep browsers from doing what an API never wants (OWASP).
-
-    An answer that sets one of them itself keeps its own. Strict-Transport-Security
-    goes out where the request came in by TLS, here or at a trusted proxy.
-    """
-
-    _ALWAYS = (
+    _ALWAYS: tuple[RawHeader, ...] = (
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"no-store"),
         (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -97,28 +54,85 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        started = perf_counter()
+        status = 0
+        request_id = _request_id(scope["headers"])
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                present = {name for name, _ in message["headers"]}
-                added = [header for header in self._ALWAYS if header[0] not in present]
+                status = message["status"]
+                headers = message["headers"]
+                present = {name for name, _ in headers}
+                headers.extend(header for header in self._ALWAYS if header[0] not in present)
+                headers.append((b"x-request-id", request_id.encode()))
                 if scope["scheme"] == "https":
-                    added.append(self._OVER_TLS)
-                message["headers"] = [*message["headers"], *added]
+                    headers.append(self._OVER_TLS)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        logs.client_address.set(scope["client"][0] if scope.get("client") else None)
+        token = logs.request_id.set(request_id)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            _log.info(
+                "request",
+                method=scope["method"],
+                route=getattr(scope.get("route"), "path", None),
+                status=status,
+                duration_ms=round((perf_counter() - started) * 1000, 2),
+                user_id=scope.get(USER_ID),
+            )
+            logs.request_id.reset(token)
 
 
-class UnexpectedErrors:
-    """Answers an exception that nothing else handled, and logs it with its traceback."""
+def _request_id(headers: Sequence[RawHeader]) -> str:
+    sent = _header(headers, b"x-request-id")
+    if sent is not None and _ACCEPTABLE_REQUEST_ID.fullmatch(sent):
+        return sent.decode()
+    return token_hex(16)
 
-    def __init__(self, app: ASGIApp) -> None:
+
+def _header(headers: Sequence[RawHeader], wanted: bytes) -> bytes | None:
+    for name, value in headers:
+        if name == wanted:
+            return value
+    return None
+
+
+class CorsWhereAsked(CORSMiddleware):
+    """Starlette's CORS, which only browsers ask for: other requests go past it.
+
+    So their answers lack `Vary: Origin`, which is for caches, and none may store them.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _header(scope["headers"], b"origin") is None:
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+class Guard:
+    """Keeps out bodies that are too large, and keeps in what went wrong.
+
+    A body of more than `max_body_size` bytes is refused before it is read where it
+    says its size, and when it exceeds it where it does not. An exception that
+    nothing else handled is logged with its traceback, and answered without it.
+    """
+
+    def __init__(self, app: ASGIApp, max_body_size: int) -> None:
         self._app = app
+        self._max_body_size = max_body_size
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        announced = _header(scope["headers"], b"content-length")
+        if announced is not None and not self._fits(announced):
+            refusal = problem_response(HTTP_PROBLEMS[HTTPStatus.CONTENT_TOO_LARGE])
+            await refusal(scope, receive, send)
             return
         answering = False
 
@@ -128,6 +142,8 @@ class UnexpectedErrors:
             await send(message)
 
         try:
+            if announced is None:
+                receive = self._limited(receive)
             await self._app(scope, receive, noting_send)
         except Exception:  # the last line of defence
             _log.exception("request.failed")
@@ -135,31 +151,18 @@ class UnexpectedErrors:
                 raise
             await problem_response(UNEXPECTED)(scope, receive, send)
 
+    def _fits(self, announced: bytes) -> bool:
+        return announced.isdigit() and int(announced) <= self._max_body_size
 
-class BodyLimit:
-    """Refuses a body of more than `max_size` bytes, before it is read where it says its size."""
-
-    def __init__(self, app: ASGIApp, max_size: int) -> None:
-        self._app = app
-        self._max_size = max_size
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdecimal() or int(announced) > self._max_size:
-            refusal = problem_response(HTTP_PROBLEMS[HTTPStatus.CONTENT_TOO_LARGE])
-            await refusal(scope, receive, send)
-            return
+    def _limited(self, receive: Receive) -> Receive:
         received = 0
 
         async def limited_receive() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_size:
-                raise HTTPException(413)
+            if received > self._max_body_size:
+                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE)
             return message
 
-        await self._app(scope, limited_receive, send)
+        return limited_receive

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from todo_api.dependencies import container_of
+from todo_api.json_route import JsonRoute
 from todo_core.errors import Unavailable
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=JsonRoute)
 
 
 class Health(BaseModel):

@@ -3,11 +3,10 @@
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BeforeValidator, WithJsonSchema
+from fastapi import APIRouter, Query, Request, Response
 
 from todo_api.container import Container
-from todo_api.dependencies import OwnerDependency, container_of
+from todo_api.dependencies import OWNER_PARAMETERS, OwnerDependency, container_of
 from todo_api.json_route import JsonRoute
 from todo_api.openapi import problems
 from todo_api.schemas.tasks import (
@@ -30,23 +29,29 @@ _DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
 _LARGEST_ID = 2**63 - 1
 _NO_TASK = 0
 
+_ON_TASKS = {"parameters": [*OWNER_PARAMETERS]}
+_ON_ONE_TASK = {
+    "parameters": [
+        *OWNER_PARAMETERS,
+        {
+            "name": "task_id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "integer", "format": "int64", "minimum": 1},
+        },
+    ]
+}
 
-def _task_id(text: str) -> int:
-    """Read an id. What could never be one becomes an id that no task has.
+
+def _task_id(request: Request) -> TaskId:
+    """Read the id in the path. What could never be one becomes an id that no task has.
 
     So it is looked up, and not found, like any other.
     """
+    text = request.path_params["task_id"]
     if _DECIMAL.fullmatch(text) and (task_id := int(text)) <= _LARGEST_ID:
-        return task_id
-    return _NO_TASK
-
-
-TaskIdPath = Annotated[
-    TaskId,
-    BeforeValidator(_task_id),
-    WithJsonSchema({"type": "integer", "format": "int64", "minimum": 1}),
-    Path(),
-]
+        return TaskId(task_id)
+    return TaskId(_NO_TASK)
 
 
 def _use_cases(request: Request, owner_id: UserId) -> Container:
@@ -65,6 +70,7 @@ def _task_response(task: Task) -> Response:
 
 @router.get(
     "",
+    openapi_extra=_ON_TASKS,
     summary="List your tasks",
     response_model=TaskListResponse,
     responses=problems(401, 404, 422, 429, 503),
@@ -85,6 +91,7 @@ def list_tasks(
 
 @router.post(
     "",
+    openapi_extra=_ON_TASKS,
     summary="Create a task",
     status_code=201,
     response_model=TaskResponse,
@@ -102,50 +109,50 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
 
 @router.get(
     "/{task_id}",
+    openapi_extra=_ON_ONE_TASK,
     summary="Read a task",
     response_model=TaskResponse,
     responses=problems(401, 404, 422, 429, 503),
 )
-def get_task(request: Request, owner_id: OwnerDependency, task_id: TaskIdPath) -> Response:
+def get_task(request: Request, owner_id: OwnerDependency) -> Response:
     """One of your tasks."""
-    task = _use_cases(request, owner_id).get_task()(owner_id=owner_id, task_id=task_id)
+    task = _use_cases(request, owner_id).get_task()(owner_id=owner_id, task_id=_task_id(request))
     return _task_response(task)
 
 
 @router.put(
     "/{task_id}",
+    openapi_extra=_ON_ONE_TASK,
     summary="Write a task's title and description",
     response_model=TaskResponse,
     responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
 )
-def update_task(
-    request: Request, owner_id: OwnerDependency, task_id: TaskIdPath, body: TaskUpdate
-) -> Response:
+def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
     """An absent description stays as it is; null or an empty one clears it."""
     task = _use_cases(request, owner_id).update_task()(
-        owner_id=owner_id, task_id=task_id, **body.model_dump()
+        owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
     )
     return _task_response(task)
 
 
 @router.patch(
     "/{task_id}",
+    openapi_extra=_ON_ONE_TASK,
     summary="Change some of a task",
     response_model=TaskResponse,
     responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
 )
-def patch_task(
-    request: Request, owner_id: OwnerDependency, task_id: TaskIdPath, body: TaskPatch
-) -> Response:
+def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> Response:
     """Only the fields that are sent change."""
     task = _use_cases(request, owner_id).update_task()(
-        owner_id=owner_id, task_id=task_id, **body.model_dump()
+        owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
     )
     return _task_response(task)
 
 
 @router.patch(
     "/{task_id}/complete",
+    openapi_extra=_ON_ONE_TASK,
     summary="Tick a task off, or take the tick back",
     response_model=TaskResponse,
     responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
@@ -153,23 +160,23 @@ def patch_task(
 def toggle_completion(
     request: Request,
     owner_id: OwnerDependency,
-    task_id: TaskIdPath,
     body: TaskUpdateStatus | None = None,
 ) -> Response:
     """With `completed`, sets it to that; without it, or without a body, flips it."""
     task = _use_cases(request, owner_id).toggle_completion()(
-        owner_id=owner_id, task_id=task_id, **(body.model_dump() if body else {})
+        owner_id=owner_id, task_id=_task_id(request), **(body.model_dump() if body else {})
     )
     return _task_response(task)
 
 
 @router.delete(
     "/{task_id}",
+    openapi_extra=_ON_ONE_TASK,
     summary="Delete a task",
     status_code=204,
     responses=problems(401, 404, 422, 429, 503),
 )
-def delete_task(request: Request, owner_id: OwnerDependency, task_id: TaskIdPath) -> Response:
+def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
     """For good."""
-    _use_cases(request, owner_id).delete_task()(owner_id=owner_id, task_id=task_id)
+    _use_cases(request, owner_id).delete_task()(owner_id=owner_id, task_id=_task_id(request))
     return Response(status_code=204)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+import orjson
 from pydantic import (
     MISSING,
     AliasChoices,
@@ -13,7 +14,6 @@ from pydantic import (
     Field,
     RootModel,
     StrictBool,
-    TypeAdapter,
 )
 
 from todo_core.entities.task import Description, Task, Title
@@ -89,24 +89,34 @@ class TaskListEnvelope(BaseModel):
     total: int
 
 
-_TASK = TypeAdapter(TaskResponse)
-_TASKS = TypeAdapter(list[TaskResponse])
-_ENVELOPE = TypeAdapter(TaskListEnvelope)
+def _fields(task: Task) -> dict[str, object]:
+    return {
+        "id": task.id,
+        "user_id": task.owner_id,
+        "title": task.title,
+        "description": task.description,
+        "completed": task.completed,
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+        "version": task.version,
+    }
 
 
 def task_json(task: Task) -> bytes:
-    """A task."""
-    return _TASK.dump_json(_TASK.validate_python(task, from_attributes=True))
+    """A task, as `TaskResponse` describes it (a test sees that it does).
+
+    It is written without the detour of making and validating a model, which for a
+    list would take as long as the query.
+    """
+    return orjson.dumps(_fields(task), option=orjson.OPT_UTC_Z)
 
 
 def task_list_json(tasks: Sequence[Task]) -> bytes:
-    """Tasks, as an array."""
-    return _TASKS.dump_json(_TASKS.validate_python(tasks, from_attributes=True))
+    """Tasks, as `TaskListResponse` describes them."""
+    return orjson.dumps([_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
 
 
 def task_envelope_json(tasks: Sequence[Task]) -> bytes:
-    """Tasks, in an object."""
-    envelope = TaskListEnvelope(
-        tasks=_TASKS.validate_python(tasks, from_attributes=True), total=len(tasks)
-    )
-    return _ENVELOPE.dump_json(envelope)
+    """Tasks, as `TaskListEnvelope` describes them."""
+    envelope = {"tasks": [_fields(task) for task in tasks], "total": len(tasks)}
+    return orjson.dumps(envelope, option=orjson.OPT_UTC_Z)

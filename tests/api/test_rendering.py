@@ -1,0 +1,57 @@
+"""The JSON that is written fast is the JSON that the models describe."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from todo_api.schemas.tasks import (
+    TaskListEnvelope,
+    TaskListResponse,
+    TaskResponse,
+    task_envelope_json,
+    task_json,
+    task_list_json,
+)
+from todo_core.entities.task import Description, Task, TaskId, Title
+from todo_core.entities.user import UserId
+
+TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50)
+TIMES = st.datetimes(
+    min_value=datetime(2020, 1, 1),  # noqa: DTZ001 - the strategy adds the zone
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001 - as above
+    timezones=st.just(UTC),
+)
+TASKS = st.builds(
+    Task,
+    id=st.integers(1, 2**53 - 1).map(TaskId),
+    owner_id=st.builds(uuid4).map(UserId),
+    title=TEXT.map(Title.stored),
+    description=st.none() | TEXT.map(Description.stored),
+    completed=st.booleans(),
+    version=st.integers(1, 1000),
+    created_at=TIMES,
+    updated_at=TIMES.map(lambda time: time + timedelta(microseconds=1)),
+)
+
+
+@given(TASKS)
+def test_a_task(task: Task) -> None:
+    model = TaskResponse.model_validate(task, from_attributes=True)
+    assert TypeAdapter(TaskResponse).validate_json(task_json(task)) == model
+    assert task_json(task) == model.model_dump_json().encode()
+
+
+@given(st.lists(TASKS, max_size=5))
+def test_a_list(tasks: list[Task]) -> None:
+    model = TaskListResponse.model_validate(tasks, from_attributes=True)
+    assert task_list_json(tasks) == model.model_dump_json().encode()
+
+
+@given(st.lists(TASKS, max_size=5))
+def test_an_envelope(tasks: list[Task]) -> None:
+    envelope = TaskListEnvelope.model_validate_json(task_envelope_json(tasks))
+    assert envelope.total == len(tasks)
+    assert [task.id for task in envelope.tasks] == [task.id for task in tasks]
