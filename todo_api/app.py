@@ -4,8 +4,9 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
 from todo_api import docs, openapi
@@ -15,6 +16,8 @@ from todo_api.middleware import CorsWhereAsked, Guard, RequestLog
 from todo_api.routes import accounts, health, passwords, sessions, tasks
 from todo_api.settings import Settings
 from todo_api.worker_threads import WorkerThreads
+
+_HASHING_NICENESS = 10
 
 DESCRIPTION = "Tasks that nobody but their owner can see, change, or learn the existence of."
 
@@ -29,13 +32,16 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
+        telemetry=_telemetry(settings),
         middleware=_middleware(settings),
     )
     app.state.settings = settings
     app.state.container = Container(settings=settings)
     # As many as there are connections: a thread without one would only wait for it.
     app.state.worker_threads = WorkerThreads(settings.database_pool_size)
-    app.state.hashing_limiter = CapacityLimiter(settings.password_hashing_threads)
+    app.state.hashing_threads = WorkerThreads(
+        settings.password_hashing_threads, niceness=_HASHING_NICENESS
+    )
     handle_errors(app)
     for router in (tasks.router, sessions.router, passwords.router, accounts.router, health.router):
         # Routes of the application itself are found faster than those of a router in it.
@@ -43,6 +49,12 @@ def create_app(settings: Settings) -> FastAPI:
     docs.serve(app)
     openapi.describe(app, settings)
     return app
+
+
+def _telemetry(settings: Settings) -> TelemetryConfig:
+    """FastAPI's own OpenTelemetry, for who has providers for it; looking for them takes time."""
+    enabled = settings.opentelemetry_enabled
+    return {"tracing": enabled, "metrics": enabled, "logs": enabled, "operation_spans": enabled}
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -71,6 +83,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.worker_threads.start()
+    app.state.hashing_threads.start()
     container: Container = app.state.container
     await to_thread.run_sync(container.session_check().start)
     await to_thread.run_sync(container.housekeeping().start)
@@ -81,5 +94,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     container.session_check().stop()
     container.housekeeping().stop()
     container.background().close()
+    app.state.hashing_threads.stop()
     app.state.worker_threads.stop()
     container.database().close()

@@ -82,7 +82,7 @@ def _database(settings: Settings, dsn: str, pool_size: int) -> Database:
         dsn,
         pool_size=pool_size,
         pool_timeout=settings.database_pool_timeout.total_seconds(),
-        prepare_threshold=settings.database_prepare_threshold,
+        prepared_statements=settings.database_prepared_statements == "auto",
     )
 
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, cast
 
 import structlog
-from anyio import to_thread
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from todo_api.container import Container
 from todo_api.middleware import USER_ID
 from todo_api.settings import Settings
+from todo_api.worker_threads import WorkerThreads
 from todo_core.entities.user import UserId
 from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, ValidationFailed
 from todo_core.ports.security import Caller
@@ -29,12 +29,13 @@ def address_of(request: Request) -> str:
 
 
 async def on_hashing_thread[Result](request: Request, use_case: Callable[[], Result]) -> Result:
-    """Run what hashes a password, on one of the few threads that may do so at a time.
+    """Run what hashes a password, on one of the few threads that do so.
 
-    It takes a core for a third of a second; if it could take every thread, a
-    storm of logins would keep everybody from their tasks.
+    It takes a core for a third of a second; if it could take every thread, and
+    did not give way, a storm of logins would keep everybody from their tasks.
     """
-    return await to_thread.run_sync(use_case, limiter=request.app.state.hashing_limiter)
+    threads: WorkerThreads = request.app.state.hashing_threads
+    return await threads.run(use_case)
 
 
 class BearerToken(HTTPBearer):

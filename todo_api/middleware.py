@@ -49,6 +49,7 @@ class RequestLog:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._log = structlog.get_logger().bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,7 +76,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            _log.info(
+            self._log.info(
                 "request",
                 method=scope["method"],
                 route=getattr(scope.get("route"), "path", None),

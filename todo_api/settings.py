@@ -129,6 +129,7 @@ class Settings(BaseSettings):
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
+    opentelemetry_enabled: bool = False
     data_dir: Path = Path("todo-data")
 
     # Database
@@ -136,7 +137,7 @@ class Settings(BaseSettings):
     migration_database_url: DatabaseUrl | None = None
     database_pool_size: int = Field(10, ge=1, le=100)
     database_pool_timeout: Duration = timedelta(seconds=5)
-    database_prepare_threshold: int | None = Field(None, ge=0)
+    database_prepared_statements: Literal["auto", "never"] = "auto"
 
     # Tokens
     jwt_secret: SigningSecret | None = None

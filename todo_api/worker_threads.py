@@ -1,12 +1,14 @@
-"""The threads on which requests work that wait for the database."""
+"""The threads on which requests work that wait for the database, or hash a password."""
 
 import asyncio
 import inspect
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from functools import partial, wraps
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, get_native_id
 from typing import Any
 
 type Outcome = tuple[Any, BaseException | None]  # what an endpoint returned, or raised
@@ -19,11 +21,13 @@ class WorkerThreads:
     It does no more than that, which is why it is here: a round trip takes a
     quarter of the time that the framework's own takes, which is made for any number
     of threads, limits and cancellations. A call that nobody waits for any more is
-    finished all the same, as anything is that writes.
+    finished all the same, as anything is that writes. With some `niceness` the
+    threads give way to all others, where the operating system has it for threads.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, niceness: int = 0) -> None:
         self._count = count
+        self._niceness = niceness
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: list[Thread] = []
 
@@ -53,6 +57,8 @@ class WorkerThreads:
         return await future
 
     def _work(self) -> None:
+        if self._niceness and sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), self._niceness)
         while (job := self._jobs.get()) is not None:
             call, deliver = job
             try:

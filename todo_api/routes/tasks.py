@@ -69,6 +69,19 @@ def _task_response(task: Task) -> Response:
 
 
 @router.get(
+    "/{task_id}",
+    openapi_extra=_ON_ONE_TASK,
+    summary="Read a task",
+    response_model=TaskResponse,
+    responses=problems(401, 404, 422, 429, 503),
+)
+def get_task(request: Request, owner_id: OwnerDependency) -> Response:
+    """One of your tasks."""
+    task = _use_cases(request, owner_id).get_task()(owner_id=owner_id, task_id=_task_id(request))
+    return _task_response(task)
+
+
+@router.get(
     "",
     openapi_extra=_ON_TASKS,
     summary="List your tasks",
@@ -105,19 +118,6 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
     )
     location = f"/api/{owner_id}/tasks/{task.id}"
     return Response(task_json(task), 201, {"Location": location}, "application/json")
-
-
-@router.get(
-    "/{task_id}",
-    openapi_extra=_ON_ONE_TASK,
-    summary="Read a task",
-    response_model=TaskResponse,
-    responses=problems(401, 404, 422, 429, 503),
-)
-def get_task(request: Request, owner_id: OwnerDependency) -> Response:
-    """One of your tasks."""
-    task = _use_cases(request, owner_id).get_task()(owner_id=owner_id, task_id=_task_id(request))
-    return _task_response(task)
 
 
 @router.put(
