@@ -10,9 +10,9 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlalchemy.types import TypeDecorator
 
-from todo_adapters.sql.database import open_database
 from todo_adapters.sql.tables import metadata
-from todo_api.settings import Settings
+from todo_api.container import Container
+from todo_api.settings import load_settings
 
 
 def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
@@ -39,7 +39,7 @@ def run(connection: Connection) -> None:
 
 def run_with_own_connection() -> None:
     """Do so in a transaction of its own, on the database that the settings name."""
-    database = open_database(Settings().migration_dsn, pool_size=1, pool_timeout=5)
+    database = Container(settings=load_settings()).migration_database()
     try:
         with database.transaction() as transaction:
             run(transaction.connection)

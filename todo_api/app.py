@@ -10,7 +10,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
 from todo_api import docs, openapi
-from todo_api.container import Container
+from todo_api.container import Container, close, start
 from todo_api.errors import handle_errors
 from todo_api.middleware import CorsWhereAsked, Guard, RequestLog
 from todo_api.routes import accounts, health, passwords, sessions, tasks
@@ -82,18 +82,18 @@ def _middleware(settings: Settings) -> list[Middleware]:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.worker_threads.start()
-    app.state.hashing_threads.start()
     container: Container = app.state.container
-    await to_thread.run_sync(container.session_check().start)
-    await to_thread.run_sync(container.housekeeping().start)
-    # What was made so far stays: the garbage collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
-    yield
-    container.session_check().stop()
-    container.housekeeping().stop()
-    container.background().close()
-    app.state.hashing_threads.stop()
-    app.state.worker_threads.stop()
-    container.database().close()
+    threads: list[WorkerThreads] = [app.state.hashing_threads, app.state.worker_threads]
+    try:
+        for each in threads:
+            each.start()
+        await to_thread.run_sync(start, container)
+        # What was made so far stays: the garbage collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        yield
+    finally:
+        # First those who use the others; a letter that they still send is delivered.
+        for each in threads:
+            await to_thread.run_sync(each.stop)
+        await to_thread.run_sync(close, container)

@@ -71,13 +71,18 @@ def _key_ring(settings: Settings) -> KeyRing:
     previous = [secret.get_secret_value() for secret in settings.jwt_previous_secrets]
     if settings.jwt_secret is not None:
         return KeyRing.of(settings.jwt_secret.get_secret_value(), previous)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _make_data_dir(settings)
     return KeyRing.of(secret_in_file(settings.data_dir / "signing-key"), previous)
+
+
+def _make_data_dir(settings: Settings) -> None:
+    """Make the folder, which nobody else has any business in."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _database(settings: Settings, dsn: str, pool_size: int) -> Database:
     if settings.is_embedded:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        _make_data_dir(settings)
     return open_database(
         dsn,
         pool_size=pool_size,
@@ -295,7 +300,7 @@ class Container(containers.DeclarativeContainer):
     forgot_password = providers.Singleton(
         ForgotPassword,
         users=users,
-        password_resets=password_resets,
+        unit_of_work=unit_of_work,
         reset_tokens=reset_tokens,
         limiter=rate_limiter,
         mailer=mailer,
@@ -338,3 +343,27 @@ class Container(containers.DeclarativeContainer):
     )
     session_check = providers.Singleton(_session_check, settings, ended_sessions)
     housekeeping = providers.Singleton(_housekeeping, clean_up)
+
+
+def start(container: Container) -> None:
+    """Make every part, so that a fault shows now and not at a request, and set going what goes on.
+
+    Made one after the other: singletons that threads ask for at the same moment
+    could otherwise be made twice.
+    """
+    for provider in container.traverse(types=[providers.Singleton]):
+        provider()
+    container.session_check().start()
+    container.housekeeping().start()
+
+
+def close(container: Container) -> None:
+    """Stop what goes on, finish what was promised, and close what is open."""
+    container.session_check().stop()
+    container.housekeeping().stop()
+    mailer = container.mailer()
+    if isinstance(mailer, SmtpMailer):
+        mailer.close()
+    container.background().close()
+    container.database().close()
+    container.migration_database().close()

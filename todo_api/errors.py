@@ -234,7 +234,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     )
     response = problem_response(kind)
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        response.headers["Allow"] = ", ".join(_methods_at(request))
+        known = ", ".join(_methods_at(request))
+        response.headers["Allow"] = known or (error.headers or {}).get("Allow", "GET, HEAD")
     return response
 
 

@@ -13,6 +13,7 @@ from time import perf_counter
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import logs
@@ -146,6 +147,8 @@ class Guard:
             if announced is None:
                 receive = self._limited(receive)
             await self._app(scope, receive, noting_send)
+        except ClientDisconnect:
+            return  # there is nobody left to answer
         except Exception:  # the last line of defence
             _log.exception("request.failed")
             if answering:

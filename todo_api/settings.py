@@ -5,6 +5,7 @@
 
 import re
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -79,17 +80,37 @@ def _database_url(secret: SecretStr) -> SecretStr:
 
 
 def _smtp_url(secret: SecretStr) -> SecretStr:
-    parts = urlsplit(secret.get_secret_value())
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+    if not _is_url(secret.get_secret_value(), "smtp", "smtps"):
         raise ValueError("must be like smtp://user:password@host:587 or smtps://host:465")
     return secret
 
 
 def _storage_url(secret: SecretStr) -> SecretStr:
     url = secret.get_secret_value()
-    if url != "memory://" and urlsplit(url).scheme not in ("redis", "rediss"):
+    if url != "memory://" and not _is_url(url, "redis", "rediss"):
         raise ValueError("must be memory:// or redis://host:6379 (Redis or Valkey)")
     return secret
+
+
+def _is_url(text: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
+
+
+def _page(text: str) -> str:
+    if not _is_url(text, "http", "https"):
+        raise ValueError("must be a page's address, such as https://app.example.com/reset-password")
+    return text
+
+
+def _sender(text: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(text)[1]):
+        raise ValueError("must be like Todo <todo@example.com>")
+    return text
 
 
 def _limits(text: str) -> str:
@@ -158,8 +179,10 @@ class Settings(BaseSettings):
 
     # Mail
     smtp_url: SmtpUrl | None = None
-    mail_sender: str = "Todo <todo@localhost.localdomain>"
-    password_reset_url: str = "http://localhost:3000/reset-password"  # noqa: S105 - a page
+    mail_sender: Annotated[str, AfterValidator(_sender)] = "Todo <todo@localhost.localdomain>"
+    password_reset_url: Annotated[str, AfterValidator(_page)] = (
+        "http://localhost:3000/reset-password"  # noqa: S105 - a page
+    )
 
     # Rate limits
     rate_limit_enabled: bool = True
@@ -202,6 +225,24 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{PREFIX}JWT_SECRET must be set when DATABASE_URL is: every process, and every"
                 " restart, has to sign with the same key; make one with: openssl rand -base64 32"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _access_ends_before_its_session(self) -> Self:
+        if self.access_token_ttl > self.refresh_token_idle_ttl:
+            raise ValueError(
+                f"{PREFIX}ACCESS_TOKEN_TTL must not be longer than {PREFIX}REFRESH_TOKEN_IDLE_TTL:"
+                " an access token would outlive its session"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _migrates_what_it_serves(self) -> Self:
+        if self.database_url is None and self.migration_database_url is not None:
+            raise ValueError(
+                f"{PREFIX}MIGRATION_DATABASE_URL is set and DATABASE_URL is not: it is only"
+                " another way to the same database"
             )
         return self
 

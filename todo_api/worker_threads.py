@@ -5,11 +5,17 @@ import inspect
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial, wraps
 from queue import SimpleQueue
 from threading import Thread, get_native_id
 from typing import Any
+
+from todo_core.errors import Unavailable
+
+_MOST_WAITING = 1000
+_LAST_JOB_SECONDS = 15
 
 type Outcome = tuple[Any, BaseException | None]  # what an endpoint returned, or raised
 type Job = tuple[Callable[[], Any], Callable[[Outcome], None]]
@@ -39,14 +45,21 @@ class WorkerThreads:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Finish what was begun, and end the threads."""
+        """Finish what was begun, and end the threads; one that hangs is left behind."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            thread.join(timeout=_LAST_JOB_SECONDS)
+        self._threads.clear()
 
     async def run[Result](self, call: Callable[[], Result]) -> Result:
-        """The result of the call, which runs in the context of who asked for it."""
+        """The result of the call, which runs in the context of who asked for it.
+
+        Raises:
+            Unavailable: if far too many are waiting already, or the threads do not run.
+        """
+        if not self._threads or self._jobs.qsize() >= _MOST_WAITING:
+            raise Unavailable("threads")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 
@@ -58,14 +71,16 @@ class WorkerThreads:
 
     def _work(self) -> None:
         if self._niceness and sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, get_native_id(), self._niceness)
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, get_native_id(), self._niceness)
         while (job := self._jobs.get()) is not None:
             call, deliver = job
             try:
                 outcome: Outcome = (call(), None)
             except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
                 outcome = (None, error)
-            deliver(outcome)
+            with suppress(RuntimeError):  # the event loop is gone, and who asked with it
+                deliver(outcome)
 
 
 def _settle(future: asyncio.Future[Any], outcome: Outcome) -> None:

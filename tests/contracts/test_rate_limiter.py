@@ -4,11 +4,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from limits import parse_many
 
 from tests.concurrency import at_once
 from tests.valkey_server import ValkeyServer, running_valkey
@@ -136,6 +136,30 @@ def test_a_storage_that_comes_back_is_used_again(monkeypatch: pytest.MonkeyPatch
         assert passes(limiter, "open", "ada", 10) == 3
 
 
-@pytest.mark.parametrize("text", ["5/minute; 20/hour", "3/15minutes"])
-def test_limits_are_written_as_the_library_reads_them(text: str) -> None:
-    assert all(item.amount for item in parse_many(text))
+def test_forgiving_does_not_disturb_who_is_counting(limiter: LimitsRateLimiter) -> None:
+    def act(number: int) -> None:
+        for _ in range(200):
+            if number % 2:
+                limiter.forgive("closed", "disturbed")
+            else:
+                with suppress(RateLimited):
+                    limiter.hit("closed", "disturbed")
+
+    assert at_once(8, act) == [None] * 8
+
+
+def test_of_ipv6_a_whole_customer_is_counted(limiter: LimitsRateLimiter) -> None:
+    assert sum(passes(limiter, "closed", f"2001:db8::{n}", 1) for n in range(1, 6)) == 3
+    assert passes(limiter, "closed", "2001:db8:0:1::1", 5) == 3
+
+
+def test_what_is_over_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("todo_adapters.limits.rate_limiter._KEYS_WITHOUT_SWEEP", 50)
+    limiter = LimitsRateLimiter("memory://", {"short": Rule("1/second")})
+    for number in range(200):
+        limiter.hit("short", f"{number}" * 10_000)
+    time.sleep(1.2)
+    for number in range(200):
+        limiter.hit("short", f"later {number}")
+        time.sleep(0.002)
+    assert len(limiter._local._storage.events) <= 250

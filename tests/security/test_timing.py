@@ -76,4 +76,5 @@ def test_a_storm_of_logins_does_not_keep_others_from_their_tasks(tmp_path: Path)
             stormy = worst()
             assert not all(each.done() for each in storm)
             assert {each.result().status_code for each in storm} == {401}
-    assert stormy < max(3 * calm, 0.05)
+    print(calm, stormy)
+    assert stormy < 3 * calm

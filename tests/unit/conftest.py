@@ -152,7 +152,7 @@ class World:
         )
         self.forgot_password = ForgotPassword(
             users=self.users,
-            password_resets=self.password_resets,
+            unit_of_work=unit_of_work,
             reset_tokens=reset_tokens,
             limiter=limiter,
             mailer=self.mailer,

@@ -175,13 +175,22 @@ class TestReset:
         world.forgot_password(email="ada@example.com")
         assert world.mailer.sent == []
 
-    def test_letters_are_limited_for_an_account_that_exists_or_not(self, world: World) -> None:
+    def test_so_many_letters_go_to_an_account_and_no_more_and_nobody_can_tell(
+        self, world: World
+    ) -> None:
         world.person()
-        for email in ("ada@example.com", "nobody@example.com"):
-            for address in "abc":
-                world.forgot_password(email=email, address=address)
-            with pytest.raises(RateLimited):
-                world.forgot_password(email=email.upper(), address="d")
+        for address in "abcdef":
+            world.forgot_password(email="ADA@example.com", address=address)
+        assert len(world.mailer.sent) == 3
+        last = world.mailer.sent[-1]
+        assert isinstance(last, PasswordResetLetter)
+        world.reset_password(token=last.token, new_password=NEW)
+
+    def test_who_asks_too_often_has_to_wait(self, world: World) -> None:
+        for number in range(6):
+            world.forgot_password(email=f"user{number}@example.com", address="203.0.113.9")
+        with pytest.raises(RateLimited):
+            world.forgot_password(email="ada@example.com", address="203.0.113.9")
 
 
 class TestProfile:
@@ -317,6 +326,7 @@ def test_every_event_is_recorded_once(world: World) -> None:
         SecurityEvent.LOGIN_FAILED,
         SecurityEvent.PASSWORD_CHANGED,
         SecurityEvent.PASSWORD_RESET_REQUESTED,
+        SecurityEvent.SESSION_ENDED,
         SecurityEvent.PASSWORD_RESET,
         SecurityEvent.EMAIL_CHANGED,
         SecurityEvent.EXPORTED,

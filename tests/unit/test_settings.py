@@ -99,6 +99,14 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("TODO_CORS_ORIGINS", "https://a.example/path"),
         ("TODO_CORS_ORIGINS", "a.example"),
         ("TODO_MAX_BODY_SIZE", "12"),
+        ("TODO_SMTP_URL", "smtp://host:abc"),
+        ("TODO_SMTP_URL", "mail.example.com"),
+        ("TODO_MAIL_SENDER", "nonsense"),
+        ("TODO_PASSWORD_RESET_URL", "nonsense"),
+        ("TODO_PASSWORD_RESET_TTL", "11m"),
+        ("TODO_RATE_LIMIT_STORAGE", "redis://host:abc"),
+        ("TODO_RATE_LIMIT_STORAGE", "memcached://host"),
+        ("TODO_LIMIT_TASKS", "many"),
     ],
 )
 def test_a_wrong_one_is_named_and_not_repeated_where_it_is_secret(
@@ -116,6 +124,21 @@ def test_a_wrong_one_is_named_and_not_repeated_where_it_is_secret(
 def test_postgresql_needs_a_secret_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", POSTGRESQL)
     with pytest.raises(SettingsError, match=r"^TODO_JWT_SECRET must be set"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TODO_ACCESS_TOKEN_TTL", "60d"),
+        ("TODO_MIGRATION_DATABASE_URL", POSTGRESQL),
+    ],
+)
+def test_those_that_do_not_fit_together_are_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"^{variable} "):
         load_settings()
 
 

@@ -115,6 +115,9 @@ class TestEmail:
             "ada@bücher.example",
             "ada@[127.0.0.1]",
             "a" * 65 + "@example.com",
+            "a..b@example.com",
+            ".a@example.com",
+            "a.@example.com",
             f"a@{'b' * 64}.com",
         ],
     )

@@ -98,6 +98,13 @@ class TestAccessTokens:
         assert is_refused(VALID, now=end)
         assert not is_refused(VALID, now=NOW)
 
+    def test_a_lifetime_that_was_shortened_holds_for_older_tokens_too(self) -> None:
+        shorter = JoseAccessTokens(
+            RING, issuer="todo", audience="todo", lifetime=timedelta(minutes=5)
+        )
+        assert not is_refused(VALID, tokens=shorter, now=NOW + timedelta(minutes=4))
+        assert is_refused(VALID, tokens=shorter, now=NOW + timedelta(minutes=5))
+
     def test_a_clock_that_is_a_little_behind_is_forgiven(self) -> None:
         assert not is_refused(VALID, now=NOW - timedelta(seconds=20))
         assert is_refused(VALID, now=NOW - timedelta(seconds=60))

@@ -1,9 +1,12 @@
 """Rate limits by the library `limits`."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv6Interface
+from threading import Lock
 
 import structlog
 from limits import RateLimitItem, parse_many
@@ -16,6 +19,7 @@ from todo_core.ports.limits import RateLimiter
 
 _STORAGE_TIMEOUT_SECONDS = 0.5
 _STORAGE_RETRY_SECONDS = 5.0
+_KEYS_WITHOUT_SWEEP = 10_000
 
 _log = structlog.get_logger()
 
@@ -36,50 +40,111 @@ class LimitsRateLimiter(RateLimiter):
     """Counts in moving windows: at no moment were there more than allowed in the time before.
 
     A storage that does not answer is left alone for a few seconds, so that not
-    every request has to wait for it.
+    every request has to wait for it. Keys are hashed: what people type as their
+    email is of no length, and is nothing to be kept in the clear.
     """
 
     def __init__(self, storage_url: str, rules: Mapping[str, Rule]) -> None:
         self._rules = rules
         self._items = {name: parse_many(rule.limits) for name, rule in rules.items()}
-        self._shared = MovingWindowRateLimiter(_storage(storage_url))
-        self._local = MovingWindowRateLimiter(MemoryStorage())
+        self._local = _MemoryCounter()
+        self._shared = (
+            self._local if storage_url == "memory://" else _Counter(_storage(storage_url))
+        )
         self._down_until = 0.0
 
     def hit(self, rule: str, *key: str) -> None:
+        hashed = _hashed(rule, key)
         if time.monotonic() >= self._down_until:
             try:
-                self._hit(self._shared, rule, key)
+                self._shared.hit(self._items[rule], rule, hashed)
             except StorageError as error:
                 self._note_down(error)
             else:
                 return
         if not self._rules[rule].fails_open:
-            self._hit(self._local, rule, key)
+            self._local.hit(self._items[rule], rule, hashed)
 
     def forgive(self, rule: str, *key: str) -> None:
-        for item in self._items[rule]:
-            self._local.clear(item, rule, *key)
+        hashed = _hashed(rule, key)
+        self._local.clear(self._items[rule], hashed)
+        if self._shared is not self._local and time.monotonic() >= self._down_until:
             try:
-                self._shared.clear(item, rule, *key)
+                self._shared.clear(self._items[rule], hashed)
             except StorageError as error:
                 self._note_down(error)
-
-    def _hit(self, limiter: MovingWindowRateLimiter, rule: str, key: tuple[str, ...]) -> None:
-        items = self._items[rule]
-        if not all(limiter.hit(item, rule, *key) for item in items):
-            raise RateLimited(_used_up(limiter, items, rule, key))
 
     def _note_down(self, error: StorageError) -> None:
         self._down_until = time.monotonic() + _STORAGE_RETRY_SECONDS
         _log.error("rate_limits.storage_down", reason=str(error.storage_error))
 
 
+class _Counter:
+    """Several limits on one key, in one storage."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._windows = MovingWindowRateLimiter(storage)
+
+    def hit(self, items: list[RateLimitItem], rule: str, key: str) -> None:
+        if not all(self._windows.hit(item, key) for item in items):
+            raise RateLimited(_used_up(self._windows, items, rule, key))
+
+    def clear(self, items: list[RateLimitItem], key: str) -> None:
+        for item in items:
+            self._windows.clear(item, key)
+
+
+class _MemoryCounter(_Counter):
+    """The same in memory, one at a time.
+
+    The library's storage clears a key without asking whether it is just being
+    counted, and keeps the keys of which nothing is left.
+    """
+
+    def __init__(self) -> None:
+        self._storage = MemoryStorage()
+        self._lock = Lock()
+        self._most_keys = _KEYS_WITHOUT_SWEEP
+        super().__init__(self._storage)
+
+    def hit(self, items: list[RateLimitItem], rule: str, key: str) -> None:
+        with self._lock:
+            if len(self._storage.events) > self._most_keys:
+                self._sweep()
+            super().hit(items, rule, key)
+
+    def clear(self, items: list[RateLimitItem], key: str) -> None:
+        with self._lock:
+            super().clear(items, key)
+
+    def _sweep(self) -> None:
+        """Drop the keys of which nothing is left, and wait until there are twice as many."""
+        for key, events in list(self._storage.events.items()):
+            if not events:
+                self._storage.events.pop(key, None)
+        self._most_keys = max(_KEYS_WITHOUT_SWEEP, 2 * len(self._storage.events))
+
+
+def _hashed(rule: str, key: tuple[str, ...]) -> str:
+    text = "\0".join((rule, *map(_network, key)))
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
+
+
+def _network(part: str) -> str:
+    """Of an IPv6 address the network that one customer gets, which has 2**64 of them."""
+    if ":" not in part:
+        return part
+    try:
+        return str(IPv6Interface(f"{part}/64").network)
+    except ValueError:
+        return part
+
+
 def _used_up(
-    limiter: MovingWindowRateLimiter, items: list[RateLimitItem], rule: str, key: tuple[str, ...]
+    windows: MovingWindowRateLimiter, items: list[RateLimitItem], rule: str, key: str
 ) -> Allowance:
     """The one of several limits, of those that are used up, that takes longest to pass."""
-    stats = [(item, limiter.get_window_stats(item, rule, *key)) for item in items]
+    stats = [(item, windows.get_window_stats(item, key)) for item in items]
     item, (resets_at, _) = max(
         (each for each in stats if each[1].remaining == 0),
         key=lambda each: each[1].reset_time,
@@ -94,8 +159,6 @@ def _used_up(
 
 
 def _storage(url: str) -> Storage:
-    if url == "memory://":
-        return MemoryStorage()
     storage = storage_from_string(
         url,
         wrap_exceptions=True,

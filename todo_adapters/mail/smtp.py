@@ -52,14 +52,15 @@ class SmtpMailer(Mailer):
         self._closing = Event()
 
     def send(self, letter: Letter) -> None:
-        message = self._renderer.message(letter)
-        self._background.run(lambda: self._deliver(message, type(letter).__name__))
+        self._background.run(lambda: self._deliver(letter))
 
     def close(self) -> None:
         """Pause no longer between tries: whoever waits for the background is to be gone soon."""
         self._closing.set()
 
-    def _deliver(self, message: EmailMessage, kind: str) -> None:
+    def _deliver(self, letter: Letter) -> None:
+        message = self._renderer.message(letter)
+        kind = type(letter).__name__
         for attempt in range(len(self._pauses) + 1):
             try:
                 self._hand_over(message)

@@ -46,7 +46,9 @@ class JoseAccessTokens(AccessTokens):
     invalid token.
 
     That a token was signed by us is true for good, so it is remembered for the
-    tokens seen last; whether it is valid at this moment is checked every time.
+    tokens seen last; whether it is valid at this moment is checked every time. When
+    the lifetime was shortened, that holds for older tokens too: for no longer are
+    ended sessions remembered.
     """
 
     def __init__(self, keys: KeyRing, *, issuer: str, audience: str, lifetime: timedelta) -> None:
@@ -83,7 +85,8 @@ class JoseAccessTokens(AccessTokens):
         except Exception as error:
             raise InvalidAccessToken from error
         seconds = now.timestamp()
-        if seconds >= verified.expires_at or verified.issued_at > seconds + _CLOCK_SKEW_SECONDS:
+        expires_at = min(verified.expires_at, verified.issued_at + self._lifetime)
+        if seconds >= expires_at or verified.issued_at > seconds + _CLOCK_SKEW_SECONDS:
             raise InvalidAccessToken
         return verified.caller
 

@@ -9,6 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, event, make_url
@@ -27,8 +28,17 @@ type Parameters = Mapping[str, Any]  # whatever the bound columns take
 
 _SQLITE_BUSY_TIMEOUT_MS = 5_000
 _SQLITE_CACHE_KIB = 512
-_CONNECT_TIMEOUT_SECONDS = 5
 _PREPARE_AFTER_USES = 5
+_NETWORK: Mapping[str, int] = MappingProxyType(
+    {
+        "connect_timeout": 5,  # seconds, as are all but the last
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,  # milliseconds
+    }
+)
+"""How libpq notices that a server is gone which does not even refuse: within ten seconds or so."""
 
 
 class SqlExecutor(ABC):
@@ -176,9 +186,7 @@ def open_database(
         max_overflow=0,
         pool_timeout=pool_timeout,
         hide_parameters=True,  # what people wrote must not reach the logs through an error
-        connect_args={}
-        if is_sqlite
-        else {"connect_timeout": _CONNECT_TIMEOUT_SECONDS, "prepare_threshold": None},
+        connect_args={} if is_sqlite else {"prepare_threshold": None, **_NETWORK},
     )
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)

@@ -17,6 +17,9 @@ from todo_core.errors import TodoError, Unavailable
 type Refusals = Mapping[str, type[TodoError]]
 """Which error it means when the constraint of this name refuses a statement."""
 
+_NOT_READY = {"42P01", "42703", "25006"}
+"""PostgreSQL's codes for a table or column that is missing, and a server that only reads."""
+
 _SQLITE_CONSTRAINTS = {
     "UNIQUE constraint failed: index 'uq_users_email'": "uq_users_email",
     "UNIQUE constraint failed: tasks.id": "pk_tasks",
@@ -27,15 +30,17 @@ _SQLITE_CONSTRAINTS = {
 def meaning_of(error: SQLAlchemyError, refusals: Refusals) -> Exception:
     """The core's error for the database's; the same error if it means nothing to the core.
 
-    A database that does not answer, is full, locked or shutting down, and a pool
-    without a free connection, all mean that the database is unavailable for now.
+    A database that does not answer, is full, locked, shutting down or not migrated, and
+    a pool without a free connection, all mean that it is unavailable for now.
     """
     if isinstance(error, IntegrityError):
         constraint = _violated_constraint(error, refusals)
         return refusals[constraint]() if constraint in refusals else error
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
         return Unavailable("database")
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if isinstance(error, DBAPIError) and (
+        error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _NOT_READY
+    ):
         return Unavailable("database")
     return error
 

@@ -33,7 +33,8 @@ class Periodic:
     def stop(self) -> None:
         """Make no further call, and wait for the one that may be running."""
         self._stopped.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._pause()):

@@ -17,6 +17,7 @@ from todo_core.ports.security import EndedSessions, PasswordHasher
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork
 from todo_core.use_cases.authentication import Reauthenticate
+from todo_core.use_cases.ending import announce_ended
 
 ATTEMPTS = 3
 """How often a change starts over when the account is saved by somebody else meanwhile."""
@@ -199,7 +200,7 @@ class DeleteAccount:
                     work.users.remove(user)
             except StaleVersion:
                 continue
-            self.ended_sessions.note(ended)
+            announce_ended(ended, user_id=user_id, ended_sessions=self.ended_sessions, log=self.log)
             self.log.record(SecurityEvent.DELETED, user_id=user_id)
             return
         raise EditConflict

@@ -39,7 +39,6 @@ class Reauthenticate:
         if given is None or not self.passwords.verify(given, user.password_hash):
             self.log.record(SecurityEvent.REAUTHENTICATION_FAILED, user_id=user.id)
             raise _refusal("incorrect", "is not your current password")
-        self.limiter.forgive("reauthentication", str(user.id))
 
 
 def _refusal(code: str, message: str) -> ValidationFailed:

@@ -10,6 +10,7 @@ from todo_core.errors import (
     EditConflict,
     FieldError,
     InvalidResetToken,
+    RateLimited,
     StaleVersion,
     UserNotFound,
     ValidationFailed,
@@ -24,6 +25,7 @@ from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork
 from todo_core.use_cases.accounts import GetProfile
 from todo_core.use_cases.authentication import Reauthenticate
+from todo_core.use_cases.ending import announce_ended
 
 ATTEMPTS = 3
 """How often a change starts over when the account is saved by somebody else meanwhile."""
@@ -67,7 +69,7 @@ class ChangePassword:
                     ended = work.sessions.end_all(user_id, but=session_id, now=now)
             except StaleVersion:
                 continue
-            self.ended_sessions.note(ended)
+            announce_ended(ended, user_id=user_id, ended_sessions=self.ended_sessions, log=self.log)
             self.log.record(SecurityEvent.PASSWORD_CHANGED, user_id=user_id, session_id=session_id)
             self.mailer.send(PasswordChangedLetter(to=user.email, name=user.name))
             return
@@ -80,14 +82,15 @@ class ForgotPassword:
 
     Whether the account exists shows neither in the answer nor in its time: all of
     the work happens afterwards (OWASP ASVS 5.0, 6.3.8). A person who comes through an
-    external issuer only has no password to forget, and gets no letter.
+    external issuer only has no password to forget, and gets no letter; nor does one
+    who was sent several already, whoever asked for them.
 
     Raises:
-        RateLimited: after too many such requests, for the account or from the address.
+        RateLimited: after too many such requests from the address.
     """
 
     users: UserRepository
-    password_resets: PasswordResetRepository
+    unit_of_work: UnitOfWork
     reset_tokens: ResetTokens
     limiter: RateLimiter
     mailer: Mailer
@@ -98,26 +101,45 @@ class ForgotPassword:
 
     def __call__(self, *, email: str, address: str = "") -> None:
         self.limiter.hit("forgot_address", address)
-        self.limiter.hit("forgot_account", email.strip().lower())
         self.background.run(lambda: self._send_letter(email))
 
     def _send_letter(self, email: str) -> None:
-        try:
-            user = self.users.get_by_email(Email(email))
-        except (ValidationFailed, UserNotFound):
+        for _ in range(ATTEMPTS):
+            try:
+                user = self.users.get_by_email(Email(email))
+            except (ValidationFailed, UserNotFound):
+                return
+            if user.password_hash is None:
+                return
+            token = self.reset_tokens.draw()
+            try:
+                self.limiter.hit("forgot_account", str(user.id))
+                self._put(user, token)
+            except RateLimited:
+                return
+            except StaleVersion:
+                continue
+            self._send(user, token)
             return
-        if user.password_hash is None:
-            return
-        token = self.reset_tokens.draw()
+
+    def _put(self, user: User, token: str) -> None:
+        """Store the reset, on the condition that the account is still as it was read.
+
+        Otherwise a letter could go to an address that was just given up.
+        """
         now = self.clock.now()
-        self.password_resets.put(
-            PasswordReset(
-                user_id=user.id,
-                token_hash=self.reset_tokens.hash(token),
-                created_at=now,
-                expires_at=now + self.lifetime,
+        with self.unit_of_work() as work:
+            work.users.confirm(user)
+            work.password_resets.put(
+                PasswordReset(
+                    user_id=user.id,
+                    token_hash=self.reset_tokens.hash(token),
+                    created_at=now,
+                    expires_at=now + self.lifetime,
+                )
             )
-        )
+
+    def _send(self, user: User, token: str) -> None:
         self.log.record(SecurityEvent.PASSWORD_RESET_REQUESTED, user_id=user.id)
         self.mailer.send(
             PasswordResetLetter(
@@ -165,12 +187,14 @@ class ResetPassword:
             now = self.clock.now()
             try:
                 with self.unit_of_work() as work:
-                    work.password_resets.take(token_hash)
+                    # The account first, as everywhere: two that lock in a different
+                    # order could wait for each other.
                     work.users.save(user.with_password_hash(password_hash, now=now))
+                    work.password_resets.take(token_hash)
                     ended = work.sessions.end_all(user.id, now=now)
             except StaleVersion:
                 continue
-            self.ended_sessions.note(ended)
+            announce_ended(ended, user_id=user.id, ended_sessions=self.ended_sessions, log=self.log)
             self.log.record(SecurityEvent.PASSWORD_RESET, user_id=user.id)
             self.mailer.send(PasswordChangedLetter(to=user.email, name=user.name))
             return

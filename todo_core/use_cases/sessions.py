@@ -31,6 +31,7 @@ from todo_core.ports.security import (
 )
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.use_cases.ending import announce_ended
 
 ATTEMPTS = 3
 """How often a login starts over when the account is saved by somebody else meanwhile."""
@@ -242,7 +243,12 @@ class RefreshSession:
             self.sessions.end(session.id, user_id=session.user_id, now=now)
         except SessionNotFound:
             return  # ended by somebody else at the same moment
-        self.ended_sessions.note([session.id])
+        announce_ended(
+            [session.id],
+            user_id=session.user_id,
+            ended_sessions=self.ended_sessions,
+            log=self.log,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +283,9 @@ class EndSession:
 
     def __call__(self, *, user_id: UserId, session_id: SessionId) -> None:
         self.sessions.end(session_id, user_id=user_id, now=self.clock.now())
-        self.ended_sessions.note([session_id])
-        self.log.record(SecurityEvent.SESSION_ENDED, user_id=user_id, session_id=session_id)
+        announce_ended(
+            [session_id], user_id=user_id, ended_sessions=self.ended_sessions, log=self.log
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +312,4 @@ class EndOtherSessions:
 
     def __call__(self, *, user_id: UserId, but: SessionId) -> None:
         ended = self.sessions.end_all(user_id, but=but, now=self.clock.now())
-        self.ended_sessions.note(ended)
-        for session_id in ended:
-            self.log.record(SecurityEvent.SESSION_ENDED, user_id=user_id, session_id=session_id)
+        announce_ended(ended, user_id=user_id, ended_sessions=self.ended_sessions, log=self.log)
