@@ -56,25 +56,29 @@ def test_a_known_email_takes_as_long_as_an_unknown_one(
 
 
 def test_a_storm_of_logins_does_not_keep_others_from_their_tasks(tmp_path: Path) -> None:
-    settings = {"TODO_RATE_LIMIT_ENABLED": "false", "TODO_PASSWORD_BCRYPT_COST": "11"}
+    settings = {"TODO_RATE_LIMIT_ENABLED": "false", "TODO_PASSWORD_BCRYPT_COST": "12"}
     with served(tmp_path, **settings) as server:
         ada = new_person(server.url)
-        with ada.http, ThreadPoolExecutor(STORM) as pool:
+        with (
+            ada.http,
+            # One client, with its connections: making them would cost more than the answers.
+            httpx.Client(
+                base_url=server.url, timeout=120, limits=httpx.Limits(max_connections=STORM)
+            ) as http,
+            ThreadPoolExecutor(STORM) as pool,
+        ):
             ada.create()
-
-            def worst() -> float:
-                """Of 100 lists, the slowest but one."""
-                return sorted(seconds(ada.list) for _ in range(100))[-2]
-
-            ada.list()
-            calm = min(worst() for _ in range(3))
+            list(pool.map(lambda _: http.get("/healthz"), range(STORM)))
+            calm = ninety_ninth([seconds(ada.list) for _ in range(300)])
             login = {"email": ada.email, "password": "not the right one"}
-            storm = [
-                pool.submit(httpx.post, f"{server.url}/api/auth/login", json=login, timeout=120)
-                for _ in range(STORM)
-            ]
-            stormy = worst()
-            assert not all(each.done() for each in storm)
+            storm = [pool.submit(http.post, "/api/auth/login", json=login) for _ in range(STORM)]
+            time.sleep(0.3)
+            stormy = ninety_ninth([seconds(ada.list) for _ in range(300)])
+            assert not any(each.done() for each in storm[-10:])
             assert {each.result().status_code for each in storm} == {401}
-    print(calm, stormy)
     assert stormy < 3 * calm
+
+
+def ninety_ninth(times: list[float]) -> float:
+    """The 99th percentile."""
+    return statistics.quantiles(times, n=100)[98]
