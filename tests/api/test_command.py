@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -199,6 +200,34 @@ def test_a_signing_key_that_is_none_is_told(tmp_path: Path) -> None:
     assert outcome.returncode == 1
     assert "The signing key cannot be used" in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_workers_that_count_apart_are_warned_of(tmp_path: Path) -> None:
+    with served(tmp_path, "--workers", "2") as server:
+        assert "TODO_RATE_LIMIT_STORAGE=redis://" in server.log.read_text()
+    with served(tmp_path, "--workers", "1") as server:
+        assert "Warning" not in server.log.read_text()
+
+
+def test_cleaning_up_removes_what_is_over_and_says_how_much(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        ada = new_person(server.url)
+        ada.http.post("/api/auth/logout").raise_for_status()
+        ada.http.close()
+        new_person(server.url).http.close()
+    assert todo(tmp_path, "cleanup").stderr == "Removed  0\n"
+    with sqlite3.connect(tmp_path / "todo-data" / "todo.db") as connection:
+        long_ago = "2020-01-01 00:00:00.000000+00:00"
+        connection.execute("UPDATE sessions SET expires_at = ?", (long_ago,))
+        connection.execute("UPDATE ended_sessions SET ended_at = ?", (long_ago,))
+    connection.close()
+    assert todo(tmp_path, "cleanup").stderr == "Removed  2\n"
+
+
+def test_the_data_folder_is_nobody_elses_business(tmp_path: Path) -> None:
+    with served(tmp_path):
+        pass
+    assert stat.S_IMODE((tmp_path / "todo-data").stat().st_mode) == 0o700
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:

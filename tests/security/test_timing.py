@@ -14,6 +14,7 @@ from tests.running_server import new_person
 
 SAMPLES = 300
 STORM = 50
+AS_MANY = httpx.Limits(max_connections=STORM)
 
 
 @pytest.fixture
@@ -62,9 +63,7 @@ def test_a_storm_of_logins_does_not_keep_others_from_their_tasks(tmp_path: Path)
         with (
             ada.http,
             # One client, with its connections: making them would cost more than the answers.
-            httpx.Client(
-                base_url=server.url, timeout=120, limits=httpx.Limits(max_connections=STORM)
-            ) as http,
+            httpx.Client(base_url=server.url, timeout=120, limits=AS_MANY) as http,
             ThreadPoolExecutor(STORM) as pool,
         ):
             ada.create()

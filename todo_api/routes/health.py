@@ -39,7 +39,7 @@ async def healthz() -> Health:
     responses={503: {"model": Readiness, "description": "Something that it needs is missing."}},
 )
 def readyz(request: Request) -> Response:
-    """Asks everything that the service depends on."""
+    """Asks the database; without the storage of limits or a mail server the service goes on."""
     state = _schema_state(request)
     readiness = Readiness(
         status="ok" if state == "ok" else "unavailable", dependencies={"database": state}
