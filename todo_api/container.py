@@ -124,8 +124,8 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
             "forgot_account": Rule(settings.limit_forgot_account),
             "forgot_address": Rule(settings.limit_forgot_address),
             "reset_password": Rule(settings.limit_reset_password),
-            "refresh": Rule(settings.limit_refresh, fails_open=True),
-            "tasks": Rule(settings.limit_tasks, fails_open=True),
+            "refresh": Rule(settings.limit_refresh, fails_open=True, coarse=True),
+            "tasks": Rule(settings.limit_tasks, fails_open=True, coarse=True),
         },
     )
 

@@ -20,6 +20,7 @@ RULES = {
     "growing": Rule("2/second; 3/hour"),
     "closed": Rule("3/hour"),
     "open": Rule("3/hour", fails_open=True),
+    "coarse": Rule("100/hour", coarse=True),
 }
 ROOT = Path(__file__).parents[2]
 
@@ -50,14 +51,13 @@ def passes(limiter: LimitsRateLimiter, rule: str, key: str, count: int) -> int:
     return passed
 
 
+@pytest.mark.parametrize("rule", ["hundred", "coarse"])
 def test_of_1000_at_once_exactly_100_get_through(
-    limiter: LimitsRateLimiter, request: pytest.FixtureRequest
+    limiter: LimitsRateLimiter, request: pytest.FixtureRequest, rule: str
 ) -> None:
     key = request.node.name
     outcomes = [
-        outcome
-        for _ in range(10)
-        for outcome in at_once(100, lambda _: limiter.hit("hundred", key))
+        outcome for _ in range(10) for outcome in at_once(100, lambda _: limiter.hit(rule, key))
     ]
     assert outcomes.count(None) == 100
     assert outcomes.count(RateLimited) == 900

@@ -12,7 +12,8 @@ import structlog
 from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, Storage, storage_from_string
-from limits.strategies import MovingWindowRateLimiter
+from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
+from limits.strategies import RateLimiter as RateLimiterStrategy
 
 from todo_core.errors import Allowance, RateLimited
 from todo_core.ports.limits import RateLimiter
@@ -20,6 +21,8 @@ from todo_core.ports.limits import RateLimiter
 _STORAGE_TIMEOUT_SECONDS = 0.5
 _STORAGE_RETRY_SECONDS = 5.0
 _KEYS_WITHOUT_SWEEP = 10_000
+_LARGEST_LEASE = 20
+_LEASE_SECONDS = 5.0
 
 _log = structlog.get_logger()
 
@@ -29,15 +32,20 @@ class Rule:
     """How much a rule allows, and what becomes of it while the storage does not answer.
 
     `limits` is written as in `5/minute; 20/hour`. A rule that `fails_open` then allows
-    everything; any other is counted in this process alone.
+    everything; any other is counted in this process alone. One that is `coarse` counts
+    in fixed windows, and takes several at a time from the storage, which a process
+    then hands out without asking it again: that is for what happens all the time.
     """
 
     limits: str
     fails_open: bool = False
+    coarse: bool = False
 
 
 class LimitsRateLimiter(RateLimiter):
     """Counts in moving windows: at no moment were there more than allowed in the time before.
+
+    Only rules that are coarse count in fixed ones.
 
     A storage that does not answer is left alone for a few seconds, so that not
     every request has to wait for it. Keys are hashed: what people type as their
@@ -51,19 +59,33 @@ class LimitsRateLimiter(RateLimiter):
         self._shared = (
             self._local if storage_url == "memory://" else _Counter(_storage(storage_url))
         )
+        self._leases = _Leases()
         self._down_until = 0.0
 
     def hit(self, rule: str, *key: str) -> None:
         hashed = _hashed(rule, key)
+        if self._rules[rule].coarse:
+            self._hit_coarsely(rule, hashed)
+        else:
+            self._hit(rule, hashed, cost=1)
+
+    def _hit_coarsely(self, rule: str, hashed: str) -> None:
+        if not self._leases.take(hashed):
+            cost = max(1, min(_LARGEST_LEASE, min(i.amount for i in self._items[rule]) // 10))
+            self._hit(rule, hashed, cost=cost)
+            self._leases.put(hashed, cost - 1)
+
+    def _hit(self, rule: str, hashed: str, *, cost: int) -> None:
+        coarse = self._rules[rule].coarse
         if time.monotonic() >= self._down_until:
             try:
-                self._shared.hit(self._items[rule], rule, hashed)
+                self._shared.hit(self._items[rule], rule, hashed, coarse=coarse, cost=cost)
             except StorageError as error:
                 self._note_down(error)
             else:
                 return
         if not self._rules[rule].fails_open:
-            self._local.hit(self._items[rule], rule, hashed)
+            self._local.hit(self._items[rule], rule, hashed, coarse=coarse, cost=cost)
 
     def forgive(self, rule: str, *key: str) -> None:
         hashed = _hashed(rule, key)
@@ -83,15 +105,19 @@ class _Counter:
     """Several limits on one key, in one storage."""
 
     def __init__(self, storage: Storage) -> None:
-        self._windows = MovingWindowRateLimiter(storage)
+        self._moving = MovingWindowRateLimiter(storage)
+        self._fixed = FixedWindowRateLimiter(storage)
 
-    def hit(self, items: list[RateLimitItem], rule: str, key: str) -> None:
-        if not all(self._windows.hit(item, key) for item in items):
-            raise RateLimited(_used_up(self._windows, items, rule, key))
+    def hit(
+        self, items: list[RateLimitItem], rule: str, key: str, *, coarse: bool, cost: int
+    ) -> None:
+        windows = self._fixed if coarse else self._moving
+        if not all(windows.hit(item, key, cost=cost) for item in items):
+            raise RateLimited(_used_up(windows, items, rule, key))
 
     def clear(self, items: list[RateLimitItem], key: str) -> None:
         for item in items:
-            self._windows.clear(item, key)
+            self._moving.clear(item, key)
 
 
 class _MemoryCounter(_Counter):
@@ -107,11 +133,13 @@ class _MemoryCounter(_Counter):
         self._most_keys = _KEYS_WITHOUT_SWEEP
         super().__init__(self._storage)
 
-    def hit(self, items: list[RateLimitItem], rule: str, key: str) -> None:
+    def hit(
+        self, items: list[RateLimitItem], rule: str, key: str, *, coarse: bool, cost: int
+    ) -> None:
         with self._lock:
             if len(self._storage.events) > self._most_keys:
                 self._sweep()
-            super().hit(items, rule, key)
+            super().hit(items, rule, key, coarse=coarse, cost=cost)
 
     def clear(self, items: list[RateLimitItem], key: str) -> None:
         with self._lock:
@@ -123,6 +151,31 @@ class _MemoryCounter(_Counter):
             if not events:
                 self._storage.events.pop(key, None)
         self._most_keys = max(_KEYS_WITHOUT_SWEEP, 2 * len(self._storage.events))
+
+
+class _Leases:
+    """What was taken from a storage and not handed out yet. It is good for a few seconds."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._left: dict[str, int] = {}
+        self._until = 0.0
+
+    def take(self, key: str) -> bool:
+        """Hand out one, if there is any."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._left.clear()
+                self._until = time.monotonic() + _LEASE_SECONDS
+            left = self._left.get(key, 0)
+            if left:
+                self._left[key] = left - 1
+            return left > 0
+
+    def put(self, key: str, count: int) -> None:
+        """Keep some to be handed out."""
+        with self._lock:
+            self._left[key] = self._left.get(key, 0) + count
 
 
 def _hashed(rule: str, key: tuple[str, ...]) -> str:
@@ -141,7 +194,7 @@ def _network(part: str) -> str:
 
 
 def _used_up(
-    windows: MovingWindowRateLimiter, items: list[RateLimitItem], rule: str, key: str
+    windows: RateLimiterStrategy, items: list[RateLimitItem], rule: str, key: str
 ) -> Allowance:
     """The one of several limits, of those that are used up, that takes longest to pass."""
     stats = [(item, windows.get_window_stats(item, key)) for item in items]
