@@ -25,6 +25,7 @@ from tests.benchmarks.service import (
     Storage,
     bare_endpoint,
     hand_written,
+    limited,
     service,
     service_command,
 )
@@ -78,8 +79,10 @@ Core {cores.server} runs the servers that are compared, only one of which is bus
 Core {cores.load} runs wrk with {CONNECTIONS} connections; and PostgreSQL, which does not wait for
 the disk (fsync and synchronous_commit are off).
 
-Each figure is the median of {rounds} rounds of {seconds} s, in which the contenders take turns.
+Each figure is the median of {rounds} rounds of {seconds} s, in which the contenders take turns;
+each ratio the median of those of the rounds.
 todo          the service with its defaults, request log included; without rate limits
+with limits   the same, with rate limits that are counted and never reached
 bare          an endpoint without any work, whatever the operation
 hand-written  the same endpoints on the bare driver, same database, tokens and JSON;
               no middleware, no log, the framework's 40 threads
@@ -127,28 +130,27 @@ def _compare(storage: Storage, core: int, folder: Path, *, seconds: int, rounds:
     """Let all contenders do all operations, while all of their servers run."""
     with ExitStack() as stack:
         ours = stack.enter_context(service(storage, core=core, folder=folder))
+        counting = stack.enter_context(limited(storage, ours, core=core, folder=folder))
         bare = stack.enter_context(bare_endpoint(core=core, folder=folder))
         twin = stack.enter_context(hand_written(storage, ours, core=core, folder=folder))
         rival = stack.enter_context(pocketbase(core=core, folder=folder))
-        contenders = (ours, bare, twin, rival)
+        contenders = (ours, counting, bare, twin, rival)
         _round(contenders, folder, _WARM_UP_SECONDS)
         measured = [_round(contenders, folder, seconds) for _ in range(rounds)]
         return Results(
             storage.name,
-            {operation: _medians(operation, contenders, measured) for operation in Operation},
+            {operation: _of_operation(operation, contenders, measured) for operation in Operation},
             {contender.name: contender.server.resident_megabytes() for contender in (ours, rival)},
         )
 
 
-def _medians(
+def _of_operation(
     operation: Operation,
     contenders: Sequence[Contender],
     measured: Sequence[Mapping[Endpoint, Measurement]],
-) -> dict[Name, Measurement]:
+) -> dict[Name, list[Measurement]]:
     return {
-        contender.name: Measurement.median_of(
-            [results[contender.endpoints[operation]] for results in measured]
-        )
+        contender.name: [results[contender.endpoints[operation]] for results in measured]
         for contender in contenders
     }
 

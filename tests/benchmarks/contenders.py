@@ -32,6 +32,7 @@ class Name(StrEnum):
     """What the contenders are called."""
 
     SERVICE = "todo"
+    LIMITED = "with limits"
     BARE = "bare endpoint"
     HAND_WRITTEN = "hand-written"
     POCKETBASE = "PocketBase"

@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,6 +64,17 @@ class Storage:
             env=clean_environment(settings),
         )
         return cls(POSTGRESQL, settings)
+
+    def limited(self) -> "Storage":
+        """The same for a service that counts requests, and never finds them too many."""
+        return replace(
+            self,
+            settings={
+                **self.settings,
+                "TODO_RATE_LIMIT_ENABLED": "true",
+                "TODO_LIMIT_TASKS": "100000000/minute",
+            },
+        )
 
 
 def _settings_in(folder: Path) -> dict[str, str]:
@@ -139,16 +150,31 @@ def _create_task(client: httpx.Client, owner: _Member) -> int:
     return task_id
 
 
-@contextmanager
+def limited(
+    storage: Storage, original: Contender, *, core: int, folder: Path
+) -> AbstractContextManager[Contender]:
+    """The service once more on its own database, with rate limits."""
+    command = service_command(storage.limited())
+    return _twin(Name.LIMITED, command, original, core=core, folder=folder)
+
+
 def hand_written(
     storage: Storage, original: Contender, *, core: int, folder: Path
+) -> AbstractContextManager[Contender]:
+    """The hand-written endpoints, on the service's own database and with its own tokens."""
+    command = _uvicorn_command("hand_written", "/openapi.json", storage.settings)
+    return _twin(Name.HAND_WRITTEN, command, original, core=core, folder=folder)
+
+
+@contextmanager
+def _twin(
+    name: Name, command: Command, original: Contender, *, core: int, folder: Path
 ) -> Iterator[Contender]:
-    """The hand-written endpoints, on the service's own database and with its own tokens.
+    """Another server that answers the same requests.
 
     Raises:
-        BenchmarkFailed: if what they read differs from the service's answer in a single byte.
+        BenchmarkFailed: if what it reads differs from the service's answer in a single byte.
     """
-    command = _uvicorn_command("hand_written", "/openapi.json", storage.settings)
     with running(command, core=core, folder=folder) as server:
         endpoints = {
             operation: replace(
@@ -158,7 +184,7 @@ def hand_written(
         }
         for operation in (Operation.LIST, Operation.READ):
             _require_same_content(original.endpoints[operation], endpoints[operation])
-        yield Contender(Name.HAND_WRITTEN, server, endpoints)
+        yield Contender(name, server, endpoints)
 
 
 def _require_same_content(one: Endpoint, other: Endpoint) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import Timer
+from threading import enumerate as enumerate_threads
 
 import pytest
 
@@ -153,13 +155,30 @@ def test_of_ipv6_a_whole_customer_is_counted(limiter: LimitsRateLimiter) -> None
     assert passes(limiter, "closed", "2001:db8:0:1::1", 5) == 3
 
 
-def test_what_is_over_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("coarse", [False, True])
+def test_what_is_over_takes_no_memory(monkeypatch: pytest.MonkeyPatch, coarse: bool) -> None:
     monkeypatch.setattr("todo_adapters.limits.rate_limiter._KEYS_WITHOUT_SWEEP", 50)
-    limiter = LimitsRateLimiter("memory://", {"short": Rule("1/second")})
+    limiter = LimitsRateLimiter("memory://", {"short": Rule("1/second", coarse=coarse)})
     for number in range(200):
         limiter.hit("short", f"{number}" * 10_000)
     time.sleep(1.2)
     for number in range(200):
         limiter.hit("short", f"later {number}")
-        time.sleep(0.002)
-    assert len(limiter._local._storage.events) <= 250
+    assert limiter._local._storage.size() <= 250
+
+
+def test_who_goes_on_for_long_takes_no_more_memory() -> None:
+    limiter = LimitsRateLimiter("memory://", {"short": Rule("3/second")})
+    deadline = time.monotonic() + 2.5
+    while time.monotonic() < deadline:
+        passes(limiter, "short", "ada", 1)
+        time.sleep(0.001)
+    [events] = limiter._local._storage.events.values()
+    assert len(events) <= 3
+
+
+def test_counting_in_memory_starts_no_timers() -> None:
+    limiter = LimitsRateLimiter("memory://", RULES)
+    for rule in RULES:
+        passes(limiter, rule, "ada", 200)
+        assert not [thread for thread in enumerate_threads() if isinstance(thread, Timer)]

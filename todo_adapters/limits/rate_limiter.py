@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv6Interface
-from threading import Lock
+from threading import Lock, Timer
+from typing import override
 
 import structlog
 from limits import RateLimitItem, parse_many
@@ -63,17 +64,18 @@ class LimitsRateLimiter(RateLimiter):
         self._down_until = 0.0
 
     def hit(self, rule: str, *key: str) -> None:
-        hashed = _hashed(rule, key)
-        if self._rules[rule].coarse:
-            self._hit_coarsely(rule, hashed)
-        else:
-            self._hit(rule, hashed, cost=1)
+        if self._leases.take(rule, key):
+            return
+        cost = self._cost(rule)
+        self._hit(rule, _hashed(rule, key), cost=cost)
+        if cost > 1:
+            self._leases.put(rule, key, cost - 1)
 
-    def _hit_coarsely(self, rule: str, hashed: str) -> None:
-        if not self._leases.take(hashed):
-            cost = max(1, min(_LARGEST_LEASE, min(i.amount for i in self._items[rule]) // 10))
-            self._hit(rule, hashed, cost=cost)
-            self._leases.put(hashed, cost - 1)
+    def _cost(self, rule: str) -> int:
+        """How many hits to take from the storage at once."""
+        if not self._rules[rule].coarse:
+            return 1
+        return max(1, min(_LARGEST_LEASE, min(item.amount for item in self._items[rule]) // 10))
 
     def _hit(self, rule: str, hashed: str, *, cost: int) -> None:
         coarse = self._rules[rule].coarse
@@ -120,15 +122,56 @@ class _Counter:
             self._moving.clear(item, key)
 
 
-class _MemoryCounter(_Counter):
-    """The same in memory, one at a time.
+class _SweptMemoryStorage(MemoryStorage):
+    """The library's memory, without its timer.
 
-    The library's storage clears a key without asking whether it is just being
-    counted, and keeps the keys of which nothing is left.
+    That looks through all keys on a thread of its own, up to a hundred times a second,
+    and at the same time as others count. Here `sweep` does so when it is worth it.
     """
 
     def __init__(self) -> None:
-        self._storage = MemoryStorage()
+        super().__init__()
+        self.timer.cancel()
+        self.timer.join()
+        self.timer = _AlwaysRunning(0, self.sweep)
+
+    @override
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        acquired = super().acquire_entry(key, limit, expiry, amount)
+        del self.events[key][limit:]  # which nobody will ask for
+        return acquired
+
+    def sweep(self) -> int:
+        """Drop the keys of which nothing is left; the size after that."""
+        now = time.time()
+        for key, events in list(self.events.items()):
+            if not events or events[0].expiry <= now:
+                self.clear(key)
+        for key in list(self.expirations):
+            self.get(key)  # drops what has expired
+        return self.size()
+
+    def size(self) -> int:
+        """How many keys there are, whatever is left of them."""
+        return len(self.events) + len(self.storage)
+
+
+class _AlwaysRunning(Timer):
+    """A timer that need not be started."""
+
+    @override
+    def is_alive(self) -> bool:
+        return True
+
+
+class _MemoryCounter(_Counter):
+    """The same in memory, one at a time.
+
+    The library's storage clears a key without asking whether it is just being counted.
+    """
+
+    def __init__(self) -> None:
+        self._storage = _SweptMemoryStorage()
         self._lock = Lock()
         self._most_keys = _KEYS_WITHOUT_SWEEP
         super().__init__(self._storage)
@@ -137,20 +180,15 @@ class _MemoryCounter(_Counter):
         self, items: list[RateLimitItem], rule: str, key: str, *, coarse: bool, cost: int
     ) -> None:
         with self._lock:
-            if len(self._storage.events) > self._most_keys:
-                self._sweep()
+            if self._storage.size() > self._most_keys:
+                # What is left may double before the next time, so that a sweep is paid by as
+                # many hits as it looks at keys.
+                self._most_keys = max(_KEYS_WITHOUT_SWEEP, 2 * self._storage.sweep())
             super().hit(items, rule, key, coarse=coarse, cost=cost)
 
     def clear(self, items: list[RateLimitItem], key: str) -> None:
         with self._lock:
             super().clear(items, key)
-
-    def _sweep(self) -> None:
-        """Drop the keys of which nothing is left, and wait until there are twice as many."""
-        for key, events in list(self._storage.events.items()):
-            if not events:
-                self._storage.events.pop(key, None)
-        self._most_keys = max(_KEYS_WITHOUT_SWEEP, 2 * len(self._storage.events))
 
 
 class _Leases:
@@ -158,24 +196,28 @@ class _Leases:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._left: dict[str, int] = {}
+        self._left: dict[tuple[str, tuple[str, ...]], list[None]] = {}
         self._until = 0.0
 
-    def take(self, key: str) -> bool:
+    def take(self, rule: str, key: tuple[str, ...]) -> bool:
         """Hand out one, if there is any."""
-        with self._lock:
-            if time.monotonic() >= self._until:
-                self._left.clear()
-                self._until = time.monotonic() + _LEASE_SECONDS
-            left = self._left.get(key, 0)
-            if left:
-                self._left[key] = left - 1
-            return left > 0
+        if time.monotonic() >= self._until:
+            return False
+        left = self._left.get((rule, key))
+        try:
+            # Two who take at the same moment never get the same one.
+            return left is not None and left.pop() is None
+        except IndexError:
+            return False
 
-    def put(self, key: str, count: int) -> None:
+    def put(self, rule: str, key: tuple[str, ...], count: int) -> None:
         """Keep some to be handed out."""
         with self._lock:
-            self._left[key] = self._left.get(key, 0) + count
+            now = time.monotonic()
+            if now >= self._until:
+                self._left.clear()
+                self._until = now + _LEASE_SECONDS
+            self._left.setdefault((rule, key), []).extend([None] * count)
 
 
 def _hashed(rule: str, key: tuple[str, ...]) -> str:
