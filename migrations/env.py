@@ -41,7 +41,7 @@ def run_with_own_connection() -> None:
     """Do so in a transaction of its own, on the database that the settings name."""
     database = Container(settings=load_settings()).migration_database()
     try:
-        with database.transaction() as transaction:
+        with database.schema_change() as transaction:
             run(transaction.connection)
     finally:
         database.close()

@@ -29,7 +29,7 @@ SECRET = "a secret of the tests, which is long enough"
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tests see the defaults, whatever is set or lies about where they are run."""
     for name in list(os.environ):
-        if name.startswith("TODO_") or name == "DATABASE_URL":
+        if name.startswith(("TODO_", "BETTER_AUTH_")) or name == "DATABASE_URL":
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 

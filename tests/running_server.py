@@ -10,11 +10,13 @@ from typing import Any
 
 import httpx
 import uvicorn
+from dependency_injector import providers
 
 from todo_api.app import create_app
 from todo_api.container import Container
 from todo_api.server import server_options
 from todo_api.settings import Settings
+from todo_core.ports.clock import Clock
 
 PASSWORD = "a rather long sentence"
 _numbers = count(1)
@@ -82,9 +84,11 @@ def new_person(url: str, name: str = "Ada") -> Person:
 
 
 @contextmanager
-def running_server(settings: Settings) -> Iterator[RunningServer]:
-    """Serve for the time of the block, on a free port of loopback."""
+def running_server(settings: Settings, *, clock: Clock | None = None) -> Iterator[RunningServer]:
+    """Serve for the time of the block, on a free port of loopback, by some other clock if given."""
     app = create_app(settings)
+    if clock is not None:
+        app.state.container.clock.override(providers.Object(clock))
     config = uvicorn.Config(app, port=0, **server_options(settings))
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, daemon=True)

@@ -18,6 +18,7 @@ from todo_api.settings import Settings
 from todo_api.worker_threads import WorkerThreads
 
 _HASHING_NICENESS = 10
+_ISSUER_THREADS = 4
 
 DESCRIPTION = "Tasks that nobody but their owner can see, change, or learn the existence of."
 
@@ -42,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.hashing_threads = WorkerThreads(
         settings.password_hashing_threads, niceness=_HASHING_NICENESS
     )
+    app.state.issuer_threads = WorkerThreads(_ISSUER_THREADS * settings.has_external_issuers)
     handle_errors(app)
     for router in (tasks.router, sessions.router, passwords.router, accounts.router, health.router):
         # Routes of the application itself are found faster than those of a router in it.
@@ -83,7 +85,11 @@ def _middleware(settings: Settings) -> list[Middleware]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     container: Container = app.state.container
-    threads: list[WorkerThreads] = [app.state.hashing_threads, app.state.worker_threads]
+    threads: list[WorkerThreads] = [
+        app.state.issuer_threads,
+        app.state.hashing_threads,
+        app.state.worker_threads,
+    ]
     try:
         for each in threads:
             each.start()

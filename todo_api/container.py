@@ -4,11 +4,16 @@ Only this module of todo_api imports todo_adapters. Everything in a container is
 made once, when it is first asked for, and lives as long as the container does.
 """
 
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
 from dependency_injector import containers, providers
 
+from todo_adapters.issuers.claims import LONGEST_LIFE, Expected
+from todo_adapters.issuers.people import RecentPeople
+from todo_adapters.issuers.shared_secret import JoseSharedSecretIssuer
+from todo_adapters.issuers.trusted import TrustedIssuer, TrustedIssuers
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule, Unlimited
 from todo_adapters.mail.console import ConsoleMailer
 from todo_adapters.mail.rendering import LetterRenderer
@@ -21,6 +26,7 @@ from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.reset_tokens import RandomResetTokens
 from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.database import Database, open_database
+from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
@@ -44,6 +50,7 @@ from todo_core.use_cases.accounts import (
 )
 from todo_core.use_cases.authentication import Reauthenticate
 from todo_core.use_cases.cleanup import CleanUp
+from todo_core.use_cases.identities import RecognisePerson
 from todo_core.use_cases.passwords import ChangePassword, ForgotPassword, ResetPassword
 from todo_core.use_cases.sessions import (
     Authenticate,
@@ -64,6 +71,7 @@ from todo_core.use_cases.tasks import (
 )
 
 _HOUSEKEEPING_SECONDS = 600.0
+_PEOPLE_REMEMBERED = timedelta(minutes=5)
 
 
 def _key_ring(settings: Settings) -> KeyRing:
@@ -139,6 +147,44 @@ def _mailer(settings: Settings, background: ThreadBackground) -> Mailer:
     return SmtpMailer(settings.smtp_url.get_secret_value(), renderer, background)
 
 
+def _external_issuers(settings: Settings) -> TrustedIssuers:
+    """Better Auth and the others, as far as they are set.
+
+    Where Better Auth has both, tokens that name it are verified by its published keys, and
+    those that name nobody by the shared secret; both are of the same people.
+    """
+    issuers: list[TrustedIssuer] = []
+    for published in settings.published_key_issuers:
+        # Only who trusts others pays for what their keys take: 10 MB, and a tenth of a second.
+        from todo_adapters.issuers.jwks import PublishedKeys, PyJwtIssuer
+
+        keys = PublishedKeys(published.jwks_url, published.algorithms)
+        expected = Expected(
+            issuer=published.issuer,
+            names_itself=True,
+            audiences=published.audiences,
+            needs_audience=bool(published.audiences),
+        )
+        issuers.append(PyJwtIssuer(keys, expected))
+    if settings.better_auth_secret is not None:
+        expected = Expected(
+            issuer=settings.better_auth_name,
+            names_itself=settings.better_auth_issuer is not None
+            and settings.better_auth_url is None,
+            audiences=settings.better_auth_audiences,
+            needs_audience=bool(settings.better_auth_audience) and settings.better_auth_url is None,
+        )
+        secret = settings.better_auth_secret.get_secret_value()
+        issuers.append(JoseSharedSecretIssuer(secret, expected))
+    return TrustedIssuers(issuers)
+
+
+def _known_people(settings: Settings) -> RecentPeople:
+    """For no longer than ended sessions are remembered, by which a deleted account is known."""
+    lifetime = min(settings.access_token_ttl, _PEOPLE_REMEMBERED)
+    return RecentPeople(seconds=lifetime.total_seconds())
+
+
 def _session_check(settings: Settings, ended_sessions: PolledEndedSessions) -> Periodic:
     """Twice in the interval, so that what was ended just after a look is known within it."""
     seconds = settings.session_check_interval.total_seconds() / 2
@@ -167,6 +213,7 @@ class Container(containers.DeclarativeContainer):
     )
     users = providers.Singleton(SqlUserRepository, database)
     sessions = providers.Singleton(SqlSessionRepository, database)
+    identities = providers.Singleton(SqlIdentityRepository, database)
     password_resets = providers.Singleton(SqlPasswordResetRepository, database)
     tasks = providers.Singleton(SqlTaskRepository, database)
     unit_of_work = providers.Singleton(SqlUnitOfWork, database)
@@ -193,6 +240,8 @@ class Container(containers.DeclarativeContainer):
     ended_sessions = providers.Singleton(
         PolledEndedSessions, sessions, clock, remember=settings.provided.access_token_ttl
     )
+    external_issuers = providers.Singleton(_external_issuers, settings)
+    known_people = providers.Singleton(_known_people, settings)
     security_log = providers.Singleton(StructlogSecurityLog)
     rate_limiter = providers.Singleton(_rate_limiter, settings)
     mailer = providers.Singleton(_mailer, settings, background)
@@ -222,7 +271,12 @@ class Container(containers.DeclarativeContainer):
         log=security_log,
     )
     export_account = providers.Singleton(
-        ExportAccount, get_profile=get_profile, sessions=sessions, tasks=tasks, log=security_log
+        ExportAccount,
+        get_profile=get_profile,
+        identities=identities,
+        sessions=sessions,
+        tasks=tasks,
+        log=security_log,
     )
     delete_account = providers.Singleton(
         DeleteAccount,
@@ -248,8 +302,25 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         log=security_log,
     )
+    recognise_person = providers.Singleton(
+        RecognisePerson,
+        users=users,
+        identities=identities,
+        sessions=sessions,
+        unit_of_work=unit_of_work,
+        known_people=known_people,
+        ended_sessions=ended_sessions,
+        identifiers=identifiers,
+        clock=clock,
+        log=security_log,
+    )
     authenticate = providers.Singleton(
-        Authenticate, access_tokens=access_tokens, ended_sessions=ended_sessions, clock=clock
+        Authenticate,
+        access_tokens=access_tokens,
+        ended_sessions=ended_sessions,
+        external_issuers=external_issuers,
+        recognise_person=recognise_person,
+        clock=clock,
     )
     refresh_session = providers.Singleton(
         RefreshSession,
@@ -339,6 +410,7 @@ class Container(containers.DeclarativeContainer):
         password_resets=password_resets,
         idle_lifetime=settings.provided.refresh_token_idle_ttl,
         access_token_lifetime=settings.provided.access_token_ttl,
+        external_token_lifetime=LONGEST_LIFE,
         clock=clock,
     )
     session_check = providers.Singleton(_session_check, settings, ended_sessions)
@@ -365,5 +437,6 @@ def close(container: Container) -> None:
     if isinstance(mailer, SmtpMailer):
         mailer.close()
     container.background().close()
+    container.external_issuers().close()
     container.database().close()
     container.migration_database().close()

@@ -75,6 +75,9 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
     core.UserNotFound: ProblemKind(
         HTTPStatus.NOT_FOUND, "user_not_found", "There is no such user."
     ),
+    core.IdentityNotFound: ProblemKind(
+        HTTPStatus.NOT_FOUND, "user_not_found", "There is no such user."
+    ),
     core.InvalidResetToken: ProblemKind(
         HTTPStatus.BAD_REQUEST,
         "invalid_reset_token",
@@ -90,6 +93,14 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         HTTPStatus.CONFLICT,
         "no_password",
         "This account has no password here: it belongs to another login service.",
+    ),
+    core.NotOurSession: ProblemKind(
+        HTTPStatus.CONFLICT,
+        "external_session",
+        "Another login service logged you in. Please log out there.",
+    ),
+    core.IdentityTaken: ProblemKind(
+        HTTPStatus.CONFLICT, "conflict", "That did not work out. Please try again."
     ),
     core.IdTaken: ProblemKind(
         HTTPStatus.CONFLICT, "conflict", "That did not work out. Please try again."

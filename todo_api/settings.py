@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from limits import parse_many
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -30,6 +32,25 @@ PREFIX = "TODO_"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _POSTGRESQL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+
+
+type Algorithm = Literal[
+    "EdDSA",
+    "ES256",
+    "ES384",
+    "ES512",
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+]
+"""Signatures by a private key (RFC 7518 §3.1, RFC 8037); an HMAC has no place in a JWKS."""
+
+_USUAL_ALGORITHMS: tuple[Algorithm, ...] = ("EdDSA", "ES256", "RS256")
+_BETTER_AUTH_PATH = "/api/auth"
+_BETTER_AUTH = "better-auth"
 
 
 class SettingsError(Exception):
@@ -121,9 +142,43 @@ def _limits(text: str) -> str:
     return text
 
 
+def _issuer_url(text: str) -> str:
+    if not _is_url(text, "http", "https"):
+        raise ValueError("must be an address, such as https://app.example.com")
+    return text.rstrip("/")
+
+
+def _origin(url: str) -> str:
+    """Scheme, host, and the port if it is not the usual one (RFC 6454 §6.1)."""
+    parts = urlsplit(url.lower())
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    is_usual = parts.port in (None, {"http": 80, "https": 443}[parts.scheme])
+    return f"{parts.scheme}://{host}" + ("" if is_usual else f":{parts.port}")
+
+
+class ExternalIssuer(BaseModel):
+    """An issuer whose access tokens are trusted, by the keys that it publishes.
+
+    `audience` is what its tokens must name; null trusts those that name none, and no other.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field(min_length=1)
+    jwks_url: Annotated[str, AfterValidator(_issuer_url)]
+    audience: str | tuple[str, ...] | None
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = _USUAL_ALGORITHMS
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """All that mean this service."""
+        return (self.audience,) if isinstance(self.audience, str) else self.audience or ()
+
+
 type Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 type Several[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
 type SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+type IssuerUrl = Annotated[str, AfterValidator(_issuer_url)]
 type SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 type StorageUrl = Annotated[SecretStr, AfterValidator(_storage_url)]
 type Limits = Annotated[str, AfterValidator(_limits)]
@@ -170,6 +225,14 @@ class Settings(BaseSettings):
     refresh_token_ttl: Duration = timedelta(days=90)
     refresh_token_idle_ttl: Duration = timedelta(days=14)
     session_check_interval: Duration = timedelta(seconds=5)
+
+    # Other issuers
+    better_auth_secret: SigningSecret | None = Field(None, validation_alias="BETTER_AUTH_SECRET")
+    better_auth_url: IssuerUrl | None = Field(None, validation_alias="BETTER_AUTH_URL")
+    better_auth_jwks_url: IssuerUrl | None = Field(None, validation_alias="BETTER_AUTH_JWKS_URL")
+    better_auth_issuer: str | None = Field(None, validation_alias="BETTER_AUTH_ISSUER")
+    better_auth_audience: Several[str] = Field((), validation_alias="BETTER_AUTH_AUDIENCE")
+    external_issuers: tuple[ExternalIssuer, ...] = ()
 
     # Passwords
     password_min_length: int = Field(8, ge=8, le=64)
@@ -238,6 +301,29 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _each_issuer_is_one(self) -> Self:
+        names = [self.jwt_issuer, *(issuer.issuer for issuer in self.published_key_issuers)]
+        if self.better_auth_secret is not None and self.better_auth_url is None:
+            names.append(self.better_auth_name)
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"{PREFIX}EXTERNAL_ISSUERS, BETTER_AUTH_URL or BETTER_AUTH_ISSUER, and"
+                    f" {PREFIX}JWT_ISSUER: {name!r} is the name of more than one issuer"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _better_auth_is_somewhere(self) -> Self:
+        for name in ("better_auth_jwks_url", "better_auth_issuer", "better_auth_audience"):
+            if getattr(self, name) and not (self.better_auth_url or self.better_auth_secret):
+                raise ValueError(
+                    f"{_variable(name)} is set, and neither BETTER_AUTH_URL nor"
+                    " BETTER_AUTH_SECRET is: there is no Better Auth to speak of"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _migrates_what_it_serves(self) -> Self:
         if self.database_url is None and self.migration_database_url is not None:
             raise ValueError(
@@ -245,6 +331,38 @@ class Settings(BaseSettings):
                 " another way to the same database"
             )
         return self
+
+    @property
+    def better_auth_name(self) -> str:
+        """What Better Auth calls itself in its tokens, or else what it is called here."""
+        if self.better_auth_issuer is not None:
+            return self.better_auth_issuer
+        return _BETTER_AUTH if self.better_auth_url is None else _origin(self.better_auth_url)
+
+    @property
+    def better_auth_audiences(self) -> tuple[str, ...]:
+        """What tokens of Better Auth may be meant for: its own origin, if nothing was set."""
+        if self.better_auth_audience or self.better_auth_url is None:
+            return self.better_auth_audience
+        return (_origin(self.better_auth_url),)
+
+    @property
+    def published_key_issuers(self) -> tuple[ExternalIssuer, ...]:
+        """All issuers that publish their keys, Better Auth among them."""
+        if self.better_auth_url is None:
+            return self.external_issuers
+        base = self.better_auth_url.removesuffix(_BETTER_AUTH_PATH)
+        better_auth = ExternalIssuer(
+            issuer=self.better_auth_name,
+            jwks_url=self.better_auth_jwks_url or f"{base}{_BETTER_AUTH_PATH}/jwks",
+            audience=self.better_auth_audiences,
+        )
+        return (better_auth, *self.external_issuers)
+
+    @property
+    def has_external_issuers(self) -> bool:
+        """Whether anybody else's tokens are trusted."""
+        return bool(self.published_key_issuers) or self.better_auth_secret is not None
 
     @property
     def is_embedded(self) -> bool:
@@ -282,9 +400,14 @@ def _explain(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
         return message
-    return f"{_variable(str(error['loc'][0]))}: {message[0].lower()}{message[1:]}"
+    inside = error["loc"][1:] if len(error["loc"]) > 2 else ()
+    where = "".join(f"[{part}]" for part in inside)
+    return f"{_variable(str(error['loc'][0]))}{where}: {message[0].lower()}{message[1:]}"
 
 
 def _variable(name: str) -> str:
     """The environment variable of a field, which an error names by itself or by its alias."""
-    return f"{PREFIX}{name}".upper() if name in Settings.model_fields else name
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return name
+    return str(field.validation_alias or f"{PREFIX}{name}".upper())

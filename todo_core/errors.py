@@ -10,12 +10,15 @@
     ├── NotFound                  no such thing, or not the caller's: never told apart
     │   ├── TaskNotFound
     │   ├── SessionNotFound
-    │   └── UserNotFound
+    │   ├── UserNotFound
+    │   └── IdentityNotFound      nobody here is this person of an external issuer
     ├── InvalidResetToken         it resets no password: unknown, used, replaced or expired
     ├── Conflict                  the request is fine, the stored state is not
     │   ├── EmailTaken
     │   ├── IdTaken               a freshly drawn identifier is in use already
+    │   ├── IdentityTaken         the person of an external issuer has an account already
     │   ├── NoPassword            the person comes through an external issuer only
+    │   ├── NotOurSession         the person is logged in by an external issuer
     │   ├── StaleVersion          somebody else saved since this entity was loaded
     │   └── EditConflict          StaleVersion again and again: given up
     ├── RateLimited               too often in too short a time; says when to come back
@@ -90,6 +93,10 @@ class UserNotFound(NotFound):
     """There is no user with this id or email."""
 
 
+class IdentityNotFound(NotFound):
+    """There is no account of this external issuer's subject."""
+
+
 class InvalidResetToken(TodoError):
     """The token resets no password: it is unknown, used, replaced by a newer one, or expired."""
 
@@ -106,8 +113,16 @@ class IdTaken(Conflict):
     """An identifier that was drawn at random is in use already: draw another."""
 
 
+class IdentityTaken(Conflict):
+    """An external issuer's subject has an account already."""
+
+
 class NoPassword(Conflict):
     """The account has no password: its person comes through an external issuer only."""
+
+
+class NotOurSession(Conflict):
+    """An external issuer logged this person in, and only it can log them out."""
 
 
 class StaleVersion(Conflict):

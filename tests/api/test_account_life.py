@@ -230,7 +230,7 @@ class TestProfile:
     def test_the_export_has_all_of_it_and_no_secret(self, ada: Person) -> None:
         task = ada.create()
         export = ada.http.get("/api/auth/me/export").json()
-        assert list(export) == ["user", "sessions", "tasks"]
+        assert list(export) == ["user", "identities", "sessions", "tasks"]
         assert export["user"]["email"] == ada.email
         assert export["tasks"] == [task]
         assert list(export["sessions"][0]) == [

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from todo_adapters.in_memory.repositories import (
+    InMemoryIdentityRepository,
     InMemoryPasswordResetRepository,
     InMemorySessionRepository,
     InMemoryTaskRepository,
@@ -14,6 +15,7 @@ from todo_adapters.in_memory.store import InMemoryStore
 from todo_adapters.in_memory.unit_of_work import InMemoryUnitOfWork
 from todo_api.container import Container
 from todo_core.ports.repositories import (
+    IdentityRepository,
     PasswordResetRepository,
     SessionRepository,
     TaskRepository,
@@ -28,6 +30,7 @@ class Storage:
 
     users: UserRepository
     sessions: SessionRepository
+    identities: IdentityRepository
     password_resets: PasswordResetRepository
     tasks: TaskRepository
     unit_of_work: UnitOfWork
@@ -38,6 +41,7 @@ def storage_in_memory() -> Storage:
     return Storage(
         InMemoryUserRepository(store),
         InMemorySessionRepository(store),
+        InMemoryIdentityRepository(store),
         InMemoryPasswordResetRepository(store),
         InMemoryTaskRepository(store),
         InMemoryUnitOfWork(store),
@@ -48,6 +52,7 @@ def storage_of(container: Container) -> Storage:
     return Storage(
         container.users(),
         container.sessions(),
+        container.identities(),
         container.password_resets(),
         container.tasks(),
         container.unit_of_work(),

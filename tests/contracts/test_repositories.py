@@ -1,5 +1,6 @@
 """The contract of the repositories: what their ports promise holds on every storage."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
@@ -9,6 +10,7 @@ import pytest
 
 from tests.concurrency import at_once
 from tests.contracts.conftest import Storage
+from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
@@ -16,6 +18,8 @@ from todo_core.entities.user import Email, PersonName, User, UserId
 from todo_core.errors import (
     AccountGone,
     EmailTaken,
+    IdentityNotFound,
+    IdentityTaken,
     IdTaken,
     InvalidResetToken,
     SessionNotFound,
@@ -51,6 +55,23 @@ def stored_user(storage: Storage, email: str = "ada@example.com") -> User:
     user = a_user(email)
     storage.users.add(user)
     return user
+
+
+def an_identity(
+    subject: str = "ada",
+    *,
+    issuer: str = "https://a.example.com",
+    name: str | None = "Ada",
+    email: str | None = "ada@example.com",
+    now: datetime = NOW,
+) -> Identity:
+    return Identity.claimed(issuer=issuer, subject=subject, name=name, email=email, issued_at=now)
+
+
+def stored_identity(storage: Storage, user: User, *, subject: str = "ada") -> LinkedIdentity:
+    person = LinkedIdentity(an_identity(subject), user.id)
+    storage.identities.add(person)
+    return person
 
 
 def stored_task(storage: Storage, owner: User, id: int = 1) -> Task:
@@ -268,19 +289,107 @@ class TestSessions:
         current = stored_session(storage, user, now=NOW + 3 * HOUR)
         ended = stored_session(storage, user, now=NOW + 3 * HOUR)
         storage.sessions.end(ended.id, user_id=user.id, now=NOW)
+        away, back = SessionId(uuid4()), SessionId(uuid4())
+        storage.sessions.note_external_end(away, now=NOW)
+        storage.sessions.note_external_end(back, now=NOW + HOUR)
 
         def forget() -> int:
             return storage.sessions.forget(
                 expired=NOW + LIFETIME + MICROSECOND,
                 idle=NOW + 2 * HOUR,
                 ended=NOW + MICROSECOND,
+                ended_externally=NOW + MICROSECOND,
                 limit=2,
             )
 
-        assert [forget(), forget(), forget()] == [3, 2, 0]
+        assert [forget(), forget(), forget()] == [4, 2, 0]
         assert storage.sessions.list(user.id) == [current]
         assert idle not in storage.sessions.list(user.id)
-        assert storage.sessions.ended_since(NOW - HOUR) == []
+        assert storage.sessions.ended_since(NOW - HOUR) == [back]
+        assert storage.sessions.external_end(away) is None
+        assert storage.sessions.external_end(back) == NOW + HOUR
+
+
+class TestIdentities:
+    def test_an_identity_is_found_by_issuer_and_subject_alone(self, storage: Storage) -> None:
+        person = stored_identity(storage, stored_user(storage))
+        other = stored_identity(storage, stored_user(storage, "bob@example.com"), subject="bob")
+        asked = replace(person.identity, name=None, email=None, issued_at=NOW + HOUR)
+        assert storage.identities.get(asked) == person
+        assert storage.identities.get(other.identity) == other
+        for missing in (
+            replace(person.identity, issuer=Issuer("https://other.example.com")),
+            replace(person.identity, subject=Subject("Ada")),
+        ):
+            with pytest.raises(IdentityNotFound):
+                storage.identities.get(missing)
+
+    def test_it_comes_back_as_it_was_stored(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        nameless = LinkedIdentity(an_identity(subject="x" * 255, name=None, email=None), user.id)
+        storage.identities.add(nameless)
+        assert storage.identities.get(nameless.identity) == nameless
+
+    def test_one_has_one_account(self, storage: Storage) -> None:
+        person = stored_identity(storage, stored_user(storage))
+        bob = stored_user(storage, "bob@example.com")
+        with pytest.raises(IdentityTaken):
+            storage.identities.add(LinkedIdentity(an_identity(), bob.id))
+        assert storage.identities.get(an_identity()) == person
+
+    def test_it_needs_a_user(self, storage: Storage) -> None:
+        with pytest.raises(AccountGone):
+            storage.identities.add(LinkedIdentity(an_identity(), UserId(uuid4())))
+
+    def test_of_16_who_add_one_at_once_one_succeeds(self, storage: Storage) -> None:
+        users = [stored_user(storage, f"user{number}@example.com") for number in range(16)]
+        outcomes = at_once(
+            16,
+            lambda number: storage.identities.add(LinkedIdentity(an_identity(), users[number].id)),
+        )
+        assert outcomes.count(None) == 1
+        assert outcomes.count(IdentityTaken) == 15
+
+    def test_what_is_issued_later_replaces_what_was(self, storage: Storage) -> None:
+        person = stored_identity(storage, stored_user(storage))
+        later = replace(person.identity, name=PersonName("Ada L."), issued_at=NOW + HOUR)
+        storage.identities.save(later)
+        assert storage.identities.get(later) == replace(person, identity=later)
+        for not_later in (person.identity, later, an_identity(subject="nobody")):
+            with pytest.raises(StaleVersion):
+                storage.identities.save(not_later)
+
+    def test_a_person_may_have_several(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        first = stored_identity(storage, ada)
+        second = LinkedIdentity(an_identity(issuer="https://b.example.com", now=NOW + HOUR), ada.id)
+        storage.identities.add(second)
+        stored_identity(storage, bob, subject="bob")
+        assert storage.identities.list(ada.id) == [second.identity, first.identity]
+
+    def test_it_goes_with_its_user(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        stored_identity(storage, ada)
+        storage.users.remove(ada)
+        with pytest.raises(IdentityNotFound):
+            storage.identities.get(an_identity())
+        assert storage.identities.list(ada.id) == []
+
+    def test_it_is_part_of_a_unit_of_work(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        with suppress(TaskNotFound), storage.unit_of_work() as work:
+            work.identities.add(LinkedIdentity(an_identity(), ada.id))
+            raise TaskNotFound
+        assert storage.identities.list(ada.id) == []
+
+    def test_an_end_is_noted_anew_each_time(self, storage: Storage) -> None:
+        session_id = an_identity().session_id
+        assert storage.sessions.external_end(session_id) is None
+        storage.sessions.note_external_end(session_id, now=NOW)
+        storage.sessions.note_external_end(session_id, now=NOW + HOUR)
+        assert storage.sessions.external_end(session_id) == NOW + HOUR
+        assert storage.sessions.ended_since(NOW + HOUR) == [session_id]
+        assert storage.sessions.ended_since(NOW + 2 * HOUR) == []
 
 
 class TestPasswordResets:

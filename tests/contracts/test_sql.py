@@ -226,7 +226,7 @@ class TestConstraints:
         ada, bob = registered(container), registered(container, "bob@example.com")
         for owner in (ada, bob):
             container.create_task()(owner_id=owner.id, title="Buy milk")
-            container.log_in()(email=owner.email, password=PASSWORD)
+            container.log_in()(email=owner.email or "", password=PASSWORD)
         with container.database().engine.connect() as connection:
             connection.execute(text("DELETE FROM users WHERE email = 'ada@example.com'"))
             sessions = connection.execute(text("SELECT count(*) FROM sessions")).scalar_one()

@@ -7,8 +7,11 @@ import pytest
 
 from todo_adapters.in_memory.background import ImmediateBackground
 from todo_adapters.in_memory.clock import ManualClock
+from todo_adapters.in_memory.issuers import InMemoryExternalIssuers
 from todo_adapters.in_memory.mail import InMemoryMailer
+from todo_adapters.in_memory.people import InMemoryKnownPeople
 from todo_adapters.in_memory.repositories import (
+    InMemoryIdentityRepository,
     InMemoryPasswordResetRepository,
     InMemorySessionRepository,
     InMemoryTaskRepository,
@@ -35,6 +38,7 @@ from todo_core.use_cases.accounts import (
 )
 from todo_core.use_cases.authentication import Reauthenticate
 from todo_core.use_cases.cleanup import CleanUp
+from todo_core.use_cases.identities import RecognisePerson
 from todo_core.use_cases.passwords import ChangePassword, ForgotPassword, ResetPassword
 from todo_core.use_cases.sessions import (
     Authenticate,
@@ -79,6 +83,8 @@ class World:
     mailer: InMemoryMailer = field(default_factory=InMemoryMailer)
     log: InMemorySecurityLog = field(default_factory=InMemorySecurityLog)
     ended_sessions: InMemoryEndedSessions = field(default_factory=InMemoryEndedSessions)
+    external_issuers: InMemoryExternalIssuers = field(default_factory=InMemoryExternalIssuers)
+    known_people: InMemoryKnownPeople = field(default_factory=InMemoryKnownPeople)
     identifiers: RandomIdentifiers = field(default_factory=RandomIdentifiers)
     passwords: PasslibPasswordHasher = field(default_factory=lambda: PasslibPasswordHasher(cost=4))
     key_ring: KeyRing = field(default_factory=lambda: KeyRing.of("a secret " * 4))
@@ -89,6 +95,7 @@ class World:
     def __post_init__(self) -> None:
         self.users = InMemoryUserRepository(self.store)
         self.sessions = InMemorySessionRepository(self.store)
+        self.identities = InMemoryIdentityRepository(self.store)
         self.password_resets = InMemoryPasswordResetRepository(self.store)
         self.tasks = InMemoryTaskRepository(self.store)
         unit_of_work = InMemoryUnitOfWork(self.store)
@@ -108,7 +115,9 @@ class World:
         self.update_profile = UpdateProfile(
             self.get_profile, unit_of_work, reauthenticate, self.mailer, clock, log
         )
-        self.export_account = ExportAccount(self.get_profile, self.sessions, self.tasks, log)
+        self.export_account = ExportAccount(
+            self.get_profile, self.identities, self.sessions, self.tasks, log
+        )
         self.delete_account = DeleteAccount(
             self.get_profile, unit_of_work, reauthenticate, self.ended_sessions, clock, log
         )
@@ -124,7 +133,24 @@ class World:
             clock=clock,
             log=log,
         )
-        self.authenticate = Authenticate(self.access_tokens, self.ended_sessions, clock)
+        self.recognise_person = RecognisePerson(
+            users=self.users,
+            identities=self.identities,
+            sessions=self.sessions,
+            unit_of_work=unit_of_work,
+            known_people=self.known_people,
+            ended_sessions=self.ended_sessions,
+            identifiers=self.identifiers,
+            clock=clock,
+            log=log,
+        )
+        self.authenticate = Authenticate(
+            self.access_tokens,
+            self.ended_sessions,
+            self.external_issuers,
+            self.recognise_person,
+            clock,
+        )
         self.refresh_session = RefreshSession(
             sessions=self.sessions,
             ended_sessions=self.ended_sessions,
@@ -175,7 +201,12 @@ class World:
             log=log,
         )
         self.clean_up = CleanUp(
-            self.sessions, self.password_resets, IDLE, timedelta(hours=1), clock
+            self.sessions,
+            self.password_resets,
+            IDLE,
+            timedelta(hours=1),
+            timedelta(days=30),
+            clock,
         )
         self.create_task = CreateTask(self.tasks, self.identifiers, clock)
         self.list_tasks = ListTasks(self.tasks)

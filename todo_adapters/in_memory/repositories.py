@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from todo_adapters.in_memory.store import InMemoryStore
+from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
@@ -12,6 +13,8 @@ from todo_core.entities.user import Email, User, UserId
 from todo_core.errors import (
     AccountGone,
     EmailTaken,
+    IdentityNotFound,
+    IdentityTaken,
     IdTaken,
     InvalidResetToken,
     SessionNotFound,
@@ -20,6 +23,7 @@ from todo_core.errors import (
     UserNotFound,
 )
 from todo_core.ports.repositories import (
+    IdentityRepository,
     PasswordResetRepository,
     SessionRepository,
     TaskRepository,
@@ -48,7 +52,7 @@ class InMemoryUserRepository(UserRepository):
     def get_by_email(self, email: Email) -> User:
         with self._store.lock:
             for user in self._store.users.values():
-                if user.email.key == email.key:
+                if user.email is not None and user.email.key == email.key:
                     return user
         raise UserNotFound
 
@@ -72,14 +76,22 @@ class InMemoryUserRepository(UserRepository):
             store = self._store
             del store.users[user.id]
             store.password_resets.pop(user.id, None)
+            for key in [key for key, each in store.identities.items() if each.user_id == user.id]:
+                del store.identities[key]
             for session in [each for each in store.sessions.values() if each.user_id == user.id]:
                 del store.sessions[session.id]
             for task in [each for each in store.tasks.values() if each.owner_id == user.id]:
                 del store.tasks[task.id]
 
     def _refuse_taken_email(self, user: User) -> None:
+        if user.email is None:
+            return
         for other in self._store.users.values():
-            if other.email.key == user.email.key and other.id != user.id:
+            if (
+                other.id != user.id
+                and other.email is not None
+                and other.email.key == user.email.key
+            ):
                 raise EmailTaken
 
 
@@ -131,25 +143,87 @@ class InMemorySessionRepository(SessionRepository):
                 self.end(session_id, user_id=user_id, now=now)
             return ending
 
+    def note_external_end(self, session_id: SessionId, *, now: datetime) -> None:
+        with self._store.lock:
+            self._store.external_ends[session_id] = now
+
+    def external_end(self, session_id: SessionId) -> datetime | None:
+        with self._store.lock:
+            return self._store.external_ends.get(session_id)
+
     def ended_since(self, time: datetime) -> Sequence[SessionId]:
         with self._store.lock:
-            ended = self._store.ended_sessions.items()
+            ended = [*self._store.ended_sessions.items(), *self._store.external_ends.items()]
             return [session_id for session_id, ended_at in ended if ended_at >= time]
 
-    def forget(self, *, expired: datetime, idle: datetime, ended: datetime, limit: int) -> int:
+    def forget(
+        self,
+        *,
+        expired: datetime,
+        idle: datetime,
+        ended: datetime,
+        ended_externally: datetime,
+        limit: int,
+    ) -> int:
         with self._store.lock:
             over = [
                 session.id
                 for session in self._store.sessions.values()
                 if session.expires_at < expired or session.refreshed_at < idle
             ][:limit]
-            notes = self._store.ended_sessions.items()
-            noted = [session_id for session_id, ended_at in notes if ended_at < ended][:limit]
             for session_id in over:
                 del self._store.sessions[session_id]
-            for session_id in noted:
-                del self._store.ended_sessions[session_id]
-            return len(over) + len(noted)
+            return (
+                len(over)
+                + _forget_notes(self._store.ended_sessions, ended, limit)
+                + _forget_notes(self._store.external_ends, ended_externally, limit)
+            )
+
+
+def _forget_notes(notes: dict[SessionId, datetime], before: datetime, limit: int) -> int:
+    old = [session_id for session_id, ended_at in notes.items() if ended_at < before][:limit]
+    for session_id in old:
+        del notes[session_id]
+    return len(old)
+
+
+class InMemoryIdentityRepository(IdentityRepository):
+    """Identities in memory."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self._store = store
+
+    def add(self, person: LinkedIdentity) -> None:
+        with self._store.lock:
+            if person.user_id not in self._store.users:
+                raise AccountGone
+            if _key(person.identity) in self._store.identities:
+                raise IdentityTaken
+            self._store.identities[_key(person.identity)] = person
+
+    def get(self, identity: Identity) -> LinkedIdentity:
+        with self._store.lock:
+            try:
+                return self._store.identities[_key(identity)]
+            except KeyError:
+                raise IdentityNotFound from None
+
+    def list(self, user_id: UserId) -> Sequence[Identity]:
+        with self._store.lock:
+            people = self._store.identities.values()
+            theirs = [each.identity for each in people if each.user_id == user_id]
+        return sorted(theirs, key=lambda identity: identity.issued_at, reverse=True)
+
+    def save(self, identity: Identity) -> None:
+        with self._store.lock:
+            person = self._store.identities.get(_key(identity))
+            if person is None or person.identity.issued_at >= identity.issued_at:
+                raise StaleVersion
+            self._store.identities[_key(identity)] = replace(person, identity=identity)
+
+
+def _key(identity: Identity) -> tuple[Issuer, Subject]:
+    return identity.issuer, identity.subject
 
 
 class InMemoryPasswordResetRepository(PasswordResetRepository):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from threading import RLock
 
+from todo_core.entities.identity import Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
@@ -22,6 +23,8 @@ class InMemoryStore:
     users: dict[UserId, User] = field(default_factory=dict)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     ended_sessions: dict[SessionId, datetime] = field(default_factory=dict)
+    external_ends: dict[SessionId, datetime] = field(default_factory=dict)
+    identities: dict[tuple[Issuer, Subject], LinkedIdentity] = field(default_factory=dict)
     password_resets: dict[UserId, PasswordReset] = field(default_factory=dict)
     tasks: dict[TaskId, Task] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
@@ -34,6 +37,8 @@ class InMemoryStore:
                 dict(self.users),
                 dict(self.sessions),
                 dict(self.ended_sessions),
+                dict(self.external_ends),
+                dict(self.identities),
                 dict(self.password_resets),
                 dict(self.tasks),
             )
@@ -44,6 +49,8 @@ class InMemoryStore:
                     self.users,
                     self.sessions,
                     self.ended_sessions,
+                    self.external_ends,
+                    self.identities,
                     self.password_resets,
                     self.tasks,
                 ) = before

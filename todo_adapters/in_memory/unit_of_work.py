@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from todo_adapters.in_memory.repositories import (
+    InMemoryIdentityRepository,
     InMemoryPasswordResetRepository,
     InMemorySessionRepository,
     InMemoryTaskRepository,
@@ -19,6 +20,7 @@ class InMemoryWork(Work):
     def __init__(self, store: InMemoryStore) -> None:
         self._users = InMemoryUserRepository(store)
         self._sessions = InMemorySessionRepository(store)
+        self._identities = InMemoryIdentityRepository(store)
         self._password_resets = InMemoryPasswordResetRepository(store)
         self._tasks = InMemoryTaskRepository(store)
 
@@ -29,6 +31,10 @@ class InMemoryWork(Work):
     @property
     def sessions(self) -> InMemorySessionRepository:
         return self._sessions
+
+    @property
+    def identities(self) -> InMemoryIdentityRepository:
+        return self._identities
 
     @property
     def password_resets(self) -> InMemoryPasswordResetRepository:

@@ -138,6 +138,34 @@ class Database(SqlExecutor):
             raise meaning_of(error, {}) from error
 
     @contextmanager
+    def schema_change(self) -> Iterator[Transaction]:
+        """The same for migrations, in which SQLite checks foreign keys at the end only.
+
+        SQLite alters most of a table by making another in its place, and dropping the
+        first would delete whatever refers to it.
+
+        Raises:
+            Unavailable: if the database does not answer.
+            ValueError: if a row is left that refers to none.
+        """
+        if self.engine.dialect.name != "sqlite":
+            with self.transaction() as transaction:
+                yield transaction
+            return
+        try:
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+                try:
+                    with self._begun(connection):
+                        yield Transaction(connection)
+                        if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                            raise ValueError("a migration left rows that refer to none")
+                finally:
+                    connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        except SQLAlchemyError as error:
+            raise meaning_of(error, {}) from error
+
+    @contextmanager
     def _begun(self, connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql(self._begin)
         try:

@@ -23,6 +23,7 @@ _NOT_READY = {"42P01", "42703", "25006"}
 _SQLITE_CONSTRAINTS = {
     "UNIQUE constraint failed: index 'uq_users_email'": "uq_users_email",
     "UNIQUE constraint failed: tasks.id": "pk_tasks",
+    "UNIQUE constraint failed: identities.issuer, identities.subject": "pk_identities",
 }
 """SQLite describes the constraint instead of naming it."""
 

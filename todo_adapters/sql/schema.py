@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.errors import meaning_of
 
-NEWEST_REVISION = "0002"
+NEWEST_REVISION = "0003"
 """The revision that makes the tables as they are declared; a test sees that it is the newest."""
 
 _MIGRATION_LOCK = 7_283_405_119_613
@@ -56,7 +56,7 @@ class SqlSchema:
 
         config = Config()
         config.set_main_option("script_location", str(self._migrations).replace("%", "%%"))
-        with self._database.transaction() as transaction:
+        with self._database.schema_change() as transaction:
             if self._database.engine.dialect.name == "postgresql":
                 # Tied to the transaction, it works behind a transaction pooler too.
                 transaction.rows(_LOCK, {})

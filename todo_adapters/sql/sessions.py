@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlmodel import bindparam, delete, insert, or_, select, update
+from sqlmodel import bindparam, delete, insert, or_, select, union_all, update
 
 from todo_adapters.sql.database import AnyRow, SqlExecutor
-from todo_adapters.sql.tables import ENDED_SESSIONS, SESSIONS, EndedSessionRow, SessionRow
+from todo_adapters.sql.tables import (
+    ENDED_SESSIONS,
+    EXTERNAL_ENDS,
+    SESSIONS,
+    EndedSessionRow,
+    ExternalEndRow,
+    SessionRow,
+    UtcDateTime,
+)
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, SessionNotFound, StaleVersion
@@ -32,10 +40,20 @@ _END_ALL_BUT_ONE = (
     .returning(SESSIONS.c.id)
 )
 _NOTE = insert(ENDED_SESSIONS)
-_ENDED_SINCE = (
-    select(EndedSessionRow)
-    .with_only_columns(ENDED_SESSIONS.c.id)
-    .where(ENDED_SESSIONS.c.ended_at >= bindparam("time"))
+_FORGET_EXTERNAL_END = delete(EXTERNAL_ENDS).where(EXTERNAL_ENDS.c.id == bindparam("session_id"))
+_NOTE_EXTERNAL_END = insert(EXTERNAL_ENDS)
+_EXTERNAL_END = (
+    select(ExternalEndRow)
+    .with_only_columns(EXTERNAL_ENDS.c.ended_at)
+    .where(EXTERNAL_ENDS.c.id == bindparam("session_id"))
+)
+_ENDED_SINCE = union_all(
+    *(
+        select(row)
+        .with_only_columns(notes.c.id)
+        .where(notes.c.ended_at >= bindparam("time", type_=UtcDateTime))
+        for row, notes in ((EndedSessionRow, ENDED_SESSIONS), (ExternalEndRow, EXTERNAL_ENDS))
+    )
 )
 _FORGET = delete(SESSIONS).where(
     SESSIONS.c.id.in_(
@@ -50,13 +68,16 @@ _FORGET = delete(SESSIONS).where(
         .limit(bindparam("most"))
     )
 )
-_FORGET_NOTES = delete(ENDED_SESSIONS).where(
-    ENDED_SESSIONS.c.id.in_(
-        select(EndedSessionRow)
-        .with_only_columns(ENDED_SESSIONS.c.id)
-        .where(ENDED_SESSIONS.c.ended_at < bindparam("ended"))
-        .limit(bindparam("most"))
+_FORGET_NOTES, _FORGET_EXTERNAL_ENDS = (
+    delete(notes).where(
+        notes.c.id.in_(
+            select(row)
+            .with_only_columns(notes.c.id)
+            .where(notes.c.ended_at < bindparam("ended"))
+            .limit(bindparam("most"))
+        )
     )
+    for row, notes in ((EndedSessionRow, ENDED_SESSIONS), (ExternalEndRow, EXTERNAL_ENDS))
 )
 _REFUSALS = {"fk_sessions_user_id_users": AccountGone}
 
@@ -110,13 +131,36 @@ class SqlSessionRepository(SessionRepository):
                 executor.write(_NOTE, {"id": session_id, "ended_at": now})
             return ended
 
+    def note_external_end(self, session_id: SessionId, *, now: datetime) -> None:
+        with self._executor.atomically() as executor:
+            executor.write(_FORGET_EXTERNAL_END, {"session_id": session_id})
+            executor.write(_NOTE_EXTERNAL_END, {"id": session_id, "ended_at": now})
+
+    def external_end(self, session_id: SessionId) -> datetime | None:
+        for row in self._executor.rows(_EXTERNAL_END, {"session_id": session_id}):
+            ended_at: datetime = row[0]
+            return ended_at
+        return None
+
     def ended_since(self, time: datetime) -> Sequence[SessionId]:
         return [SessionId(row[0]) for row in self._executor.rows(_ENDED_SINCE, {"time": time})]
 
-    def forget(self, *, expired: datetime, idle: datetime, ended: datetime, limit: int) -> int:
+    def forget(
+        self,
+        *,
+        expired: datetime,
+        idle: datetime,
+        ended: datetime,
+        ended_externally: datetime,
+        limit: int,
+    ) -> int:
         over = {"expired": expired, "idle": idle, "most": limit}
-        return self._executor.write(_FORGET, over) + self._executor.write(
-            _FORGET_NOTES, {"ended": ended, "most": limit}
+        return (
+            self._executor.write(_FORGET, over)
+            + self._executor.write(_FORGET_NOTES, {"ended": ended, "most": limit})
+            + self._executor.write(
+                _FORGET_EXTERNAL_ENDS, {"ended": ended_externally, "most": limit}
+            )
         )
 
 

@@ -109,18 +109,19 @@ def _length(column: str, minimum: int, maximum: int) -> CheckConstraint:
 
 
 class UserRow(Row, table=True):
-    """An account. Emails are unique without regard to case."""
+    """An account. Emails are unique without regard to case; who has a password has one."""
 
     __tablename__ = "users"
     __table_args__ = (
         _length("name", PersonName.min_length, PersonName.max_length),
         _length("email", Email.min_length, Email.max_length),
         CheckConstraint("version >= 1", "version_positive"),
+        CheckConstraint("email IS NOT NULL OR password_hash IS NULL", "email_with_password"),
     )
 
     id: UUID = Field(sa_type=Uuid, primary_key=True)
     name: str = Field(max_length=PersonName.max_length)
-    email: str = Field(max_length=Email.max_length)
+    email: str | None = Field(max_length=Email.max_length)
     password_hash: str | None = Field(sa_type=Text)
     version: int
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -154,6 +155,31 @@ class EndedSessionRow(Row, table=True):
 
     id: UUID = Field(sa_type=Uuid, primary_key=True)
     ended_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ExternalEndRow(Row, table=True):
+    """A note that what an external issuer vouches for ended: its tokens from before are void.
+
+    The id follows from issuer and subject; it stands for itself, as above.
+    """
+
+    __tablename__ = "external_ends"
+
+    id: UUID = Field(sa_type=Uuid, primary_key=True)
+    ended_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class IdentityRow(Row, table=True):
+    """Whose account it is that a person of an external issuer has."""
+
+    __tablename__ = "identities"
+
+    issuer: str = Field(sa_type=Text, primary_key=True)
+    subject: str = Field(sa_type=Text, primary_key=True)
+    user_id: UUID = Field(sa_type=Uuid, foreign_key="users.id", ondelete="CASCADE")
+    name: str | None = Field(sa_type=Text)
+    email: str | None = Field(sa_type=Text)
+    issued_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class PasswordResetRow(Row, table=True):
@@ -195,6 +221,8 @@ class TaskRow(Row, table=True):
 USERS = metadata.tables["users"]
 SESSIONS = metadata.tables["sessions"]
 ENDED_SESSIONS = metadata.tables["ended_sessions"]
+EXTERNAL_ENDS = metadata.tables["external_ends"]
+IDENTITIES = metadata.tables["identities"]
 PASSWORD_RESETS = metadata.tables["password_resets"]
 TASKS = metadata.tables["tasks"]
 
@@ -203,6 +231,8 @@ Index("ix_sessions_user_id", SESSIONS.c.user_id)
 Index("ix_sessions_expires_at", SESSIONS.c.expires_at)
 Index("ix_sessions_refreshed_at", SESSIONS.c.refreshed_at)
 Index("ix_ended_sessions_ended_at", ENDED_SESSIONS.c.ended_at)
+Index("ix_external_ends_ended_at", EXTERNAL_ENDS.c.ended_at)
+Index("ix_identities_user_id", IDENTITIES.c.user_id)
 Index("ix_password_resets_expires_at", PASSWORD_RESETS.c.expires_at)
 
 # Every query names the owner, so the one index begins with it. It yields the tasks

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from todo_adapters.sql.database import Database, SqlExecutor
+from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
 from todo_adapters.sql.sessions import SqlSessionRepository
 from todo_adapters.sql.tasks import SqlTaskRepository
@@ -17,6 +18,7 @@ class SqlWork(Work):
     def __init__(self, executor: SqlExecutor) -> None:
         self._users = SqlUserRepository(executor)
         self._sessions = SqlSessionRepository(executor)
+        self._identities = SqlIdentityRepository(executor)
         self._password_resets = SqlPasswordResetRepository(executor)
         self._tasks = SqlTaskRepository(executor)
 
@@ -27,6 +29,10 @@ class SqlWork(Work):
     @property
     def sessions(self) -> SqlSessionRepository:
         return self._sessions
+
+    @property
+    def identities(self) -> SqlIdentityRepository:
+        return self._identities
 
     @property
     def password_resets(self) -> SqlPasswordResetRepository:

@@ -47,7 +47,7 @@ class SqlUserRepository(UserRepository):
             {
                 "id": user.id,
                 "name": str(user.name),
-                "email": str(user.email),
+                "email": None if user.email is None else str(user.email),
                 "password_hash": user.password_hash,
                 "version": user.version,
                 "created_at": user.created_at,
@@ -73,7 +73,7 @@ class SqlUserRepository(UserRepository):
                 "user_id": user.id,
                 "loaded_version": user.version,
                 "name": str(user.name),
-                "email": str(user.email),
+                "email": None if user.email is None else str(user.email),
                 "password_hash": user.password_hash,
                 "updated_at": user.updated_at,
             },
@@ -99,7 +99,7 @@ def _to_user(row: AnyRow) -> User:
     return User(
         id=UserId(row.id),
         name=PersonName.stored(row.name),
-        email=Email.stored(row.email),
+        email=None if row.email is None else Email.stored(row.email),
         password_hash=row.password_hash,
         version=row.version,
         created_at=row.created_at,

@@ -76,12 +76,13 @@ async def update_profile(
     responses=problems(400, 401, 409, 413, 415, 422, 429, 503),
 )
 async def delete_account(
-    request: Request, caller: CallerDependency, body: DeleteAccountRequest
+    request: Request, caller: CallerDependency, body: DeleteAccountRequest | None = None
 ) -> Response:
-    """And with it all that is yours, for good."""
+    """And with it all that is yours, for good. Who has no password here sends nothing."""
     delete = container_of(request).delete_account()
     await on_hashing_thread(
-        request, partial(delete, user_id=caller.user_id, current_password=body.current_password)
+        request,
+        partial(delete, user_id=caller.user_id, **(body.model_dump() if body else {})),
     )
     return Response(status_code=204)
 

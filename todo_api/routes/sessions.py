@@ -61,9 +61,9 @@ def refresh(request: Request, body: RefreshTokenRequest) -> RefreshTokenResponse
     return RefreshTokenResponse.of(tokens)
 
 
-@router.post("/logout", summary="Log out", status_code=204, responses=problems(401, 503))
+@router.post("/logout", summary="Log out", status_code=204, responses=problems(401, 409, 503))
 def logout(request: Request, caller: CallerDependency) -> Response:
-    """Ends this session: its tokens are of no use any more."""
+    """Ends this session: its tokens are of no use any more. 409 if another service began it."""
     container_of(request).log_out()(caller)
     return Response(status_code=204)
 

@@ -1,5 +1,6 @@
 """Accounts, as JSON."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field
@@ -49,9 +50,21 @@ class UpdateProfileRequest(BaseModel):
 
 
 class DeleteAccountRequest(BaseModel):
-    """The proof that it is really you who wants to go."""
+    """The proof that it is really you who wants to go, if you have a password here."""
 
-    current_password: PasswordText
+    current_password: PasswordText | MISSING = MISSING
+
+
+class StoredIdentity(BaseModel):
+    """What an external issuer says of a person."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    issuer: str
+    subject: str
+    name: str | None
+    email: str | None
+    issued_at: datetime
 
 
 class ExportResponse(BaseModel):
@@ -60,5 +73,6 @@ class ExportResponse(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     user: UserProfileResponse
+    identities: list[StoredIdentity]
     sessions: list[StoredSession]
     tasks: list[TaskResponse]

@@ -111,13 +111,14 @@ class PasswordPolicy:
 class User:
     """A person with an account.
 
-    `password_hash` is None for people who only come through an external issuer.
-    `version` counts how often the user was saved. All times are aware and in UTC.
+    People who come through an external issuer have no `password_hash`, and no `email`
+    where it says none, or one that is another account's. `version` counts how often
+    the user was saved. All times are aware and in UTC.
     """
 
     id: UserId
     name: PersonName
-    email: Email
+    email: Email | None
     password_hash: str | None = field(repr=False)
     version: int
     created_at: datetime
@@ -129,8 +130,8 @@ class User:
         *,
         id: UserId,
         name: PersonName,
-        email: Email,
-        password_hash: str,
+        email: Email | None,
+        password_hash: str | None,
         now: datetime,
     ) -> Self:
         """Make a new account."""
@@ -148,7 +149,7 @@ class User:
         """The user with another password, or the same one hashed anew."""
         return replace(self, password_hash=password_hash, updated_at=now)
 
-    def with_profile(self, *, name: PersonName, email: Email, now: datetime) -> Self:
+    def with_profile(self, *, name: PersonName, email: Email | None, now: datetime) -> Self:
         """The user with another name or email; this very object if both are the same."""
         if (name, email) == (self.name, self.email):
             return self

@@ -1,4 +1,4 @@
-"""Where users, sessions and tasks are kept.
+"""Where users, sessions, identities and tasks are kept.
 
 Each method is atomic by itself. Where several must stand or fall together, see
 `todo_core.ports.unit_of_work`.
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
@@ -121,16 +122,69 @@ class SessionRepository(Protocol):
         """End all of this person's sessions, but perhaps one; the ids of those that ended."""
 
     @abstractmethod
+    def note_external_end(self, session_id: SessionId, *, now: datetime) -> None:
+        """Note that what an external issuer vouches for ends: its tokens are good no longer."""
+
+    @abstractmethod
+    def external_end(self, session_id: SessionId) -> datetime | None:
+        """When this was noted last; None if it never was, or is forgotten."""
+
+    @abstractmethod
     def ended_since(self, time: datetime) -> Sequence[SessionId]:
         """The sessions that were ended, by whomever, at this time or later."""
 
     @abstractmethod
-    def forget(self, *, expired: datetime, idle: datetime, ended: datetime, limit: int) -> int:
+    def forget(
+        self,
+        *,
+        expired: datetime,
+        idle: datetime,
+        ended: datetime,
+        ended_externally: datetime,
+        limit: int,
+    ) -> int:
         """Remove at most `limit` sessions, and as many notes of ended ones, for good.
 
         These are sessions whose `expires_at` is before `expired` or whose
         `refreshed_at` is before `idle`, and notes of sessions that were ended
-        before `ended`. Returns how many it was.
+        before `ended`, or before `ended_externally` if it is an external issuer's.
+        Returns how many it was.
+        """
+
+
+class IdentityRepository(Protocol):
+    """Which account is whose, of the people of external issuers."""
+
+    @abstractmethod
+    def add(self, person: LinkedIdentity) -> None:
+        """Store whose a new identity is.
+
+        Of several who add one at the same time exactly one succeeds.
+
+        Raises:
+            IdentityTaken: if this issuer's subject has an account already.
+            AccountGone: if the user does not exist (any more).
+        """
+
+    @abstractmethod
+    def get(self, identity: Identity) -> LinkedIdentity:
+        """The one of the same issuer and subject.
+
+        Raises:
+            IdentityNotFound: if there is none.
+        """
+
+    @abstractmethod
+    def list(self, user_id: UserId) -> Sequence[Identity]:
+        """All identities of this person, the one that changed last first."""
+
+    @abstractmethod
+    def save(self, identity: Identity) -> None:
+        """Store what the issuer now says of somebody who has an account.
+
+        Raises:
+            StaleVersion: if something that was issued as late is stored already, or
+                the identity is gone.
         """
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from todo_core.entities.identity import Identity, LinkedIdentity, Subject
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import Password, UserId
 
@@ -43,10 +44,14 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling: what a valid access token proves."""
+    """Who is calling: what a valid access token proves.
+
+    `subject` is what an external issuer calls them, if it is one that vouches for them.
+    """
 
     user_id: UserId
     session_id: SessionId
+    subject: Subject | None = None
 
 
 class AccessTokens(Protocol):
@@ -64,6 +69,48 @@ class AccessTokens(Protocol):
             InvalidAccessToken: for whatever this service did not sign for this use,
                 or that is not valid at this time.
         """
+
+
+class ExternalIssuers(Protocol):
+    """Verifies the tokens of others whom this service was told to trust.
+
+    Which of them vouches for a token follows from how it was configured and from the
+    issuer that the token names, never from the algorithm that it names.
+    """
+
+    @abstractmethod
+    def are_named_by(self, token: str) -> bool:
+        """Whether one of them would have issued the token, by its own word. It is not proven."""
+
+    @abstractmethod
+    def recall(self, token: str, *, now: datetime) -> Identity | None:
+        """Whom the token speaks for, if it was verified a while ago; it waits for nothing.
+
+        Raises:
+            InvalidAccessToken: if it is not valid at this time (any more).
+        """
+
+    @abstractmethod
+    def verify(self, token: str, *, now: datetime) -> Identity:
+        """Whom the token speaks for. It may have to wait for the issuer's keys.
+
+        Raises:
+            InvalidAccessToken: for whatever the issuer did not sign for this service,
+                or that is not valid at this time.
+            Unavailable: if the issuer's keys cannot be had.
+        """
+
+
+class KnownPeople(Protocol):
+    """Remembers, in this process and for a few minutes, whose an external identity is."""
+
+    @abstractmethod
+    def recall(self, identity: Identity) -> LinkedIdentity | None:
+        """The one of the same issuer and subject, as it was remembered last."""
+
+    @abstractmethod
+    def remember(self, person: LinkedIdentity) -> None:
+        """Remember this, in the place of what was known of the person."""
 
 
 class RefreshTokens(Protocol):

@@ -12,6 +12,7 @@ class SecurityEvent(StrEnum):
     """The kinds of events. Their names are stable."""
 
     REGISTERED = "account.registered"
+    PROVISIONED = "account.provisioned"
     DELETED = "account.deleted"
     EXPORTED = "account.exported"
     LOGGED_IN = "login.succeeded"

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from todo_core.ports.repositories import (
+    IdentityRepository,
     PasswordResetRepository,
     SessionRepository,
     TaskRepository,
@@ -28,6 +29,11 @@ class Work(Protocol):
     @abstractmethod
     def sessions(self) -> SessionRepository:
         """The sessions."""
+
+    @property
+    @abstractmethod
+    def identities(self) -> IdentityRepository:
+        """The identities."""
 
     @property
     @abstractmethod

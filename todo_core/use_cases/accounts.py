@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from todo_core.entities.session import Session
+from todo_core.entities.identity import Identity
+from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import UNCHANGED, Task, Unchanged
 from todo_core.entities.text import Validation
 from todo_core.entities.user import Email, PasswordPolicy, PersonName, User, UserId
@@ -12,10 +13,15 @@ from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import RateLimiter
 from todo_core.ports.mail import EmailChangedLetter, Mailer
-from todo_core.ports.repositories import SessionRepository, TaskRepository, UserRepository
+from todo_core.ports.repositories import (
+    IdentityRepository,
+    SessionRepository,
+    TaskRepository,
+    UserRepository,
+)
 from todo_core.ports.security import EndedSessions, PasswordHasher
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.ports.unit_of_work import UnitOfWork, Work
 from todo_core.use_cases.authentication import Reauthenticate
 from todo_core.use_cases.ending import announce_ended
 
@@ -126,11 +132,13 @@ class UpdateProfile:
                 continue
             if new_email != user.email:
                 self.log.record(SecurityEvent.EMAIL_CHANGED, user_id=user_id)
-                self.mailer.send(
-                    EmailChangedLetter(to=user.email, name=user.name, new_email=new_email)
-                )
+                self._notify(user, new_email)
             return saved
         raise EditConflict
+
+    def _notify(self, user: User, new_email: Email | None) -> None:
+        if user.email is not None and new_email is not None:
+            self.mailer.send(EmailChangedLetter(to=user.email, name=user.name, new_email=new_email))
 
     def _saved(self, user: User, changed: User) -> User:
         with self.unit_of_work() as work:
@@ -145,6 +153,7 @@ class Export:
     """All that is stored about a person."""
 
     user: User
+    identities: Sequence[Identity]
     sessions: Sequence[Session]
     tasks: Sequence[Task]
 
@@ -158,6 +167,7 @@ class ExportAccount:
     """
 
     get_profile: GetProfile
+    identities: IdentityRepository
     sessions: SessionRepository
     tasks: TaskRepository
     log: SecurityLog
@@ -165,16 +175,23 @@ class ExportAccount:
     def __call__(self, *, user_id: UserId) -> Export:
         user = self.get_profile(user_id=user_id)
         self.log.record(SecurityEvent.EXPORTED, user_id=user_id)
-        return Export(user, self.sessions.list(user_id), self.tasks.list(user_id))
+        return Export(
+            user,
+            self.identities.list(user_id),
+            self.sessions.list(user_id),
+            self.tasks.list(user_id),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteAccount:
     """A person deletes their account, and with it everything that is theirs, for good.
 
+    They give their password once more, if they have one; who comes through an external
+    issuer proves who they are to that. Its tokens from before open no new account.
+
     Raises:
-        ValidationFailed: if the current password is wrong.
-        NoPassword: if the person comes through an external issuer only.
+        ValidationFailed: if the current password is missing or wrong.
         RateLimited: after too many wrong passwords.
         AccountGone: if the account does not exist any more.
         EditConflict: if the account keeps being changed at the same time.
@@ -187,16 +204,17 @@ class DeleteAccount:
     clock: Clock
     log: SecurityLog
 
-    def __call__(self, *, user_id: UserId, current_password: str) -> None:
+    def __call__(self, *, user_id: UserId, current_password: str | None = None) -> None:
         for _ in range(ATTEMPTS):
             user = self.get_profile(user_id=user_id)
-            self.reauthenticate(user, current_password)
+            if user.password_hash is not None:
+                self.reauthenticate(user, current_password)
             try:
                 with self.unit_of_work() as work:
                     # In this order, a login at the same time either is ended here
                     # too, or finds the account gone.
                     work.users.confirm(user)
-                    ended = work.sessions.end_all(user_id, now=self.clock.now())
+                    ended = self._end_sessions(work, user_id)
                     work.users.remove(user)
             except StaleVersion:
                 continue
@@ -204,3 +222,10 @@ class DeleteAccount:
             self.log.record(SecurityEvent.DELETED, user_id=user_id)
             return
         raise EditConflict
+
+    def _end_sessions(self, work: Work, user_id: UserId) -> Sequence[SessionId]:
+        now = self.clock.now()
+        external = [identity.session_id for identity in work.identities.list(user_id)]
+        for session_id in external:
+            work.sessions.note_external_end(session_id, now=now)
+        return [*work.sessions.end_all(user_id, now=now), *external]

@@ -16,13 +16,14 @@ class CleanUp:
 
     It removes a bounded number and says how many, so that it may be called again;
     several processes may do so at once. Notes of ended sessions are kept for as
-    long as their access tokens may live.
+    long as their access tokens may live, our own or an external issuer's.
     """
 
     sessions: SessionRepository
     password_resets: PasswordResetRepository
     idle_lifetime: timedelta
     access_token_lifetime: timedelta
+    external_token_lifetime: timedelta
     clock: Clock
 
     def __call__(self) -> int:
@@ -31,5 +32,6 @@ class CleanUp:
             expired=now,
             idle=now - self.idle_lifetime,
             ended=now - self.access_token_lifetime,
+            ended_externally=now - self.external_token_lifetime,
             limit=BATCH,
         ) + self.password_resets.forget(expired=now, limit=BATCH)

@@ -7,6 +7,7 @@ from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import SessionId
 from todo_core.entities.user import Email, Password, PasswordPolicy, User, UserId
 from todo_core.errors import (
+    AccountGone,
     EditConflict,
     FieldError,
     InvalidResetToken,
@@ -71,7 +72,7 @@ class ChangePassword:
                 continue
             announce_ended(ended, user_id=user_id, ended_sessions=self.ended_sessions, log=self.log)
             self.log.record(SecurityEvent.PASSWORD_CHANGED, user_id=user_id, session_id=session_id)
-            self.mailer.send(PasswordChangedLetter(to=user.email, name=user.name))
+            _tell_of_change(self.mailer, user)
             return
         raise EditConflict
 
@@ -109,7 +110,7 @@ class ForgotPassword:
                 user = self.users.get_by_email(Email(email))
             except (ValidationFailed, UserNotFound):
                 return
-            if user.password_hash is None:
+            if user.password_hash is None or user.email is None:
                 return
             token = self.reset_tokens.draw()
             try:
@@ -119,7 +120,7 @@ class ForgotPassword:
                 return
             except StaleVersion:
                 continue
-            self._send(user, token)
+            self._send(user, user.email, token)
             return
 
     def _put(self, user: User, token: str) -> None:
@@ -139,12 +140,10 @@ class ForgotPassword:
                 )
             )
 
-    def _send(self, user: User, token: str) -> None:
+    def _send(self, user: User, email: Email, token: str) -> None:
         self.log.record(SecurityEvent.PASSWORD_RESET_REQUESTED, user_id=user.id)
         self.mailer.send(
-            PasswordResetLetter(
-                to=user.email, name=user.name, token=token, expires_in=self.lifetime
-            )
+            PasswordResetLetter(to=email, name=user.name, token=token, expires_in=self.lifetime)
         )
 
 
@@ -180,7 +179,10 @@ class ResetPassword:
             reset = self.password_resets.get(token_hash)
             if self.clock.now() >= reset.expires_at:
                 raise InvalidResetToken
-            user = self.get_profile(user_id=reset.user_id)
+            try:
+                user = self.get_profile(user_id=reset.user_id)
+            except AccountGone as deleted_meanwhile:
+                raise InvalidResetToken from deleted_meanwhile
             accepted = accepted_for(user, self.policy, new_password)
             # Hashed before the work begins, which is to be short.
             password_hash = self.passwords.hash(accepted)
@@ -196,9 +198,14 @@ class ResetPassword:
                 continue
             announce_ended(ended, user_id=user.id, ended_sessions=self.ended_sessions, log=self.log)
             self.log.record(SecurityEvent.PASSWORD_RESET, user_id=user.id)
-            self.mailer.send(PasswordChangedLetter(to=user.email, name=user.name))
+            _tell_of_change(self.mailer, user)
             return
         raise EditConflict
+
+
+def _tell_of_change(mailer: Mailer, user: User) -> None:
+    if user.email is not None:
+        mailer.send(PasswordChangedLetter(to=user.email, name=user.name))
 
 
 def accepted_for(user: User, policy: PasswordPolicy, raw: str) -> Password:
@@ -208,7 +215,7 @@ def accepted_for(user: User, policy: PasswordPolicy, raw: str) -> Password:
         ValidationFailed: of the field `new_password`.
     """
     try:
-        return policy.accept(raw, email=user.email, name=user.name)
+        return policy.accept(raw, email=user.email or "", name=user.name)
     except ValidationFailed as failure:
         raise ValidationFailed(
             *(FieldError("new_password", error.code, error.message) for error in failure.errors)

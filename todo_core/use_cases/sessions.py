@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from todo_core.entities.identity import Identity
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import Email, Password, User, UserId
 from todo_core.errors import (
@@ -12,6 +13,7 @@ from todo_core.errors import (
     InvalidAccessToken,
     InvalidCredentials,
     InvalidRefreshToken,
+    NotOurSession,
     SessionNotFound,
     StaleVersion,
     UserNotFound,
@@ -26,12 +28,14 @@ from todo_core.ports.security import (
     AccessTokens,
     Caller,
     EndedSessions,
+    ExternalIssuers,
     PasswordHasher,
     RefreshTokens,
 )
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork
 from todo_core.use_cases.ending import announce_ended
+from todo_core.use_cases.identities import RecognisePerson
 
 ATTEMPTS = 3
 """How often a login starts over when the account is saved by somebody else meanwhile."""
@@ -156,21 +160,48 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Somebody presents an access token, and is told apart by it.
+    """Somebody presents an access token, our own or an external issuer's, and is told apart by it.
 
     Raises:
         InvalidAccessToken: if it proves nothing, or its session has ended.
+        Unavailable: if it is an external issuer's, whose keys cannot be had.
     """
 
     access_tokens: AccessTokens
     ended_sessions: EndedSessions
+    external_issuers: ExternalIssuers
+    recognise_person: RecognisePerson
     clock: Clock
 
     def __call__(self, token: str) -> Caller:
-        caller = self.access_tokens.verify(token, now=self.clock.now())
+        now = self.clock.now()
+        if not self.external_issuers.are_named_by(token):
+            return self._ours(token, now)
+        identity = self.external_issuers.verify(token, now=now)
+        return _external(identity, self.recognise_person(identity))
+
+    def without_waiting(self, token: str) -> Caller | None:
+        """The same for our own tokens, and for people who were seen lately.
+
+        Returns None if it would have to ask the issuer or the database.
+        """
+        now = self.clock.now()
+        if not self.external_issuers.are_named_by(token):
+            return self._ours(token, now)
+        identity = self.external_issuers.recall(token, now=now)
+        if identity is None or (user_id := self.recognise_person.recall(identity)) is None:
+            return None
+        return _external(identity, user_id)
+
+    def _ours(self, token: str, now: datetime) -> Caller:
+        caller = self.access_tokens.verify(token, now=now)
         if caller.session_id in self.ended_sessions:
             raise InvalidAccessToken
         return caller
+
+
+def _external(identity: Identity, user_id: UserId) -> Caller:
+    return Caller(user_id, identity.session_id, identity.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,11 +321,17 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """A person ends the session that they are calling from; that it had ended already is fine."""
+    """A person ends the session that they are calling from; that it had ended already is fine.
+
+    Raises:
+        NotOurSession: if it is an external issuer that logged them in.
+    """
 
     end_session: EndSession
 
     def __call__(self, caller: Caller) -> None:
+        if caller.subject is not None:
+            raise NotOurSession
         try:
             self.end_session(user_id=caller.user_id, session_id=caller.session_id)
         except SessionNotFound:

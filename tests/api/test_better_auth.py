@@ -1,0 +1,266 @@
+"""A front end that logs people in with Better Auth is served, with its stock tokens.
+
+They come from a real Better Auth: as they were captured one day, with the clock set to
+that; and with `-m live` from one that runs, with the clock of this day.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from tests.api.conftest import migrate
+from tests.better_auth.capture import capture
+from tests.better_auth.captured import Capture, FrontEndPerson, captured
+from tests.better_auth.running import running_better_auth
+from tests.conftest import embedded_settings, postgres_settings
+from tests.jwks_server import running_jwks_server
+from tests.postgres_server import create_database, drop_database
+from tests.problems import problem
+from tests.running_server import PASSWORD, RunningServer, running_server
+from todo_adapters.in_memory.clock import ManualClock
+from todo_api.settings import Settings
+
+KINDS = ["jwks_token", "shared_secret_token"]
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """The service, and people with tokens of the Better Auth that it trusts."""
+
+    server: RunningServer
+    better_auth: Capture
+
+    @property
+    def ada(self) -> FrontEndPerson:
+        return self.better_auth.people[0]
+
+    @property
+    def bob(self) -> FrontEndPerson:
+        return self.better_auth.people[1]
+
+    def client(self, token: str) -> httpx.Client:
+        return self.server.client(Authorization=f"Bearer {token}")
+
+
+@contextmanager
+def fresh_settings(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[Settings]:
+    """Settings of a service on a new and migrated database."""
+    if kind == "sqlite":
+        settings = embedded_settings(folder)
+        migrate(settings)
+        yield settings
+        return
+    template = request.getfixturevalue("migrated_template")
+    url = create_database(request.getfixturevalue("postgres_url"), template=template)
+    yield postgres_settings(url)
+    drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def live_better_auth() -> Iterator[Capture]:
+    with running_better_auth() as better_auth:
+        yield capture(better_auth)
+
+
+@pytest.fixture(
+    params=[
+        "captured, sqlite",
+        "captured, postgresql",
+        pytest.param("live, sqlite", marks=pytest.mark.live),
+        pytest.param("live, postgresql", marks=pytest.mark.live),
+    ]
+)
+def front_end(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FrontEnd]:
+    origin, database = request.param.split(", ")
+    with ExitStack() as stack:
+        settings = stack.enter_context(fresh_settings(request, database, tmp_path))
+        if origin == "live":
+            better_auth = request.getfixturevalue("live_better_auth")
+            changes, clock = {"better_auth_url": better_auth.url}, None
+        else:
+            better_auth = captured()
+            keys = stack.enter_context(running_jwks_server(better_auth.jwks))
+            changes = {"better_auth_url": better_auth.url, "better_auth_jwks_url": keys.url}
+            clock = ManualClock(better_auth.captured_at)
+        secret = {"better_auth_secret": SecretStr(better_auth.secret)}
+        trusting = settings.model_copy(update=changes | secret)
+        server = stack.enter_context(running_server(trusting, clock=clock))
+        yield FrontEnd(server, better_auth)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stock_token_uses_the_whole_task_api(front_end: FrontEnd, kind: str) -> None:
+    ada = front_end.ada
+    tasks = f"/api/{ada.id}/tasks"
+    query = {"url_user_id": ada.id}
+    with front_end.client(getattr(ada, kind)) as http:
+        assert http.get(tasks, params=query).json() == []
+        created = http.post(tasks, params=query, json={"title": "Buy milk", "priority": "high"})
+        assert created.status_code == 201
+        task: dict[str, Any] = created.json()
+        one = f"{tasks}/{task['id']}"
+        assert http.get(created.headers["location"], params=query).json() == task
+        assert http.get(one, params=query).json() == task
+        put = http.put(one, params=query, json={"title": "Buy oat milk", "description": "2 l"})
+        assert (put.json()["title"], put.json()["description"]) == ("Buy oat milk", "2 l")
+        patched = http.patch(one, params=query, json={"description": None})
+        assert patched.json()["description"] is None
+        toggled = http.patch(f"{one}/complete", params=query)
+        assert toggled.json()["completed"] is True
+        assert http.get(tasks, params=query | {"completed": "true"}).json() == [toggled.json()]
+        assert http.delete(one, params=query).status_code == 204
+        assert http.get(tasks, params=query).json() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_second_person_sees_nothing_of_the_first(front_end: FrontEnd, kind: str) -> None:
+    ada, bob = front_end.ada, front_end.bob
+    with front_end.client(getattr(ada, kind)) as hers, front_end.client(getattr(bob, kind)) as his:
+        created = hers.post(
+            f"/api/{ada.id}/tasks", params={"url_user_id": ada.id}, json={"title": "Buy milk"}
+        )
+        task = created.json()
+        assert his.get(f"/api/{bob.id}/tasks", params={"url_user_id": bob.id}).json() == []
+        for owner, claimed in (
+            (ada.id, ada.id),
+            (ada.id, bob.id),
+            (bob.id, ada.id),
+            (task["user_id"], bob.id),
+            (bob.id.lower(), bob.id),
+            (f"{bob.id}%00", bob.id),
+        ):
+            for path in ("", f"/{task['id']}"):
+                answer = his.get(f"/api/{owner}/tasks{path}", params={"url_user_id": claimed})
+                assert (answer.status_code, problem(answer)["code"]) == (404, "task_not_found")
+        answer = his.delete(f"/api/{bob.id}/tasks/{task['id']}", params={"url_user_id": bob.id})
+        assert answer.status_code == 404
+        assert hers.get(f"/api/{ada.id}/tasks", params={"url_user_id": ada.id}).json() == [task]
+
+
+def test_the_internal_id_works_in_the_path_as_well(front_end: FrontEnd) -> None:
+    ada = front_end.ada
+    with front_end.client(ada.jwks_token) as http:
+        profile = http.get("/api/auth/me").json()
+        for owner in (ada.id, profile["id"], profile["id"].upper()):
+            for claimed in (ada.id, profile["id"]):
+                answer = http.get(f"/api/{owner}/tasks", params={"url_user_id": claimed})
+                assert answer.status_code == 200
+
+
+def test_both_kinds_of_token_are_of_the_same_person(front_end: FrontEnd) -> None:
+    ada = front_end.ada
+    profiles = []
+    for kind in KINDS:
+        with front_end.client(getattr(ada, kind)) as http:
+            profiles.append(http.get("/api/auth/me").json())
+    assert profiles[0] == profiles[1]
+    assert (profiles[0]["name"], profiles[0]["email"]) == (ada.name, ada.email)
+
+
+@pytest.mark.parametrize("kind", ["session_cache_token", "verification_token"])
+def test_what_else_better_auth_signs_is_no_access_token(front_end: FrontEnd, kind: str) -> None:
+    with front_end.client(getattr(front_end.ada, kind)) as http:
+        answer = http.get("/api/auth/me")
+    assert (answer.status_code, problem(answer)["code"]) == (401, "invalid_token")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_own_accounts_work_beside_it_and_are_never_linked(front_end: FrontEnd) -> None:
+    ada = front_end.ada
+    registration = {"name": "Ada at home", "email": ada.email.upper(), "password": PASSWORD}
+    with front_end.server.client() as http:
+        http.post("/api/auth/register", json=registration).raise_for_status()
+        login = http.post("/api/auth/login", json=registration).raise_for_status().json()
+    own_id = login["user"]["id"]
+    with front_end.client(login["access_token"]) as own, front_end.client(ada.jwks_token) as hers:
+        query = {"url_user_id": own_id}
+        own.post(f"/api/{own_id}/tasks", params=query, json={"title": "A secret"})
+        assert hers.get(f"/api/{ada.id}/tasks", params={"url_user_id": ada.id}).json() == []
+        profile = hers.get("/api/auth/me").json()
+        assert profile["id"] != own_id
+        assert (profile["name"], profile["email"]) == (ada.name, None)
+        assert hers.get(f"/api/{own_id}/tasks", params=query).status_code == 404
+        assert len(own.get(f"/api/{own_id}/tasks", params=query).json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code"),
+    [
+        (
+            "POST",
+            "change-password",
+            {"current_password": PASSWORD, "new_password": "another long sentence"},
+            "no_password",
+        ),
+        ("PATCH", "me", {"email": "new@example.com", "current_password": PASSWORD}, "no_password"),
+        ("PATCH", "me", {"email": "new@example.com"}, "no_password"),
+        ("POST", "logout", None, "external_session"),
+    ],
+)
+def test_what_is_for_better_auth_to_do_is_refused_clearly(
+    front_end: FrontEnd, method: str, path: str, body: object, code: str
+) -> None:
+    with front_end.client(front_end.ada.jwks_token) as http:
+        answer = http.request(method, f"/api/auth/{path}", json=body)
+    assert (answer.status_code, problem(answer)["code"]) == (409, code)
+
+
+def test_nobody_logs_in_to_or_resets_an_account_without_a_password(front_end: FrontEnd) -> None:
+    ada = front_end.ada
+    with front_end.client(ada.jwks_token) as http:
+        http.get("/api/auth/me").raise_for_status()
+    with front_end.server.client() as http:
+        login = http.post("/api/auth/login", json={"email": ada.email, "password": PASSWORD})
+        assert login.status_code == 401
+        assert http.post("/api/auth/forgot-password", json={"email": ada.email}).status_code == 202
+
+
+def test_a_deleted_account_is_gone_and_an_old_token_opens_no_new_one(front_end: FrontEnd) -> None:
+    ada = front_end.ada
+    with front_end.client(ada.jwks_token) as http:
+        query = {"url_user_id": ada.id}
+        http.post(f"/api/{ada.id}/tasks", params=query, json={"title": "Buy milk"})
+        export = http.get("/api/auth/me/export").json()
+        assert [each["subject"] for each in export["identities"]] == [ada.id]
+        assert http.delete("/api/auth/me").status_code == 204
+        assert http.get(f"/api/{ada.id}/tasks", params=query).status_code == 401
+    with front_end.client(ada.shared_secret_token) as http:
+        assert http.get("/api/auth/me").status_code == 401
+    with front_end.server.container.database().engine.connect() as connection:
+        tables = ("users", "identities", "tasks")
+        counts = [
+            connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+            for table in tables
+        ]
+    assert counts == [0, 0, 0]
+
+
+def test_of_32_first_requests_at_once_one_makes_the_account(front_end: FrontEnd) -> None:
+    ada = front_end.ada
+
+    def ask(number: int) -> tuple[int, str]:
+        with front_end.client(getattr(ada, KINDS[number % 2])) as http:
+            answer = http.post(
+                f"/api/{ada.id}/tasks", params={"url_user_id": ada.id}, json={"title": f"{number}"}
+            )
+            return answer.status_code, answer.json()["user_id"]
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(ask, range(32)))
+    assert len(set(answers)) == 1
+    assert answers[0][0] == 201
+    with front_end.client(ada.jwks_token) as http:
+        tasks = http.get(f"/api/{ada.id}/tasks", params={"url_user_id": ada.id}).json()
+        profile = http.get("/api/auth/me").json()
+    assert len(tasks) == 32
+    assert profile["email"] == ada.email
+    with front_end.server.container.database().engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM users").scalar_one() == 1
+        assert connection.exec_driver_sql("SELECT count(*) FROM identities").scalar_one() == 1

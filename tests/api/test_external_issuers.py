@@ -1,0 +1,149 @@
+"""The service lives with issuers that are down, slow, or asked too much; and costs them little."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import event
+
+from tests.api.conftest import migrate
+from tests.conftest import embedded_settings
+from tests.issuer import Key, claims, jwks
+from tests.jwks_server import JwksServer, running_jwks_server
+from tests.problems import problem
+from tests.running_server import RunningServer, running_server
+from todo_adapters.issuers import jwks as room
+from todo_api.settings import ExternalIssuer
+
+ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
+KEY = Key.made("EdDSA")
+
+
+@pytest.fixture
+def keys() -> Iterator[JwksServer]:
+    with running_jwks_server(jwks(KEY)) as server:
+        yield server
+
+
+@pytest.fixture
+def server(tmp_path: Path, keys: JwksServer) -> Iterator[RunningServer]:
+    own = embedded_settings(tmp_path)
+    migrate(own)
+    trusted = (ExternalIssuer(issuer=ISSUER, jwks_url=keys.url, audience=AUDIENCE),)
+    with running_server(own.model_copy(update={"external_issuers": trusted})) as server:
+        yield server
+
+
+def token(subject: str = "auth0|ada", **others: object) -> str:
+    return KEY.sign(claims(ISSUER, AUDIENCE, sub=subject, **others))
+
+
+def ask(server: RunningServer, bearer: str, subject: str = "auth0|ada") -> httpx.Response:
+    with server.client(Authorization=f"Bearer {bearer}") as http:
+        url = httpx.URL(f"/api/{subject}/tasks", params={"url_user_id": subject})
+        return http.get(url)
+
+
+def test_ids_of_any_kind_work_in_the_path(server: RunningServer) -> None:
+    for subject in ("auth0|65f0", "1f3d2c4b-0000-4000-8000-00000000000F", "a b+ü", "x" * 255):
+        assert ask(server, token(subject), subject).json() == []
+
+
+def test_without_the_issuer_the_service_starts_and_own_tokens_work(
+    server: RunningServer, keys: JwksServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_RETRY_SECONDS", 0.2)
+    keys.stop()
+    ada = server.person("Ada")
+    with ada.http:
+        ada.create()
+    answer = ask(server, token())
+    assert (answer.status_code, problem(answer)["code"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    keys.start()
+    time.sleep(0.25)
+    assert ask(server, token()).status_code == 200
+
+
+def test_known_people_go_on_while_the_issuer_is_down(
+    server: RunningServer, keys: JwksServer
+) -> None:
+    known = token()
+    assert ask(server, known).status_code == 200
+    keys.stop()
+    assert ask(server, known).status_code == 200
+    assert ask(server, token("a new person"), "a new person").status_code == 200
+
+
+def test_a_slow_issuer_keeps_nobody_else_waiting(server: RunningServer, keys: JwksServer) -> None:
+    keys.delay = 0.5
+    ada = server.person("Ada")
+    with ada.http, ThreadPoolExecutor(20) as pool:
+        waiting = [pool.submit(ask, server, token(f"{n}"), f"{n}") for n in range(20)]
+        time.sleep(0.3)
+        for _ in range(20):
+            began = time.perf_counter()
+            ada.list()
+            assert time.perf_counter() - began < 0.5
+        statuses = {each.result().status_code for each in waiting}
+    assert statuses == {503}
+
+
+@contextmanager
+def statements_of(server: RunningServer) -> Iterator[list[str]]:
+    """All SQL that is executed meanwhile."""
+    seen: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        seen.append(statement)
+
+    engine = server.container.database().engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def test_a_known_person_costs_no_query_and_no_download_more(
+    server: RunningServer, keys: JwksServer
+) -> None:
+    known = token()
+    ask(server, known)
+    with statements_of(server) as statements:
+        for _ in range(10):
+            assert ask(server, known).status_code == 200
+    tasks = [each for each in statements if "FROM tasks" in each]
+    polls = [each for each in statements if "FROM ended_sessions" in each]
+    assert len(tasks) == 10
+    assert len(statements) == len(tasks) + len(polls)
+    assert keys.asked == 1
+
+
+def test_another_token_of_a_known_person_costs_no_query_either(server: RunningServer) -> None:
+    ask(server, token())
+    with statements_of(server) as statements:
+        assert ask(server, token(exp=int(time.time()) + 60)).status_code == 200
+    assert [each for each in statements if "identities" in each or "users" in each] == []
+
+
+def test_an_end_in_another_process_is_known_here(
+    server: RunningServer,
+) -> None:
+    known = token()
+    assert ask(server, known).status_code == 200
+    settings = server.container.settings()
+    with (
+        running_server(settings) as other,
+        other.client(Authorization=f"Bearer {known}") as http,
+    ):
+        assert http.delete("/api/auth/me").status_code == 204
+        assert ask(other, known).status_code == 401
+    deadline = time.monotonic() + 5
+    while ask(server, known).status_code == 200:
+        assert time.monotonic() < deadline, "it takes longer than five seconds"
+        time.sleep(0.1)
+    assert ask(server, known).status_code == 401
+    assert ask(server, token(iat=int(time.time()) + 5)).status_code == 200

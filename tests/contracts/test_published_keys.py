@@ -1,0 +1,244 @@
+"""The keys of an issuer are there when they can be, and asked for no more often than needed."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.issuer import Key, claims, jwks
+from tests.jwks_server import JwksServer, running_jwks_server
+from todo_adapters.issuers import jwks as room
+from todo_adapters.issuers.claims import Expected
+from todo_adapters.issuers.jwks import PublishedKeys, PyJwtIssuer
+from todo_adapters.issuers.trusted import TrustedIssuers
+from todo_core.entities.identity import Identity
+from todo_core.errors import InvalidAccessToken, Unavailable
+
+ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
+KEY = Key.made("EdDSA")
+
+
+class Trusting:
+    """One issuer, trusted by the keys at an address."""
+
+    def __init__(self, url: str, *algorithms: str) -> None:
+        keys = PublishedKeys(url, algorithms or ("EdDSA", "ES256", "RS256"))
+        expected = Expected(ISSUER, names_itself=True, audiences=(AUDIENCE,), needs_audience=True)
+        self.issuers = TrustedIssuers([PyJwtIssuer(keys, expected)])
+
+    def verify(self, key: Key = KEY) -> Identity:
+        """Verify a token of a new person."""
+        token = key.sign(claims(ISSUER, AUDIENCE, sub=f"{time.perf_counter_ns()}"))
+        return self.issuers.verify(token, now=datetime.now(UTC))
+
+
+@pytest.fixture
+def server() -> Iterator[JwksServer]:
+    with running_jwks_server(jwks(KEY)) as server:
+        yield server
+
+
+@pytest.fixture
+def trusting(server: JwksServer) -> Iterator[Trusting]:
+    trusting = Trusting(server.url)
+    yield trusting
+    trusting.issuers.close()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing take long."""
+    monkeypatch.setattr(room, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(room, "_RETRY_SECONDS", 0.2)
+
+
+def test_nothing_is_asked_before_there_is_a_token(server: JwksServer, trusting: Trusting) -> None:
+    assert server.asked == 0
+    for _ in range(5):
+        trusting.verify()
+    assert server.asked == 1
+
+
+def test_32_first_tokens_at_once_cause_one_download(server: JwksServer, trusting: Trusting) -> None:
+    with ThreadPoolExecutor(32) as pool:
+        people = list(pool.map(lambda _: trusting.verify(), range(32)))
+    assert len(people) == 32
+    assert server.asked == 1
+
+
+def test_a_verified_token_is_recalled_without_asking(
+    server: JwksServer, trusting: Trusting
+) -> None:
+    token = KEY.sign(claims(ISSUER, AUDIENCE))
+    now = datetime.now(UTC)
+    assert trusting.issuers.recall(token, now=now) is None
+    identity = trusting.issuers.verify(token, now=now)
+    server.stop()
+    assert trusting.issuers.recall(token, now=now) == identity
+
+
+def test_while_the_issuer_is_down_at_first_nothing_is_known(
+    server: JwksServer, trusting: Trusting
+) -> None:
+    server.stop()
+    with pytest.raises(Unavailable):
+        trusting.verify()
+    server.start()
+    time.sleep(0.25)
+    trusting.verify()
+
+
+def test_an_issuer_that_is_down_is_not_asked_at_every_token(
+    server: JwksServer, trusting: Trusting
+) -> None:
+    server.status = 500
+    for _ in range(100):
+        with pytest.raises(Unavailable):
+            trusting.verify()
+    assert server.asked <= 3
+
+
+def test_known_keys_go_on_while_it_is_down(
+    server: JwksServer, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusting.verify()
+    server.stop()
+    monkeypatch.setattr(room, "_LIFETIME_SECONDS", 0.0)
+    for _ in range(5):
+        trusting.verify()
+        time.sleep(0.1)
+    with pytest.raises(Unavailable):
+        trusting.verify(Key.made("EdDSA", "perhaps a new one"))
+
+
+def test_one_that_is_slow_holds_nobody_for_longer_than_the_timeout(
+    server: JwksServer, trusting: Trusting
+) -> None:
+    server.delay = 0.05
+
+    def seconds(_: int) -> float:
+        began = time.perf_counter()
+        with pytest.raises(Unavailable):
+            trusting.verify()
+        return time.perf_counter() - began
+
+    with ThreadPoolExecutor(16) as pool:
+        assert max(pool.map(seconds, range(16))) < 1.0
+    server.delay = 0.0
+    time.sleep(0.3)
+    trusting.verify()
+
+
+def test_a_new_key_is_good_at_once_and_a_withdrawn_one_no_more(
+    server: JwksServer, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusting.verify()
+    second, third = Key.made("ES256", "second"), Key.made("RS256", "third")
+    server.document = jwks(KEY, second)
+    trusting.verify(second)
+    trusting.verify(KEY)
+    server.document = jwks(second, third)
+    trusting.verify(third)
+    monkeypatch.setattr(room, "_MOST_DOWNLOADS", 10)
+    with pytest.raises(InvalidAccessToken):
+        trusting.verify(KEY)
+
+
+def test_keys_are_looked_at_anew_now_and_then(
+    server: JwksServer, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusting.verify()
+    server.document = jwks(Key.made("EdDSA", "another"))
+    monkeypatch.setattr(room, "_LIFETIME_SECONDS", 0.0)
+    trusting.verify()  # by what is known; the download goes on behind it
+    deadline = time.monotonic() + 5
+    while server.asked < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    with pytest.raises(InvalidAccessToken):
+        trusting.verify()
+
+
+def test_1000_tokens_with_unknown_keys_cause_few_downloads(
+    server: JwksServer, trusting: Trusting
+) -> None:
+    trusting.verify()
+
+    def be_refused(number: int) -> None:
+        with pytest.raises(InvalidAccessToken):
+            trusting.verify(Key(f"unknown {number}", "EdDSA", KEY.private))
+
+    with ThreadPoolExecutor(32) as pool:
+        assert len(list(pool.map(be_refused, range(1000)))) == 1000
+    assert server.asked <= 4
+    trusting.verify()
+
+
+def test_a_token_without_a_key_id_is_for_the_only_key_there_is(
+    server: JwksServer, trusting: Trusting
+) -> None:
+    token = KEY.sign(claims(ISSUER, AUDIENCE), header={"kid": None})
+    trusting.issuers.verify(token, now=datetime.now(UTC))
+    server.document = jwks(KEY, Key.made("ES256"))
+    again = Trusting(server.url)
+    with pytest.raises(InvalidAccessToken):
+        again.issuers.verify(token, now=datetime.now(UTC))
+    again.issuers.close()
+
+
+SECRET_KEY = {"kty": "oct", "k": "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ", "kid": "s"}
+FOREIGN = [
+    SECRET_KEY,
+    {**SECRET_KEY, "alg": "HS256"},
+    {**Key.made("PS256", "p").published},
+    {**Key.made("EdDSA", "e").published, "use": "enc"},
+    {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "broken"},
+    {"kty": "none", "alg": "none", "kid": "n"},
+    {"kid": "empty"},
+]
+
+
+def test_what_is_not_for_signatures_is_passed_over(server: JwksServer, trusting: Trusting) -> None:
+    server.document = {"keys": [*FOREIGN, KEY.published]}
+    trusting.verify()
+    for described in FOREIGN:
+        with pytest.raises(InvalidAccessToken):
+            trusting.verify(Key(described["kid"], "EdDSA", KEY.private))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"not JSON",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        b'{"keys": {}}',
+        b'{"keys": []}',
+        b'{"keys": [1]}',
+        b'{"keys": [null]}',
+        b'{"keys": [{"kty": "OKP", "crv": ["Ed25519"], "x": 1}]}',
+        b" " * 300_000 + b'{"keys": []}',
+    ],
+    ids=range(11),
+)
+def test_what_is_no_set_of_keys_is_as_good_as_none(
+    server: JwksServer, trusting: Trusting, document: bytes
+) -> None:
+    server.document = document
+    with pytest.raises(Unavailable):
+        trusting.verify()
+    server.document = jwks(KEY)
+    time.sleep(0.25)
+    trusting.verify()
+
+
+def test_an_issuer_sends_nobody_elsewhere(trusting: Trusting, server: JwksServer) -> None:
+    with running_jwks_server(jwks(KEY)) as elsewhere:
+        server.redirect_to = elsewhere.url
+        with pytest.raises(Unavailable):
+            trusting.verify()
+        assert elsewhere.asked == 0

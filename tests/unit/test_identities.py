@@ -1,0 +1,217 @@
+"""People whom an external issuer vouches for, on in-memory adapters."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.unit.conftest import PASSWORD, World
+from todo_adapters.in_memory.security_log import Recorded
+from todo_core.entities.identity import Identity
+from todo_core.errors import (
+    InvalidAccessToken,
+    NoPassword,
+    NotOurSession,
+    ValidationFailed,
+)
+from todo_core.ports.security import Caller
+from todo_core.ports.security_log import SecurityEvent
+
+ISSUER = "https://app.example.com"
+
+
+def vouch(
+    world: World,
+    token: str = "external ada",  # noqa: S107 - of the in-memory issuer
+    *,
+    subject: str = "ada",
+    issuer: str = ISSUER,
+    name: object = "Ada",
+    email: object = "ada@example.com",
+    minutes: float = 0,
+) -> str:
+    """Let the issuer give out a token so many minutes from the clock's time; the token."""
+    world.external_issuers.identities[token] = Identity.claimed(
+        issuer=issuer,
+        subject=subject,
+        name=name,
+        email=email,
+        issued_at=world.clock.now() + timedelta(minutes=minutes),
+    )
+    return token
+
+
+def test_the_first_token_opens_an_account_and_the_next_finds_it(world: World) -> None:
+    first = world.authenticate(vouch(world))
+    later = world.authenticate(vouch(world, "external ada later", minutes=20))
+    assert first == later
+    assert first.subject == "ada"
+    user = world.get_profile(user_id=first.user_id)
+    assert (user.name, user.email, user.password_hash) == ("Ada", "ada@example.com", None)
+    assert world.log.recorded == [
+        Recorded(SecurityEvent.PROVISIONED, first.user_id, first.session_id)
+    ]
+
+
+def test_who_was_seen_is_recalled_without_waiting(world: World) -> None:
+    token = vouch(world)
+    assert world.authenticate.without_waiting(token) is None
+    caller = world.authenticate(token)
+    world.store.users.clear()
+    world.store.identities.clear()
+    assert world.authenticate.without_waiting(token) == caller
+
+
+def test_subjects_of_other_issuers_and_other_subjects_are_other_people(world: World) -> None:
+    people = {
+        world.authenticate(
+            vouch(world, f"external {issuer} {subject}", issuer=issuer, subject=subject)
+        )
+        for issuer in (ISSUER, "https://other.example.com")
+        for subject in ("ada", "Ada")
+    }
+    assert len({caller.user_id for caller in people}) == 4
+    assert len({caller.session_id for caller in people}) == 4
+
+
+def test_an_email_never_links_to_an_account_that_is_there(world: World) -> None:
+    registered = world.person("Ada@example.com")
+    caller = world.authenticate(vouch(world))
+    assert caller.user_id != registered.id
+    assert world.get_profile(user_id=caller.user_id).email is None
+    assert world.get_profile(user_id=registered.id) == registered
+
+
+def test_an_email_that_is_anothers_is_left_out_when_it_changes_too(world: World) -> None:
+    world.person("taken@example.com")
+    caller = world.authenticate(vouch(world))
+    world.authenticate(vouch(world, "external 2", email="taken@example.com", minutes=1))
+    assert world.get_profile(user_id=caller.user_id).email is None
+    world.authenticate(vouch(world, "external 3", email="free@example.com", minutes=2))
+    assert world.get_profile(user_id=caller.user_id).email == "free@example.com"
+
+
+def test_name_and_email_follow_what_the_issuer_says_last(world: World) -> None:
+    old = vouch(world)
+    caller = world.authenticate(old)
+    new = vouch(world, "external 2", name="Ada L.", email="ada.l@example.com", minutes=1)
+    world.authenticate(new)
+    for token in (new, old):
+        world.authenticate(token)
+        user = world.get_profile(user_id=caller.user_id)
+        assert (user.name, user.email) == ("Ada L.", "ada.l@example.com")
+
+
+def test_a_name_that_was_changed_here_stays_until_the_issuer_changes_it(world: World) -> None:
+    caller = world.authenticate(vouch(world))
+    world.update_profile(user_id=caller.user_id, name="Countess")
+    world.authenticate(vouch(world, "external 2", minutes=1))
+    assert world.get_profile(user_id=caller.user_id).name == "Countess"
+    world.authenticate(vouch(world, "external 3", name="Ada Lovelace", minutes=2))
+    assert world.get_profile(user_id=caller.user_id).name == "Ada Lovelace"
+
+
+def test_what_a_token_does_not_say_changes_nothing(world: World) -> None:
+    caller = world.authenticate(vouch(world))
+    world.authenticate(vouch(world, "external 2", name=None, email=None, minutes=1))
+    user = world.get_profile(user_id=caller.user_id)
+    assert (user.name, user.email) == ("Ada", "ada@example.com")
+
+
+@pytest.mark.parametrize(
+    ("name", "email", "expected"),
+    [
+        ("  Ada \x00\ud800 L.\n ", None, ("Ada  L.", None)),
+        ("x" * 300, None, ("x" * 100, None)),
+        (None, "ada@example.com", ("ada", "ada@example.com")),
+        (" \x00 ", "not an address", ("User", None)),
+        (17, ["ada@example.com"], ("User", None)),
+    ],
+)
+def test_claims_of_any_kind_make_an_account(
+    world: World, name: object, email: object, expected: tuple[str, str | None]
+) -> None:
+    caller = world.authenticate(vouch(world, name=name, email=email))
+    user = world.get_profile(user_id=caller.user_id)
+    assert (user.name, user.email) == expected
+
+
+@pytest.mark.parametrize("subject", ["", "x" * 256, "a\x00b", "\ud800", "a\nb"])
+def test_a_subject_that_could_be_nobodys_is_refused(subject: str) -> None:
+    with pytest.raises(ValidationFailed):
+        Identity.claimed(
+            issuer=ISSUER,
+            subject=subject,
+            name=None,
+            email=None,
+            issued_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+
+
+def deleted(world: World) -> Caller:
+    """Somebody who had an account, and their caller then."""
+    caller = world.authenticate(vouch(world))
+    world.create_task(owner_id=caller.user_id, title="Buy milk")
+    world.clock.advance(timedelta(minutes=1))
+    world.delete_account(user_id=caller.user_id)
+    return caller
+
+
+def test_deleting_the_account_needs_no_password_and_takes_all_along(world: World) -> None:
+    caller = deleted(world)
+    assert world.store.identities == {}
+    assert world.store.users == {}
+    assert world.list_tasks(owner_id=caller.user_id) == []
+    assert world.log.recorded[-1].event is SecurityEvent.DELETED
+
+
+def test_a_token_from_before_opens_no_new_account(world: World) -> None:
+    deleted(world)
+    for token in ("external ada", vouch(world, "external 2", minutes=-0.5)):
+        with pytest.raises(InvalidAccessToken):
+            world.authenticate(token)
+    assert world.store.users == {}
+
+
+def test_a_token_from_before_is_refused_where_only_the_end_is_known(world: World) -> None:
+    caller = world.authenticate(vouch(world))
+    world.ended_sessions.note([caller.session_id])
+    assert world.authenticate.without_waiting("external ada") is None
+
+
+def test_who_comes_back_later_begins_anew(world: World) -> None:
+    before = deleted(world)
+    after = world.authenticate(vouch(world, "external 2", minutes=1))
+    assert after.user_id != before.user_id
+    assert world.list_tasks(owner_id=after.user_id) == []
+    assert world.authenticate("external 2") == after
+
+
+def test_what_is_the_issuers_to_do_is_refused(world: World) -> None:
+    caller = world.authenticate(vouch(world))
+    with pytest.raises(NoPassword):
+        world.change_password(
+            user_id=caller.user_id,
+            session_id=caller.session_id,
+            current_password=PASSWORD,
+            new_password="another long sentence",
+        )
+    with pytest.raises(NoPassword):
+        world.update_profile(
+            user_id=caller.user_id, email="new@example.com", current_password=PASSWORD
+        )
+    with pytest.raises(NotOurSession):
+        world.log_out(caller)
+
+
+def test_somebody_with_a_password_must_give_it_to_delete(world: World) -> None:
+    user = world.person()
+    with pytest.raises(ValidationFailed) as failed:
+        world.delete_account(user_id=user.id)
+    assert [error.code for error in failed.value.errors] == ["required"]
+    assert world.get_profile(user_id=user.id) == user
+
+
+def test_the_export_names_the_identities(world: World) -> None:
+    caller = world.authenticate(vouch(world))
+    [identity] = world.export_account(user_id=caller.user_id).identities
+    assert (identity.issuer, identity.subject) == (ISSUER, "ada")

@@ -1,0 +1,17 @@
+"""The people of external issuers, as far as this process knows."""
+
+from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
+from todo_core.ports.security import KnownPeople
+
+
+class InMemoryKnownPeople(KnownPeople):
+    """Knows everybody that it was told."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Issuer, Subject], LinkedIdentity] = {}
+
+    def recall(self, identity: Identity) -> LinkedIdentity | None:
+        return self._known.get((identity.issuer, identity.subject))
+
+    def remember(self, person: LinkedIdentity) -> None:
+        self._known[person.identity.issuer, person.identity.subject] = person

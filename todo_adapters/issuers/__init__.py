@@ -1,0 +1,1 @@
+"""Issuers outside of this service, whose tokens it was told to trust."""

@@ -1,0 +1,101 @@
+"""An identity: who somebody is to an external issuer of tokens."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType, Self
+from uuid import UUID, uuid5
+
+from todo_core.entities.session import SessionId
+from todo_core.entities.user import Email, PersonName, UserId
+from todo_core.errors import FieldError, ValidationFailed
+
+Issuer = NewType("Issuer", str)
+Subject = NewType("Subject", str)
+
+_SUBJECT_MAX_LENGTH = 255
+"""As OpenID Connect Core §2 has it."""
+
+_SESSIONS = UUID("6a1e0a1c-6f0b-5d5c-9a55-1b0f5f3c8f0e")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an external issuer says of a person, in one of its tokens.
+
+    Issuer and subject together are the person, for good (OpenID Connect Core §5.7).
+    Name and email are only what the issuer knows of them at the time `issued_at`: they
+    change, and are no proof of anything. None means that it says nothing fit to be kept.
+    """
+
+    issuer: Issuer
+    subject: Subject
+    name: PersonName | None
+    email: Email | None
+    issued_at: datetime
+
+    @classmethod
+    def claimed(
+        cls, *, issuer: str, subject: str, name: object, email: object, issued_at: datetime
+    ) -> Self:
+        """What a token claims. A name is cut and cleaned, an email kept if it is a valid one.
+
+        Raises:
+            ValidationFailed: if the subject could be nobody's.
+        """
+        if not 1 <= len(subject) <= _SUBJECT_MAX_LENGTH or _UNPRINTABLE.search(subject):
+            raise ValidationFailed(FieldError("subject", "invalid_subject", "is not valid"))
+        return cls(
+            issuer=Issuer(issuer),
+            subject=Subject(subject),
+            name=_name(name),
+            email=_email(email),
+            issued_at=issued_at,
+        )
+
+    @property
+    def session_id(self) -> SessionId:
+        """The id under which all that the issuer vouches for is one session.
+
+        It follows from issuer and subject, and does not tell them.
+        """
+        return SessionId(uuid5(_SESSIONS, f"{self.issuer}\0{self.subject}"))
+
+    @property
+    def first_name_to_use(self) -> PersonName:
+        """What to call somebody whom the issuer may not name."""
+        if self.name is not None:
+            return self.name
+        local_part = self.email.partition("@")[0] if self.email else ""
+        return PersonName(local_part or "User")
+
+    def says_something_new(self, since: "Identity") -> bool:
+        """Whether it was issued later, and claims another name or email."""
+        return self.issued_at > since.issued_at and (
+            self.name not in (None, since.name) or self.email not in (None, since.email)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedIdentity:
+    """An identity, as its issuer last changed it, and whose it is here."""
+
+    identity: Identity
+    user_id: UserId
+
+
+def _name(claim: object) -> PersonName | None:
+    if not isinstance(claim, str):
+        return None
+    cleaned = _UNPRINTABLE.sub("", claim).strip()[: PersonName.max_length].strip()
+    return PersonName(cleaned) if cleaned else None
+
+
+def _email(claim: object) -> Email | None:
+    if not isinstance(claim, str):
+        return None
+    try:
+        return Email(claim)
+    except ValidationFailed:
+        return None
