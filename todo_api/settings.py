@@ -3,6 +3,7 @@
 .env.example documents every one of them, and a test sees that it does.
 """
 
+import json
 import re
 from datetime import timedelta
 from email.utils import parseaddr
@@ -73,6 +74,15 @@ def _comma_separated(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _from_json(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError('must be JSON, such as [{"issuer": …}]') from None
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:
@@ -232,7 +242,9 @@ class Settings(BaseSettings):
     better_auth_jwks_url: IssuerUrl | None = Field(None, validation_alias="BETTER_AUTH_JWKS_URL")
     better_auth_issuer: str | None = Field(None, validation_alias="BETTER_AUTH_ISSUER")
     better_auth_audience: Several[str] = Field((), validation_alias="BETTER_AUTH_AUDIENCE")
-    external_issuers: tuple[ExternalIssuer, ...] = ()
+    external_issuers: Annotated[
+        tuple[ExternalIssuer, ...], NoDecode, BeforeValidator(_from_json)
+    ] = ()
 
     # Passwords
     password_min_length: int = Field(8, ge=8, le=64)

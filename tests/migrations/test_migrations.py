@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from alembic import command
@@ -20,6 +22,9 @@ from todo_adapters.sql.database import Database
 from todo_adapters.sql.schema import NEWEST_REVISION
 from todo_adapters.sql.tables import metadata
 from todo_api.container import Container
+from todo_core.entities.identity import Identity
+from todo_core.entities.user import PersonName, User, UserId
+from todo_core.errors import AccountGone
 
 FOLDER = Path(migrations.__path__[0])
 REVISIONS = [
@@ -39,7 +44,7 @@ def unmigrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Conta
 
 
 def alembic(database: Database, action: str, revision: str) -> None:
-    with database.transaction() as transaction:
+    with database.schema_change() as transaction:
         config = Config()
         config.set_main_option("script_location", str(FOLDER))
         config.attributes["connection"] = transaction.connection
@@ -76,6 +81,84 @@ def test_every_migration_goes_up_and_down_and_up_again(unmigrated: Container) ->
     alembic(database, "downgrade", "base")
     with database.engine.connect() as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+def test_what_people_have_survives_every_migration_from_the_first_release_on(
+    unmigrated: Container,
+) -> None:
+    database = unmigrated.database()
+    alembic(database, "upgrade", "0002")
+    user_id, session_id = uuid4(), uuid4()
+    as_stored = user_id.hex if database.engine.dialect.name == "sqlite" else str(user_id)
+    now = "2026-02-03 04:05:06.000000+00:00"
+    with database.transaction() as transaction:
+        connection = transaction.connection
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, name, email, password_hash, version, created_at, updated_at)"
+            f" VALUES ('{as_stored}', 'Ada', 'ada@example.com', 'a hash', 1, '{now}', '{now}')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO sessions (id, user_id, refresh_salt, generation, created_at,"
+            f" refreshed_at, expires_at) VALUES ('{session_id.hex}', '{as_stored}', 'ab', 0,"
+            f" '{now}', '{now}', '{now}')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO tasks (id, user_id, title, version, created_at, updated_at)"
+            f" VALUES (1, '{as_stored}', 'Buy milk', 1, '{now}', '{now}')"
+        )
+
+    def require_all() -> None:
+        with database.engine.connect() as connection:
+            for table in ("users", "sessions", "tasks"):
+                count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+                assert count == 1, table
+
+    alembic(database, "upgrade", "head")
+    require_all()
+    [task] = unmigrated.list_tasks()(owner_id=UserId(user_id))
+    assert (task.title, task.completed) == ("Buy milk", False)
+    assert unmigrated.get_profile()(user_id=UserId(user_id)).email == "ada@example.com"
+    with pytest.raises(AccountGone):
+        unmigrated.create_task()(owner_id=UserId(uuid4()), title="Nobody's")
+    alembic(database, "downgrade", "0002")
+    require_all()
+    alembic(database, "upgrade", "head")
+    require_all()
+
+
+def test_who_has_no_email_keeps_their_tasks_in_a_downgrade(unmigrated: Container) -> None:
+    unmigrated.schema().migrate()
+    database = unmigrated.database()
+    identity = Identity.claimed(
+        issuer="a", subject="ada", name=None, email=None, issued_at=datetime.now(UTC)
+    )
+    user_id = unmigrated.recognise_person()(identity)
+    unmigrated.create_task()(owner_id=user_id, title="Buy milk")
+    alembic(database, "downgrade", "0002")
+    alembic(database, "upgrade", "head")
+    assert len(unmigrated.list_tasks()(owner_id=user_id)) == 1
+    assert str(unmigrated.get_profile()(user_id=user_id).email).endswith("@missing.invalid")
+
+
+def test_a_migration_that_leaves_loose_ends_is_rolled_back(sqlite_container: Container) -> None:
+    database = sqlite_container.database()
+    user = User.register(
+        id=UserId(uuid4()),
+        name=PersonName("Ada"),
+        email=None,
+        password_hash=None,
+        now=datetime.now(UTC),
+    )
+    sqlite_container.users().add(user)
+    sqlite_container.create_task()(owner_id=user.id, title="Buy milk")
+    with (
+        pytest.raises(ValueError, match="rows that refer to none"),
+        database.schema_change() as transaction,
+    ):
+        transaction.connection.exec_driver_sql("DELETE FROM users")
+    assert len(sqlite_container.list_tasks()(owner_id=user.id)) == 1
+    with pytest.raises(AccountGone):
+        sqlite_container.create_task()(owner_id=UserId(uuid4()), title="Nobody's")
 
 
 @pytest.mark.filterwarnings("ignore:.*expression-based index")

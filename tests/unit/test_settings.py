@@ -95,6 +95,9 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("TODO_ACCESS_TOKEN_TTL", "0"),
         ("TODO_ACCESS_TOKEN_TTL", "-5m"),
         ("TODO_ACCESS_TOKEN_TTL", "soon"),
+        ("BETTER_AUTH_SECRET", "a" * 31),
+        ("BETTER_AUTH_URL", "app.example.com"),
+        ("BETTER_AUTH_URL", "https://app.example.com:port"),
         ("TODO_PASSWORD_MIN_LENGTH", "7"),
         ("TODO_CORS_ORIGINS", "https://a.example/path"),
         ("TODO_CORS_ORIGINS", "a.example"),
@@ -132,6 +135,9 @@ def test_postgresql_needs_a_secret_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     [
         ("TODO_ACCESS_TOKEN_TTL", "60d"),
         ("TODO_MIGRATION_DATABASE_URL", POSTGRESQL),
+        ("BETTER_AUTH_ISSUER", "https://app.example.com"),
+        ("BETTER_AUTH_AUDIENCE", "https://api.example.com"),
+        ("BETTER_AUTH_JWKS_URL", "http://frontend:3000/api/auth/jwks"),
     ],
 )
 def test_those_that_do_not_fit_together_are_named(
@@ -139,6 +145,94 @@ def test_those_that_do_not_fit_together_are_named(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=f"^{variable} "):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "issuer", "keys"),
+    [
+        ("https://App.example.com", "https://app.example.com", "https://App.example.com"),
+        ("https://app.example.com/", "https://app.example.com", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com", "https://app.example.com:443"),
+        ("http://localhost:3000", "http://localhost:3000", "http://localhost:3000"),
+        ("http://localhost:3000/api/auth", "http://localhost:3000", "http://localhost:3000"),
+        ("https://example.com/app/", "https://example.com", "https://example.com/app"),
+        ("http://[::1]:80", "http://[::1]", "http://[::1]:80"),
+    ],
+)
+def test_better_auth_is_its_origin_and_has_its_keys_below_its_address(
+    monkeypatch: pytest.MonkeyPatch, url: str, issuer: str, keys: str
+) -> None:
+    monkeypatch.setenv("BETTER_AUTH_URL", url)
+    [better_auth] = load_settings().published_key_issuers
+    assert better_auth.issuer == issuer
+    assert better_auth.audiences == (issuer,)
+    assert better_auth.jwks_url == f"{keys}/api/auth/jwks"
+
+
+def test_each_of_these_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BETTER_AUTH_URL", "https://app.example.com")
+    monkeypatch.setenv("BETTER_AUTH_JWKS_URL", "http://frontend:3000/keys")
+    monkeypatch.setenv("BETTER_AUTH_ISSUER", "https://auth.example.com")
+    monkeypatch.setenv("BETTER_AUTH_AUDIENCE", "https://api.example.com, todo-api")
+    [better_auth] = load_settings().published_key_issuers
+    assert better_auth.issuer == "https://auth.example.com"
+    assert better_auth.audiences == ("https://api.example.com", "todo-api")
+    assert better_auth.jwks_url == "http://frontend:3000/keys"
+
+
+ISSUER = '{"issuer": "https://a.example.com/", "jwks_url": "https://a.example.com/keys"'
+
+
+def test_further_issuers_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "TODO_EXTERNAL_ISSUERS",
+        f'[{ISSUER}, "audience": "api"}},'
+        ' {"issuer": "b", "jwks_url": "http://b:80/keys", "audience": null,'
+        ' "algorithms": ["RS256"]}]',
+    )
+    first, second = load_settings().external_issuers
+    assert (first.issuer, first.audiences) == ("https://a.example.com/", ("api",))
+    assert first.algorithms == ("EdDSA", "ES256", "RS256")
+    assert (second.audiences, second.algorithms) == ((), ("RS256",))
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (f"[{ISSUER}}}]", "[0][audience]"),
+        (f'[{ISSUER}, "audience": "api", "algorithms": ["HS256"]}}]', "[0][algorithms]"),
+        (f'[{ISSUER}, "audience": "api", "algorithms": ["none"]}}]', "[0][algorithms]"),
+        (f'[{ISSUER}, "audience": "api", "algorithms": []}}]', "[0][algorithms]"),
+        (f'[{ISSUER}, "audience": "api", "secret": "x"}}]', "[0][secret]"),
+        ('[{"issuer": "a", "jwks_url": "file:///etc/keys", "audience": "api"}]', "[0][jwks_url]"),
+        ("not JSON", ""),
+    ],
+)
+def test_a_wrong_issuer_is_named(monkeypatch: pytest.MonkeyPatch, value: str, where: str) -> None:
+    monkeypatch.setenv("TODO_EXTERNAL_ISSUERS", value)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert str(error.value).startswith(f"TODO_EXTERNAL_ISSUERS{where}")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"TODO_EXTERNAL_ISSUERS": f'[{ISSUER}, "audience": "a"}}, {ISSUER}, "audience": "b"}}]'},
+        {
+            "TODO_JWT_ISSUER": "https://app.example.com",
+            "BETTER_AUTH_URL": "https://app.example.com",
+        },
+        {"TODO_JWT_ISSUER": "better-auth", "BETTER_AUTH_SECRET": SECRET},
+    ],
+)
+def test_no_two_issuers_have_one_name(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match="the name of more than one issuer"):
         load_settings()
 
 
