@@ -4,6 +4,10 @@ They come from a real Better Auth: as they were captured one day, with the clock
 that; and with `-m live` from one that runs, with the clock of this day.
 """
 
+import json
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -264,3 +268,54 @@ def test_of_32_first_requests_at_once_one_makes_the_account(front_end: FrontEnd)
     with front_end.server.container.database().engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM users").scalar_one() == 1
         assert connection.exec_driver_sql("SELECT count(*) FROM identities").scalar_one() == 1
+
+
+BROWSER = """
+import { todoApi } from "./todo-api.mjs";
+
+// A browser knows where the page is from, and whose cookies it has.
+const { FRONT_END, COOKIE, PERSON } = process.env;
+const network = globalThis.fetch;
+globalThis.fetch = (url, init) =>
+  url.startsWith("/")
+    ? network(FRONT_END + url, { headers: { Cookie: COOKIE } })
+    : network(url, init);
+
+const person = { id: PERSON };
+const task = await todoApi(person, "/tasks", { method: "POST", body: { title: "Buy milk" } });
+const done = await todoApi(person, `/tasks/${task.id}/complete`, { method: "PATCH" });
+const listed = await todoApi(person, "/tasks");
+const removed = await todoApi(person, `/tasks/${task.id}`, { method: "DELETE" });
+const refused = await todoApi(person, `/tasks/${task.id}`).catch((error) => error.message);
+console.log(JSON.stringify([done.completed, listed.length, removed ?? null, refused]));
+"""
+
+
+@pytest.mark.live
+def test_the_wrapper_in_the_readme_works(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [wrapper] = re.findall(r"```js\n(// todo-api\.js\n.*?)```", readme, re.DOTALL)
+    own = embedded_settings(tmp_path)
+    migrate(own)
+    with running_better_auth() as better_auth:
+        settings = own.model_copy(update={"better_auth_url": better_auth.url})
+        with running_server(settings) as server:
+            ada = better_auth.sign_up("Ada", "ada@example.com")
+            here = wrapper.replace("http://127.0.0.1:8000", server.url)
+            (tmp_path / "todo-api.mjs").write_text(here)
+            (tmp_path / "browser.mjs").write_text(BROWSER)
+            printed = subprocess.run(
+                ["node", "browser.mjs"],
+                cwd=tmp_path,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "FRONT_END": better_auth.url,
+                    "COOKIE": ada.cookie,
+                    "PERSON": ada.id,
+                },
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            ).stdout
+    assert json.loads(printed) == [True, 1, None, "There is no such task."]

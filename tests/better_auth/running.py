@@ -39,6 +39,11 @@ class SignedUp:
     _url: str
     _cookies: httpx.Cookies = field(repr=False)
 
+    @property
+    def cookie(self) -> str:
+        """What their browser sends along, as one header."""
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+
     def jwks_token(self) -> str:
         """What the JWT plugin signs with a key of its JWKS."""
         return self._token("/api/auth/token")
