@@ -75,6 +75,9 @@ def configure_logs(settings: Settings) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
+    logging.getLogger("httpx").setLevel(
+        logging.WARNING
+    )  # its requests are logged by who makes them
     # At its level "info" SQLAlchemy logs every statement; parameters are hidden.
     sql_level = logging.INFO if settings.debug else logging.WARNING
     logging.getLogger("sqlalchemy.engine").setLevel(sql_level)

@@ -26,7 +26,7 @@ class Trusting:
     def __init__(self, url: str, *algorithms: str) -> None:
         keys = PublishedKeys(url, algorithms or ("EdDSA", "ES256", "RS256"))
         expected = Expected(ISSUER, names_itself=True, audiences=(AUDIENCE,), needs_audience=True)
-        self.issuers = TrustedIssuers([PyJwtIssuer(keys, expected)])
+        self.issuers = TrustedIssuers([PyJwtIssuer(keys, expected)], own_name="todo")
 
     def verify(self, key: Key = KEY) -> Identity:
         """Verify a token of a new person."""

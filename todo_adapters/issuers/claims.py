@@ -18,7 +18,7 @@ from todo_core.errors import InvalidAccessToken
 LONGEST_LIFE = timedelta(days=30)
 """A token is good for no longer than this after it was issued, whatever it says itself."""
 
-_MAX_SIZE = 8192
+MAX_TOKEN_SIZE = 8192
 _MAX_CLOCK_SKEW_SECONDS = 30
 _COMPACT = re.compile(r"[\w-]+(?:\.[\w-]+){2}", re.ASCII)
 _TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
@@ -42,7 +42,7 @@ class ParsedToken:
             ValueError: if it is not one, of any kind.
             RecursionError: if its JSON is nested too deeply.
         """
-        if len(text) > _MAX_SIZE or not _COMPACT.fullmatch(text):
+        if len(text) > MAX_TOKEN_SIZE or not _COMPACT.fullmatch(text):
             raise ValueError("not a token")
         header, payload, _ = map(_decoded, text.split("."))
         return cls(text, _json_object(header), _json_object(payload))
@@ -72,8 +72,10 @@ class Expected:
                 (RFC 7515 §4.1.11), of which none is understood.
         """
         kind = header.get("typ")
-        if "crit" in header or (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
-            raise InvalidAccessToken
+        if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
+            raise InvalidAccessToken("typ is not that of an access token")
+        if "crit" in header:
+            raise InvalidAccessToken("crit is not understood")
 
     def verified(self, claims: Claims) -> "VerifiedToken":
         """What is true for good of a token with these claims, whose signature was verified.
@@ -83,14 +85,16 @@ class Expected:
             ValidationFailed: if the subject could be nobody's.
         """
         subject = claims.get("sub")
-        if not isinstance(subject, str) or not self._is_the_issuer(claims.get("iss")):
-            raise InvalidAccessToken
+        if not isinstance(subject, str):
+            raise InvalidAccessToken("sub is missing, or no text")
+        if not self._is_the_issuer(claims.get("iss")):
+            raise InvalidAccessToken("iss is another")
         if not self._is_meant_for_us(claims.get("aud")):
-            raise InvalidAccessToken
-        expires_at = _seconds(claims["exp"])
-        not_before = _seconds(claims["nbf"]) if "nbf" in claims else -math.inf
+            raise InvalidAccessToken("aud is not this service")
+        expires_at = _seconds(claims, "exp")
+        not_before = _seconds(claims, "nbf") if "nbf" in claims else -math.inf
         # An issuer that does not say when is consistent in that, and in how long its tokens live.
-        issued_at = _seconds(claims["iat"]) if "iat" in claims else expires_at
+        issued_at = _seconds(claims, "iat") if "iat" in claims else expires_at
         return VerifiedToken(
             identity=Identity.claimed(
                 issuer=self.issuer,
@@ -130,8 +134,10 @@ class VerifiedToken:
             InvalidAccessToken: if it is too late, or too early by more than clocks differ.
         """
         seconds = now.timestamp()
-        if seconds >= self.expires_at or seconds + _MAX_CLOCK_SKEW_SECONDS < self.not_before:
-            raise InvalidAccessToken
+        if seconds >= self.expires_at:
+            raise InvalidAccessToken("it has expired")
+        if seconds + _MAX_CLOCK_SKEW_SECONDS < self.not_before:
+            raise InvalidAccessToken("it is of the future: are the clocks right?")
         return self.identity
 
 
@@ -149,8 +155,9 @@ def _json_object(raw: bytes) -> Claims:
     return parsed
 
 
-def _seconds(claim: object) -> float:
+def _seconds(claims: Claims, name: str) -> float:
     """A NumericDate (RFC 7519 §2), in the years that can be dealt with."""
+    claim = claims.get(name)
     if isinstance(claim, bool) or not isinstance(claim, int | float) or not 0 <= claim < 2**33:
-        raise InvalidAccessToken
+        raise InvalidAccessToken(f"{name} is missing, or no number of seconds")
     return claim

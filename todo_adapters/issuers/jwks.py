@@ -91,7 +91,7 @@ class PublishedKeys:
             return key
         if self._failed_at is not None or self._keys is None:
             raise Unavailable("token issuer")
-        raise InvalidAccessToken
+        raise InvalidAccessToken("the issuer has no such key")
 
     def close(self) -> None:
         """Give up what is under way."""

@@ -23,7 +23,7 @@ class JoseSharedSecretIssuer(TrustedIssuer):
     def verify(self, token: ParsedToken) -> VerifiedToken:
         self.expected.check_header(token.header)
         if token.header.get("alg") != _ALGORITHM:
-            raise InvalidAccessToken
+            raise InvalidAccessToken(f"alg is not {_ALGORITHM}")
         jws.verify(token.text, self._secret, [_ALGORITHM])
         return self.expected.verified(token.payload)
 

@@ -9,13 +9,15 @@ from functools import lru_cache
 
 import structlog
 
-from todo_adapters.issuers.claims import Expected, ParsedToken, VerifiedToken
+from todo_adapters.issuers.claims import MAX_TOKEN_SIZE, Expected, ParsedToken, VerifiedToken
 from todo_core.entities.identity import Identity
 from todo_core.errors import InvalidAccessToken, Unavailable
 from todo_core.ports.security import ExternalIssuers
 
 _TOKENS_REMEMBERED = 4096
+_NAMES_REMEMBERED = 2048  # 16 MB, if all of them are as large as they may be
 _SECONDS_REMEMBERED = 300.0
+_LOGGED_CHARACTERS = 200
 
 _log = structlog.get_logger()
 
@@ -52,11 +54,13 @@ class TrustedIssuers(ExternalIssuers):
 
     That a token was signed by its issuer is remembered for those seen last, for a few
     minutes, so that a key which is withdrawn is of no use for long. Whether it is
-    valid at this moment is checked every time.
+    valid at this moment is checked every time. Why a token is refused is logged, without
+    the token; so is the name of an issuer that is neither one of them nor `own_name`.
     """
 
-    def __init__(self, issuers: Sequence[TrustedIssuer]) -> None:
+    def __init__(self, issuers: Sequence[TrustedIssuer], *, own_name: str) -> None:
         self._issuers = issuers
+        self._own_name = own_name
         self._by_name: dict[str | None, TrustedIssuer] = {}
         for issuer in issuers:
             if not issuer.expected.names_itself:
@@ -64,11 +68,16 @@ class TrustedIssuers(ExternalIssuers):
         for issuer in issuers:
             # Of two with one name, the first is meant; the other may be the silent one.
             self._by_name.setdefault(issuer.expected.issuer, issuer)
-        self._issuer_of = lru_cache(_TOKENS_REMEMBERED)(self._named_by)
+        self._issuer_of = lru_cache(_NAMES_REMEMBERED)(self._named_by)
         self._remembered: dict[str, _Remembered] = {}
 
     def are_named_by(self, token: str) -> bool:
-        return bool(self._issuers) and self._issuer_of(token) is not None
+        # What is too large is not kept in memory either.
+        return (
+            bool(self._issuers)
+            and len(token) <= MAX_TOKEN_SIZE
+            and self._issuer_of(token) is not None
+        )
 
     def recall(self, token: str, *, now: datetime) -> Identity | None:
         remembered = self._remembered.get(token)
@@ -77,19 +86,18 @@ class TrustedIssuers(ExternalIssuers):
         return remembered.verified.identity_at(now)
 
     def verify(self, token: str, *, now: datetime) -> Identity:
-        issuer = self._issuer_of(token)
+        issuer = self._issuer_of(token) if self.are_named_by(token) else None
         if issuer is None:
             raise InvalidAccessToken
         try:
             verified = issuer.verify(ParsedToken.of(token))
+            identity = verified.identity_at(now)
         except Unavailable:
             raise
         except Exception as error:
-            _log.info(
-                "external_token.refused", issuer=issuer.expected.issuer, reason=type(error).__name__
-            )
+            reason = str(error) if isinstance(error, InvalidAccessToken) else type(error).__name__
+            _log.info("external_token.refused", issuer=issuer.expected.issuer, reason=reason)
             raise InvalidAccessToken from error
-        identity = verified.identity_at(now)
         if len(self._remembered) >= _TOKENS_REMEMBERED:
             self._remembered.clear()
         self._remembered[token] = _Remembered(verified, time.monotonic() + _SECONDS_REMEMBERED)
@@ -105,4 +113,8 @@ class TrustedIssuers(ExternalIssuers):
             name = ParsedToken.of(token).payload.get("iss")
         except (ValueError, RecursionError):
             return None
-        return self._by_name.get(name) if name is None or isinstance(name, str) else None
+        if name is not None and not isinstance(name, str):
+            return None
+        if name not in self._by_name and name != self._own_name:
+            _log.info("external_token.unknown_issuer", issuer=ascii(name)[:_LOGGED_CHARACTERS])
+        return self._by_name.get(name)
