@@ -43,7 +43,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.hashing_threads = WorkerThreads(
         settings.password_hashing_threads, niceness=_HASHING_NICENESS
     )
-    app.state.issuer_threads = WorkerThreads(_ISSUER_THREADS * settings.has_external_issuers)
+    # Each has its own: one that is slow keeps only its own people waiting.
+    app.state.issuer_threads = {
+        issuer: WorkerThreads(_ISSUER_THREADS) for issuer in settings.people_issuers
+    }
     handle_errors(app)
     for router in (tasks.router, sessions.router, passwords.router, accounts.router, health.router):
         # Routes of the application itself are found faster than those of a router in it.
@@ -86,7 +89,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     container: Container = app.state.container
     threads: list[WorkerThreads] = [
-        app.state.issuer_threads,
+        *app.state.issuer_threads.values(),
         app.state.hashing_threads,
         app.state.worker_threads,
     ]

@@ -161,6 +161,7 @@ def _external_issuers(settings: Settings) -> TrustedIssuers:
         keys = PublishedKeys(published.jwks_url, published.algorithms)
         expected = Expected(
             issuer=published.issuer,
+            known_as=settings.known_as(published.issuer),
             names_itself=True,
             audiences=published.audiences,
             needs_audience=bool(published.audiences),
@@ -169,6 +170,7 @@ def _external_issuers(settings: Settings) -> TrustedIssuers:
     if settings.better_auth_secret is not None:
         expected = Expected(
             issuer=settings.better_auth_name,
+            known_as=settings.known_as(settings.better_auth_name),
             names_itself=settings.better_auth_issuer is not None
             and settings.better_auth_url is None,
             audiences=settings.better_auth_audiences,
@@ -437,6 +439,5 @@ def close(container: Container) -> None:
     if isinstance(mailer, SmtpMailer):
         mailer.close()
     container.background().close()
-    container.external_issuers().close()
     container.database().close()
     container.migration_database().close()

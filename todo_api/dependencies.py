@@ -108,12 +108,13 @@ async def _authenticated(request: Request) -> Caller:
     if scheme.lower() != "bearer":
         raise InvalidAccessToken
     token = token.strip()
-    authenticate = container_of(request).authenticate()
+    container = container_of(request)
+    authenticate = container.authenticate()
     caller = authenticate.without_waiting(token)
     if caller is None:
-        # Threads of their own: an issuer that is slow keeps nobody else from their tasks.
-        threads: WorkerThreads = request.app.state.issuer_threads
-        caller = await threads.run(partial(authenticate, token))
+        threads: Mapping[str | None, WorkerThreads] = request.app.state.issuer_threads
+        issuer = container.external_issuers().named_by(token)
+        caller = await threads[issuer].run(partial(authenticate, token))
     request.scope[USER_ID] = str(caller.user_id)
     return caller
 

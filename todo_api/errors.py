@@ -207,7 +207,9 @@ async def _core_error(_: Request, error: Exception) -> Response:
     if isinstance(error, core.AuthenticationFailed):
         _log.warning("authentication.failed", kind="security", reason=kind.code)
     elif isinstance(error, core.Unavailable):
-        _log.error("dependency.unavailable", dependency=error.dependency, exc_info=error)
+        # A traceback only where there is something behind it.
+        trace = error if error.__cause__ else None
+        _log.error("dependency.unavailable", dependency=error.dependency, exc_info=trace)
     elif isinstance(error, core.RateLimited):
         _log.warning("request.throttled", kind="security", rule=error.allowance.rule)
         return problem_response(replace(kind, headers=_rate_limit_headers(error.allowance)))

@@ -51,7 +51,8 @@ type Algorithm = Literal[
 
 _USUAL_ALGORITHMS: tuple[Algorithm, ...] = ("EdDSA", "ES256", "RS256")
 _BETTER_AUTH_PATH = "/api/auth"
-_BETTER_AUTH = "better-auth"
+BETTER_AUTH = "better-auth"
+"""The name under which people of Better Auth are kept."""
 
 
 class SettingsError(Exception):
@@ -152,18 +153,31 @@ def _limits(text: str) -> str:
     return text
 
 
-def _issuer_url(text: str) -> str:
+def _plain_url(text: str) -> str:
+    """An address without what would be kept or logged though it should not."""
+    text = text.strip()
     if not _is_url(text, "http", "https"):
         raise ValueError("must be an address, such as https://app.example.com")
-    return text.rstrip("/")
+    parts = urlsplit(text)
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be an address without user, query or fragment")
+    return text
+
+
+def _base_url(text: str) -> str:
+    return _plain_url(text).rstrip("/")
 
 
 def _origin(url: str) -> str:
     """Scheme, host, and the port if it is not the usual one (RFC 6454 §6.1)."""
     parts = urlsplit(url.lower())
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    name = parts.hostname or ""
+    host = f"[{name}]" if ":" in name else name.encode("idna").decode()
     is_usual = parts.port in (None, {"http": 80, "https": 443}[parts.scheme])
     return f"{parts.scheme}://{host}" + ("" if is_usual else f":{parts.port}")
+
+
+type Name = Annotated[str, Field(min_length=1)]
 
 
 class ExternalIssuer(BaseModel):
@@ -174,9 +188,9 @@ class ExternalIssuer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    issuer: str = Field(min_length=1)
-    jwks_url: Annotated[str, AfterValidator(_issuer_url)]
-    audience: str | tuple[str, ...] | None
+    issuer: Name
+    jwks_url: Annotated[str, AfterValidator(_plain_url)]
+    audience: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = _USUAL_ALGORITHMS
 
     @property
@@ -188,7 +202,8 @@ class ExternalIssuer(BaseModel):
 type Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 type Several[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
 type SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
-type IssuerUrl = Annotated[str, AfterValidator(_issuer_url)]
+type BaseUrl = Annotated[str, AfterValidator(_base_url)]
+type PlainUrl = Annotated[str, AfterValidator(_plain_url)]
 type SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 type StorageUrl = Annotated[SecretStr, AfterValidator(_storage_url)]
 type Limits = Annotated[str, AfterValidator(_limits)]
@@ -238,8 +253,8 @@ class Settings(BaseSettings):
 
     # Other issuers
     better_auth_secret: SigningSecret | None = Field(None, validation_alias="BETTER_AUTH_SECRET")
-    better_auth_url: IssuerUrl | None = Field(None, validation_alias="BETTER_AUTH_URL")
-    better_auth_jwks_url: IssuerUrl | None = Field(None, validation_alias="BETTER_AUTH_JWKS_URL")
+    better_auth_url: BaseUrl | None = Field(None, validation_alias="BETTER_AUTH_URL")
+    better_auth_jwks_url: PlainUrl | None = Field(None, validation_alias="BETTER_AUTH_JWKS_URL")
     better_auth_issuer: str | None = Field(None, validation_alias="BETTER_AUTH_ISSUER")
     better_auth_audience: Several[str] = Field((), validation_alias="BETTER_AUTH_AUDIENCE")
     external_issuers: Annotated[
@@ -317,6 +332,8 @@ class Settings(BaseSettings):
         names = [self.jwt_issuer, *(issuer.issuer for issuer in self.published_key_issuers)]
         if self.better_auth_secret is not None and self.better_auth_url is None:
             names.append(self.better_auth_name)
+        if BETTER_AUTH in (issuer.issuer for issuer in self.external_issuers):
+            names += [BETTER_AUTH, BETTER_AUTH]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(
@@ -327,7 +344,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _better_auth_is_somewhere(self) -> Self:
-        for name in ("better_auth_jwks_url", "better_auth_issuer", "better_auth_audience"):
+        if self.better_auth_jwks_url and not self.better_auth_url:
+            raise ValueError("BETTER_AUTH_JWKS_URL is set, and BETTER_AUTH_URL is not")
+        for name in ("better_auth_issuer", "better_auth_audience"):
             if getattr(self, name) and not (self.better_auth_url or self.better_auth_secret):
                 raise ValueError(
                     f"{_variable(name)} is set, and neither BETTER_AUTH_URL nor"
@@ -346,10 +365,10 @@ class Settings(BaseSettings):
 
     @property
     def better_auth_name(self) -> str:
-        """What Better Auth calls itself in its tokens, or else what it is called here."""
+        """What Better Auth calls itself in its tokens: its origin, if nothing was set."""
         if self.better_auth_issuer is not None:
             return self.better_auth_issuer
-        return _BETTER_AUTH if self.better_auth_url is None else _origin(self.better_auth_url)
+        return BETTER_AUTH if self.better_auth_url is None else _origin(self.better_auth_url)
 
     @property
     def better_auth_audiences(self) -> tuple[str, ...]:
@@ -363,18 +382,29 @@ class Settings(BaseSettings):
         """All issuers that publish their keys, Better Auth among them."""
         if self.better_auth_url is None:
             return self.external_issuers
-        base = self.better_auth_url.removesuffix(_BETTER_AUTH_PATH)
+        # As Better Auth does: an address with a path is that of its endpoints themselves.
+        path = "" if urlsplit(self.better_auth_url).path else _BETTER_AUTH_PATH
         better_auth = ExternalIssuer(
             issuer=self.better_auth_name,
-            jwks_url=self.better_auth_jwks_url or f"{base}{_BETTER_AUTH_PATH}/jwks",
+            jwks_url=self.better_auth_jwks_url or f"{self.better_auth_url}{path}/jwks",
             audience=self.better_auth_audiences,
         )
         return (better_auth, *self.external_issuers)
 
+    def known_as(self, issuer: str) -> str:
+        """The name under which an issuer's people are kept.
+
+        That of Better Auth does not change with its address, or with how it signs:
+        its people do not become others when it moves.
+        """
+        has_better_auth = self.better_auth_url is not None or self.better_auth_secret is not None
+        return BETTER_AUTH if has_better_auth and issuer == self.better_auth_name else issuer
+
     @property
-    def has_external_issuers(self) -> bool:
-        """Whether anybody else's tokens are trusted."""
-        return bool(self.published_key_issuers) or self.better_auth_secret is not None
+    def people_issuers(self) -> frozenset[str]:
+        """All names under which people of other issuers are kept."""
+        names = {self.known_as(each.issuer) for each in self.published_key_issuers}
+        return frozenset(names | ({BETTER_AUTH} if self.better_auth_secret else set()))
 
     @property
     def is_embedded(self) -> bool:

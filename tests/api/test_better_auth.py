@@ -206,6 +206,7 @@ def test_own_accounts_work_beside_it_and_are_never_linked(front_end: FrontEnd) -
         ("PATCH", "me", {"email": "new@example.com", "current_password": PASSWORD}, "no_password"),
         ("PATCH", "me", {"email": "new@example.com"}, "no_password"),
         ("POST", "logout", None, "external_session"),
+        ("DELETE", "sessions", None, "external_session"),
     ],
 )
 def test_what_is_for_better_auth_to_do_is_refused_clearly(

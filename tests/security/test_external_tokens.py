@@ -200,6 +200,7 @@ FORGED: dict[str, Callable[[], str]] = {
     "issued in the future": lambda: ED.sign(of_a(iat=int(time.time()) + 120)),
     "not yet good": lambda: ED.sign(of_a(nbf=int(time.time()) + 120)),
     "nbf as text": lambda: hmac_signed(shared(nbf="0")),
+    "too long a life": lambda: ED.sign(of_a(exp=int(time.time()) + 40 * 86400, iat=None)),
     "issued a year ago": lambda: ED.sign(of_a(iat=int(time.time()) - 365 * 86400)),
     # Subjects
     "no sub": lambda: ED.sign(of_a(sub=None)),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.conftest import PASSWORD, World
 from todo_adapters.in_memory.security_log import Recorded
-from todo_core.entities.identity import Identity
+from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.errors import (
     InvalidAccessToken,
     NoPassword,
@@ -43,7 +43,7 @@ def vouch(
 def test_the_first_token_opens_an_account_and_the_next_finds_it(world: World) -> None:
     first = world.authenticate(vouch(world))
     later = world.authenticate(vouch(world, "external ada later", minutes=20))
-    assert first == later
+    assert (first.user_id, first.session_id) == (later.user_id, later.session_id)
     assert first.subject == "ada"
     user = world.get_profile(user_id=first.user_id)
     assert (user.name, user.email, user.password_hash) == ("Ada", "ada@example.com", None)
@@ -62,13 +62,13 @@ def test_who_was_seen_is_recalled_without_waiting(world: World) -> None:
 
 
 def test_subjects_of_other_issuers_and_other_subjects_are_other_people(world: World) -> None:
-    people = {
+    people = [
         world.authenticate(
             vouch(world, f"external {issuer} {subject}", issuer=issuer, subject=subject)
         )
         for issuer in (ISSUER, "https://other.example.com")
         for subject in ("ada", "Ada")
-    }
+    ]
     assert len({caller.user_id for caller in people}) == 4
     assert len({caller.session_id for caller in people}) == 4
 
@@ -178,6 +178,38 @@ def test_a_token_from_before_is_refused_where_only_the_end_is_known(world: World
     assert world.authenticate.without_waiting("external ada") is None
 
 
+def test_a_token_that_says_no_time_or_one_ahead_opens_no_new_account_either(
+    world: World,
+) -> None:
+    """One without a time counts as issued when it expires, which is later than now."""
+    caller = world.authenticate(vouch(world, minutes=15))
+    world.delete_account(user_id=caller.user_id, caller_identity=caller.identity)
+    for minutes in (14, 15):
+        with pytest.raises(InvalidAccessToken):
+            world.authenticate(vouch(world, f"external {minutes}", minutes=minutes))
+    assert world.authenticate(vouch(world, "external later", minutes=16)).user_id != caller.user_id
+
+
+def test_a_request_under_way_opens_no_account_after_a_deletion(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = world.authenticate(vouch(world))
+    world.known_people.__init__()  # type: ignore[misc]  # it was long ago
+    get = world.identities.get
+
+    def get_after_deletion(identity: Identity) -> LinkedIdentity:
+        if caller.user_id in world.store.users:
+            world.clock.advance(timedelta(minutes=1))
+            world.delete_account(user_id=caller.user_id)
+            world.ended_sessions.__init__()  # type: ignore[misc]  # as in another process
+        return get(identity)
+
+    monkeypatch.setattr(world.identities, "get", get_after_deletion)
+    with pytest.raises(InvalidAccessToken):
+        world.authenticate("external ada")
+    assert world.store.users == {}
+
+
 def test_who_comes_back_later_begins_anew(world: World) -> None:
     before = deleted(world)
     after = world.authenticate(vouch(world, "external 2", minutes=1))
@@ -201,6 +233,8 @@ def test_what_is_the_issuers_to_do_is_refused(world: World) -> None:
         )
     with pytest.raises(NotOurSession):
         world.log_out(caller)
+    with pytest.raises(NotOurSession):
+        world.end_other_sessions(caller)
 
 
 def test_somebody_with_a_password_must_give_it_to_delete(world: World) -> None:

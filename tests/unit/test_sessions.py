@@ -162,7 +162,7 @@ class TestEnding:
         ada = world.person()
         here, there = world.logged_in().tokens, world.logged_in().tokens
         caller = world.authenticate(here.access_token.value)
-        world.end_other_sessions(user_id=ada.id, but=caller.session_id)
+        world.end_other_sessions(caller)
         world.authenticate(here.access_token.value)
         with pytest.raises(InvalidAccessToken):
             world.authenticate(there.access_token.value)

@@ -98,6 +98,8 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("BETTER_AUTH_SECRET", "a" * 31),
         ("BETTER_AUTH_URL", "app.example.com"),
         ("BETTER_AUTH_URL", "https://app.example.com:port"),
+        ("BETTER_AUTH_URL", "https://app.example.com?a=b"),
+        ("BETTER_AUTH_URL", "https://user:password@app.example.com"),
         ("TODO_PASSWORD_MIN_LENGTH", "7"),
         ("TODO_CORS_ORIGINS", "https://a.example/path"),
         ("TODO_CORS_ORIGINS", "a.example"),
@@ -155,9 +157,9 @@ def test_those_that_do_not_fit_together_are_named(
         ("https://app.example.com/", "https://app.example.com", "https://app.example.com"),
         ("https://app.example.com:443", "https://app.example.com", "https://app.example.com:443"),
         ("http://localhost:3000", "http://localhost:3000", "http://localhost:3000"),
-        ("http://localhost:3000/api/auth", "http://localhost:3000", "http://localhost:3000"),
-        ("https://example.com/app/", "https://example.com", "https://example.com/app"),
         ("http://[::1]:80", "http://[::1]", "http://[::1]:80"),
+        (" https://app.example.com ", "https://app.example.com", "https://app.example.com"),
+        ("https://bücher.example", "https://xn--bcher-kva.example", "https://bücher.example"),
     ],
 )
 def test_better_auth_is_its_origin_and_has_its_keys_below_its_address(
@@ -168,6 +170,34 @@ def test_better_auth_is_its_origin_and_has_its_keys_below_its_address(
     assert better_auth.issuer == issuer
     assert better_auth.audiences == (issuer,)
     assert better_auth.jwks_url == f"{keys}/api/auth/jwks"
+
+
+@pytest.mark.parametrize("url", ["http://localhost:3000/api/auth", "https://example.com/app/"])
+def test_an_address_with_a_path_is_that_of_its_endpoints(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("BETTER_AUTH_URL", url)
+    [better_auth] = load_settings().published_key_issuers
+    assert better_auth.jwks_url == url.rstrip("/") + "/jwks"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"BETTER_AUTH_SECRET": SECRET},
+        {"BETTER_AUTH_URL": "https://app.example.com"},
+        {"BETTER_AUTH_URL": "https://moved.example.com", "BETTER_AUTH_SECRET": SECRET},
+        {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_ISSUER": "https://app.example.com"},
+    ],
+)
+def test_people_of_better_auth_stay_the_same_however_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    loaded = load_settings()
+    assert loaded.people_issuers == {"better-auth"}
+    assert loaded.known_as(loaded.better_auth_name) == "better-auth"
 
 
 def test_each_of_these_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +211,8 @@ def test_each_of_these_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> Non
     assert better_auth.jwks_url == "http://frontend:3000/keys"
 
 
-ISSUER = '{"issuer": "https://a.example.com/", "jwks_url": "https://a.example.com/keys"'
+BETTER_AUTH = '{"issuer": "better-auth", "jwks_url": "http://a.example.com", "audience": "a"}'
+ISSUER = '{"issuer": "https://a.example.com/", "jwks_url": "https://a.example.com/keys/"'
 
 
 def test_further_issuers_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +223,7 @@ def test_further_issuers_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ' "algorithms": ["RS256"]}]',
     )
     first, second = load_settings().external_issuers
+    assert first.jwks_url == "https://a.example.com/keys/"
     assert (first.issuer, first.audiences) == ("https://a.example.com/", ("api",))
     assert first.algorithms == ("EdDSA", "ES256", "RS256")
     assert (second.audiences, second.algorithms) == ((), ("RS256",))
@@ -206,6 +238,9 @@ def test_further_issuers_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
         (f'[{ISSUER}, "audience": "api", "algorithms": []}}]', "[0][algorithms]"),
         (f'[{ISSUER}, "audience": "api", "secret": "x"}}]', "[0][secret]"),
         ('[{"issuer": "a", "jwks_url": "file:///etc/keys", "audience": "api"}]', "[0][jwks_url]"),
+        (f'[{ISSUER}, "audience": ""}}]', "[0][audience]"),
+        (f'[{ISSUER}, "audience": []}}]', "[0][audience]"),
+        (f'[{ISSUER}, "audience": ["a", ""]}}]', "[0][audience]"),
         ("not JSON", ""),
     ],
 )
@@ -225,6 +260,7 @@ def test_a_wrong_issuer_is_named(monkeypatch: pytest.MonkeyPatch, value: str, wh
             "BETTER_AUTH_URL": "https://app.example.com",
         },
         {"TODO_JWT_ISSUER": "better-auth", "BETTER_AUTH_SECRET": SECRET},
+        {"TODO_EXTERNAL_ISSUERS": f"[{BETTER_AUTH}]"},
     ],
 )
 def test_no_two_issuers_have_one_name(

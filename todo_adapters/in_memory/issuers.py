@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from todo_core.entities.identity import Identity
+from todo_core.entities.identity import Identity, Issuer
 from todo_core.errors import InvalidAccessToken
 from todo_core.ports.security import ExternalIssuers
 
@@ -14,8 +14,8 @@ class InMemoryExternalIssuers(ExternalIssuers):
         self.identities: dict[str, Identity] = {}
         self._verified: set[str] = set()
 
-    def are_named_by(self, token: str) -> bool:
-        return token.startswith("external")
+    def named_by(self, token: str) -> Issuer | None:
+        return Issuer("external") if token.startswith("external") else None
 
     def recall(self, token: str, *, now: datetime) -> Identity | None:  # noqa: ARG002 - always valid
         return self.identities[token] if token in self._verified else None

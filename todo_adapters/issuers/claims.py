@@ -20,6 +20,7 @@ LONGEST_LIFE = timedelta(days=30)
 
 MAX_TOKEN_SIZE = 8192
 _MAX_CLOCK_SKEW_SECONDS = 30
+_LONGEST_LIFE_SECONDS = LONGEST_LIFE.total_seconds()
 _COMPACT = re.compile(r"[\w-]+(?:\.[\w-]+){2}", re.ASCII)
 _TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
 
@@ -52,12 +53,14 @@ class ParsedToken:
 class Expected:
     """What the tokens of one issuer must say.
 
-    `issuer` is its name here, whether or not it calls itself so (`names_itself`).
+    `issuer` is what it calls itself, or would if it did (`names_itself`), and `known_as`
+    the name under which its people are kept here, which does not change when that does.
     `audiences` are those that mean this service; with `needs_audience` a token has to
     name one of them, and otherwise it may name none at all.
     """
 
     issuer: str
+    known_as: str
     names_itself: bool
     audiences: tuple[str, ...]
     needs_audience: bool
@@ -97,14 +100,14 @@ class Expected:
         issued_at = _seconds(claims, "iat") if "iat" in claims else expires_at
         return VerifiedToken(
             identity=Identity.claimed(
-                issuer=self.issuer,
+                issuer=self.known_as,
                 subject=subject,
                 name=claims.get("name"),
                 email=claims.get("email"),
                 issued_at=datetime.fromtimestamp(issued_at, UTC),
             ),
             not_before=max(not_before, issued_at if "iat" in claims else -math.inf),
-            expires_at=min(expires_at, issued_at + LONGEST_LIFE.total_seconds()),
+            expires_at=min(expires_at, issued_at + _LONGEST_LIFE_SECONDS),
         )
 
     def _is_the_issuer(self, claim: object) -> bool:
@@ -136,6 +139,8 @@ class VerifiedToken:
         seconds = now.timestamp()
         if seconds >= self.expires_at:
             raise InvalidAccessToken("it has expired")
+        if self.expires_at > seconds + _LONGEST_LIFE_SECONDS + _MAX_CLOCK_SKEW_SECONDS:
+            raise InvalidAccessToken("it would live for too long")
         if seconds + _MAX_CLOCK_SKEW_SECONDS < self.not_before:
             raise InvalidAccessToken("it is of the future: are the clocks right?")
         return self.identity

@@ -3,11 +3,11 @@
 import asyncio
 import json
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as DownloadTimeout
-from threading import Lock
+from threading import Lock, Thread
+from typing import Any
 
 import httpx
 import structlog
@@ -22,9 +22,13 @@ TIMEOUT_SECONDS = 3.0
 
 _LIFETIME_SECONDS = 600.0
 _RETRY_SECONDS = 2.0
-_MOST_DOWNLOADS = 4
-_DOWNLOADS_WINDOW_SECONDS = 60.0
+_MOST_AT_ONCE = 4
+_SECONDS_TO_EARN_ONE = 15.0
 _MAX_SIZE = 256 * 1024
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+type Keys = Mapping[str, Sequence[PyJWK]]
+"""By the name of each, the key for every algorithm that it is used with."""
 
 _log = structlog.get_logger()
 
@@ -32,8 +36,9 @@ _log = structlog.get_logger()
 class PyJwtIssuer(TrustedIssuer):
     """Signatures by public keys, each good for the one algorithm that its issuer made it for.
 
-    The library is given the key as an object that knows its algorithm. So a public key
-    is never taken for the secret of an HMAC, whatever a token says of itself.
+    The library is given the key as an object that knows its algorithm, one of those that
+    were configured. So a public key is never taken for the secret of an HMAC, whatever a
+    token says of itself.
     """
 
     def __init__(self, keys: "PublishedKeys", expected: Expected) -> None:
@@ -43,108 +48,124 @@ class PyJwtIssuer(TrustedIssuer):
 
     def verify(self, token: ParsedToken) -> VerifiedToken:
         self.expected.check_header(token.header)
-        key = self._keys.find(token.header.get("kid"))
-        self._signatures.decode(token.text, key, algorithms=[key.algorithm_name])
-        return self.expected.verified(token.payload)
-
-    def close(self) -> None:
-        self._keys.close()
+        for key in self._keys.find(token.header.get("kid")):
+            if key.algorithm_name == token.header.get("alg"):
+                self._signatures.decode(token.text, key, algorithms=[key.algorithm_name])
+                return self.expected.verified(token.payload)
+        raise InvalidAccessToken("alg is not that of the key")
 
 
 class PublishedKeys:
     """The keys at an issuer's address: fetched when they are first needed, and kept.
 
     They are looked at anew every ten minutes, and when a token names one that is not
-    among them. While the issuer is down, those that are known go on to be good. One
-    download is under way at a time, everybody waits for the same, and nobody for longer
-    than `TIMEOUT_SECONDS`. Tokens that name keys at random cause four downloads a minute.
+    among them. While the issuer is down, those that are known go on to be good, and it
+    is asked every two seconds. One download is under way at a time, everybody waits for
+    the same, and nobody for longer than `TIMEOUT_SECONDS`. Tokens that name keys at
+    random cause four downloads at first, and then one in 15 seconds.
     """
 
     def __init__(self, url: str, algorithms: Sequence[str]) -> None:
         self._url = url
         self._algorithms = algorithms
-        self._keys: Mapping[object, PyJWK] | None = None
-        self._downloaded_at = 0.0
+        self._keys: Keys = {}
+        self._downloaded_at: float | None = None
         self._failed_at: float | None = None
-        self._lately: deque[float] = deque(maxlen=_MOST_DOWNLOADS)
+        self._credit = _Credit()
         self._lock = Lock()
         self._under_way: Future[None] | None = None
-        self._downloads = ThreadPoolExecutor(1, thread_name_prefix="keys")
 
-    def find(self, key_id: object) -> PyJWK:
-        """The key of this name; without a name, the only one that there is.
+    def find(self, key_id: object) -> Sequence[PyJWK]:
+        """The key of this name, once for each algorithm that it may be used with.
+
+        Without a name it is the only one that there is.
 
         Raises:
             Unavailable: if the issuer does not answer, and the key is not known.
             InvalidAccessToken: if there is no such key.
         """
-        key = self._known(key_id)
-        if key is not None:
-            if time.monotonic() >= self._downloaded_at + _LIFETIME_SECONDS:
+        if known := self._known(key_id):
+            if self._is_old():
                 self._begin_download()  # for later: what is known is good meanwhile
-            return key
+            return known
         download = self._begin_download()
         if download is not None:
-            _wait_for(download)
-            key = self._known(key_id)
-        if key is not None:
-            return key
-        if self._failed_at is not None or self._keys is None:
+            self._wait_for(download)
+            if known := self._known(key_id):
+                return known
+        if self._failed_at is not None or self._downloaded_at is None:
             raise Unavailable("token issuer")
         raise InvalidAccessToken("the issuer has no such key")
 
-    def close(self) -> None:
-        """Give up what is under way."""
-        self._downloads.shutdown(wait=False, cancel_futures=True)
-
-    def _known(self, key_id: object) -> PyJWK | None:
-        keys = self._keys or {}
+    def _known(self, key_id: object) -> Sequence[PyJWK]:
+        keys = self._keys
         if key_id is None:
-            return next(iter(keys.values())) if len(keys) == 1 else None
-        return keys.get(key_id) if isinstance(key_id, str) else None
+            return next(iter(keys.values())) if len(keys) == 1 else ()
+        return keys.get(key_id, ()) if isinstance(key_id, str) else ()
+
+    def _is_old(self) -> bool:
+        downloaded_at = self._downloaded_at
+        return downloaded_at is None or time.monotonic() >= downloaded_at + _LIFETIME_SECONDS
 
     def _begin_download(self) -> Future[None] | None:
-        """The download that is under way, or a new one; None if there were enough lately."""
+        """The download that is under way, or a new one; None if it is too soon for one."""
         with self._lock:
-            if self._under_way is not None and not self._under_way.done():
-                return self._under_way
-            now = time.monotonic()
-            if self._failed_at is not None:
-                if now < self._failed_at + _RETRY_SECONDS:
-                    return None
-            elif self._lately.maxlen == len(self._lately) and (
-                now < self._lately[0] + _DOWNLOADS_WINDOW_SECONDS
+            if self._failed_at is not None and (
+                time.monotonic() < self._failed_at + _RETRY_SECONDS
             ):
                 return None
-            self._under_way = self._downloads.submit(self._download)
+            if self._under_way is None or self._under_way.done():
+                if self._failed_at is None and not self._is_old() and not self._credit.take():
+                    return None
+                self._under_way = Future()
+                # Not one that the process waits for at its end, however slow a name server is.
+                Thread(target=self._download, args=(self._under_way,), daemon=True).start()
             return self._under_way
 
-    def _download(self) -> None:
+    def _wait_for(self, download: Future[None]) -> None:
         try:
-            keys = _keys_in(asyncio.run(_fetched(self._url)), self._algorithms)
+            download.result(TIMEOUT_SECONDS)
+        except DownloadTimeout:
+            self._failed_at = time.monotonic()
+            raise Unavailable("token issuer") from None
+
+    def _download(self, done: Future[None]) -> None:
+        try:
+            self._keys = _keys_in(asyncio.run(_fetched(self._url)), self._algorithms)
         except Exception as error:  # noqa: BLE001 - whatever the other side sends
             self._failed_at = time.monotonic()
             _log.warning("issuer.keys_unavailable", url=self._url, reason=repr(error))
-            return
-        self._keys = keys
-        self._failed_at = None
-        self._downloaded_at = time.monotonic()
-        self._lately.append(self._downloaded_at)
-        _log.info("issuer.keys_downloaded", url=self._url, keys=len(keys))
+        else:
+            self._failed_at = None
+            self._downloaded_at = time.monotonic()
+            _log.info("issuer.keys_downloaded", url=self._url, keys=len(self._keys))
+        done.set_result(None)
 
 
-def _wait_for(download: Future[None]) -> None:
-    try:
-        download.result(TIMEOUT_SECONDS)
-    except DownloadTimeout:
-        raise Unavailable("token issuer") from None
+class _Credit:
+    """So much may be done at once, and more as time passes (a token bucket)."""
+
+    def __init__(self) -> None:
+        self._left = float(_MOST_AT_ONCE)
+        self._counted_at = time.monotonic()
+
+    def take(self) -> bool:
+        """Use one up, if there is any."""
+        now = time.monotonic()
+        earned = (now - self._counted_at) / _SECONDS_TO_EARN_ONE
+        self._left = min(_MOST_AT_ONCE, self._left + earned)
+        self._counted_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 async def _fetched(url: str) -> bytes:
     """What is at this address; nowhere else, and in time, however slowly it comes."""
     async with (
         asyncio.timeout(TIMEOUT_SECONDS),
-        httpx.AsyncClient(headers={"Accept": "application/json"}) as client,
+        httpx.AsyncClient(headers=_HEADERS) as client,
         client.stream("GET", url) as answer,
     ):
         if answer.status_code != httpx.codes.OK:
@@ -157,22 +178,27 @@ async def _fetched(url: str) -> bytes:
         return bytes(content)
 
 
-def _keys_in(document: bytes, algorithms: Sequence[str]) -> dict[object, PyJWK]:
+def _keys_in(document: bytes, algorithms: Sequence[str]) -> Keys:
     """The keys of a JWKS for signatures by these algorithms; others are passed over."""
-    keys: dict[object, PyJWK] = {}
+    keys: dict[str, Sequence[PyJWK]] = {}
     for number, described in enumerate(json.loads(document)["keys"]):
-        if not isinstance(described, dict) or not _may_verify(described, algorithms):
-            continue
-        try:
-            key = PyJWK(described)
-        except PyJWTError:
-            continue
-        if key.algorithm_name in algorithms and not key.Algorithm.check_key_length(key.key):
-            keys[described.get("kid", number)] = key
+        if isinstance(described, dict) and described.get("use") in (None, "sig"):
+            # One without a name is found only if it is alone, and by no name of a token's.
+            name = described.get("kid", f"number {number} \0")
+            if isinstance(name, str) and (usable := list(_usable(described, algorithms))):
+                keys[name] = usable
     if not keys:
         raise ValueError("there is no key for the algorithms that are allowed")
     return keys
 
 
-def _may_verify(described: Mapping[str, object], algorithms: Sequence[str]) -> bool:
-    return described.get("use", "sig") == "sig" and described.get("alg") in (None, *algorithms)
+def _usable(described: dict[str, Any], algorithms: Sequence[str]) -> Iterator[PyJWK]:
+    """The key for each allowed algorithm: for its own if it names one, or those that fit it."""
+    for algorithm in algorithms:
+        if described.get("alg") in (None, algorithm):
+            try:
+                key = PyJWK(described, algorithm)
+            except (PyJWTError, TypeError, ValueError):
+                continue
+            if not key.Algorithm.check_key_length(key.key):
+                yield key

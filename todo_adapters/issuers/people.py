@@ -9,7 +9,7 @@ _MOST_PEOPLE = 50_000
 
 
 class RecentPeople(KnownPeople):
-    """Remembers each for `seconds`; of too many, all are forgotten and looked up again."""
+    """Remembers each for `seconds`; of too many, the first is forgotten."""
 
     def __init__(self, *, seconds: float) -> None:
         self._seconds = seconds
@@ -21,6 +21,6 @@ class RecentPeople(KnownPeople):
 
     def remember(self, person: LinkedIdentity) -> None:
         if len(self._people) >= _MOST_PEOPLE:
-            self._people.clear()
+            self._people.pop(next(iter(self._people)), None)
         key = person.identity.issuer, person.identity.subject
         self._people[key] = (person, time.monotonic() + self._seconds)

@@ -1,6 +1,6 @@
 """Tokens that are signed with a secret which the issuer and this service share."""
 
-from jose import jws
+from jose import jwk, jws
 
 from todo_adapters.issuers.claims import Expected, ParsedToken, VerifiedToken
 from todo_adapters.issuers.trusted import TrustedIssuer
@@ -18,14 +18,12 @@ class JoseSharedSecretIssuer(TrustedIssuer):
 
     def __init__(self, secret: str, expected: Expected) -> None:
         self.expected = expected
-        self._secret = secret.encode()
+        # As an object: of a text the library would guess whether it is JSON.
+        self._key = jwk.construct(secret.encode(), _ALGORITHM)
 
     def verify(self, token: ParsedToken) -> VerifiedToken:
         self.expected.check_header(token.header)
         if token.header.get("alg") != _ALGORITHM:
             raise InvalidAccessToken(f"alg is not {_ALGORITHM}")
-        jws.verify(token.text, self._secret, [_ALGORITHM])
+        jws.verify(token.text, self._key, [_ALGORITHM])
         return self.expected.verified(token.payload)
-
-    def close(self) -> None:
-        return

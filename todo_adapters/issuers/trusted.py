@@ -10,7 +10,7 @@ from functools import lru_cache
 import structlog
 
 from todo_adapters.issuers.claims import MAX_TOKEN_SIZE, Expected, ParsedToken, VerifiedToken
-from todo_core.entities.identity import Identity
+from todo_core.entities.identity import Identity, Issuer
 from todo_core.errors import InvalidAccessToken, Unavailable
 from todo_core.ports.security import ExternalIssuers
 
@@ -36,10 +36,6 @@ class TrustedIssuer(ABC):
             Exception: of any other kind, if anything at all is wrong with it.
         """
 
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of what it holds open."""
-
 
 @dataclass(slots=True)
 class _Remembered:
@@ -59,7 +55,6 @@ class TrustedIssuers(ExternalIssuers):
     """
 
     def __init__(self, issuers: Sequence[TrustedIssuer], *, own_name: str) -> None:
-        self._issuers = issuers
         self._own_name = own_name
         self._by_name: dict[str | None, TrustedIssuer] = {}
         for issuer in issuers:
@@ -71,13 +66,12 @@ class TrustedIssuers(ExternalIssuers):
         self._issuer_of = lru_cache(_NAMES_REMEMBERED)(self._named_by)
         self._remembered: dict[str, _Remembered] = {}
 
-    def are_named_by(self, token: str) -> bool:
+    def named_by(self, token: str) -> Issuer | None:
         # What is too large is not kept in memory either.
-        return (
-            bool(self._issuers)
-            and len(token) <= MAX_TOKEN_SIZE
-            and self._issuer_of(token) is not None
-        )
+        if not self._by_name or len(token) > MAX_TOKEN_SIZE:
+            return None
+        issuer = self._issuer_of(token)
+        return None if issuer is None else Issuer(issuer.expected.known_as)
 
     def recall(self, token: str, *, now: datetime) -> Identity | None:
         remembered = self._remembered.get(token)
@@ -86,7 +80,7 @@ class TrustedIssuers(ExternalIssuers):
         return remembered.verified.identity_at(now)
 
     def verify(self, token: str, *, now: datetime) -> Identity:
-        issuer = self._issuer_of(token) if self.are_named_by(token) else None
+        issuer = self._issuer_of(token) if self.named_by(token) else None
         if issuer is None:
             raise InvalidAccessToken
         try:
@@ -99,14 +93,9 @@ class TrustedIssuers(ExternalIssuers):
             _log.info("external_token.refused", issuer=issuer.expected.issuer, reason=reason)
             raise InvalidAccessToken from error
         if len(self._remembered) >= _TOKENS_REMEMBERED:
-            self._remembered.clear()
+            self._remembered.pop(next(iter(self._remembered)), None)
         self._remembered[token] = _Remembered(verified, time.monotonic() + _SECONDS_REMEMBERED)
         return identity
-
-    def close(self) -> None:
-        """Let go of what the issuers hold open."""
-        for issuer in self._issuers:
-            issuer.close()
 
     def _named_by(self, token: str) -> TrustedIssuer | None:
         try:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid4
 
-from jose import jws, jwt
+from jose import jwk, jws, jwt
 
 from todo_adapters.security.keys import KeyRing
 from todo_core.entities.session import Session, SessionId
@@ -56,6 +56,10 @@ class JoseAccessTokens(AccessTokens):
         self._issuer = issuer
         self._audience = audience
         self._lifetime = int(lifetime.total_seconds())
+        # As objects: of a text the library would guess whether it is JSON.
+        self._signing_keys = {
+            key.id: jwk.construct(key.secret, _ALGORITHM) for key in (keys.current, *keys.previous)
+        }
         self._verified = lru_cache(_VERIFIED_TOKENS_REMEMBERED)(self._verify_signed)
 
     def issue(self, session: Session, *, now: datetime) -> AccessToken:
@@ -71,7 +75,7 @@ class JoseAccessTokens(AccessTokens):
                 "exp": expires_at,
                 "jti": uuid4().hex,
             },
-            self._keys.current.secret,
+            self._signing_keys[self._keys.current.id],
             algorithm=_ALGORITHM,
             headers={"typ": _TYPE, "kid": self._keys.current.id},
         )
@@ -102,7 +106,7 @@ class JoseAccessTokens(AccessTokens):
             raise InvalidAccessToken
         payload: Mapping[str, Any] = jwt.decode(
             token,
-            key.secret,
+            self._signing_keys[key.id],
             algorithms=[_ALGORITHM],
             options={"verify_aud": False, "verify_exp": False, "verify_iat": False},
         )

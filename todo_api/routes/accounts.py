@@ -82,7 +82,12 @@ async def delete_account(
     delete = container_of(request).delete_account()
     await on_hashing_thread(
         request,
-        partial(delete, user_id=caller.user_id, **(body.model_dump() if body else {})),
+        partial(
+            delete,
+            user_id=caller.user_id,
+            caller_identity=caller.identity,
+            **(body.model_dump() if body else {}),
+        ),
     )
     return Response(status_code=204)
 
@@ -91,6 +96,6 @@ async def delete_account(
     "/me/export", summary="Take along all that is stored about you", responses=problems(401, 503)
 )
 def export_account(request: Request, caller: CallerDependency) -> ExportResponse:
-    """You, your sessions, and your tasks, as one document."""
+    """You, your identities and sessions, and your tasks, as one document."""
     export = container_of(request).export_account()(user_id=caller.user_id)
     return ExportResponse.model_validate(export)

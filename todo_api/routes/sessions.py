@@ -81,11 +81,11 @@ def list_sessions(request: Request, caller: CallerDependency) -> list[SessionRes
     "/sessions",
     summary="Log out everywhere else",
     status_code=204,
-    responses=problems(401, 503),
+    responses=problems(401, 409, 503),
 )
 def end_other_sessions(request: Request, caller: CallerDependency) -> Response:
-    """Ends all of your sessions but this one."""
-    container_of(request).end_other_sessions()(user_id=caller.user_id, but=caller.session_id)
+    """Ends all of your sessions but this one. 409 if another service logs you in."""
+    container_of(request).end_other_sessions()(caller)
     return Response(status_code=204)
 
 

@@ -38,6 +38,7 @@ class RegisterRequest(BaseModel):
 class RegisterResponse(UserProfileResponse):
     """The new account."""
 
+    email: str
     message: str = "Your account has been created. You can log in now."
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from todo_core.entities.identity import Identity, LinkedIdentity, Subject
+from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import Password, UserId
 
@@ -46,12 +46,17 @@ class AccessToken:
 class Caller:
     """Who is calling: what a valid access token proves.
 
-    `subject` is what an external issuer calls them, if it is one that vouches for them.
+    `identity` is what an external issuer says of them, if it is one that vouches for them.
     """
 
     user_id: UserId
     session_id: SessionId
-    subject: Subject | None = None
+    identity: Identity | None = None
+
+    @property
+    def subject(self) -> Subject | None:
+        """What the external issuer calls them."""
+        return None if self.identity is None else self.identity.subject
 
 
 class AccessTokens(Protocol):
@@ -79,8 +84,8 @@ class ExternalIssuers(Protocol):
     """
 
     @abstractmethod
-    def are_named_by(self, token: str) -> bool:
-        """Whether one of them would have issued the token, by its own word. It is not proven."""
+    def named_by(self, token: str) -> Issuer | None:
+        """Which of them would have issued the token, by its own word. It is not proven."""
 
     @abstractmethod
     def recall(self, token: str, *, now: datetime) -> Identity | None:

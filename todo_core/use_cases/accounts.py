@@ -188,7 +188,8 @@ class DeleteAccount:
     """A person deletes their account, and with it everything that is theirs, for good.
 
     They give their password once more, if they have one; who comes through an external
-    issuer proves who they are to that. Its tokens from before open no new account.
+    issuer proves who they are to that (`caller_identity`). Its tokens up to the one that
+    they call with open no new account.
 
     Raises:
         ValidationFailed: if the current password is missing or wrong.
@@ -204,7 +205,13 @@ class DeleteAccount:
     clock: Clock
     log: SecurityLog
 
-    def __call__(self, *, user_id: UserId, current_password: str | None = None) -> None:
+    def __call__(
+        self,
+        *,
+        user_id: UserId,
+        current_password: str | None = None,
+        caller_identity: Identity | None = None,
+    ) -> None:
         for _ in range(ATTEMPTS):
             user = self.get_profile(user_id=user_id)
             if user.password_hash is not None:
@@ -214,7 +221,7 @@ class DeleteAccount:
                     # In this order, a login at the same time either is ended here
                     # too, or finds the account gone.
                     work.users.confirm(user)
-                    ended = self._end_sessions(work, user_id)
+                    ended = self._end_sessions(work, user_id, caller_identity)
                     work.users.remove(user)
             except StaleVersion:
                 continue
@@ -223,9 +230,14 @@ class DeleteAccount:
             return
         raise EditConflict
 
-    def _end_sessions(self, work: Work, user_id: UserId) -> Sequence[SessionId]:
+    def _end_sessions(
+        self, work: Work, user_id: UserId, caller_identity: Identity | None
+    ) -> Sequence[SessionId]:
         now = self.clock.now()
+        # Its clock may be ahead; and a token that does not say when it was issued counts
+        # as issued when it expires.
+        until = now if caller_identity is None else max(now, caller_identity.issued_at)
         external = [identity.session_id for identity in work.identities.list(user_id)]
         for session_id in external:
-            work.sessions.note_external_end(session_id, now=now)
+            work.sessions.note_external_end(session_id, now=until)
         return [*work.sessions.end_all(user_id, now=now), *external]

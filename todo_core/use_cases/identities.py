@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.user import Email, User, UserId
 from todo_core.errors import (
-    EditConflict,
     EmailTaken,
     IdentityNotFound,
     IdentityTaken,
     InvalidAccessToken,
     StaleVersion,
+    Unavailable,
     UserNotFound,
 )
 from todo_core.ports.clock import Clock
@@ -37,7 +37,7 @@ class RecognisePerson:
 
     Raises:
         InvalidAccessToken: if the account was deleted after the token was issued.
-        EditConflict: if the account keeps being changed at the same time.
+        Unavailable: if the account keeps being changed at the same time.
     """
 
     users: UserRepository
@@ -64,9 +64,6 @@ class RecognisePerson:
     def __call__(self, identity: Identity) -> UserId:
         if (known := self.recall(identity)) is not None:
             return known
-        ended_at = self.sessions.external_end(identity.session_id)
-        if ended_at is not None and identity.issued_at <= ended_at:
-            raise InvalidAccessToken
         email = identity.email
         for _ in range(ATTEMPTS):
             try:
@@ -80,12 +77,18 @@ class RecognisePerson:
                 continue
             self.known_people.remember(person)
             return person.user_id
-        raise EditConflict
+        raise Unavailable("accounts")
 
     def _found(self, identity: Identity, email: Email | None) -> LinkedIdentity:
         try:
             person = self.identities.get(identity)
         except IdentityNotFound:
+            person = None
+        # Asked after that: who finds nobody because of a deletion, finds its note.
+        ended_at = self.sessions.external_end(identity.session_id)
+        if ended_at is not None and identity.issued_at <= ended_at:
+            raise InvalidAccessToken
+        if person is None:
             return self._open_account(identity, email)
         if identity.says_something_new(person.identity):
             return self._follow(person, identity, email)

@@ -175,7 +175,7 @@ class Authenticate:
 
     def __call__(self, token: str) -> Caller:
         now = self.clock.now()
-        if not self.external_issuers.are_named_by(token):
+        if self.external_issuers.named_by(token) is None:
             return self._ours(token, now)
         identity = self.external_issuers.verify(token, now=now)
         return _external(identity, self.recognise_person(identity))
@@ -186,7 +186,7 @@ class Authenticate:
         Returns None if it would have to ask the issuer or the database.
         """
         now = self.clock.now()
-        if not self.external_issuers.are_named_by(token):
+        if self.external_issuers.named_by(token) is None:
             return self._ours(token, now)
         identity = self.external_issuers.recall(token, now=now)
         if identity is None or (user_id := self.recognise_person.recall(identity)) is None:
@@ -201,7 +201,7 @@ class Authenticate:
 
 
 def _external(identity: Identity, user_id: UserId) -> Caller:
-    return Caller(user_id, identity.session_id, identity.subject)
+    return Caller(user_id, identity.session_id, identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +330,7 @@ class LogOut:
     end_session: EndSession
 
     def __call__(self, caller: Caller) -> None:
-        if caller.subject is not None:
+        if caller.identity is not None:
             raise NotOurSession
         try:
             self.end_session(user_id=caller.user_id, session_id=caller.session_id)
@@ -340,13 +340,21 @@ class LogOut:
 
 @dataclass(frozen=True, slots=True)
 class EndOtherSessions:
-    """A person logs out everywhere but here."""
+    """A person logs out everywhere but here.
+
+    Raises:
+        NotOurSession: if it is an external issuer that logs them in.
+    """
 
     sessions: SessionRepository
     ended_sessions: EndedSessions
     clock: Clock
     log: SecurityLog
 
-    def __call__(self, *, user_id: UserId, but: SessionId) -> None:
-        ended = self.sessions.end_all(user_id, but=but, now=self.clock.now())
-        announce_ended(ended, user_id=user_id, ended_sessions=self.ended_sessions, log=self.log)
+    def __call__(self, caller: Caller) -> None:
+        if caller.identity is not None:
+            raise NotOurSession
+        ended = self.sessions.end_all(caller.user_id, but=caller.session_id, now=self.clock.now())
+        announce_ended(
+            ended, user_id=caller.user_id, ended_sessions=self.ended_sessions, log=self.log
+        )
