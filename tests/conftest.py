@@ -14,6 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from tests.postgres_server import create_database, drop_database, running_postgres
+from tests.proof import Tally
 from todo_api.container import Container
 from todo_api.settings import Settings
 
@@ -21,6 +22,17 @@ from todo_api.settings import Settings
 structlog.configure(
     processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
 )
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what the proofs tried, if it was them that were asked for."""
+    if config.option.markexpr == "proof" and (lines := Tally.everything.lines()):
+        terminalreporter.section("proof")
+        for line in lines:
+            terminalreporter.write_line(line)
+
 
 SECRET = "a secret of the tests, which is long enough"
 
