@@ -1,6 +1,7 @@
 """The `todo` command."""
 
 import ctypes
+import resource
 import subprocess
 import sys
 from typing import Annotated, NoReturn
@@ -85,6 +86,7 @@ def serving_app() -> FastAPI:
 
 def _serving_app(settings: Settings) -> FastAPI:
     _share_arenas()
+    _allow_many_connections()
     configure_logs(settings)
     return create_app(settings)
 
@@ -96,6 +98,13 @@ def _share_arenas() -> None:
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_ARENA_MAX, 2)
+
+
+def _allow_many_connections() -> None:
+    """Open as many files, and so connections, as this process is allowed if it asks to."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _settings() -> Settings:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from todo_api.http_protocol import PunctualHttpProtocol
 from todo_api.settings import Settings
 
 
@@ -12,6 +13,8 @@ def server_options(settings: Settings) -> dict[str, Any]:  # as uvicorn takes th
     taken from the proxies that were named, and from nobody by default.
     """
     return {
+        "http": PunctualHttpProtocol,
+        "ws": "none",
         "log_config": None,
         "access_log": False,
         "server_header": False,

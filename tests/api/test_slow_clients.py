@@ -1,0 +1,206 @@
+"""Clients that take their time are cut off, and keep nobody else waiting."""
+
+import contextlib
+import json
+import selectors
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.api.test_command import Served, served
+from tests.proof import note
+from tests.running_server import RunningServer, new_person
+from todo_api.http_protocol import PunctualHttpProtocol
+
+HEAD = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nContent-Type: application/json\r\n"
+SLOW_SOCKETS = 2000
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing take long."""
+    monkeypatch.setattr(PunctualHttpProtocol, "seconds_to_arrive", 0.5)
+
+
+def connected(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname, parts.port), timeout=20)
+
+
+def trickle(connection: socket.socket, data: bytes, seconds: float) -> bytes:
+    """Send a byte at a time until the other side hangs up; what it answered."""
+    connection.setblocking(True)
+    connection.settimeout(seconds)
+    answer = b""
+    for byte in data:
+        with contextlib.suppress(OSError):
+            connection.send(bytes([byte]))
+        try:
+            part = connection.recv(65536)
+        except TimeoutError:
+            continue
+        except OSError:
+            return answer
+        answer += part
+        if not part:
+            return answer
+    raise AssertionError("it was never cut off")
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: todo\r\nX-Slow: " + b"a" * 100,
+        HEAD + b"Content-Length: 60000\r\n\r\n" + b" " * 100,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 100,
+    ],
+    ids=["head", "body", "chunks"],
+)
+def test_a_request_that_comes_a_byte_at_a_time_is_cut_off(
+    server: RunningServer, data: bytes
+) -> None:
+    whole, rest = data[:-100], data[-100:]
+    with connected(server.url) as connection:
+        connection.sendall(whole)
+        began = time.perf_counter()
+        answer = trickle(connection, rest, 0.02)
+        assert 0.3 < time.perf_counter() - began < 2
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 Request Timeout")
+    assert json.loads(body)["code"] == "request_timeout"
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_a_connection_on_which_nothing_is_sent_is_closed(server: RunningServer) -> None:
+    with connected(server.url) as connection:
+        began = time.perf_counter()
+        assert connection.recv(1) == b""
+        assert 0.3 < time.perf_counter() - began < 2
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_one_that_is_kept_alive_has_its_time_for_each_request(server: RunningServer) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: todo\r\n\r\n"
+    with connected(server.url) as connection:
+        for _ in range(5):
+            connection.sendall(request[:10])
+            time.sleep(0.2)
+            connection.sendall(request[10:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_that_is_too_large_is_refused(server: RunningServer) -> None:
+    with connected(server.url) as connection:
+        line = b"X-Large: " + b"a" * 10_000 + b"\r\n"
+        with contextlib.suppress(OSError):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: todo\r\n" + line * 20)
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b'"code":"headers_too_large"' in answer
+
+
+def test_what_is_no_http_is_a_problem_too(server: RunningServer) -> None:
+    with connected(server.url) as connection:
+        connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+        answer = connection.recv(65536)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["code"] == "malformed_request"
+
+
+@pytest.fixture
+def real_server(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path, TODO_RATE_LIMIT_ENABLED="false") as server:
+        yield server
+
+
+@pytest.mark.proof
+def test_2000_slow_clients_keep_an_honest_one_waiting_for_less_than_100_ms(
+    real_server: Served,
+) -> None:
+    ada = new_person(real_server.url)
+    selector = selectors.DefaultSelector()
+    began = time.perf_counter()
+    sockets = []
+    for number in range(SLOW_SOCKETS):
+        connection = connected(real_server.url)
+        connection.sendall(HEAD if number % 2 else HEAD + b"Content-Length: 60000\r\n\r\n")
+        connection.setblocking(False)
+        selector.register(connection, selectors.EVENT_READ)
+        sockets.append(connection)
+    cut_off: dict[int, float] = {}
+
+    def dribble() -> None:
+        while len(cut_off) < SLOW_SOCKETS and time.perf_counter() - began < 60:
+            for connection in sockets:
+                if connection.fileno() not in cut_off:
+                    with contextlib.suppress(OSError):
+                        connection.send(b" ")
+            until = time.perf_counter() + 1
+            while (left := until - time.perf_counter()) > 0:
+                for key, _ in selector.select(left):
+                    with contextlib.suppress(OSError):
+                        if key.fileobj.recv(4096):  # type: ignore[union-attr]  # a socket
+                            continue
+                    cut_off[key.fd] = time.perf_counter() - began
+                    selector.unregister(key.fileobj)
+
+    waits = []
+    with ada.http, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(dribble)
+        while not slow.done():
+            asked = time.perf_counter()
+            ada.list()
+            waits.append(time.perf_counter() - asked)
+            time.sleep(0.005)
+        slow.result()
+    for connection in sockets:
+        connection.close()
+    waits.sort()
+    ninety_ninth = waits[int(len(waits) * 0.99)]
+    late = SLOW_SOCKETS - len(cut_off)
+    note(
+        "clients",
+        f"slow; an honest one waits {ninety_ninth * 1000:.0f} ms",
+        tried=SLOW_SOCKETS,
+        failed=late,
+    )
+    assert late == 0
+    assert max(cut_off.values()) < 15 + 5, "five seconds to connect them all"
+    assert len(waits) > 500
+    assert ninety_ninth < 0.1
+
+
+def test_as_many_connections_as_are_allowed_are_taken(real_server: Served) -> None:
+    """The usual limit of 1,024 open files is a default, and not the most there may be."""
+    limits = Path(f"/proc/{real_server.process.pid}/limits").read_text()
+    [line] = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    _, _, _, soft, hard, _ = line.split()
+    assert soft == hard
+
+
+def test_a_slow_reader_gets_its_answer(server: RunningServer) -> None:
+    ada = server.person()
+    with ada.http:
+        for number in range(20):
+            ada.create(f"{number}", description="x" * 1000)
+        request = (
+            f"GET {ada.tasks().raw_path.decode()} HTTP/1.1\r\nHost: todo\r\n"
+            f"Authorization: Bearer {ada.token}\r\nConnection: close\r\n\r\n"
+        )
+        with connected(server.url) as connection:
+            connection.sendall(request.encode())
+            answer = b""
+            while part := connection.recv(512):
+                answer += part
+                time.sleep(0.005)
+    assert int(answer.split()[1]) == httpx.codes.OK
+    assert len(json.loads(answer.partition(b"\r\n\r\n")[2])) == 20
