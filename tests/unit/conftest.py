@@ -29,6 +29,7 @@ from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.reset_tokens import RandomResetTokens
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_core.entities.user import PasswordPolicy, User
+from todo_core.ports.limits import RateLimiter
 from todo_core.use_cases.accounts import (
     DeleteAccount,
     ExportAccount,
@@ -83,6 +84,7 @@ class World:
     mailer: InMemoryMailer = field(default_factory=InMemoryMailer)
     log: InMemorySecurityLog = field(default_factory=InMemorySecurityLog)
     ended_sessions: InMemoryEndedSessions = field(default_factory=InMemoryEndedSessions)
+    limiter: RateLimiter = field(default_factory=lambda: LimitsRateLimiter("memory://", LIMITS))
     external_issuers: InMemoryExternalIssuers = field(default_factory=InMemoryExternalIssuers)
     known_people: InMemoryKnownPeople = field(default_factory=InMemoryKnownPeople)
     identifiers: RandomIdentifiers = field(default_factory=RandomIdentifiers)
@@ -99,8 +101,7 @@ class World:
         self.password_resets = InMemoryPasswordResetRepository(self.store)
         self.tasks = InMemoryTaskRepository(self.store)
         unit_of_work = InMemoryUnitOfWork(self.store)
-        limiter = LimitsRateLimiter("memory://", LIMITS)
-        clock, log = self.clock, self.log
+        clock, log, limiter = self.clock, self.log, self.limiter
         self.access_tokens = JoseAccessTokens(
             self.key_ring, issuer="todo", audience="todo", lifetime=timedelta(hours=1)
         )

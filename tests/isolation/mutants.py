@@ -1,0 +1,314 @@
+"""Mutants of whatever keeps people apart: the source with one owner condition gone or wrong.
+
+Each is a change that a tired developer could make, and that would let somebody see or touch
+what is another's. The isolation tests must notice every one of them, or they prove
+nothing.
+"""
+
+import ast
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("todo_core", "todo_adapters", "todo_api", "migrations", "tests", "pyproject.toml")
+
+KILLERS = (
+    "tests/isolation/test_stateful.py",
+    "tests/isolation/test_isolation.py",
+)
+SECONDS = 240
+
+type Change = Callable[[ast.AST], ast.AST | None]
+"""Another node in the place of this one; None if there is nothing to change."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One changed file, and what was changed in it."""
+
+    file: str
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to break a file, wherever in it that is possible."""
+
+    name: str
+    file: str
+    change: Change
+
+
+def mutants() -> Iterator[Mutant]:
+    """All mutants, each in one place of one file."""
+    for kind in KINDS:
+        tree = ast.parse((ROOT / kind.file).read_text())
+        places = [index for index, node in enumerate(ast.walk(tree)) if kind.change(deepcopy(node))]
+        if not places:
+            raise LookupError(f"there is nothing to mutate: {kind.name} in {kind.file}")
+        for index in places:
+            changed = deepcopy(tree)
+            node = list(ast.walk(changed))[index]
+            line = getattr(node, "lineno", 0)
+            mutated = ast.unparse(_Replace(node, kind.change).visit(changed))
+            yield Mutant(kind.file, f"{kind.name}, {kind.file}:{line}", mutated)
+
+
+class _Replace(ast.NodeTransformer):
+    def __init__(self, place: ast.AST, change: Change) -> None:
+        self._place = place
+        self._change = change
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        if node is self._place:
+            return self._change(node) or node
+        return super().generic_visit(node)
+
+
+# Conditions in SQL
+
+
+def _is_owner_condition(node: ast.AST) -> bool:
+    text = ast.unparse(node)
+    return text == "_OWNED" or (".c.user_id ==" in text and isinstance(node, ast.Compare))
+
+
+def _without_owner(node: ast.AST) -> ast.AST | None:
+    """`.where(_OWNED, …)` without it."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".where"):
+        kept = [each for each in node.args if not _is_owner_condition(each)]
+        if len(kept) < len(node.args):
+            node.args = kept
+            return node if kept else node.func.value  # type: ignore[attr-defined]  # an attribute
+    return None
+
+
+def _compared_by(operator: ast.cmpop) -> Change:
+    """`user_id == …` by another operator."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.Compare) and _is_owner_condition(node):
+            node.ops = [operator]
+            return node
+        return None
+
+    return change
+
+
+def _compared_with_itself(node: ast.AST) -> ast.AST | None:
+    """`user_id == user_id`, which is always so."""
+    if isinstance(node, ast.Compare) and _is_owner_condition(node):
+        node.comparators = [node.left]
+        return node
+    return None
+
+
+def _or_the_task(node: ast.AST) -> ast.AST | None:
+    """`.where(_OWNED, _THIS_ONE)` as one or the other."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".where"):
+        texts = [ast.unparse(each) for each in node.args]
+        if "_OWNED" in texts and "_THIS_ONE" in texts:
+            rest = [each for each, text in zip(node.args, texts, strict=True) if text[0] != "_"]
+            node.args = [ast.parse("_OWNED | _THIS_ONE", mode="eval").body, *rest]
+            return node
+    return None
+
+
+# Values
+
+
+def _parameter(name: str, value: str) -> Change:
+    """Another value for the parameter of this name, in any dictionary of parameters."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.Dict):
+            for index, key in enumerate(node.keys):
+                if isinstance(key, ast.Constant) and key.value == name:
+                    if value not in ast.unparse(node):
+                        return None
+                    node.values[index] = ast.parse(value, mode="eval").body
+                    return node
+        return None
+
+    return change
+
+
+def _argument(name: str, value: str) -> Change:
+    """Another value for the keyword argument of this name, where it is passed on as it is."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.Call):
+            for keyword in node.keywords:
+                if keyword.arg == name and ast.unparse(keyword.value) == name:
+                    keyword.value = ast.parse(value, mode="eval").body
+                    return node
+        return None
+
+    return change
+
+
+# Decisions
+
+
+def _never(condition: str) -> Change:
+    """`if condition` that never holds."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.If) and condition in ast.unparse(node.test):
+            node.test = ast.Constant(value=False)
+            return node
+        return None
+
+    return change
+
+
+def _instead(old: str, new: str) -> Change:
+    """Another expression for this one, to the letter."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.expr) and ast.unparse(node) == old:
+            return ast.parse(new, mode="eval").body
+        return None
+
+    return change
+
+
+SQL_TASKS = "todo_adapters/sql/tasks.py"
+SQL_SESSIONS = "todo_adapters/sql/sessions.py"
+MEMORY = "todo_adapters/in_memory/repositories.py"
+TASKS = "todo_core/use_cases/tasks.py"
+SESSIONS = "todo_core/use_cases/sessions.py"
+ACCOUNTS = "todo_core/use_cases/accounts.py"
+WHO = "todo_api/dependencies.py"
+TASK_ROUTES = "todo_api/routes/tasks.py"
+OTHERS = "__import__('uuid').UUID(int=0)"
+
+KINDS = (
+    Kind("the owner's condition dropped", SQL_TASKS, _without_owner),
+    Kind("the owner is not", SQL_TASKS, _compared_by(ast.NotEq())),
+    Kind("the owner or any before", SQL_TASKS, _compared_by(ast.LtE())),
+    Kind("the owner or any after", SQL_TASKS, _compared_by(ast.GtE())),
+    Kind("the owner compared with itself", SQL_TASKS, _compared_with_itself),
+    Kind("the owner or the task", SQL_TASKS, _or_the_task),
+    Kind("the task's id for the owner's", SQL_TASKS, _parameter("owner_id", "task_id")),
+    Kind("a new task for nobody", SQL_TASKS, _parameter("user_id", "task.id")),
+    Kind("the owner's condition dropped", SQL_SESSIONS, _without_owner),
+    Kind("the owner or any after", SQL_SESSIONS, _compared_by(ast.GtE())),
+    Kind("the owner or any before", SQL_SESSIONS, _compared_by(ast.LtE())),
+    Kind("the session's id for the owner's", SQL_SESSIONS, _parameter("user_id", "session_id")),
+    Kind(
+        "another's task found",
+        MEMORY,
+        _instead("task is None or task.owner_id != owner_id", "task is None"),
+    ),
+    Kind(
+        "another's tasks listed",
+        MEMORY,
+        _instead(
+            "task.owner_id == owner_id and completed in (None, task.completed)",
+            "completed in (None, task.completed)",
+        ),
+    ),
+    Kind(
+        "another's task saved",
+        MEMORY,
+        _instead(
+            "stored is None or stored.owner_id != task.owner_id or stored.version != task.version",
+            "stored is None or stored.version != task.version",
+        ),
+    ),
+    Kind(
+        "another's session ended",
+        MEMORY,
+        _instead("session is None or session.user_id != user_id", "session is None"),
+    ),
+    Kind("another's sessions listed", MEMORY, _instead("each.user_id == user_id", "True")),
+    Kind("nobody for the owner", TASKS, _argument("owner_id", OTHERS)),
+    Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
+    Kind(
+        "whom the address names for who calls",
+        TASK_ROUTES,
+        _argument("owner_id", "__import__('uuid').UUID(request.path_params['user_id'])"),
+    ),
+    Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
+    Kind("an ended session goes on", SESSIONS, _never("in self.ended_sessions")),
+    Kind("the address is not looked at", WHO, _never("request.path_params['user_id']")),
+    Kind(
+        "the query is not looked at",
+        WHO,
+        _instead("not _is_their_name(caller, url_user_id)", "False"),
+    ),
+    Kind(
+        "any name is theirs",
+        WHO,
+        _instead("text.lower() == str(caller.user_id) or text == caller.subject", "True"),
+    ),
+    Kind(
+        "whom the address names is the owner",
+        WHO,
+        _instead(
+            "caller.user_id", "UserId(__import__('uuid').UUID(request.path_params['user_id']))"
+        ),
+    ),
+    Kind(
+        "a deleted account's sessions go on",
+        ACCOUNTS,
+        _instead("self._end_sessions(work, user_id, caller_identity)", "()"),
+    ),
+)
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """A copy of the project, to be mutated."""
+    with tempfile.TemporaryDirectory(prefix="todo-mutant-") as folder:
+        copy = Path(folder)
+        ignored = shutil.ignore_patterns("__pycache__", "node_modules", "todo-data")
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+            else:
+                shutil.copy(ROOT / name, copy / name)
+        yield copy
+
+
+def survives(mutant: Mutant | None, copy: Path) -> bool:
+    """Whether the isolation tests pass though the project is mutated like this.
+
+    Without a mutant: whether they pass at all, in such a copy.
+
+    Raises:
+        RuntimeError: if they did not run.
+    """
+    original = None
+    if mutant is not None:
+        original = (copy / mutant.file).read_text()
+        (copy / mutant.file).write_text(mutant.source)
+    try:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-B", "-m", "pytest", "-q", "-x", "--no-header"),
+                *("-p", "no:cacheprovider", "-m", "not live and not proof"),
+                *("-k", "not postgresql", *KILLERS),
+            ],
+            cwd=copy,
+            env={"PATH": "", "PYTHONPATH": str(copy), "HOME": str(copy)},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    finally:
+        if mutant is not None and original is not None:
+            (copy / mutant.file).write_text(original)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
+    return done.returncode == 0

@@ -1,0 +1,387 @@
+"""What the isolation rules act on: use cases on any storage, and the service over HTTP.
+
+All say the same of what they refuse: the code that the API has for it.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from tests.unit.conftest import World
+from todo_adapters.limits.rate_limiter import Unlimited
+from todo_api.container import Container
+from todo_api.errors import CORE_PROBLEMS
+from todo_core.entities.session import SessionId
+from todo_core.entities.task import Task, TaskId
+from todo_core.entities.user import UserId
+from todo_core.errors import TodoError
+from todo_core.ports.repositories import TaskRepository
+from todo_core.ports.security import Caller
+
+type Fields = dict[str, Any]  # of a task, as JSON has them
+
+
+class Refused(Exception):
+    """What was asked for is refused, with this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a login yields."""
+
+    access: str
+    refresh: str
+
+
+class Target(ABC):
+    """A service, as somebody with tokens uses it. `calls` counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    @abstractmethod
+    def register(self, email: str, password: str) -> str:
+        """Open an account; the person's id."""
+
+    @abstractmethod
+    def log_in(self, email: str, password: str) -> Tokens:
+        """Begin a session."""
+
+    @abstractmethod
+    def refresh(self, token: str) -> Tokens:
+        """Go on with a session."""
+
+    @abstractmethod
+    def log_out(self, token: str) -> None:
+        """End this session."""
+
+    @abstractmethod
+    def sessions(self, token: str) -> set[str]:
+        """The ids of the person's sessions."""
+
+    @abstractmethod
+    def end_session(self, token: str, session_id: str) -> None:
+        """End one of them."""
+
+    @abstractmethod
+    def end_others(self, token: str) -> None:
+        """End all but this one."""
+
+    @abstractmethod
+    def change_password(self, token: str, current: str, new: str) -> None:
+        """Choose another password."""
+
+    @abstractmethod
+    def profile(self, token: str) -> tuple[str, str, str]:
+        """Id, name and email."""
+
+    @abstractmethod
+    def change_profile(self, token: str, changes: Fields) -> None:
+        """Change name or email."""
+
+    @abstractmethod
+    def export(self, token: str) -> tuple[str, list[Fields]]:
+        """The person's id, and all of their tasks."""
+
+    @abstractmethod
+    def delete_account(self, token: str, password: str) -> None:
+        """Delete the account."""
+
+    @abstractmethod
+    def create(self, token: str, owner: str, title: str, description: str | None) -> Fields:
+        """Create a task."""
+
+    @abstractmethod
+    def list(self, token: str, owner: str, completed: bool | None = None) -> list[Fields]:
+        """All tasks of the owner."""
+
+    @abstractmethod
+    def get(self, token: str, owner: str, task_id: int) -> Fields:
+        """One task."""
+
+    @abstractmethod
+    def edit(self, token: str, owner: str, task_id: int, changes: Fields) -> Fields:
+        """Change what is given."""
+
+    @abstractmethod
+    def toggle(self, token: str, owner: str, task_id: int, completed: bool | None) -> Fields:
+        """Set completion, or flip it."""
+
+    @abstractmethod
+    def remove(self, token: str, owner: str, task_id: int) -> None:
+        """Delete a task."""
+
+    def steal(self, task_id: int, owner: str, thief: str) -> bool:
+        """Save the owner's task as if it were the thief's; whether that was taken.
+
+        Only where there is a repository to do so by; no caller of the API can.
+        """
+        del task_id, owner, thief
+        return False
+
+
+class UseCases(Target):
+    """The use cases, however they are put together: `use_case` finds one by its name."""
+
+    def __init__(self, use_case: Callable[[str], Any], tasks: TaskRepository) -> None:
+        super().__init__()
+        self._use_case = use_case
+        self._tasks = tasks
+
+    @classmethod
+    def in_memory(cls) -> "UseCases":
+        """On in-memory adapters, which are empty."""
+        world = World(limiter=Unlimited())
+        return cls(lambda name: getattr(world, name), world.tasks)
+
+    @classmethod
+    def of(cls, container: Container) -> "UseCases":
+        """As the service puts them together."""
+        return cls(lambda name: getattr(container, name)(), container.tasks())
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        self.calls += 1
+        with self._translated():
+            yield
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except TodoError as error:
+            raise Refused(CORE_PROBLEMS[type(error)].code) from error
+
+    def _do(self, use_case: str, /, **arguments: object) -> Any:  # whatever it returns
+        with self._asked():
+            return self._use_case(use_case)(**arguments)
+
+    def _caller(self, token: str) -> Caller:
+        with self._translated():
+            caller: Caller = self._use_case("authenticate")(token)
+            return caller
+
+    def _owner(self, token: str) -> UserId:
+        return self._caller(token).user_id
+
+    def register(self, email: str, password: str) -> str:
+        return str(self._do("register_user", name="Somebody", email=email, password=password).id)
+
+    def log_in(self, email: str, password: str) -> Tokens:
+        tokens = self._do("log_in", email=email, password=password).tokens
+        return Tokens(tokens.access_token.value, tokens.refresh_token)
+
+    def refresh(self, token: str) -> Tokens:
+        tokens = self._do("refresh_session", refresh_token=token)
+        return Tokens(tokens.access_token.value, tokens.refresh_token)
+
+    def log_out(self, token: str) -> None:
+        caller = self._caller(token)
+        with self._asked():
+            self._use_case("log_out")(caller)
+
+    def sessions(self, token: str) -> set[str]:
+        return {str(each.id) for each in self._do("list_sessions", user_id=self._owner(token))}
+
+    def end_session(self, token: str, session_id: str) -> None:
+        self._do("end_session", user_id=self._owner(token), session_id=SessionId(UUID(session_id)))
+
+    def end_others(self, token: str) -> None:
+        caller = self._caller(token)
+        with self._asked():
+            self._use_case("end_other_sessions")(caller)
+
+    def change_password(self, token: str, current: str, new: str) -> None:
+        caller = self._caller(token)
+        self._do(
+            "change_password",
+            user_id=caller.user_id,
+            session_id=caller.session_id,
+            current_password=current,
+            new_password=new,
+        )
+
+    def profile(self, token: str) -> tuple[str, str, str]:
+        user = self._do("get_profile", user_id=self._owner(token))
+        return str(user.id), str(user.name), str(user.email)
+
+    def change_profile(self, token: str, changes: Fields) -> None:
+        self._do("update_profile", user_id=self._owner(token), **changes)
+
+    def export(self, token: str) -> tuple[str, list[Fields]]:
+        export = self._do("export_account", user_id=self._owner(token))
+        return str(export.user.id), [_fields(task) for task in export.tasks]
+
+    def delete_account(self, token: str, password: str) -> None:
+        self._do("delete_account", user_id=self._owner(token), current_password=password)
+
+    def create(self, token: str, owner: str, title: str, description: str | None) -> Fields:
+        del owner  # there are no addresses here that could name somebody else
+        owner_id = self._owner(token)
+        task = self._do("create_task", owner_id=owner_id, title=title, description=description)
+        return _fields(task)
+
+    def list(self, token: str, owner: str, completed: bool | None = None) -> list[Fields]:
+        del owner
+        tasks = self._do("list_tasks", owner_id=self._owner(token), completed=completed)
+        return [_fields(task) for task in tasks]
+
+    def get(self, token: str, owner: str, task_id: int) -> Fields:
+        del owner
+        return _fields(self._do("get_task", owner_id=self._owner(token), task_id=TaskId(task_id)))
+
+    def edit(self, token: str, owner: str, task_id: int, changes: Fields) -> Fields:
+        del owner
+        owner_id = self._owner(token)
+        return _fields(
+            self._do("update_task", owner_id=owner_id, task_id=TaskId(task_id), **changes)
+        )
+
+    def toggle(self, token: str, owner: str, task_id: int, completed: bool | None) -> Fields:
+        del owner
+        owner_id, id = self._owner(token), TaskId(task_id)
+        task = self._do("toggle_completion", owner_id=owner_id, task_id=id, completed=completed)
+        return _fields(task)
+
+    def remove(self, token: str, owner: str, task_id: int) -> None:
+        del owner
+        self._do("delete_task", owner_id=self._owner(token), task_id=TaskId(task_id))
+
+    def steal(self, task_id: int, owner: str, thief: str) -> bool:
+        task = self._tasks.get(TaskId(task_id), owner_id=UserId(UUID(owner)))
+        stolen = replace(task, owner_id=UserId(UUID(thief)), title=task.title)
+        self.calls += 1
+        try:
+            self._tasks.save(stolen)
+        except TodoError:
+            return False
+        return True
+
+
+def _fields(task: Task) -> Fields:
+    return {
+        "id": task.id,
+        "user_id": str(task.owner_id),
+        "title": str(task.title),
+        "description": None if task.description is None else str(task.description),
+        "completed": task.completed,
+        "version": task.version,
+    }
+
+
+class Http(Target):
+    """The service over HTTP."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._http = httpx.Client(base_url=url, timeout=30)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+
+    def _ask(
+        self, method: str, path: str, token: str | None = None, body: object = None, **query: str
+    ) -> Any:  # JSON
+        self.calls += 1
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        answer = self._http.request(method, path, params=query, headers=headers, json=body)
+        if answer.status_code >= 400:
+            raise Refused(answer.json()["code"])
+        return json.loads(answer.content) if answer.content else None
+
+    def _tasks(
+        self,
+        method: str,
+        token: str,
+        owner: str,
+        path: str = "",
+        body: object = None,
+        **query: str,
+    ) -> Any:  # JSON
+        return self._ask(
+            method, f"/api/{owner}/tasks{path}", token, body, url_user_id=owner, **query
+        )
+
+    def register(self, email: str, password: str) -> str:
+        body = {"name": "Somebody", "email": email, "password": password}
+        return str(self._ask("POST", "/api/auth/register", body=body)["id"])
+
+    def log_in(self, email: str, password: str) -> Tokens:
+        return _tokens(
+            self._ask("POST", "/api/auth/login", body={"email": email, "password": password})
+        )
+
+    def refresh(self, token: str) -> Tokens:
+        return _tokens(self._ask("POST", "/api/auth/refresh", body={"refresh_token": token}))
+
+    def log_out(self, token: str) -> None:
+        self._ask("POST", "/api/auth/logout", token)
+
+    def sessions(self, token: str) -> set[str]:
+        return {each["id"] for each in self._ask("GET", "/api/auth/sessions", token)}
+
+    def end_session(self, token: str, session_id: str) -> None:
+        self._ask("DELETE", f"/api/auth/sessions/{session_id}", token)
+
+    def end_others(self, token: str) -> None:
+        self._ask("DELETE", "/api/auth/sessions", token)
+
+    def change_password(self, token: str, current: str, new: str) -> None:
+        body = {"current_password": current, "new_password": new}
+        self._ask("POST", "/api/auth/change-password", token, body)
+
+    def profile(self, token: str) -> tuple[str, str, str]:
+        profile = self._ask("GET", "/api/auth/me", token)
+        return profile["id"], profile["name"], profile["email"]
+
+    def change_profile(self, token: str, changes: Fields) -> None:
+        self._ask("PATCH", "/api/auth/me", token, changes)
+
+    def export(self, token: str) -> tuple[str, list[Fields]]:
+        export = self._ask("GET", "/api/auth/me/export", token)
+        return export["user"]["id"], [_without_times(task) for task in export["tasks"]]
+
+    def delete_account(self, token: str, password: str) -> None:
+        self._ask("DELETE", "/api/auth/me", token, {"current_password": password})
+
+    def create(self, token: str, owner: str, title: str, description: str | None) -> Fields:
+        body = {"title": title, "description": description}
+        return _without_times(self._tasks("POST", token, owner, body=body))
+
+    def list(self, token: str, owner: str, completed: bool | None = None) -> list[Fields]:
+        query = {} if completed is None else {"completed": str(completed).lower()}
+        return [_without_times(task) for task in self._tasks("GET", token, owner, **query)]
+
+    def get(self, token: str, owner: str, task_id: int) -> Fields:
+        return _without_times(self._tasks("GET", token, owner, f"/{task_id}"))
+
+    def edit(self, token: str, owner: str, task_id: int, changes: Fields) -> Fields:
+        # Either way to edit, where both mean the same.
+        method = "PATCH" if "completed" in changes or "title" not in changes else "PUT"
+        return _without_times(self._tasks(method, token, owner, f"/{task_id}", changes))
+
+    def toggle(self, token: str, owner: str, task_id: int, completed: bool | None) -> Fields:
+        body = None if completed is None else {"completed": completed}
+        return _without_times(self._tasks("PATCH", token, owner, f"/{task_id}/complete", body))
+
+    def remove(self, token: str, owner: str, task_id: int) -> None:
+        self._tasks("DELETE", token, owner, f"/{task_id}")
+
+
+def _tokens(answer: Fields) -> Tokens:
+    return Tokens(answer["access_token"], answer["refresh_token"])
+
+
+def _without_times(task: Fields) -> Fields:
+    return {name: value for name, value in task.items() if not name.endswith("_at")}
