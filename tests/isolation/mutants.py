@@ -230,14 +230,16 @@ KINDS = (
         MEMORY,
         _instead("session is None or session.user_id != user_id", "session is None"),
     ),
-    Kind("another's sessions listed", MEMORY, _instead("each.user_id == user_id", "True")),
+    Kind(
+        "another's sessions listed",
+        MEMORY,
+        _instead(
+            "[each for each in self._store.sessions.values() if each.user_id == user_id]",
+            "[*self._store.sessions.values()]",
+        ),
+    ),
     Kind("nobody for the owner", TASKS, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
-    Kind(
-        "whom the address names for who calls",
-        TASK_ROUTES,
-        _argument("owner_id", "__import__('uuid').UUID(request.path_params['user_id'])"),
-    ),
     Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
     Kind("an ended session goes on", SESSIONS, _never("in self.ended_sessions")),
     Kind("the address is not looked at", WHO, _never("request.path_params['user_id']")),
@@ -250,13 +252,6 @@ KINDS = (
         "any name is theirs",
         WHO,
         _instead("text.lower() == str(caller.user_id) or text == caller.subject", "True"),
-    ),
-    Kind(
-        "whom the address names is the owner",
-        WHO,
-        _instead(
-            "caller.user_id", "UserId(__import__('uuid').UUID(request.path_params['user_id']))"
-        ),
     ),
     Kind(
         "a deleted account's sessions go on",

@@ -9,7 +9,7 @@ ALL = list(mutants())
 
 
 def test_there_is_something_to_mutate_and_each_mutant_is_another() -> None:
-    assert len(ALL) >= 50
+    assert len(ALL) >= 40
     assert len({(mutant.file, mutant.source) for mutant in ALL}) == len(ALL)
     for mutant in ALL:
         compile(mutant.source, mutant.file, "exec")
