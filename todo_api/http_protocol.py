@@ -15,7 +15,7 @@ class PunctualHttpProtocol(HttpToolsProtocol):
 
     A request has `seconds_to_arrive`, from the first byte of its head (or from when the
     connection was made) to the last of its body. Otherwise anybody could hold
-    connections for ever by sending a byte now and then (OWASP ASVS 5.0, 13.2.6).
+    connections for ever by sending a byte now and then (OWASP ASVS 5.0, 15.2.2).
     """
 
     seconds_to_arrive = 10.0

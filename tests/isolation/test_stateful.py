@@ -33,6 +33,7 @@ PEOPLE = 5
 EVERYDAY_OPERATIONS = 1_000
 PROOF_OPERATIONS = 20_000
 STEPS = 40
+CALLS_IN_AN_EXAMPLE = 100
 
 _emails = count(1)
 _run = uuid4().hex[:12]
@@ -457,7 +458,8 @@ def run(target: Target, where: str, *, operations: int) -> None:
 
     Here.target = target
     playing = settings(
-        max_examples=max(1, operations // 4 // STEPS // 4),
+        # Not a few: the first that are played are the simplest that there are.
+        max_examples=max(20, operations // CALLS_IN_AN_EXAMPLE),
         stateful_step_count=STEPS,
         deadline=None,
         database=None,

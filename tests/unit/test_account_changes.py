@@ -182,6 +182,9 @@ class TestReset:
         for address in "abcdef":
             world.forgot_password(email="ADA@example.com", address=address)
         assert len(world.mailer.sent) == 3
+        events = [recorded.event for recorded in world.log.recorded]
+        assert events.count(SecurityEvent.PASSWORD_RESET_REQUESTED) == 3
+        assert events.count(SecurityEvent.PASSWORD_RESET_WITHHELD) == 3
         last = world.mailer.sent[-1]
         assert isinstance(last, PasswordResetLetter)
         world.reset_password(token=last.token, new_password=NEW)

@@ -10,6 +10,7 @@ _WARNINGS = {
     SecurityEvent.LOGIN_FAILED,
     SecurityEvent.REAUTHENTICATION_FAILED,
     SecurityEvent.REFRESH_REUSED,
+    SecurityEvent.PASSWORD_RESET_WITHHELD,
 }
 
 

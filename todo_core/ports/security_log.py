@@ -21,6 +21,7 @@ class SecurityEvent(StrEnum):
     SESSION_ENDED = "session.ended"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - names of events
     PASSWORD_RESET_REQUESTED = "password.reset_requested"  # noqa: S105 - as above
+    PASSWORD_RESET_WITHHELD = "password.reset_withheld"  # noqa: S105 - as above
     PASSWORD_RESET = "password.reset"  # noqa: S105 - as above
     EMAIL_CHANGED = "email.changed"
     REAUTHENTICATION_FAILED = "reauthentication.failed"

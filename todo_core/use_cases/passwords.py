@@ -117,6 +117,7 @@ class ForgotPassword:
                 self.limiter.hit("forgot_account", str(user.id))
                 self._put(user, token)
             except RateLimited:
+                self.log.record(SecurityEvent.PASSWORD_RESET_WITHHELD, user_id=user.id)
                 return
             except StaleVersion:
                 continue
