@@ -96,6 +96,24 @@ class PostgresServer:
             self._process.wait()
             self._process = None
 
+    def crash(self) -> None:
+        """Take away every process of it at the same moment, as a power cut does.
+
+        Its data and port stay; `start` makes it recover.
+        """
+        if self._process is None:
+            return
+        postmaster = self._process.pid
+        self._process.send_signal(signal.SIGSTOP)  # it must not start others meanwhile
+        children = children_of(postmaster)
+        for pid in (*children, postmaster):
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while any(map(is_running, children)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+
     def _answers(self) -> bool:
         try:
             psycopg.connect(self.url(), connect_timeout=2).close()
@@ -153,6 +171,21 @@ def running_postgres(
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one started, where Linux tells."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in children.read_text().split()] if children.exists() else []
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there, and not merely waiting to be buried."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def free_port() -> int:

@@ -18,6 +18,7 @@ from todo_api.settings import Settings
 from todo_api.worker_threads import WorkerThreads
 
 _HASHING_NICENESS = 10
+_LONGEST_WAIT_FOR_HASHING_SECONDS = 30.0
 _ISSUER_THREADS = 4
 
 DESCRIPTION = "Tasks that nobody but their owner can see, change, or learn the existence of."
@@ -39,9 +40,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.container = Container(settings=settings)
     # As many as there are connections: a thread without one would only wait for it.
-    app.state.worker_threads = WorkerThreads(settings.database_pool_size)
+    app.state.worker_threads = WorkerThreads(
+        settings.database_pool_size, longest_wait=settings.database_pool_timeout.total_seconds()
+    )
     app.state.hashing_threads = WorkerThreads(
-        settings.password_hashing_threads, niceness=_HASHING_NICENESS
+        settings.password_hashing_threads,
+        niceness=_HASHING_NICENESS,
+        longest_wait=_LONGEST_WAIT_FOR_HASHING_SECONDS,
     )
     # Each has its own: one that is slow keeps only its own people waiting.
     app.state.issuer_threads = {

@@ -2,6 +2,7 @@
 
 import ctypes
 import resource
+import signal
 import subprocess
 import sys
 from typing import Annotated, NoReturn
@@ -47,6 +48,8 @@ def serve(
             err=True,
         )
     one_process = workers == 1 and not reload
+    # Uvicorn sends itself the signal again when all is done: having ended as asked is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     uvicorn.run(
         _serving_app(settings) if one_process else f"{__name__}:serving_app",
         factory=not one_process,
@@ -75,7 +78,7 @@ def cleanup() -> None:
             removed += batch
         container.database().close()
     except Unavailable as error:
-        _stop(f"The database does not answer: {error.__cause__}")
+        _stop(_unavailable(error))
     typer.echo(f"Removed  {removed}", err=True)
 
 
@@ -124,7 +127,7 @@ def _migrate(settings: Settings) -> None:
     except OSError as error:
         _stop(f"TODO_DATA_DIR cannot be used: {error}")
     except Unavailable as error:
-        _stop(f"The database does not answer: {error.__cause__}")
+        _stop(_unavailable(error))
     typer.echo(f"Schema   at revision {schema.newest}", err=True)
 
 
@@ -141,7 +144,7 @@ def _migrate_apart(settings: Settings) -> None:
     except OSError as error:
         _stop(f"TODO_DATA_DIR cannot be used: {error}")
     except Unavailable as error:
-        _stop(f"The database does not answer: {error.__cause__}")
+        _stop(_unavailable(error))
     if is_behind:
         command = [sys.executable, "-c", f"from {__name__} import main; main()", "migrate"]
         if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own command
@@ -163,6 +166,12 @@ def _counts_apart(settings: Settings) -> bool:
 
 def _storage(settings: Settings) -> str:
     return str(settings.data_dir.resolve()) if settings.is_embedded else "PostgreSQL"
+
+
+def _unavailable(error: Unavailable) -> str:
+    """What is wrong, in the words of the database itself."""
+    reason = getattr(error.__cause__, "orig", None) or error.__cause__
+    return f"The database does not answer: {reason}"
 
 
 def _stop(message: str) -> NoReturn:

@@ -4,9 +4,12 @@ Everything goes to standard error: the service's own events through structlog,
 and those of uvicorn, Alembic and SQLAlchemy through the same renderer.
 """
 
+import io
 import logging
 import sys
+from contextlib import suppress
 from contextvars import ContextVar
+from typing import TextIO, cast, override
 
 import orjson
 import structlog
@@ -35,6 +38,24 @@ def _json(event: EventDict, **_: object) -> str:
     return orjson.dumps(event, default=str).decode()
 
 
+class _Lossy(io.TextIOBase):
+    """A stream that loses what it cannot write: a full disk must not fail what is logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @override
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    @override
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def configure_logs(settings: Settings) -> None:
     """Set up logging for the whole process."""
     level = logging.DEBUG if settings.debug else settings.log_level.upper()
@@ -60,10 +81,10 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Lossy(sys.stderr))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

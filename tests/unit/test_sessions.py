@@ -49,6 +49,15 @@ class TestRefresh:
         third = world.refresh_session(refresh_token=again.refresh_token)
         assert third.refresh_token != second.refresh_token
 
+    def test_a_clock_that_is_set_back_makes_no_long_grace(self, world: World) -> None:
+        world.person()
+        world.clock.advance(timedelta(days=10))
+        first = world.logged_in().tokens
+        world.refresh_session(refresh_token=first.refresh_token)
+        world.clock.advance(timedelta(days=-1))
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=first.refresh_token)
+
     def test_a_replay_after_the_grace_ends_the_session_for_both(self, world: World) -> None:
         ada = world.person()
         first = world.logged_in().tokens

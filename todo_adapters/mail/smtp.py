@@ -13,6 +13,9 @@ from todo_core.ports.background import Background
 from todo_core.ports.mail import Letter, Mailer
 
 _TIMEOUT_SECONDS = 10.0
+_LAST_TIMEOUT_SECONDS = 3.0
+"""For a server that does not answer while the service waits to be gone."""
+
 _PAUSES_SECONDS = (1.0, 5.0)
 """Between the tries, of which there is one more than pauses."""
 
@@ -55,7 +58,10 @@ class SmtpMailer(Mailer):
         self._background.run(lambda: self._deliver(letter))
 
     def close(self) -> None:
-        """Pause no longer between tries: whoever waits for the background is to be gone soon."""
+        """Pause no longer between tries, and give up on a server that does not answer.
+
+        Whoever waits for the background is to be gone soon.
+        """
         self._closing.set()
 
     def _deliver(self, letter: Letter) -> None:
@@ -65,7 +71,7 @@ class SmtpMailer(Mailer):
             try:
                 self._hand_over(message)
             except (OSError, smtplib.SMTPException) as error:
-                last = attempt == len(self._pauses) or _is_final(error)
+                last = attempt == len(self._pauses) or _is_final(error) or self._gives_up(error)
                 _log.warning("mail.failed", letter=kind, reason=type(error).__name__, last=last)
                 if last:
                     return
@@ -73,6 +79,9 @@ class SmtpMailer(Mailer):
             else:
                 _log.info("mail.sent", letter=kind)
                 return
+
+    def _gives_up(self, error: Exception) -> bool:
+        return self._closing.is_set() and isinstance(error, TimeoutError)
 
     def _hand_over(self, message: EmailMessage) -> None:
         with self._connected() as server:
@@ -87,11 +96,11 @@ class SmtpMailer(Mailer):
             server.send_message(message)
 
     def _connected(self) -> smtplib.SMTP:
+        longest = _LAST_TIMEOUT_SECONDS if self._closing.is_set() else self._timeout
+        timeout = min(self._timeout, longest)
         if self._implicit_tls:
-            return smtplib.SMTP_SSL(
-                self._host, self._port, timeout=self._timeout, context=self._tls
-            )
-        return smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+            return smtplib.SMTP_SSL(self._host, self._port, timeout=timeout, context=self._tls)
+        return smtplib.SMTP(self._host, self._port, timeout=timeout)
 
 
 def _is_final(error: Exception) -> bool:

@@ -8,12 +8,13 @@ pool: one round trip, and nothing to roll back. Several run as one on a
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, event, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import create_engine
@@ -39,6 +40,16 @@ _NETWORK: Mapping[str, int] = MappingProxyType(
     }
 )
 """How libpq notices that a server is gone which does not even refuse: within ten seconds or so."""
+
+ANSWER_TIMEOUT_SECONDS = 10.0
+"""How long a statement may take on PostgreSQL before it counts as lost, and its connection too.
+
+What answers for the network below it (a load balancer, a pooler) may go on doing so
+when nothing behind it answers any more; no keepalive ever notices that. The server's
+`statement_timeout` would not either, and poolers refuse or lose it.
+"""
+
+_CANCEL_TIMEOUT_SECONDS = 1.0
 
 
 class SqlExecutor(ABC):
@@ -141,6 +152,7 @@ class Database(SqlExecutor):
     def schema_change(self) -> Iterator[Transaction]:
         """The same for migrations, in which SQLite checks foreign keys at the end only.
 
+        On PostgreSQL they may take any time, be it to wait for another that migrates.
         SQLite alters most of a table by making another in its place, and dropping the
         first would delete whatever refers to it.
 
@@ -149,7 +161,7 @@ class Database(SqlExecutor):
             ValueError: if a row is left that refers to none.
         """
         if self.engine.dialect.name != "sqlite":
-            with self.transaction() as transaction:
+            with self.transaction() as transaction, _any_time(transaction.connection):
                 yield transaction
             return
         try:
@@ -161,7 +173,8 @@ class Database(SqlExecutor):
                         if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                             raise ValueError("a migration left rows that refer to none")
                 finally:
-                    connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+                    if not connection.invalidated:  # else it is thrown away as it is
+                        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
         except SQLAlchemyError as error:
             raise meaning_of(error, {}) from error
 
@@ -189,6 +202,21 @@ def _roll_back(connection: Connection) -> None:
         connection.exec_driver_sql("ROLLBACK")
     except SQLAlchemyError:
         connection.invalidate()
+
+
+@contextmanager
+def _any_time(connection: Connection) -> Iterator[None]:
+    """Wait for as long as it takes, on this connection to PostgreSQL, for the time of the block."""
+    driver = connection.connection.dbapi_connection
+    _wait_at_most(driver, None)
+    try:
+        yield
+    finally:
+        _wait_at_most(driver, ANSWER_TIMEOUT_SECONDS)
+
+
+def _wait_at_most(connection: DBAPIConnection | None, seconds: float | None) -> None:
+    vars(connection)["answer_timeout"] = seconds
 
 
 def open_database(
@@ -219,9 +247,48 @@ def open_database(
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         return Database(engine, begin="BEGIN IMMEDIATE")
+    event.listen(engine, "do_connect", _connect_postgresql)
     if prepared_statements:
         event.listen(engine, "connect", _prepare_postgresql)
     return Database(engine, begin="BEGIN")
+
+
+def _connect_postgresql(
+    _dialect: Dialect,
+    _entry: ConnectionPoolEntry,
+    arguments: tuple[str, ...],
+    parameters: dict[str, Any],  # as libpq takes them
+) -> "psycopg.Connection":
+    return _impatient_connection().connect(*arguments, **parameters)
+
+
+@cache
+def _impatient_connection() -> "type[psycopg.Connection]":
+    """A connection that waits for an answer no longer than `answer_timeout` seconds.
+
+    psycopg, which waits by itself instead of letting libpq do so, has a timeout for that at
+    no cost, but no way to set it. It is made here because importing psycopg takes 9 MB,
+    which the embedded service saves.
+    """
+    import psycopg
+    from psycopg.abc import RV, PQGen
+    from psycopg.pq import TransactionStatus
+
+    class ImpatientConnection(psycopg.Connection[psycopg.rows.TupleRow]):
+        answer_timeout: float | None = ANSWER_TIMEOUT_SECONDS
+
+        def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+            try:
+                return super().wait(gen, interval, timeout or self.answer_timeout)
+            except psycopg.OperationalError:
+                if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                    # Nothing has come: tell the server not to go on with it, if it hears us.
+                    with suppress(psycopg.Error):
+                        self.cancel_safe(timeout=_CANCEL_TIMEOUT_SECONDS)
+                    self.close()
+                raise
+
+    return ImpatientConnection
 
 
 def _prepare_postgresql(connection: "psycopg.Connection", _: ConnectionPoolEntry) -> None:

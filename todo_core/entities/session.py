@@ -82,4 +82,6 @@ class Session:
 
     def was_just_refreshed_from(self, generation: int, *, now: datetime) -> bool:
         """Whether this generation's token was the last to be used, a moment ago."""
-        return generation == self.generation - 1 and now < self.refreshed_at + REFRESH_GRACE
+        # A clock that was set back since must not make the moment long.
+        since = now - self.refreshed_at
+        return generation == self.generation - 1 and -REFRESH_GRACE < since < REFRESH_GRACE

@@ -1,0 +1,167 @@
+"""PostgreSQL crashes, falls silent, or is locked, while people work.
+
+What was acknowledged is there afterwards, nothing is there twice, nobody waits for
+longer than is documented, and all is well again without anybody's help.
+"""
+
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api.test_command import served
+from tests.faults.black_hole import wire_to
+from tests.faults.conftest import migrate, on_postgresql
+from tests.faults.load import (
+    acknowledged,
+    is_clear_refusal,
+    load,
+    stored_tasks,
+    wait_for_progress,
+    wait_until_it_works,
+    worker_at,
+)
+from tests.postgres_server import DURABLE, running_postgres
+from tests.proof import note
+from tests.running_server import Person
+from todo_adapters.sql.database import ANSWER_TIMEOUT_SECONDS
+
+CRASHES = 3
+BACK_WITHIN_SECONDS = 2.0
+TURN_SECONDS = 5.0
+"""How long a request waits for a thread and its connection, at most."""
+
+CANCEL_SECONDS = 1.0
+LONGEST_SECONDS = TURN_SECONDS + ANSWER_TIMEOUT_SECONDS + CANCEL_SECONDS
+SLACK_SECONDS = 4.0
+"""For a machine that does much else."""
+
+
+@pytest.mark.proof
+def test_what_was_acknowledged_survives_crashes_of_postgresql(tmp_path: Path) -> None:
+    with running_postgres(DURABLE) as postgres:
+        migrate(postgres.url())
+        with psycopg.connect(postgres.url()) as connection:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                assert connection.execute(f"SHOW {setting}").fetchone() == ("on",)
+        with served(tmp_path, **on_postgresql(postgres.url())) as server:
+            with load(server.url, people=6) as workers:
+                for _ in range(CRASHES):
+                    wait_for_progress(workers, 100)
+                    postgres.crash()
+                    crashed_at = time.monotonic()
+                    time.sleep(0.5)
+                    postgres.start()
+                    accepts_at = time.monotonic()
+                    wait_for_progress(workers, 100)
+                    back_at = min(
+                        moment
+                        for worker in workers
+                        for moment in worker.acknowledged_at
+                        if moment > crashed_at
+                    )
+                    assert back_at - accepts_at < BACK_WITHIN_SECONDS
+            for worker in workers:
+                assert worker.wrong == []
+                assert worker.lost == 0
+                worker.check(stored_tasks(server.url, worker))
+            assert sum(worker.refusals for worker in workers) > 0
+            assert not [line for line in server.lines() if line["event"] == "request.failed"]
+    note("faults", "writes over crashes of PostgreSQL", tried=acknowledged(workers), failed=0)
+
+
+@pytest.mark.proof
+def test_a_database_that_falls_silent_is_waited_for_no_longer_than_is_documented(
+    tmp_path: Path, database_url: str, postgres_url: str
+) -> None:
+    parts = urlsplit(database_url)
+    assert parts.port is not None
+    with wire_to(parts.port) as wire:
+        through = parts._replace(netloc=f"todo@127.0.0.1:{wire.port}").geturl()
+        with (
+            served(tmp_path, **on_postgresql(through)) as server,
+            worker_at(server.url) as worker,
+        ):
+            assert httpx.get(f"{server.url}/readyz").status_code == 200
+            wire.swallow()
+            with ThreadPoolExecutor(16) as clients:
+                ready = clients.submit(timed_get, f"{server.url}/readyz")
+                answers = list(clients.map(lambda n: timed_create(worker.person, n), range(15)))
+                state, seconds = ready.result()
+            assert all(is_clear_refusal(answer) for answer, _ in answers)
+            assert state.status_code == 503
+            assert max(seconds, *(each for _, each in answers)) < LONGEST_SECONDS + SLACK_SECONDS
+            assert httpx.get(f"{server.url}/healthz").status_code == 200
+            # The connections are known to be lost: from now on it is only connecting that fails.
+            again, seconds = timed_create(worker.person, 99)
+            assert is_clear_refusal(again)
+            assert seconds < TURN_SECONDS + SLACK_SECONDS
+            wire.forward()
+            wait_until_it_works(server.url, worker, seconds=BACK_WITHIN_SECONDS + SLACK_SECONDS)
+            worker.check(stored_tasks(server.url, worker))
+            assert timed_get(f"{server.url}/readyz")[0].status_code == 200
+            wire.swallow()
+            with ThreadPoolExecutor(1) as clients:
+                last = clients.submit(timed_create, worker.person, 100)
+                time.sleep(0.5)
+                began = time.monotonic()
+                server.process.send_signal(signal.SIGTERM)
+                assert is_clear_refusal(last.result()[0])
+                assert server.process.wait(timeout=60) == 0
+                assert time.monotonic() - began < 30 + SLACK_SECONDS
+    note("faults", "requests to a database fallen silent", tried=len(answers) + 3, failed=0)
+
+
+@pytest.mark.proof
+def test_when_all_connections_are_held_up_others_are_told_so_in_time(
+    tmp_path: Path, database_url: str
+) -> None:
+    settings = on_postgresql(database_url) | {"TODO_DATABASE_POOL_SIZE": "2"}
+    with served(tmp_path, **settings) as server, worker_at(server.url) as worker:
+        with locked_tasks(database_url) as connection, ThreadPoolExecutor(12) as clients:
+            answers = list(clients.map(lambda n: timed_create(worker.person, n), range(12)))
+            waiting = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            ).fetchone()
+        assert all(is_clear_refusal(answer) for answer, _ in answers)
+        seconds = sorted(seconds for _, seconds in answers)
+        # Two had a connection, and waited for the answer; all others waited for their turn.
+        assert seconds[-3] < TURN_SECONDS + SLACK_SECONDS
+        assert seconds[-1] < LONGEST_SECONDS + SLACK_SECONDS
+        # Nobody goes on waiting in the database for those who were refused.
+        assert waiting == (0,)
+        wait_until_it_works(server.url, worker, seconds=BACK_WITHIN_SECONDS)
+        assert len(stored_tasks(server.url, worker)) == 2
+        assert timed_create(worker.person, 99)[0].status_code == 201
+    note("faults", "requests while all connections are held", tried=len(answers), failed=0)
+
+
+@contextmanager
+def locked_tasks(url: str) -> Iterator[psycopg.Connection]:
+    """The table of tasks, kept from everybody else for the time of the block."""
+    with psycopg.connect(url) as connection:
+        connection.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+        yield connection
+
+
+def timed_create(person: Person, number: int) -> tuple[httpx.Response, float]:
+    """The answer to the creation of a task, and how many seconds it took."""
+    with httpx.Client(headers=person.http.headers, timeout=60) as http:
+        began = time.monotonic()
+        url = f"{str(person.http.base_url).rstrip('/')}{person.tasks()}"
+        answer = http.post(url, json={"title": f"slow {number}"})
+        return answer, time.monotonic() - began
+
+
+def timed_get(url: str) -> tuple[httpx.Response, float]:
+    """The answer, and how many seconds it took."""
+    began = time.monotonic()
+    answer = httpx.get(url, timeout=60)
+    return answer, time.monotonic() - began

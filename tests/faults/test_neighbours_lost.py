@@ -1,0 +1,130 @@
+"""The storage of limits and the mail server are lost, and people hardly notice.
+
+Tasks go on, guessing stays limited, letters are given up without a word about them in
+the log, and nothing of it keeps the service from stopping.
+"""
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.test_command import Served, served
+from tests.faults.black_hole import wire_to
+from tests.faults.conftest import on_postgresql
+from tests.faults.load import acknowledged, load, stored_tasks, wait_for_progress
+from tests.postgres_server import free_port
+from tests.proof import note
+from tests.running_server import PASSWORD, new_person
+from tests.valkey_server import running_valkey
+
+STORAGE_RETRY_SECONDS = 5
+LOGINS_ALLOWED = 5
+LIMITS = {
+    "TODO_RATE_LIMIT_ENABLED": "true",
+    "TODO_LIMIT_LOGIN_ACCOUNT": f"{LOGINS_ALLOWED}/hour",
+    "TODO_LIMIT_LOGIN_ADDRESS": "100000/hour",
+    "TODO_LIMIT_REGISTER": "100000/hour",
+    "TODO_LIMIT_TASKS": "1000000/minute",
+}
+AT_ONCE_SECONDS = 3.0
+"""Nobody waits for a mail server; all of this is for a machine that does much else."""
+
+STOP_SECONDS = 30
+_numbers = count(1)
+
+
+def failures_until_refused(*servers: Served) -> int:
+    """How many wrong passwords for one new email are heard out, at these servers in turn."""
+    email = f"nobody{next(_numbers)}@example.com"
+    for attempt in range(10 * LOGINS_ALLOWED):
+        url = servers[attempt % len(servers)].url
+        login = {"email": email, "password": PASSWORD}
+        status = httpx.post(f"{url}/api/auth/login", json=login, timeout=60).status_code
+        if status == 429:
+            return attempt
+        assert status == 401
+    raise AssertionError("guessing is not limited")
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("way", ["killed", "silent"])
+def test_limits_go_on_in_each_process_while_their_storage_is_lost(
+    tmp_path: Path, database_url: str, way: str
+) -> None:
+    with running_valkey() as valkey, wire_to(valkey.port) as wire:
+        storage = {"TODO_RATE_LIMIT_STORAGE": f"redis://127.0.0.1:{wire.port}"}
+        settings = on_postgresql(database_url) | LIMITS | storage
+        folders = [tmp_path / "one", tmp_path / "other"]
+        for folder in folders:
+            folder.mkdir()
+        with served(folders[0], **settings) as one, served(folders[1], **settings) as other:
+            with load(one.url, people=4) as workers:
+                wait_for_progress(workers, 50)
+                assert failures_until_refused(one, other) == LOGINS_ALLOWED
+                if way == "killed":
+                    valkey.stop()
+                else:
+                    wire.swallow()
+                wait_for_progress(workers, 50)
+                assert failures_until_refused(one, other) == 2 * LOGINS_ALLOWED
+                wait_for_progress(workers, 50)
+                if way == "killed":
+                    valkey.start()
+                else:
+                    wire.forward()
+                time.sleep(STORAGE_RETRY_SECONDS + 1)
+                assert failures_until_refused(one, other) == LOGINS_ALLOWED
+            for worker in workers:
+                assert (worker.wrong, worker.lost, worker.refusals) == ([], 0, 0)
+                worker.check(stored_tasks(one.url, worker))
+    note("faults", f"writes while Valkey is {way}", tried=acknowledged(workers), failed=0)
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """A port where everybody is let in, and nobody ever says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def refusing_server() -> Iterator[int]:
+    """A port where nobody listens."""
+    yield free_port()
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("mail_server", [refusing_server, silent_server])
+def test_a_mail_server_that_is_lost_delays_nobody_and_leaks_nothing(
+    tmp_path: Path, mail_server: object
+) -> None:
+    assert callable(mail_server)
+    with mail_server() as port:
+        smtp = {"TODO_SMTP_URL": f"smtp://127.0.0.1:{port}", "TODO_RATE_LIMIT_ENABLED": "false"}
+        with served(tmp_path, **smtp) as server:
+            ada = new_person(server.url)
+            with ada.http:
+                for email in [ada.email] * 5 + ["nobody@example.com"] * 5:
+                    began = time.monotonic()
+                    answer = ada.http.post("/api/auth/forgot-password", json={"email": email})
+                    assert answer.status_code == 202
+                    assert time.monotonic() - began < AT_ONCE_SECONDS
+                time.sleep(1)
+                assert ada.list() == []
+            began = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(timeout=60) == 0
+            assert time.monotonic() - began < STOP_SECONDS
+            log = server.log.read_text()
+            for secret in (ada.email, "token=", "nobody@example.com", PASSWORD):
+                assert secret not in log
+            if mail_server is refusing_server:
+                assert [line for line in server.lines() if line["event"] == "mail.failed"]
+    note("faults", f"letters to a {mail_server.__name__}", tried=5, failed=0)  # type: ignore[attr-defined]  # a function

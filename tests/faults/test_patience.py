@@ -1,0 +1,93 @@
+"""Nobody waits for longer than is documented: for a thread, or for the database's answer.
+
+These are the small parts of what `test_database_lost` proves of the whole.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+from sqlalchemy import text
+
+from tests.conftest import postgres_settings
+from todo_adapters.sql.database import ANSWER_TIMEOUT_SECONDS, Database, _wait_at_most
+from todo_api.container import Container
+from todo_api.worker_threads import WorkerThreads
+from todo_core.errors import Unavailable
+
+SHORT_SECONDS = 0.2
+SOON_SECONDS = 5.0
+
+
+def test_a_call_that_no_thread_begins_in_time_is_refused_and_never_done() -> None:
+    threads, release, done = WorkerThreads(1, longest_wait=SHORT_SECONDS), Event(), []
+
+    async def both() -> None:
+        first = asyncio.create_task(threads.run(lambda: release.wait(timeout=30)))
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="threads"):
+            await threads.run(lambda: done.append("second"))
+        assert not first.done()
+        release.set()
+        assert await first is True
+        await threads.run(lambda: done.append("third"))
+
+    threads.start()
+    asyncio.run(both())
+    threads.stop()
+    assert done == ["third"]
+
+
+def test_a_call_that_was_begun_in_time_may_take_longer() -> None:
+    threads = WorkerThreads(1, longest_wait=SHORT_SECONDS)
+
+    def slow() -> str:
+        time.sleep(3 * SHORT_SECONDS)
+        return "done"
+
+    threads.start()
+    assert asyncio.run(threads.run(slow)) == "done"
+    threads.stop()
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Database]:
+    settings = postgres_settings(postgres_url).model_copy(update={"database_pool_size": 1})
+    container = Container(settings=settings)
+    yield container.database()
+    container.database().close()
+
+
+def patience(database: Database) -> object:
+    """For how many seconds the only connection waits for an answer."""
+    with database.engine.connect() as connection:
+        return getattr(connection.connection.dbapi_connection, "answer_timeout", "for ever")
+
+
+def test_an_answer_that_does_not_come_is_given_up_and_the_statement_is_cancelled(
+    database: Database,
+) -> None:
+    with database.engine.connect() as connection:
+        _wait_at_most(connection.connection.dbapi_connection, SHORT_SECONDS)
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        database.rows(text("SELECT pg_sleep(60)"), {})
+    assert time.monotonic() - began < SOON_SECONDS
+    asleep = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+    )
+    deadline = time.monotonic() + SOON_SECONDS
+    while database.rows(asleep, {}) != [(0,)]:
+        assert time.monotonic() < deadline, "the server goes on with it"
+        time.sleep(0.02)
+
+
+def test_migrations_may_take_any_time_and_nothing_after_them(database: Database) -> None:
+    assert patience(database) == ANSWER_TIMEOUT_SECONDS
+    with database.schema_change() as transaction:
+        driver = transaction.connection.connection.dbapi_connection
+        assert getattr(driver, "answer_timeout", "unset") is None
+    assert patience(database) == ANSWER_TIMEOUT_SECONDS

@@ -1,0 +1,120 @@
+"""PgBouncer in transaction mode stands between the service and PostgreSQL.
+
+No statement may then count on the session of the one before, there are fewer
+connections behind it than before it, and it can be lost like anything else.
+"""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api.test_command import served
+from tests.faults import pooler as pgbouncer
+from tests.faults.conftest import on_postgresql
+from tests.faults.load import acknowledged, load, stored_tasks, wait_for_progress
+from tests.faults.pooler import SERVER_CONNECTIONS, Pooler, running_pooler
+from tests.proof import note
+from tests.running_server import PASSWORD, new_person
+
+BACK_WITHIN_SECONDS = 5.0
+"""Of these PgBouncer itself may take one before it connects again."""
+
+LOGINS = 60
+
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.skipif(pgbouncer.PATH is None, reason="pgbouncer is not installed"),
+]
+
+
+def test_behind_a_pooler_everything_works_on_a_few_connections(
+    tmp_path: Path, database_url: str
+) -> None:
+    parts = urlsplit(database_url)
+    assert parts.port is not None
+    with running_pooler(parts.port) as pooler:
+        through = url_through(pooler, database_url)
+        with served(tmp_path, **on_postgresql(through)) as server:
+            person = new_person(server.url)
+            person.http.close()
+            with load(server.url, people=6) as workers, ThreadPoolExecutor(4) as clients:
+                logins = clients.map(
+                    lambda _: log_in_and_refresh(server.url, person.email), range(LOGINS)
+                )
+                assert list(logins) == [200] * LOGINS
+                wait_for_progress(workers, 300)
+                with psycopg.connect(database_url) as connection:
+                    connected = connection.execute(
+                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                    ).fetchone()
+                assert connected is not None
+                assert 0 < connected[0] <= SERVER_CONNECTIONS
+            for worker in workers:
+                assert (worker.wrong, worker.lost, worker.refusals) == ([], 0, 0)
+                worker.check(stored_tasks(server.url, worker))
+            assert prepared_statements(through) == [0] * SERVER_CONNECTIONS
+    note("faults", "writes behind PgBouncer", tried=acknowledged(workers), failed=0)
+    note("faults", "logins and refreshes behind PgBouncer", tried=LOGINS, failed=0)
+
+
+def test_a_pooler_that_is_lost_under_load_is_told_of_and_found_again(
+    tmp_path: Path, database_url: str
+) -> None:
+    parts = urlsplit(database_url)
+    assert parts.port is not None
+    with running_pooler(parts.port) as pooler:
+        through = url_through(pooler, database_url)
+        with served(tmp_path, **on_postgresql(through)) as server:
+            with load(server.url, people=6) as workers:
+                wait_for_progress(workers, 100)
+                pooler.stop()
+                lost_at = time.monotonic()
+                time.sleep(0.5)
+                pooler.start()
+                started_at = time.monotonic()
+                wait_for_progress(workers, 100)
+                back_at = min(
+                    moment
+                    for worker in workers
+                    for moment in worker.acknowledged_at
+                    if moment > lost_at
+                )
+                assert back_at - started_at < BACK_WITHIN_SECONDS
+            assert sum(worker.refusals for worker in workers) > 0
+            for worker in workers:
+                assert (worker.wrong, worker.lost) == ([], 0)
+                worker.check(stored_tasks(server.url, worker))
+    note("faults", "writes over a restart of PgBouncer", tried=acknowledged(workers), failed=0)
+
+
+def url_through(pooler: Pooler, url: str) -> str:
+    return urlsplit(url)._replace(netloc=f"todo@127.0.0.1:{pooler.port}").geturl()
+
+
+def log_in_and_refresh(url: str, email: str) -> int:
+    """The status of the second of the two."""
+    login = {"email": email, "password": PASSWORD}
+    tokens = httpx.post(f"{url}/api/auth/login", json=login, timeout=60).raise_for_status().json()
+    refresh = {"refresh_token": tokens["refresh_token"]}
+    return httpx.post(f"{url}/api/auth/refresh", json=refresh, timeout=60).status_code
+
+
+def prepared_statements(through: str) -> list[int]:
+    """How many there are in each of the server's sessions, all of which are taken for a moment."""
+    counts: dict[int, int] = {}
+    with ExitStack() as stack:
+        for _ in range(SERVER_CONNECTIONS):
+            connection = stack.enter_context(psycopg.connect(through, prepare_threshold=None))
+            row = connection.execute(
+                "SELECT pg_backend_pid(), count(*) FROM pg_prepared_statements"
+            ).fetchone()
+            assert row is not None
+            counts[row[0]] = row[1]
+    return list(counts.values())

@@ -1,0 +1,40 @@
+"""Logging fails nobody."""
+
+import io
+import logging
+import sys
+from collections.abc import Iterator
+from typing import override
+
+import pytest
+import structlog
+
+from todo_api.logs import configure_logs
+from todo_api.settings import Settings
+
+
+class FullDisk(io.StringIO):
+    """Takes nothing."""
+
+    @override
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.fixture
+def _logs_as_before() -> Iterator[None]:
+    configuration = structlog.get_config()
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.configure(**configuration)
+    logging.basicConfig(handlers=handlers, level=level, force=True)
+
+
+@pytest.mark.usefixtures("_logs_as_before")
+def test_what_cannot_be_written_is_lost_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = FullDisk()
+    monkeypatch.setattr(sys, "stderr", disk)
+    configure_logs(Settings(log_format="json"))
+    structlog.get_logger().info("an event")
+    logging.getLogger("uvicorn.error").warning("another")
+    assert disk.getvalue() == ""
