@@ -4,11 +4,14 @@ import base64
 import hashlib
 import re
 from importlib.resources import files
+from typing import override
 
+from anyio import sleep_forever
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
 
 _ASSETS = "/docs/assets"
 
@@ -29,7 +32,25 @@ def serve(app: FastAPI) -> None:
         return page
 
     app.add_route("/docs", swagger_ui, include_in_schema=False)
-    app.mount(_ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")))
+    app.mount(_ASSETS, _WholeFiles(directory=str(files("fastapi_offline") / "static")))
+
+
+class _WholeFiles(StaticFiles):
+    """Files, without parts of them: `Range` may be ignored (RFC 9110 §14.2).
+
+    The framework answers one that it cannot serve with a text, which is no problem document.
+    Nor is the request's body listened to, which may be refused while the file is being sent.
+    """
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__({**scope, "headers": headers}, _nothing_more, send)
+
+
+async def _nothing_more() -> Message:
+    await sleep_forever()
+    raise AssertionError("for ever is over")
 
 
 def _policy(page: str) -> str:

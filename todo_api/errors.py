@@ -130,6 +130,11 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
 
 UNEXPECTED = CORE_PROBLEMS[core.TodoError]
 
+CORS_REFUSED = ProblemKind(
+    HTTPStatus.BAD_REQUEST, "cors_refused", "A page from there must not send such a request."
+)
+"""What a browser asks before it sends a request for a page, and is told not to."""
+
 HTTP_PROBLEMS: Mapping[HTTPStatus, ProblemKind] = {
     kind.status: kind
     for kind in (

@@ -5,26 +5,33 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, override
 
 from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from todo_api.worker_threads import on_worker_thread
+
+_MALFORMED = object()
 
 
 class JsonRequest(Request):
     """A request whose body is JSON as RFC 8259 has it: UTF-8, and without NaN or Infinity."""
 
+    malformed = False
+    """Whether the body was read, and is not JSON."""
+
     @override
     async def json(self) -> Any:
-        """The parsed body.
+        """The parsed body; of one that is not JSON, something that no schema allows.
 
-        Raises:
-            HTTPException: with status 400, for whatever is not JSON.
+        So it is refused like any other body that is not right, which is after the
+        caller has been let in: to who is not logged in, nothing else matters.
         """
         try:
             text = (await self.body()).decode()
             return json.loads(text, parse_constant=_no_such_number)
-        except (ValueError, RecursionError) as error:
-            raise HTTPException(400) from error
+        except (ValueError, RecursionError):
+            self.malformed = True
+            return _MALFORMED
 
 
 def _no_such_number(constant: str) -> NoReturn:
@@ -55,9 +62,14 @@ class JsonRoute(APIRoute):
 
         async def handle_json(request: Request) -> Response:
             request = JsonRequest(request.scope, request.receive)
-            if await request.body() and not _is_json(request.headers.get("content-type", "")):
-                raise HTTPException(415)
-            return await handle(request)
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                if await request.body() and not _is_json(request.headers.get("content-type", "")):
+                    raise HTTPException(415) from error
+                if request.malformed:
+                    raise HTTPException(400) from error
+                raise
 
         return handle_json
 

@@ -6,18 +6,22 @@ and each wraps no more than it must: a layer costs every request some microsecon
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from secrets import token_hex
 from time import perf_counter
+from typing import override
 
 import structlog
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import logs
-from todo_api.errors import HTTP_PROBLEMS, UNEXPECTED, problem_response
+from todo_api.errors import CORS_REFUSED, HTTP_PROBLEMS, UNEXPECTED, problem_response
 
 USER_ID = "todo.user_id"
 """The key of the request's scope under which the caller's id is noted, for the log."""
@@ -43,7 +47,10 @@ class RequestLog:
     _ALWAYS: tuple[RawHeader, ...] = (
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"no-store"),
-        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+        (
+            b"content-security-policy",
+            b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+        ),
         (b"referrer-policy", b"no-referrer"),
     )
     _OVER_TLS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
@@ -106,6 +113,7 @@ class CorsWhereAsked(CORSMiddleware):
     """Starlette's CORS, which only browsers ask for: other requests go past it.
 
     So their answers lack `Vary: Origin`, which is for caches, and none may store them.
+    What it refuses is told as every other problem is.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,6 +121,18 @@ class CorsWhereAsked(CORSMiddleware):
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    @override
+    def preflight_response(self, request_headers: Headers) -> Response:
+        answer = super().preflight_response(request_headers)
+        if answer.status_code == HTTPStatus.OK:
+            return answer
+        told = {
+            name: value
+            for name, value in answer.headers.items()
+            if not name.startswith("content-")  # those were about its text
+        }
+        return problem_response(replace(CORS_REFUSED, headers=told))
 
 
 class Guard:
@@ -137,16 +157,24 @@ class Guard:
             await refusal(scope, receive, send)
             return
         answering = False
+        received = 0
 
         async def noting_send(message: Message) -> None:
             nonlocal answering
             answering = True
             await send(message)
 
+        async def limited_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            # Once there is an answer, nobody reads the body, but only waits for its end.
+            if received > self._max_body_size and not answering:
+                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE)
+            return message
+
         try:
-            if announced is None:
-                receive = self._limited(receive)
-            await self._app(scope, receive, noting_send)
+            await self._app(scope, limited_receive if announced is None else receive, noting_send)
         except ClientDisconnect:
             return  # there is nobody left to answer
         except Exception:  # the last line of defence
@@ -157,16 +185,3 @@ class Guard:
 
     def _fits(self, announced: bytes) -> bool:
         return announced.isdigit() and int(announced) <= self._max_body_size
-
-    def _limited(self, receive: Receive) -> Receive:
-        received = 0
-
-        async def limited_receive() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_size:
-                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE)
-            return message
-
-        return limited_receive

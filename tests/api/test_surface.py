@@ -59,7 +59,8 @@ class TestHeaders:
         headers = http.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
-        assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        policy = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+        assert headers["content-security-policy"] == policy
         assert headers["referrer-policy"] == "no-referrer"
         assert "strict-transport-security" not in headers
         assert "server" not in headers

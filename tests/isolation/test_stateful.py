@@ -94,8 +94,11 @@ class Isolation(RuleBasedStateMachine):
         everything = [(person, session) for person in self.people for session in person.sessions]
         return everything[number % len(everything)]
 
-    def a_task(self, number: int, nobodys: int) -> int:
-        """Any task that there ever was, and at times an id that none ever had."""
+    def a_task(self, person: Person, number: int, nobodys: int) -> int:
+        """Half of the time one of their own; else any that there ever was, or that never was."""
+        if number % 2 and person.tasks:
+            own = [*person.tasks]
+            return own[number // 2 % len(own)]
         if not self.tasks_ever or number % 7 == 0:
             return nobodys
         return self.tasks_ever[number % len(self.tasks_ever)][1]
@@ -122,7 +125,7 @@ class Isolation(RuleBasedStateMachine):
         """Do something with a task; who did it, if it was theirs to do."""
         session_number, task_number, nobodys, owner_number = drawn
         person, session = self.a_session(session_number)
-        task_id = self.a_task(task_number, nobodys)
+        task_id = self.a_task(person, task_number, nobodys)
         owner = self.an_owner(person, owner_number)
         if session.ended:
             self.refused("invalid_token", call, session.tokens.access, owner, task_id)

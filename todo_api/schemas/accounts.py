@@ -8,13 +8,18 @@ from pydantic import MISSING, BaseModel, ConfigDict, Field
 from todo_api.schemas.passwords import NewPasswordText, PasswordText
 from todo_api.schemas.sessions import StoredSession
 from todo_api.schemas.tasks import TaskResponse
+from todo_api.schemas.text import LINE_PATTERN
 from todo_api.schemas.users import UserProfileResponse
 from todo_core.entities.user import Email, PersonName
 
 NameText = Annotated[
     str,
     Field(
-        json_schema_extra={"minLength": PersonName.min_length, "maxLength": PersonName.max_length},
+        json_schema_extra={
+            "minLength": PersonName.min_length,
+            "maxLength": PersonName.max_length,
+            "pattern": LINE_PATTERN,
+        },
         examples=["Ada"],
     ),
 ]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from todo_api.schemas.text import LINE_PATTERN
 from todo_core.entities.user import Password
 
 PasswordText = Annotated[
@@ -13,7 +14,12 @@ PasswordText = Annotated[
 NewPasswordText = Annotated[
     str,
     Field(
-        json_schema_extra={"format": "password", "minLength": 8, "maxLength": Password.max_length},
+        json_schema_extra={
+            "format": "password",
+            "minLength": 8,
+            "maxLength": Password.max_length,
+            "pattern": LINE_PATTERN,
+        },
         description="At least 8 characters (15 are recommended), and none of the commonest.",
         examples=["a rather long sentence"],
     ),

@@ -16,19 +16,24 @@ from pydantic import (
     StrictBool,
 )
 
+from todo_api.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_core.entities.task import Description, Task, Title
 
 TitleText = Annotated[
     str,
     Field(
-        json_schema_extra={"minLength": Title.min_length, "maxLength": Title.max_length},
+        json_schema_extra={
+            "minLength": Title.min_length,
+            "maxLength": Title.max_length,
+            "pattern": LINE_PATTERN,
+        },
         examples=["Buy milk"],
     ),
 ]
 DescriptionText = Annotated[
     str | None,
     Field(
-        json_schema_extra={"maxLength": Description.max_length},
+        json_schema_extra={"maxLength": Description.max_length, "pattern": PROSE_PATTERN},
         description="An empty one counts as none.",
         examples=["Two litres"],
     ),

@@ -1,0 +1,361 @@
+"""The service against its own OpenAPI document, as Schemathesis reads it.
+
+Whatever the document allows has to be accepted, whatever it forbids refused, and every
+answer has to be one that it describes. Two people send in turn, most of the time what is
+their own, so that operations do something; who loses account or session to a case is
+followed by somebody new. What the document cannot say is named in `_BEYOND_JSON_SCHEMA`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from random import Random
+from typing import Any, cast
+from uuid import uuid4
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Flaky, Unsatisfiable
+from schemathesis import BaseSchema, GenerationMode, HookContext, Response
+from schemathesis.core.failures import AcceptedNegativeData, Failure, FailureGroup
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation.stateful.state_machine import RecordingStateMachine
+from schemathesis.openapi.checks import RejectedPositiveData
+
+from tests.proof import note
+from tests.running_server import PASSWORD, RunningServer
+
+# Schemathesis is generic over kinds of documents; these are of any.
+type Case = schemathesis.Case[Any]
+type Operation = schemathesis.APIOperation[Any, Any, Any, Any]
+
+# Hypothesis sees the random numbers that the server draws, on its threads in this process.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+
+SHARE_OF_OWN = 0.9
+"""How often a case is sent for what belongs to the person that sends it."""
+
+TASKS = 3
+"""How many tasks somebody has to begin with."""
+
+SCENARIOS = 3
+"""How many sequences of operations follow from one seed."""
+
+CREDENTIALS = {
+    "login": ("email", "password"),
+    "refresh": ("refresh_token",),
+    "forgot_password": ("email",),
+    "change_password": ("current_password",),
+    "update_profile": ("current_password",),
+    "delete_account": ("current_password",),
+}
+"""The fields by which these operations recognise a person."""
+
+_BEYOND_JSON_SCHEMA = {
+    "too_short",  # white space around a text does not count
+    "too_common",
+    "repeats_identity",
+    "invalid_email",  # narrower than `format: email`: a dot in the domain, at most 64 before it
+    "incorrect",  # a current password
+    "required",  # a current password, for who has one, or with another email
+}
+"""Why a body is refused that follows its schema."""
+
+
+@dataclass
+class Caller:
+    """Somebody who sends cases, and what they know."""
+
+    id: str
+    token: str
+    credentials: dict[str, str]
+    task_ids: list[int] = field(default_factory=list)
+
+    @classmethod
+    def new(cls, http: httpx.Client) -> "Caller":
+        """Somebody who registered, logged in, and has a few tasks."""
+        login = {"email": f"{uuid4()}@example.com", "password": PASSWORD}
+        http.post("/api/auth/register", json={"name": "Ada", **login}).raise_for_status()
+        answer = http.post("/api/auth/login", json=login).raise_for_status().json()
+        known = {"current_password": PASSWORD, "refresh_token": answer["refresh_token"]}
+        caller = cls(answer["user"]["id"], answer["access_token"], login | known)
+        caller.refill(http)
+        return caller
+
+    def refill(self, http: httpx.Client) -> None:
+        """See to it that they have tasks."""
+        while len(self.task_ids) < TASKS:
+            answer = http.post(
+                f"/api/{self.id}/tasks",
+                params={"url_user_id": self.id},
+                json={"title": "Buy milk"},
+                headers=self.authorized,
+            )
+            self.task_ids.append(answer.raise_for_status().json()["id"])
+
+    @property
+    def authorized(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+class Callers:
+    """Two people who send in turn, and what came of it."""
+
+    def __init__(self, http: httpx.Client, session: requests.Session, number: int) -> None:
+        self.session = session
+        self.sent = 0
+        self.failed = 0
+        self.failures: dict[str, str] = {}
+        self._http = http
+        self._random = Random(number)  # noqa: S311 - it need not be a secret
+        self._callers = [Caller.new(self._http), Caller.new(self._http)]
+        self._turn = 0
+        self._valid_calls_on_tasks = Counter[bool]()
+
+    @property
+    def current(self) -> Caller:
+        """Whose turn it is."""
+        return self._callers[self._turn]
+
+    @property
+    def share_of_tasks_that_worked(self) -> float:
+        """How many of the valid calls about tasks did what they asked for."""
+        return self._valid_calls_on_tasks[True] / self._valid_calls_on_tasks.total()
+
+    def next(self) -> None:
+        """Give the other one their turn."""
+        self._turn = 1 - self._turn
+
+    def send(self, case: Case) -> None:
+        """Send it as mostly the next one's own, and hold the answer to the contract."""
+        self.next()
+        self._mostly_make_own(case)
+        headers = self.current.authorized
+        response = case.call(headers=headers, session=self.session)
+        if "user_id" in case.path_parameters and _is_valid(case):
+            self._valid_calls_on_tasks[response.status_code < 300] += 1
+        with self.judging(case, response):
+            case.validate_response(
+                response,
+                headers=headers,
+                transport_kwargs={"headers": headers, "session": self.session},
+            )
+
+    def make_own(self, case: Case) -> None:
+        """Let the case name the person that sends it as its owner."""
+        if "user_id" in case.path_parameters:
+            case.path_parameters["user_id"] = self.current.id
+        if "url_user_id" in case.query:
+            case.query["url_user_id"] = self.current.id
+
+    @contextmanager
+    def judging(self, case: Case, response: Response) -> Iterator[None]:
+        """Count a case, and what the block finds wrong with its answer.
+
+        It is not raised: Hypothesis would send the case again, to a service that has gone on.
+        """
+        self.sent += 1
+        try:
+            yield
+        except FailureGroup as found:
+            self.failed += 1
+            titles = ", ".join(sorted({str(each) for each in found.exceptions}))
+            self.failures.setdefault(f"{case.operation.label}: {titles}", str(found))
+        finally:
+            self._remember(case, response)
+
+    def _mostly_make_own(self, case: Case) -> None:
+        caller = self.current
+        if self._mostly():
+            self.make_own(case)
+        if "task_id" in case.path_parameters and not _has_wrong_path(case) and self._mostly():
+            case.path_parameters["task_id"] = self._random.choice(caller.task_ids)
+        if isinstance(case.body, dict):
+            for name in CREDENTIALS.get(_operation_id(case), ()):
+                if isinstance(case.body.get(name), str) and self._mostly():
+                    case.body[name] = caller.credentials[name]
+
+    def _mostly(self) -> bool:
+        return self._random.random() < SHARE_OF_OWN
+
+    def _remember(self, case: Case, response: Response) -> None:
+        """Follow what the case did to the one who sent it."""
+        caller, operation, status = self.current, _operation_id(case), response.status_code
+        if status == 401 and operation not in {"login", "refresh"}:
+            if response.request.headers.get("Authorization") == f"Bearer {caller.token}":
+                self._callers[self._turn] = Caller.new(self._http)
+        elif status == 201 and operation == "create_task":
+            caller.task_ids.append(response.json()["id"])
+        elif status == 204 and operation == "delete_task":
+            gone = str(case.path_parameters["task_id"])
+            caller.task_ids = [each for each in caller.task_ids if str(each) != gone]
+            caller.refill(self._http)
+        elif status == 200 and operation == "refresh":
+            caller.token = response.json()["access_token"]
+            caller.credentials["refresh_token"] = response.json()["refresh_token"]
+        elif status == 200 and operation == "update_profile":
+            caller.credentials["email"] = response.json()["email"]
+        elif status == 204 and operation == "change_password":
+            chosen = cast(dict[str, str], case.body)["new_password"]
+            caller.credentials |= {"password": chosen, "current_password": chosen}
+
+
+def test_every_answer_is_one_that_the_document_describes(postgresql_server: RunningServer) -> None:
+    assert_contract_is_kept(postgresql_server, number=0, stride=4, examples=2, batches=1)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_many_answers_are_ones_that_the_document_describes(
+    postgresql_server: RunningServer, number: int
+) -> None:
+    sent = assert_contract_is_kept(
+        postgresql_server, number=number, stride=1, examples=100, batches=20
+    )
+    assert sent >= 7_000
+
+
+def assert_contract_is_kept(
+    server: RunningServer, *, number: int, stride: int, examples: int, batches: int
+) -> int:
+    """Send cases that follow from the number; return how many they were.
+
+    Each operation gets those that cover its description systematically, or each `stride`-th
+    of them, and so many examples of what it allows and forbids; then come sequences, in
+    batches of `SCENARIOS`.
+    """
+    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    schema.hook(filter_failure)
+    schema.config.generation.with_security_parameters = False  # the token is always the caller's
+    with httpx.Client(base_url=server.url) as http, requests.Session() as session:
+        callers = Callers(http, session, number)
+        for result in schema.get_all_operations():
+            operation = cast(Operation, result.ok())  # type: ignore[union-attr]  # an Err fails here
+            _cover(callers, schema, operation, stride)
+            _fuzz(callers, operation, GenerationMode.POSITIVE, number, examples)
+            with suppress(Unsatisfiable):  # who takes nothing, or any text, forbids nothing
+                _fuzz(callers, operation, GenerationMode.NEGATIVE, number, examples)
+        for batch in range(batches):
+            _follow_links(callers, schema, number * 1_000 + batch)
+    note("cases", "OpenAPI, PostgreSQL", tried=callers.sent, failed=callers.failed)
+    assert callers.failed == 0, "\n\n".join(callers.failures.values())
+    assert callers.share_of_tasks_that_worked > 0.4
+    return callers.sent
+
+
+def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
+    """Schemathesis's hook of this name: whether what it found is one."""
+    match failure:
+        case RejectedPositiveData():
+            return not _is_beyond_json_schema(response)
+        case AcceptedNegativeData():
+            return not (_is_sent_twice("completed", response) or _is_stored_shorter(case))
+        case _:
+            return True
+
+
+def _is_sent_twice(parameter: str, response: Response) -> bool:
+    """Whether the last of several values was taken, the others being none that count."""
+    query = httpx.URL(str(response.request.url)).params
+    return len(query.get_list(parameter)) > 1
+
+
+def _is_beyond_json_schema(response: Response) -> bool:
+    """Whether it was refused by rules that JSON Schema cannot say, and by no others."""
+    problem = response.json()
+    if problem["code"] == "invalid_reset_token":
+        return True  # the right one is in a letter
+    codes = {error["code"] for error in problem.get("errors", ())}
+    return bool(codes) and codes <= _BEYOND_JSON_SCHEMA
+
+
+def _is_stored_shorter(case: Case) -> bool:
+    """Whether it has text that is too long only until it is brought to the form that is stored."""
+    body = case.body if isinstance(case.body, dict) else {}
+    lines = [str(body.get(name)) for name in ("title", "name")]
+    return any(line != line.strip() for line in lines) or "\r\n" in str(body.get("description"))
+
+
+def _cover(callers: Callers, schema: BaseSchema, operation: Operation, stride: int) -> None:
+    """Send boundaries, missing parts, other methods and other media types."""
+    cases = schema.iter_coverage_cases(
+        operation,
+        generation_modes=list(GenerationMode),
+        generation_config=schema.config.generation,
+    )
+    for case in islice(cases, None, None, stride):
+        callers.send(case)
+
+
+def _fuzz(
+    callers: Callers, operation: Operation, mode: GenerationMode, number: int, examples: int
+) -> None:
+    """Send so many examples of what the operation allows, or of what it forbids."""
+
+    @seed(number)
+    @_settings(examples)
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def send(case: Case) -> None:
+        callers.send(case)
+
+    send()
+
+
+def _follow_links(callers: Callers, schema: BaseSchema, number: int) -> None:
+    """Send operations that follow from each other's answers, each sequence by one person."""
+    machine = cast(type[RecordingStateMachine], schema.as_state_machine())
+
+    class Scenario(machine):  # type: ignore[misc, valid-type]  # its base is made of the document
+        def setup(self) -> None:
+            callers.next()
+
+        def before_call(self, case: Case) -> None:
+            callers.make_own(case)
+
+        def get_call_kwargs(self, case: Case) -> dict[str, object]:  # noqa: ARG002 - as it has it
+            return {"headers": callers.current.authorized, "session": callers.session}
+
+        def validate_response(
+            self, response: Response, case: Case, **sent: Any
+        ) -> None:  # as it has it
+            with callers.judging(case, response):
+                case.validate_response(
+                    response,
+                    headers=sent["headers"],
+                    transport_kwargs=sent,
+                    recorder=self.recorder,
+                )
+
+    # Hypothesis tries parts of a scenario again, which the service answers differently by then.
+    with suppress(Flaky):
+        seed(number)(Scenario)
+        Scenario.run(settings=_settings(SCENARIOS))
+
+
+def _settings(examples: int) -> settings:
+    """Always new examples, and no search for smaller ones: failures are collected."""
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def _is_valid(case: Case) -> bool:
+    return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def _has_wrong_path(case: Case) -> bool:
+    """Whether it is meant to be refused for its path."""
+    return case.meta is not None and case.meta.is_negative_at(ParameterLocation.PATH)
+
+
+def _operation_id(case: Case) -> str:
+    return str(case.operation.definition.raw["operationId"])
