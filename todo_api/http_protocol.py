@@ -3,11 +3,16 @@
 import asyncio
 import json
 from http import HTTPStatus
+from secrets import token_hex
 from typing import override
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from todo_api.errors import MEDIA_TYPE
+from todo_api.middleware import ALWAYS_SENT
+
+_log = structlog.get_logger()
 
 
 class PunctualHttpProtocol(HttpToolsProtocol):
@@ -89,9 +94,23 @@ class PunctualHttpProtocol(HttpToolsProtocol):
         self._drop_deadline()
         if self.transport.is_closing():
             return
-        if self.cycle is None or not self.cycle.response_started:  # type: ignore[redundant-expr]  # None at first
-            self.transport.write(_answer(status, code))
+        if self._is_to_be_answered():
+            request_id = token_hex(16)
+            address = self.client[0] if self.client else None
+            _log.warning(
+                "request.refused", status=status.value, request_id=request_id, address=address
+            )
+            self.transport.write(_answer(status, code, request_id))
         self.transport.close()
+
+    def _is_to_be_answered(self) -> bool:
+        """Whether the client waits for an answer to this, and to nothing before it."""
+        cycle = self.cycle
+        return (
+            cycle is None  # type: ignore[redundant-expr]  # as it is at first
+            or cycle.response_complete
+            or (cycle.more_body and not cycle.response_started and not self.pipeline)
+        )
 
 
 _DETAILS = {
@@ -101,22 +120,23 @@ _DETAILS = {
 }
 
 
-def _answer(status: HTTPStatus, code: str) -> bytes:
+def _answer(status: HTTPStatus, code: str, request_id: str) -> bytes:
     problem = {
         "type": "about:blank",
         "title": status.phrase,
         "status": status.value,
         "detail": _DETAILS[status],
         "code": code,
-        "request_id": "",
+        "request_id": request_id,
     }
     body = json.dumps(problem, separators=(",", ":"))
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        f"content-type: {MEDIA_TYPE}\r\n"
-        f"content-length: {len(body)}\r\n"
-        "cache-control: no-store\r\n"
-        "x-content-type-options: nosniff\r\n"
-        "connection: close\r\n\r\n"
+    headers = (
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id.encode()),
+        (b"connection", b"close"),
+        *ALWAYS_SENT,
     )
-    return (head + body).encode()
+    lines = [b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode())]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body.encode()

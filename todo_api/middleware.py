@@ -30,6 +30,14 @@ _ACCEPTABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 type RawHeader = tuple[bytes, bytes]
 
+ALWAYS_SENT: tuple[RawHeader, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""What keeps browsers from doing what an API never wants (OWASP), on every answer."""
+
 _log = structlog.get_logger()
 
 
@@ -44,15 +52,6 @@ class RequestLog:
     out where the request came in by TLS, here or at a trusted proxy.
     """
 
-    _ALWAYS: tuple[RawHeader, ...] = (
-        (b"x-content-type-options", b"nosniff"),
-        (b"cache-control", b"no-store"),
-        (
-            b"content-security-policy",
-            b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-        ),
-        (b"referrer-policy", b"no-referrer"),
-    )
     _OVER_TLS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 
     def __init__(self, app: ASGIApp) -> None:
@@ -73,7 +72,7 @@ class RequestLog:
                 status = message["status"]
                 headers = message["headers"]
                 present = {name for name, _ in headers}
-                headers.extend(header for header in self._ALWAYS if header[0] not in present)
+                headers.extend(header for header in ALWAYS_SENT if header[0] not in present)
                 headers.append((b"x-request-id", request_id.encode()))
                 if scope["scheme"] == "https":
                     headers.append(self._OVER_TLS)

@@ -113,7 +113,23 @@ def test_what_is_no_http_is_a_problem_too(server: RunningServer) -> None:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request")
     assert b"application/problem+json" in head
-    assert json.loads(body)["code"] == "malformed_request"
+    assert b"content-security-policy: default-src 'none'" in head
+    told = json.loads(body)
+    assert told["code"] == "malformed_request"
+    assert f"x-request-id: {told['request_id']}".encode() in head
+
+
+def test_what_comes_after_a_request_is_not_answered_in_its_place(server: RunningServer) -> None:
+    """A pipelined request that is none must not be taken for the answer to the one before."""
+    ada = server.person()
+    with ada.http:
+        path = ada.tasks().raw_path.decode()
+        good = f"GET {path} HTTP/1.1\r\nHost: todo\r\nAuthorization: Bearer {ada.token}\r\n\r\n"
+        for _ in range(20):
+            with connected(server.url) as connection:
+                connection.sendall(good.encode() + b"\x16\x03\x01 nonsense\r\n\r\n")
+                answer = connection.recv(65536)
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 200")
 
 
 @pytest.fixture
