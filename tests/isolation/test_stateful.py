@@ -75,6 +75,11 @@ class Person:
     def live_sessions(self) -> list[Session]:
         return [session for session in self.sessions if not session.ended]
 
+    @property
+    def token(self) -> str:
+        """One that is good now."""
+        return self.live_sessions()[0].tokens.access
+
 
 class Isolation(RuleBasedStateMachine):
     """The rules. A subclass says what the target is."""
@@ -139,8 +144,11 @@ class Isolation(RuleBasedStateMachine):
 
     @initialize()
     def people_come(self) -> None:
-        for _ in range(PEOPLE):
+        for number in range(PEOPLE):
             self.join()
+            person = self.people[number]
+            for title in ("The first", "The second"):
+                self.keep(person, self.target.create(person.token, person.id, title, None))
 
     def join(self) -> None:
         email = f"{_run}.{next(_emails)}@example.com"
@@ -302,6 +310,10 @@ class Isolation(RuleBasedStateMachine):
 
     # Tasks
 
+    def keep(self, person: Person, task: Fields) -> None:
+        person.tasks[task["id"]] = task
+        self.tasks_ever.append((person, task["id"]))
+
     @rule(number=anything, owner_number=anything, title=titles, description=descriptions)
     def create(self, number: int, owner_number: int, title: str, description: str | None) -> None:
         person, session = self.a_session(number)
@@ -317,8 +329,7 @@ class Isolation(RuleBasedStateMachine):
             assert expected.items() <= task.items()
             assert (task["completed"], task["version"]) == (False, 1)
             assert task["id"] not in {known for _, known in self.tasks_ever}
-            person.tasks[task["id"]] = task
-            self.tasks_ever.append((person, task["id"]))
+            self.keep(person, task)
 
     @rule(number=anything, owner_number=anything, completed=st.sampled_from([None, True, False]))
     def list(self, number: int, owner_number: int, completed: bool | None) -> None:
@@ -397,7 +408,7 @@ class Isolation(RuleBasedStateMachine):
         if not living:
             return
         owner, task_id = living[number % len(living)]
-        mine = owner.live_sessions()[0].tokens.access
+        mine = owner.token
         others = [
             session.tokens.access
             for person in self.people
