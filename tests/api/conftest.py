@@ -1,6 +1,8 @@
 """The service over HTTP, on SQLite and on PostgreSQL."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,20 +14,36 @@ from todo_api.container import Container
 from todo_api.settings import Settings
 
 
+@contextmanager
+def on_sqlite(folder: Path) -> Iterator[Settings]:
+    """Settings of a service on a new and migrated database in this folder."""
+    settings = embedded_settings(folder)
+    migrate(settings)
+    yield settings
+
+
+@contextmanager
+def on_postgresql(postgres_url: str, template: str) -> Iterator[Settings]:
+    """Settings of a service on a new and migrated database of this server."""
+    url = create_database(postgres_url, template=template)
+    yield postgres_settings(url)
+    drop_database(url)
+
+
 @pytest.fixture(scope="session")
 def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    settings = embedded_settings(tmp_path_factory.mktemp("sqlite"))
-    migrate(settings)
-    with running_server(settings) as server:
+    folder = tmp_path_factory.mktemp("sqlite")
+    with on_sqlite(folder) as settings, running_server(settings) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgresql_server(postgres_url: str, migrated_template: str) -> Iterator[RunningServer]:
-    url = create_database(postgres_url, template=migrated_template)
-    with running_server(postgres_settings(url)) as server:
+    with (
+        on_postgresql(postgres_url, migrated_template) as settings,
+        running_server(settings) as server,
+    ):
         yield server
-    drop_database(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -10,7 +10,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,15 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.api.conftest import migrate
+from tests.api.conftest import migrate, on_postgresql, on_sqlite
 from tests.better_auth.capture import capture
 from tests.better_auth.captured import Capture, FrontEndPerson, captured
 from tests.better_auth.running import running_better_auth
-from tests.conftest import embedded_settings, postgres_settings
+from tests.conftest import embedded_settings
 from tests.jwks_server import running_jwks_server
-from tests.postgres_server import create_database, drop_database
 from tests.problems import problem
 from tests.running_server import PASSWORD, RunningServer, running_server
 from todo_adapters.in_memory.clock import ManualClock
-from todo_api.settings import Settings
 
 KINDS = ["jwks_token", "shared_secret_token"]
 
@@ -53,20 +51,6 @@ class FrontEnd:
         return self.server.client(Authorization=f"Bearer {token}")
 
 
-@contextmanager
-def fresh_settings(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[Settings]:
-    """Settings of a service on a new and migrated database."""
-    if kind == "sqlite":
-        settings = embedded_settings(folder)
-        migrate(settings)
-        yield settings
-        return
-    template = request.getfixturevalue("migrated_template")
-    url = create_database(request.getfixturevalue("postgres_url"), template=template)
-    yield postgres_settings(url)
-    drop_database(url)
-
-
 @pytest.fixture(scope="module")
 def live_better_auth() -> Iterator[Capture]:
     with running_better_auth() as better_auth:
@@ -84,7 +68,12 @@ def live_better_auth() -> Iterator[Capture]:
 def front_end(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FrontEnd]:
     origin, database = request.param.split(", ")
     with ExitStack() as stack:
-        settings = stack.enter_context(fresh_settings(request, database, tmp_path))
+        if database == "sqlite":
+            fresh = on_sqlite(tmp_path)
+        else:
+            fixtures = ("postgres_url", "migrated_template")
+            fresh = on_postgresql(*map(request.getfixturevalue, fixtures))
+        settings = stack.enter_context(fresh)
         if origin == "live":
             better_auth = request.getfixturevalue("live_better_auth")
             changes, clock = {"better_auth_url": better_auth.url}, None

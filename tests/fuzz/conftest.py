@@ -4,23 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.conftest import migrate
-from tests.conftest import embedded_settings, postgres_settings
-from tests.postgres_server import create_database, drop_database
+from tests.api.conftest import on_postgresql, on_sqlite
 from tests.running_server import RunningServer, running_server
 
 
 @pytest.fixture(scope="session")
 def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    settings = embedded_settings(tmp_path_factory.mktemp("sqlite"))
-    migrate(settings)
-    with running_server(settings) as server:
+    folder = tmp_path_factory.mktemp("sqlite")
+    with on_sqlite(folder) as settings, running_server(settings) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgresql_server(postgres_url: str, migrated_template: str) -> Iterator[RunningServer]:
-    url = create_database(postgres_url, template=migrated_template)
-    with running_server(postgres_settings(url)) as server:
+    with (
+        on_postgresql(postgres_url, migrated_template) as settings,
+        running_server(settings) as server,
+    ):
         yield server
-    drop_database(url)

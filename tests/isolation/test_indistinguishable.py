@@ -1,29 +1,43 @@
-"""By the time of its answer, too, another's task cannot be told from one that does not exist."""
+"""By nothing in its answer, nor by the time that takes, can another's be told from nobody's."""
 
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.api.conftest import *  # noqa: F403 - the servers and people
 from tests.proof import note
-from tests.running_server import Person
+from tests.running_server import PASSWORD, Person
 
-OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
+type Operation = tuple[str, str, dict[str, Any] | None]
+
+ON_A_TASK: list[Operation] = [
     ("GET", "", None),
     ("PUT", "", {"title": "Mine now"}),
     ("PATCH", "", {"title": "Mine now"}),
     ("PATCH", "/complete", {"completed": True}),
     ("DELETE", "", None),
 ]
+CASES: list[tuple[str, Operation]] = [
+    *(("a task", operation) for operation in ON_A_TASK),
+    *(("a person's task", operation) for operation in ON_A_TASK),
+    ("a person", ("GET", "", None)),
+    ("a person", ("POST", "", {"title": "Mine now"})),
+    ("a session", ("DELETE", "", None)),
+]
+"""Everything that may be another's, or nobody's, and what can be asked of it."""
+
+PAIRS = 20
 ROUNDS = 3
 TELLING = 0.06
 """How far from one half it may be; by chance alone it is that far once in a thousand times."""
 
 SAMPLES = [
-    pytest.param(100, 0.2, id="everyday"),
+    pytest.param(60, 0.25, id="everyday"),
     pytest.param(500, TELLING, id="proof", marks=pytest.mark.proof),
 ]
 
@@ -41,44 +55,82 @@ def test_the_measure_can_tell() -> None:
     assert advantage([1], [2]) == 0
 
 
-@pytest.mark.parametrize(("samples", "telling"), SAMPLES)
-@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
-def test_foreign_and_missing_take_as_long(
-    ada: Person,
-    bob: Person,
-    method: str,
-    path: str,
-    body: dict[str, Any] | None,
-    samples: int,
-    telling: float,
-) -> None:
-    foreign = [ada.create(f"{number}")["id"] for number in range(20)]
-    missing = [bob.create(f"{number}")["id"] for number in range(20)]
+def addresses(what: str, path: str, ada: Person, bob: Person) -> list[tuple[httpx.URL, httpx.URL]]:
+    """Pairs of addresses as Bob would ask for them: of what is Ada's, and of what is nobody's."""
+    if what == "a session":
+        ended = [str(uuid4()) for _ in range(PAIRS)]
+        return [
+            (_session(id), _session(other))
+            for id, other in zip(sessions_of(ada), ended, strict=True)
+        ]
+    if what == "a person":
+        return [(bob.tasks_of(ada.id), bob.tasks_of(str(uuid4()))) for _ in range(PAIRS)]
+    foreign = [ada.create(f"{number}")["id"] for number in range(PAIRS)]
+    missing = [bob.create(f"{number}")["id"] for number in range(PAIRS)]
     for task_id in missing:
         bob.http.delete(bob.tasks(f"/{task_id}")).raise_for_status()
+    if what == "a task":
+        owners = [(bob.id, bob.id)] * PAIRS
+    else:
+        owners = [(ada.id, str(uuid4())) for _ in range(PAIRS)]
+    return [
+        (bob.tasks_of(owner, f"/{theirs}{path}"), bob.tasks_of(nobody, f"/{none}{path}"))
+        for (owner, nobody), theirs, none in zip(owners, foreign, missing, strict=True)
+    ]
 
-    def seconds(task_id: int) -> float:
-        url = bob.tasks(f"/{task_id}{path}")
+
+def _session(session_id: str) -> httpx.URL:
+    return httpx.URL(f"/api/auth/sessions/{session_id}")
+
+
+def sessions_of(person: Person) -> list[str]:
+    """The ids of as many sessions as there are pairs."""
+    login = {"email": person.email, "password": PASSWORD}
+    for _ in range(PAIRS - 1):
+        person.http.post("/api/auth/login", json=login).raise_for_status()
+    return [each["id"] for each in person.http.get("/api/auth/sessions").json()]
+
+
+@pytest.mark.parametrize(("samples", "telling"), SAMPLES)
+@pytest.mark.parametrize(("what", "operation"), CASES)
+def test_anothers_and_nobodys_are_answered_alike_and_in_the_same_time(
+    ada: Person, bob: Person, what: str, operation: Operation, samples: int, telling: float
+) -> None:
+    method, path, body = operation
+    pairs = addresses(what, path, ada, bob)
+    answers = set()
+
+    def seconds(url: httpx.URL) -> float:
         began = time.perf_counter()
-        answer = bob.http.request(method, url, json=body)
+        answer = bob.http.request(method, url, json=body, headers={"X-Request-ID": "same"})
         took = time.perf_counter() - began
-        assert answer.status_code == 404
+        headers = {each for each in answer.headers.multi_items() if each[0] != "date"}
+        answers.add((answer.status_code, answer.content, frozenset(headers)))
         return took
 
     # A difference that is there is there each time; one of chance, or of a machine that
     # does something else meanwhile, is not.
-    found = []
+    found: list[float] = []
     for _ in range(ROUNDS):
-        pairs = [
-            (seconds(foreign[number % 20]), seconds(missing[number % 20]))
-            if number % 2
-            else (seconds(missing[number % 20]), seconds(foreign[number % 20]))[::-1]
-            for number in range(samples)
-        ]
-        ones, others = zip(*pairs, strict=True)
+        ones, others = [], []
+        for number in range(samples):
+            foreign, missing = pairs[number % PAIRS]
+            if number % 2:
+                ones.append(seconds(foreign))
+                others.append(seconds(missing))
+            else:
+                others.append(seconds(missing))
+                ones.append(seconds(foreign))
         found.append(advantage(ones, others) - 0.5)
         if abs(found[-1]) < telling:
             break
     told = all(each > telling for each in found) or all(each < -telling for each in found)
-    note("404s", "timed, foreign and missing", tried=2 * samples * len(found), failed=int(told))
+    note(
+        "404s",
+        "compared and timed, another's and nobody's",
+        tried=2 * samples * len(found),
+        failed=int(told or len(answers) != 1),
+    )
+    [(status, _, _)] = answers
+    assert status == 404
     assert not told, found

@@ -1,12 +1,12 @@
 """An identity: who somebody is to an external issuer of tokens."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NewType, Self
 from uuid import UUID, uuid5
 
 from todo_core.entities.session import SessionId
+from todo_core.entities.text import UNPRINTABLE
 from todo_core.entities.user import Email, PersonName, UserId
 from todo_core.errors import FieldError, ValidationFailed
 
@@ -17,7 +17,6 @@ _SUBJECT_MAX_LENGTH = 255
 """As OpenID Connect Core §2 has it."""
 
 _SESSIONS = UUID("6a1e0a1c-6f0b-5d5c-9a55-1b0f5f3c8f0e")
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Identity:
         Raises:
             ValidationFailed: if the subject could be nobody's.
         """
-        if not 1 <= len(subject) <= _SUBJECT_MAX_LENGTH or _UNPRINTABLE.search(subject):
+        if not 1 <= len(subject) <= _SUBJECT_MAX_LENGTH or UNPRINTABLE.search(subject):
             raise ValidationFailed(FieldError("subject", "invalid_subject", "is not valid"))
         return cls(
             issuer=Issuer(issuer),
@@ -88,7 +87,7 @@ class LinkedIdentity:
 def _name(claim: object) -> PersonName | None:
     if not isinstance(claim, str):
         return None
-    cleaned = _UNPRINTABLE.sub("", claim).strip()[: PersonName.max_length].strip()
+    cleaned = UNPRINTABLE.sub("", claim).strip()[: PersonName.max_length].strip()
     return PersonName(cleaned) if cleaned else None
 
 

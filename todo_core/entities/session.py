@@ -1,11 +1,11 @@
 """A session: one login of one person on one device."""
 
-import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NewType, Self
 from uuid import UUID
 
+from todo_core.entities.text import UNPRINTABLE
 from todo_core.entities.user import UserId
 
 SessionId = NewType("SessionId", UUID)
@@ -18,7 +18,6 @@ Two tabs may refresh at the same moment, and an answer may get lost on its way.
 
 _USER_AGENT_MAX_LENGTH = 256
 _ADDRESS_MAX_LENGTH = 64
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +64,8 @@ class Session:
             user_id=user_id,
             refresh_salt=refresh_salt,
             generation=0,
-            user_agent=_UNPRINTABLE.sub("", user_agent)[:_USER_AGENT_MAX_LENGTH],
-            address=_UNPRINTABLE.sub("", address)[:_ADDRESS_MAX_LENGTH],
+            user_agent=UNPRINTABLE.sub("", user_agent)[:_USER_AGENT_MAX_LENGTH],
+            address=UNPRINTABLE.sub("", address)[:_ADDRESS_MAX_LENGTH],
             created_at=now,
             refreshed_at=now,
             expires_at=now + lifetime,

@@ -16,7 +16,9 @@ from typing import ClassVar, Self, cast
 
 from todo_core.errors import FieldError, ValidationFailed
 
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters and unpaired surrogates, which no text on one line may have."""
+
 _FORBIDDEN_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -32,7 +34,7 @@ class Text(str):
     field: ClassVar[str]
     min_length: ClassVar[int] = 1
     max_length: ClassVar[int]
-    forbidden: ClassVar[re.Pattern[str]] = _FORBIDDEN
+    forbidden: ClassVar[re.Pattern[str]] = UNPRINTABLE
 
     def __new__(cls, raw: str) -> Self:
         """Validate `raw`.
