@@ -126,6 +126,37 @@ def test_what_people_have_survives_every_migration_from_the_first_release_on(
     require_all()
 
 
+def test_alembics_own_command_keeps_what_people_have_too(tmp_path: Path) -> None:
+    container = Container(settings=embedded_settings(tmp_path))
+    alembic(container.database(), "upgrade", "0002")
+    now = "2026-02-03 04:05:06.000000+00:00"
+    with container.database().transaction() as transaction:
+        transaction.connection.exec_driver_sql(
+            "INSERT INTO users (id, name, email, version, created_at, updated_at)"
+            f" VALUES ('{UserId(uuid4()).hex}', 'Ada', 'ada@example.com', 1, '{now}', '{now}')"
+        )
+        transaction.connection.exec_driver_sql(
+            "INSERT INTO tasks (id, user_id, title, version, created_at, updated_at)"
+            f" SELECT 1, id, 'Buy milk', 1, '{now}', '{now}' FROM users"
+        )
+    container.database().close()
+    for action, revision in (("upgrade", "head"), ("downgrade", "-1"), ("upgrade", "head")):
+        subprocess.run(
+            [Path(sys.executable).with_name("alembic"), action, revision],
+            cwd=FOLDER.parent,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(FOLDER.parent),
+                "TODO_DATA_DIR": str(container.settings().data_dir),
+            },
+            check=True,
+            capture_output=True,
+        )
+        with container.database().engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT title FROM tasks").scalar() == "Buy milk"
+    container.database().close()
+
+
 def test_who_has_no_email_keeps_their_tasks_in_a_downgrade(unmigrated: Container) -> None:
     unmigrated.schema().migrate()
     database = unmigrated.database()

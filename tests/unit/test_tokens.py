@@ -9,17 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jose import jwt
+from jose import jwk, jwt
 
+from todo_adapters.issuers.claims import Expected, ParsedToken
+from todo_adapters.issuers.shared_secret import JoseSharedSecretIssuer
 from todo_adapters.security.access_tokens import JoseAccessTokens
 from todo_adapters.security.keys import KeyRing, SigningKey, secret_in_file
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
+from todo_core.entities.identity import Identity
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import UserId
 from todo_core.errors import InvalidAccessToken
@@ -270,3 +273,54 @@ class TestSecretInFile:
         with ThreadPoolExecutor(16) as pool:
             assert len(set(pool.map(lambda _: secret_in_file(file), range(16)))) == 1
         assert list(tmp_path.iterdir()) == [file]
+
+
+LIKE_JSON = [
+    '"a secret in quotation marks, and long"',
+    "1" * 40,
+    '{"keys": ["a"], "of": "enough bytes"}',
+]
+
+
+@pytest.mark.parametrize("secret", LIKE_JSON)
+def test_a_secret_that_looks_like_json_is_the_text_that_it_is(secret: str) -> None:
+    tokens = tokens_of(KeyRing.of(secret))
+    token = tokens.issue(SESSION, now=NOW).value
+    assert tokens.verify(token, now=NOW).session_id == SESSION.id
+    header, payload, _ = token.split(".")
+    for part in (secret.strip('"'), "a"):
+        if part != secret:
+            digest = hmac.digest(part.encode(), f"{header}.{payload}".encode(), "sha256")
+            signature = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+            with pytest.raises(InvalidAccessToken):
+                tokens.verify(f"{header}.{payload}.{signature}", now=NOW)
+
+
+class TestSharedSecret:
+    """Another issuer's tokens, where its name alone does not tell whose they are."""
+
+    EXPECTED = Expected(
+        issuer="https://app.example.com",
+        known_as="better-auth",
+        names_itself=True,
+        audiences=(),
+        needs_audience=False,
+    )
+    SAID: ClassVar[dict[str, object]] = {
+        "sub": "ada",
+        "iss": "https://app.example.com",
+        "exp": NOW.timestamp() + 60,
+    }
+
+    def verified(self, secret: str, **others: object) -> Identity:
+        token = jwt.encode(self.SAID | others, jwk.construct(secret.encode(), "HS256"), "HS256")
+        issuer = JoseSharedSecretIssuer(secret, self.EXPECTED)
+        return issuer.verify(ParsedToken.of(token)).identity_at(NOW)
+
+    @pytest.mark.parametrize("secret", LIKE_JSON)
+    def test_a_secret_that_looks_like_json_is_the_text_that_it_is(self, secret: str) -> None:
+        assert self.verified(secret).issuer == "better-auth"
+
+    def test_a_token_of_another_issuer_is_refused_even_with_the_right_secret(self) -> None:
+        with pytest.raises(InvalidAccessToken, match="iss is another"):
+            self.verified(SECRET, iss="https://other.example.com")
