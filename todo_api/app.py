@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from todo_api import docs, openapi
 from todo_api.container import Container, close, start
 from todo_api.errors import handle_errors
+from todo_api.large_responses import ResponsesInFlight
 from todo_api.middleware import CorsWhereAsked, Guard, RequestLog
 from todo_api.routes import accounts, health, passwords, sessions, tasks
 from todo_api.settings import Settings
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.container = Container(settings=settings)
+    app.state.responses_in_flight = ResponsesInFlight()
     # As many as there are connections: a thread without one would only wait for it.
     app.state.worker_threads = WorkerThreads(
         settings.database_pool_size, longest_wait=settings.database_pool_timeout.total_seconds()

@@ -1,142 +1,390 @@
-"""HTTP on a connection, for clients that take their time."""
+"""HTTP/1.1 on one connection: where a message ends, and how much and how long it may take.
+
+uvicorn's protocol trusts its parser and its client in ways that a service on the open
+Internet must not. `StrictHttpProtocol` closes those gaps:
+
+- **One request, one response.** The parser stops at a request that offers to upgrade, and
+  would read the body as the next request; here the body stays a body. Trailer fields never
+  become headers. A message whose length two parsers could read differently is refused.
+- **Bounded time.** A request must arrive, an idle connection must be used, and a response
+  must be taken within a deadline each.
+- **Bounded memory.** The bytes of one request, the requests that wait on one connection,
+  and the response bytes that a client has not taken are limited.
+"""
 
 import asyncio
-import json
 from http import HTTPStatus
 from secrets import token_hex
-from typing import override
+from typing import Any, override
 
+import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from todo_api.errors import MEDIA_TYPE
-from todo_api.middleware import ALWAYS_SENT
+from todo_api.refusals import refusal
+
+_FEED_SIZE = 4 * 1024
+"""How many bytes the parser gets at a time: no more requests than fit in them are queued."""
+
+_WRITE_BUFFER = 32 * 1024
+"""How many response bytes may wait for the client before the application has to wait too."""
 
 _log = structlog.get_logger()
 
 
-class PunctualHttpProtocol(HttpToolsProtocol):
-    """uvicorn's own, with an end to how long a request may take to arrive, and how large its head.
+class StrictHttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol on httptools, strict about framing, and bounded in time and memory.
 
-    A request has `seconds_to_arrive`, from the first byte of its head (or from when the
-    connection was made) to the last of its body. Otherwise anybody could hold
-    connections for ever by sending a byte now and then (OWASP ASVS 5.0, 15.2.2).
+    Times are in seconds, sizes in bytes. A request that breaks a limit is refused with a
+    problem document, after the responses to the requests before it, and the connection is
+    closed: what follows cannot be told from the rest of the refused message.
     """
 
-    seconds_to_arrive = 10.0
-    max_head_size = 64 * 1024  # bytes
+    request_timeout = 10.0
+    """From a request's first byte (or from connecting) to its last."""
 
-    _is_arriving = False
-    _is_in_head = True
-    _head_size = 0
-    _deadline: asyncio.TimerHandle | None = None
+    response_timeout = 20.0
+    """For what is in the write buffer, 96 KiB at most, to be taken by the client."""
+
+    shutdown_timeout = 3.0
+    """The same while the service is shutting down."""
+
+    min_response_rate = 64 * 1024
+    """Bytes a second. A large response has `response_timeout` and what it takes at this rate."""
+
+    max_head_size = 64 * 1024
+    max_body_overhead = 16
+    """How many bytes a body may take on the wire, chunks and trailers included, for each byte
+    that it may have. Chunks of one byte take six."""
+
+    def __init__(self, *args: Any, max_body_size: int, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(*args, **kwargs)
+        self._max_body_size_on_wire = max_body_size * self.max_body_overhead
+        # The message that is being read
+        self._is_arriving = False
+        self._is_in_head = True
+        self._size = 0
+        self._hosts = 0
+        self._codings: list[bytes] = []
+        self._deadline: asyncio.TimerHandle | None = None
+        # The requests before it, and the data after it
+        self._running: RequestResponseCycle | None = None
+        self._unread = b""
+        # What the client has not taken
+        self._write_deadline: asyncio.TimerHandle | None = None
+        self._response_deadline: float | None = None
+        # The end
+        self._is_refused = False
+        self._refusal: bytes | None = None
+
+    # The connection
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_WRITE_BUFFER, low=0)
+        self.flow = self._reading = _HoldableFlow(transport)
         self._set_deadline()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._drop_deadline()
+        self._drop_write_deadline()
+        self._unset_keepalive_if_required()
+        self._unread = b""
+        for cycle, _ in self.pipeline:
+            cycle.disconnected = True
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            _disconnect(self._running)
         super().connection_lost(exc)
 
     @override
+    def shutdown(self) -> None:
+        self.response_timeout = self.shutdown_timeout
+        self._drop_write_deadline()
+        super().shutdown()
+        self._limit_writing()
+
+    @override
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._limit_writing()
+
+    # Reading
+
+    @override
     def data_received(self, data: bytes) -> None:
+        # Unlike uvicorn's, it leaves the idle timer alone: only a request stops that.
+        if self._is_refused:
+            return
+        if self._unread:
+            self._unread += data
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        """Parse the data up to the first request that has to wait for the one before it."""
+        for start in range(0, len(data), _FEED_SIZE):
+            if self.pipeline:
+                self._unread = data[start:]
+                self._reading.hold()
+                return
+            self._feed(data[start : start + _FEED_SIZE])
+            if self._is_refused or self.transport.is_closing():
+                return
+        if self._is_arriving and self._deadline is None:
+            self._set_deadline()
+
+    def _feed(self, data: bytes) -> None:
+        self._size += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(HTTPStatus.BAD_REQUEST, "malformed_request")
+        else:
+            self._limit_size()
+
+    def _read_without_upgrade(self, rest: bytes) -> None:
+        """Read the request again as if it did not offer another protocol (RFC 9110 §7.8).
+
+        The parser takes such an offer as accepted, and what follows the head for the other
+        protocol. A new parser gets the same head without the field `Upgrade`, and then the
+        body. There is no way to do this for CONNECT, which this service does not serve.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(HTTPStatus.BAD_REQUEST, "malformed_request")
+            return
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    def _limit_size(self) -> None:
+        if not self._is_arriving:
+            return
         if self._is_in_head:
-            self._head_size += len(data)
-        super().data_received(data)
-        if self._is_arriving:
-            if self._is_in_head and self._head_size > self.max_head_size:
+            if self._size > self.max_head_size:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
-            elif self._deadline is None:
-                self._set_deadline()
+        elif self._size > self.max_head_size + self._max_body_size_on_wire:
+            self._refuse(HTTPStatus.CONTENT_TOO_LARGE, "body_too_large")
+
+    # The parser's callbacks
 
     @override
     def on_message_begin(self) -> None:
+        self._unset_keepalive_if_required()
+        self._drop_deadline()
         self._is_arriving = True
+        self._is_in_head = True
+        self._size = 0
+        self._hosts = 0
+        self._codings = []
         super().on_message_begin()
 
     @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_in_head:
+            return  # a trailer field: it must not be taken for a header (RFC 9110 §6.5.1)
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"transfer-encoding":
+            self._codings.append(value.lower())
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    @override
     def on_headers_complete(self) -> None:
-        self._is_in_head = False
-        self._head_size = 0
+        if self.parser.should_upgrade():
+            return  # see `_read_without_upgrade`
+        self._check_framing()
         super().on_headers_complete()
+        self._is_in_head = False
+
+    def _check_framing(self) -> None:
+        """Refuse what another parser on the way here could read in another way.
+
+        Raises:
+            httptools.HttpParserError: if the request names no host or several (RFC 9112 §3.2),
+                or has a transfer coding other than `chunked` alone (§6.1), or one in HTTP/1.0.
+        """
+        is_1_0 = self.parser.get_http_version() == "1.0"
+        if self._hosts > 1 or (self._hosts == 0 and not is_1_0):
+            raise httptools.HttpParserError("one Host field is needed")
+        if self._codings and (is_1_0 or self._codings != [b"chunked"]):
+            raise httptools.HttpParserError("unknown transfer coding")
 
     @override
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._is_arriving = False
         self._is_in_head = True
         self._drop_deadline()
         super().on_message_complete()
 
+    # Answering
+
     @override
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(HTTPStatus.BAD_REQUEST, "malformed_request")
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        self._response_deadline = None
+        super()._start_asgi_task(cycle, app)
+
+    @override
+    def on_response_complete(self) -> None:
+        is_last = not self.pipeline
+        if self.expect_100_continue and self._running is self.cycle and self.cycle.more_body:
+            # The client may send the body all the same, or may not: nobody can tell.
+            self.transport.close()
+        super().on_response_complete()
+        if self._is_arriving:
+            self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            self._limit_writing()
+        elif self._refusal is not None:
+            if is_last:
+                self._close_with(self._refusal)
+        elif self._unread and not self.pipeline:
+            unread, self._unread = self._unread, b""
+            self._reading.release()
+            self._read(unread)
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._limit_writing()
+
+    @override
+    def resume_writing(self) -> None:
+        self._drop_write_deadline()
+        super().resume_writing()
+
+    # Deadlines
 
     def _set_deadline(self) -> None:
-        self._deadline = self.loop.call_later(self.seconds_to_arrive, self._too_late)
+        self._deadline = self.loop.call_later(self.request_timeout, self._on_deadline)
 
     def _drop_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _too_late(self) -> None:
+    def _on_deadline(self) -> None:
+        self._deadline = None
         if self._is_arriving:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "request_timeout")
-        elif not self.transport.is_closing():
+        else:
             self.transport.close()
 
+    def _limit_writing(self) -> None:
+        """Set the deadline for what is written, where the client has not taken all of it."""
+        size = self.transport.get_write_buffer_size()
+        if self._write_deadline is not None or not size:
+            return
+        now = self.loop.time()
+        if self._response_deadline is None:
+            size += self._running.expected_content_length if self._running is not None else 0
+            self._response_deadline = now + self.response_timeout + size / self.min_response_rate
+        deadline = min(now + self.response_timeout, self._response_deadline)
+        self._write_deadline = self.loop.call_at(deadline, self._on_write_deadline)
+
+    def _drop_write_deadline(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+
+    def _on_write_deadline(self) -> None:
+        self._write_deadline = None
+        if self.transport.get_write_buffer_size():
+            _log.warning("response.not_taken", address=self._address())
+            self.transport.abort()
+
+    # Refusing
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(HTTPStatus.BAD_REQUEST, "malformed_request")
+
     def _refuse(self, status: HTTPStatus, code: str) -> None:
-        """Answer before there is a request that the application could answer, and hang up."""
+        """Answer in the place of the application, after what it still has to answer; then close.
+
+        A request of which the rest is missing or wrong gets this answer alone. Where its
+        response has begun, or no further one was to be expected, the connection just closes.
+        """
+        self._is_refused = True
         self._is_arriving = False
         self._drop_deadline()
+        self._unread = b""
         if self.transport.is_closing():
             return
-        if self._is_to_be_answered():
-            request_id = token_hex(16)
-            address = self.client[0] if self.client else None
-            _log.warning(
-                "request.refused", status=status.value, request_id=request_id, address=address
-            )
-            self.transport.write(_answer(status, code, request_id))
-        self.transport.close()
-
-    def _is_to_be_answered(self) -> bool:
-        """Whether the client waits for an answer to this, and to nothing before it."""
+        self._reading.hold()
         cycle = self.cycle
-        return (
-            cycle is None  # type: ignore[redundant-expr]  # as it is at first
-            or cycle.response_complete
-            or (cycle.more_body and not cycle.response_started and not self.pipeline)
+        if cycle is not None and not self._is_in_head:  # type: ignore[redundant-expr]  # None at first
+            if cycle.response_complete:
+                self.transport.close()
+                self._limit_writing()
+                return
+            if cycle.response_started:
+                cycle.keep_alive = False
+                return
+            if self.pipeline and self.pipeline[0][0] is cycle:
+                self.pipeline.popleft()
+            else:
+                self._running = None
+            _disconnect(cycle)
+        elif cycle is not None and not cycle.keep_alive and not cycle.response_complete:  # type: ignore[redundant-expr]  # as above
+            return
+        request_id = token_hex(16)
+        _log.warning(
+            "request.refused", status=status.value, request_id=request_id, address=self._address()
         )
+        answer = refusal(status, code, request_id)
+        if self._running is None or self._running.response_complete:
+            self._close_with(answer)
+        else:
+            self._refusal = answer
+
+    def _close_with(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        self.transport.close()
+        self._limit_writing()
+
+    def _address(self) -> str | None:
+        return self.client[0] if self.client else None
 
 
-_DETAILS = {
-    HTTPStatus.BAD_REQUEST: "This is not HTTP as it should be.",
-    HTTPStatus.REQUEST_TIMEOUT: "The request took too long to arrive.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The headers are too large.",
-}
+class _HoldableFlow(FlowControl):
+    """Flow control that can keep reading paused, whatever a request on the connection asks for."""
+
+    _is_held = False
+
+    def hold(self) -> None:
+        """Pause reading until `release`."""
+        self._is_held = True
+        self.pause_reading()
+
+    def release(self) -> None:
+        """Read again."""
+        self._is_held = False
+        self.resume_reading()
+
+    @override
+    def resume_reading(self) -> None:
+        if not self._is_held:
+            super().resume_reading()
 
 
-def _answer(status: HTTPStatus, code: str, request_id: str) -> bytes:
-    problem = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": _DETAILS[status],
-        "code": code,
-        "request_id": request_id,
-    }
-    body = json.dumps(problem, separators=(",", ":"))
-    headers = (
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", str(len(body)).encode()),
-        (b"x-request-id", request_id.encode()),
-        (b"connection", b"close"),
-        *ALWAYS_SENT,
-    )
-    lines = [b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode())]
-    lines += [name + b": " + value for name, value in headers]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body.encode()
+def _disconnect(cycle: RequestResponseCycle) -> None:
+    """Let the application see that its client is gone."""
+    cycle.disconnected = True
+    cycle.message_event.set()

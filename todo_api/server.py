@@ -1,8 +1,9 @@
 """How uvicorn serves the application, whoever starts it."""
 
+from functools import partial
 from typing import Any
 
-from todo_api.http_protocol import PunctualHttpProtocol
+from todo_api.http_protocol import StrictHttpProtocol
 from todo_api.settings import Settings
 
 
@@ -13,7 +14,7 @@ def server_options(settings: Settings) -> dict[str, Any]:  # as uvicorn takes th
     taken from the proxies that were named, and from nobody by default.
     """
     return {
-        "http": PunctualHttpProtocol,
+        "http": partial(StrictHttpProtocol, max_body_size=settings.max_body_size),
         "ws": "none",
         "log_config": None,
         "access_log": False,

@@ -16,7 +16,7 @@ import pytest
 from tests.api.test_command import Served, served
 from tests.proof import note
 from tests.running_server import RunningServer, new_person
-from todo_api.http_protocol import PunctualHttpProtocol
+from todo_api.http_protocol import StrictHttpProtocol
 
 HEAD = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nContent-Type: application/json\r\n"
 SLOW_SOCKETS = 2000
@@ -25,7 +25,7 @@ SLOW_SOCKETS = 2000
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing take long."""
-    monkeypatch.setattr(PunctualHttpProtocol, "seconds_to_arrive", 0.5)
+    monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.5)
 
 
 def connected(url: str) -> socket.socket:
