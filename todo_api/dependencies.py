@@ -82,13 +82,18 @@ class TaskOwner(BearerToken):
         caller = await _authenticated(request)
         if not _is_their_name(caller, request.path_params["user_id"]):
             raise _denied(caller)
-        url_user_id = request.query_params.get("url_user_id")
-        if url_user_id is None:
+        url_user_ids = request.query_params.getlist("url_user_id")
+        if len(url_user_ids) > 1:
+            # Whoever reads the first and whoever reads the last must not see different owners.
+            raise ValidationFailed(
+                FieldError("url_user_id", "repeated", "must be given once in the query")
+            )
+        if not url_user_ids:
             if cast(Settings, request.app.state.settings).require_url_user_id:
                 raise ValidationFailed(
                     FieldError("url_user_id", "required", "is required in the query")
                 )
-        elif not _is_their_name(caller, url_user_id):
+        elif not _is_their_name(caller, url_user_ids[0]):
             raise _denied(caller)
         return caller.user_id
 

@@ -13,6 +13,8 @@ Internet must not. `StrictHttpProtocol` closes those gaps:
 """
 
 import asyncio
+import socket
+import struct
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any, override
@@ -30,6 +32,9 @@ _FEED_SIZE = 4 * 1024
 
 _WRITE_BUFFER = 32 * 1024
 """How many response bytes may wait for the client before the application has to wait too."""
+
+_DISCARD = struct.pack("ii", 1, 0)
+"""`struct linger` (socket(7)): discard what was not sent, and reset the connection."""
 
 _log = structlog.get_logger()
 
@@ -307,6 +312,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._write_deadline = None
         if self.transport.get_write_buffer_size():
             _log.warning("response.not_taken", address=self._address())
+            # Without this the system would keep what it has, megabytes, for as long as it takes.
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD
+            )
             self.transport.abort()
 
     # Refusing

@@ -1,0 +1,172 @@
+"""Each request gets exactly one response, whatever it says and however it is cut into reads.
+
+An independent parser (h11) says which requests there are. The protocol may be stricter, and
+close the connection earlier; it must never see a request where h11 sees none, nor another one.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+from tests.proof import note
+from tests.wire.connection import Connections, Exchange, Seen
+from tests.wire.messages import SMUGGLED, UPGRADES, cut, sequence
+from tests.wire.oracle import read_by_h11
+from todo_api.http_protocol import StrictHttpProtocol
+
+
+def fault_in(exchange: Exchange, requests: Sequence[Seen]) -> str | None:
+    """Say what is wrong with an exchange, if anything is, given the requests that there are."""
+    expected = requests[: len(exchange.names)]
+    if len(expected) < len(exchange.names):
+        return "there are more responses than requests"
+    for name, request in zip(exchange.names, expected, strict=True):
+        unread = Seen(request.method, request.target, None)
+        if name not in (request.name(), unread.name()):
+            return f"a response to another request: {name!r} instead of {request!r}"
+    if len(exchange.refusals) > 1:
+        return "two refusals"
+    if exchange.refusals and not exchange.is_closed:
+        return "refused and left open"
+    complete = [each for each in requests if each.body is not None]
+    if len(exchange.names) < len(complete) and not exchange.is_closed:
+        return "a request without a response on an open connection"
+    return None
+
+
+async def failures(seeds: range) -> list[tuple[int, str]]:
+    """Return the seeds for which something is wrong, and what."""
+    connections = Connections()
+    found = []
+    for seed in seeds:
+        random = Random(seed)  # noqa: S311 - it need not be a secret
+        data = sequence(random)
+        exchange = await connections.exchange(cut(random, data))
+        if (fault := fault_in(exchange, read_by_h11(data))) is not None:
+            found.append((seed, fault))
+    return found
+
+
+def test_every_request_has_one_response_as_an_independent_parser_sees_them() -> None:
+    assert asyncio.run(failures(range(2_000))) == []
+
+
+@pytest.mark.proof
+def test_very_many_sequences_are_read_as_an_independent_parser_reads_them() -> None:
+    tried = 150_000
+    found = asyncio.run(failures(range(10_000, 10_000 + tried)))
+    note("sequences", "framing, against h11", tried=tried, failed=len(found))
+    assert found == []
+
+
+@pytest.mark.parametrize("offer", UPGRADES)
+def test_a_request_that_offers_to_upgrade_keeps_its_body_wherever_it_is_cut(offer: bytes) -> None:
+    head = b"POST /first HTTP/1.1\r\nHost: todo\r\n%bContent-Length: %d\r\n\r\n"
+    data = head % (offer, len(SMUGGLED)) + SMUGGLED + b"GET /next HTTP/1.1\r\nHost: todo\r\n\r\n"
+
+    async def targets(at: int) -> list[tuple[bytes, bytes | None]]:
+        exchange = await Connections().exchange([data[:at], data[at:]])
+        return [(request.target, request.body) for request in exchange.requests]
+
+    for at in range(1, len(data)):
+        assert asyncio.run(targets(at)) == [(b"/first", SMUGGLED), (b"/next", b"")], at
+
+
+@pytest.mark.parametrize("offer", [b"", UPGRADES[0]])
+def test_trailer_fields_are_discarded(offer: bytes) -> None:
+    trailers = (
+        b"Authorization: Bearer stolen\r\nX-Request-ID: mine\r\nX-Forwarded-For: 192.0.2.1\r\n"
+    )
+    head = b"POST / HTTP/1.1\r\nHost: todo\r\n" + offer + b"Transfer-Encoding: chunked\r\n\r\n"
+    data = head + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n"
+    for pieces in ([data], [head, data[len(head) :]], [data[:-4], data[-4:]]):
+        exchange = asyncio.run(Connections().exchange(pieces))
+        [request] = exchange.requests
+        assert request.body == b"hello"
+        names = {name for name, _ in request.headers}
+        assert names & {b"authorization", b"x-request-id", b"x-forwarded-for"} == set()
+
+
+@pytest.mark.parametrize(
+    ("fields", "version"),
+    [
+        (b"", b"1.1"),
+        (b"Host: a\r\nHost: a\r\n", b"1.1"),
+        (b"Host: a\r\nHost: b\r\n", b"1.0"),
+        (b"Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", b"1.1"),
+        (b"Host: a\r\nTransfer-Encoding: chunked\r\n", b"1.0"),
+    ],
+    ids=["no host", "a host twice", "two hosts", "two codings", "chunks in HTTP/1.0"],
+)
+def test_a_request_that_others_could_read_differently_is_refused(
+    fields: bytes, version: bytes
+) -> None:
+    data = b"POST / HTTP/%b\r\n%b\r\n0\r\n\r\n" % (version, fields)
+    exchange = asyncio.run(Connections().exchange([data]))
+    assert (exchange.requests, exchange.refusals) == ([], [400])
+    assert exchange.is_closed
+
+
+def test_pipelined_requests_are_answered_before_one_that_is_refused() -> None:
+    good = b"GET /%d HTTP/1.1\r\nHost: todo\r\n\r\n"
+    data = b"".join(good % number for number in range(3)) + b"nonsense\r\n\r\n"
+    exchange = asyncio.run(Connections().exchange([data]))
+    assert [request.target for request in exchange.requests] == [b"/0", b"/1", b"/2"]
+    assert (len(exchange.names), exchange.refusals) == (3, [400])
+
+
+def test_a_request_whose_body_breaks_off_among_others_is_refused_alone() -> None:
+    good = b"GET /good HTTP/1.1\r\nHost: todo\r\n\r\n"
+    bad = b"POST /bad HTTP/1.1\r\nHost: todo\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    for pieces in ([good + bad], [good, bad], [good + bad[:-4], bad[-4:]]):
+        exchange = asyncio.run(Connections().exchange(pieces))
+        assert [request.target for request in exchange.requests] == [b"/good"]
+        assert (len(exchange.names), exchange.refusals) == (1, [400])
+
+
+def test_a_hundred_kilobytes_of_pipelined_requests_are_all_answered() -> None:
+    data = b"".join(
+        b"POST /%d HTTP/1.1\r\nHost: todo\r\nContent-Length: 2\r\n\r\n{}" % number
+        for number in range(2_000)
+    )
+
+    async def exchanged() -> Exchange:
+        return await Connections().exchange([data[:60_000], data[60_000:]], rounds=20_000)
+
+    exchange = asyncio.run(exchanged())
+    assert [request.target for request in exchange.requests] == [
+        b"/%d" % number for number in range(2_000)
+    ]
+    assert not exchange.is_closed
+
+
+def test_a_body_that_was_not_asked_for_closes_the_connection() -> None:
+    """The client of an early answer to `Expect: 100-continue` may or may not send the body."""
+    head = (
+        b"POST /early HTTP/1.1\r\nHost: todo\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    )
+    exchange = asyncio.run(Connections().exchange([head % len(SMUGGLED), SMUGGLED]))
+    assert [request.target for request in exchange.requests] == [b"/early"]
+    assert exchange.is_closed
+
+
+@pytest.mark.parametrize("noise", [b"\r", b"\n", b"\r\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost: todo\r\n\r\n"])
+def test_line_breaks_do_not_keep_an_idle_connection_open(
+    first: bytes, noise: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.2)
+
+    async def seconds_until_closed() -> float:
+        transport, protocol = Connections(keep_alive=0.2).connect()
+        began = time.perf_counter()
+        protocol.data_received(first)
+        while not transport.is_closing() and time.perf_counter() - began < 2:
+            protocol.data_received(noise)
+            await asyncio.sleep(0.02)
+        return time.perf_counter() - began
+
+    assert 0.15 < asyncio.run(seconds_until_closed()) < 1

@@ -1,0 +1,255 @@
+"""The service itself over sockets: messages cut in two, silent and greedy clients, and the end."""
+
+import json
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.api.conftest import on_sqlite
+from tests.api.test_command import served
+from tests.running_server import Person, RunningServer, new_person, running_server
+from todo_api.http_protocol import StrictHttpProtocol
+from todo_api.large_responses import MAX_BYTES_PER_USER
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with (
+        on_sqlite(tmp_path_factory.mktemp("wire")) as settings,
+        running_server(settings) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def connected(url: str, *, receive_buffer: int | None = None) -> Iterator[socket.socket]:
+    parts = urlsplit(url)
+    with socket.socket() as connection:
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.settimeout(20)
+        connection.connect((parts.hostname, parts.port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield connection
+
+
+def responses(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
+    """Read so many responses, each with its length, and what comes right after them."""
+    received, found = b"", list[tuple[int, bytes]]()
+    while len(found) < count:
+        head, separator, rest = received.partition(b"\r\n\r\n")
+        fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
+        length = int(fields.get(b"content-length", 0))
+        if separator and len(rest) >= length:
+            found.append((int(head.split()[1]), rest[:length]))
+            received = rest[length:]
+        elif part := connection.recv(65536):
+            received += part
+        else:
+            break
+    assert received == b"", "more than was asked for"
+    return found
+
+
+def request(
+    person: Person, method: str, path: str, fields: bytes = b"", body: bytes = b""
+) -> bytes:
+    target = person.tasks(path).raw_path
+    head = b"%b %b HTTP/1.1\r\nHost: todo\r\nAuthorization: Bearer %b\r\n%b" % (
+        method.encode(),
+        target,
+        person.token.encode(),
+        fields,
+    )
+    if body:
+        head += b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    return head + b"\r\n" + body
+
+
+def test_every_message_in_every_two_pieces_has_its_own_response(server: RunningServer) -> None:
+    """However a message is cut, it does what it says once, and the next one is read right."""
+    ada = server.person()
+    with ada.http:
+        task = ada.create("first")["id"]
+        chunked = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+        title = b'{"title": "Buy milk"}'
+        chunks = b"5\r\n" + title[:5] + b"\r\n10;a=b\r\n" + title[5:] + b"\r\n0\r\nX-A: b\r\n\r\n"
+        messages = [
+            (request(ada, "GET", f"/{task}"), 200),
+            (request(ada, "PATCH", f"/{task}", b"", b'{"title": "Buy tea"}'), 200),
+            (request(ada, "PATCH", f"/{task}", UPGRADE, b'{"title": "Buy milk"}'), 200),
+            (request(ada, "PUT", f"/{task}", chunked) + chunks, 200),
+            (request(ada, "PUT", f"/{task}", UPGRADE + chunked) + chunks, 200),
+            (request(ada, "GET", "/0", UPGRADE), 404),
+        ]
+        probe = request(ada, "GET", "/-1")
+        cuts = [(data, at, status) for data, status in messages for at in range(1, len(data))]
+
+        def wrong(cuts: Sequence[tuple[bytes, int, int]]) -> list[tuple[bytes, int]]:
+            found = []
+            with connected(server.url) as connection:
+                for data, at, status in cuts:
+                    connection.sendall(data[:at])
+                    time.sleep(0.0005)
+                    connection.sendall(data[at:] + probe)
+                    if [code for code, _ in responses(connection, 2)] != [status, 404]:
+                        found.append((data, at))
+            return found
+
+        with ThreadPoolExecutor(16) as pool:
+            parts = [cuts[start::16] for start in range(16)]
+            assert [each for part in pool.map(wrong, parts) for each in part] == []
+        assert len(ada.list()) == 1
+
+
+@pytest.mark.parametrize(
+    "offer", [UPGRADE, b"Connection: upgrade\r\nUpgrade: websocket\r\n"], ids=["h2c", "websocket"]
+)
+def test_a_post_that_offers_to_upgrade_is_answered_like_any_other(
+    server: RunningServer, offer: bytes
+) -> None:
+    ada = server.person()
+    with ada.http, connected(server.url) as connection:
+        connection.sendall(request(ada, "POST", "", offer, b'{"title": "Buy milk"}'))
+        [(status, body)] = responses(connection, 1)
+        assert (status, json.loads(body)["title"]) == (201, "Buy milk")
+        connection.sendall(request(ada, "GET", ""))
+        [(status, body)] = responses(connection, 1)
+        assert len(json.loads(body)) == 1
+
+
+def test_a_connect_request_is_refused(server: RunningServer) -> None:
+    with connected(server.url) as connection:
+        connection.sendall(b"CONNECT todo:443 HTTP/1.1\r\nHost: todo:443\r\n\r\n")
+        [(status, _)] = responses(connection, 2)
+    assert status == 400
+
+
+def test_trailers_without_end_are_cut_off(server: RunningServer) -> None:
+    """The whole of one request is bounded on the wire, and so is the memory that it takes."""
+    head = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    sent = 0
+    with connected(server.url) as connection, suppress(ConnectionError):
+        connection.sendall(head)
+        while sent < 64 * 2**20:
+            connection.sendall(b"X-Trailer: " + b"a" * 65_000 + b"\r\n")
+            sent += 65_000
+    bound = StrictHttpProtocol.max_body_overhead * 64 * 1024 + StrictHttpProtocol.max_head_size
+    assert sent < bound + 8 * 2**20, "what the buffers of the sockets hold comes on top"
+
+
+@pytest.mark.parametrize("repeated", ["own", "another's"])
+def test_a_repeated_url_user_id_is_refused(repeated: str, server: RunningServer) -> None:
+    ada, bob = server.person("Ada"), server.person("Bob")
+    with ada.http, bob.http:
+        second = ada.id if repeated == "own" else bob.id
+        query = f"url_user_id={ada.id}&url_user_id={second}"
+        answer = ada.http.get(f"/api/{ada.id}/tasks?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/url_user_id"
+
+
+def fill(folder: Path, owner: str, tasks: int) -> int:
+    """Give the owner so many long tasks, and return about how many bytes their list has."""
+    with closing(sqlite3.connect(folder / "todo-data" / "todo.db")) as database, database:
+        database.executemany(
+            "INSERT INTO tasks (id, user_id, title, description, completed, version,"
+            " created_at, updated_at) VALUES (?, ?, ?, ?, 0, 1, ?, ?)",
+            (
+                (
+                    number,
+                    owner.replace("-", ""),
+                    "t" * 200,
+                    "d" * 1000,
+                    *["2026-01-01 00:00:00.000000+00:00"] * 2,
+                )
+                for number in range(1, tasks + 1)
+            ),
+        )
+    return tasks * 1500
+
+
+def resident(pid: int) -> int:
+    """The memory of a process, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith("VmRSS")]
+    return int(line.split()[1]) * 1024
+
+
+def test_readers_that_take_nothing_hold_neither_memory_nor_the_shutdown(tmp_path: Path) -> None:
+    with served(tmp_path, TODO_RATE_LIMIT_ENABLED="false") as server:
+        ada = new_person(server.url)
+        with ada.http:
+            size = fill(tmp_path, ada.id, 4_000)
+            assert len(ada.list()) == 4_000
+            before = resident(server.process.pid)
+            sockets = _hold(server.url, ada, 100)
+            grown = resident(server.process.pid) - before
+            assert grown < MAX_BYTES_PER_USER + 40 * size, "100 lists would have 600 MB"
+            statuses = [connection.recv(12) for connection in sockets]
+            assert statuses.count(b"HTTP/1.1 200") >= MAX_BYTES_PER_USER // size
+            assert statuses.count(b"HTTP/1.1 429") >= 80
+            began = time.perf_counter()
+            server.process.terminate()
+            assert server.process.wait(timeout=30) == 0
+            assert time.perf_counter() - began < 8
+            for connection in sockets:
+                connection.close()
+
+
+def _hold(url: str, person: Person, count: int) -> list[socket.socket]:
+    parts = urlsplit(url)
+    sockets = []
+    for _ in range(count):
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect((parts.hostname, parts.port))
+        connection.sendall(request(person, "GET", ""))
+        sockets.append(connection)
+    time.sleep(3)
+    return sockets
+
+
+def test_a_response_that_is_not_taken_is_aborted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StrictHttpProtocol, "response_timeout", 0.5)
+    monkeypatch.setattr(StrictHttpProtocol, "min_response_rate", 100 * 2**20)
+    with on_sqlite(tmp_path) as settings, running_server(settings) as server:
+        ada = server.person()
+        with ada.http:
+            size = fill(tmp_path, ada.id, 6_000)
+            for pause in (None, 0.1):  # who takes nothing, and who takes a little at a time
+                with connected(server.url, receive_buffer=4096) as connection:
+                    connection.sendall(request(ada, "GET", ""))
+                    began = time.perf_counter()
+                    taken = _take(connection, pause)
+                    assert taken < size
+                    assert time.perf_counter() - began < 5
+            assert len(ada.list()) == 6_000, "one who takes it gets it"
+
+
+def _take(connection: socket.socket, pause: float | None) -> int:
+    """Take a response slowly until it ends; how much it was."""
+    taken = 0
+    time.sleep(1.5 if pause is None else 0)
+    while True:
+        time.sleep(pause or 0)
+        try:
+            part = connection.recv(8192 if pause else 1_000_000)
+        except ConnectionResetError:
+            break
+        if not part:
+            break
+        taken += len(part)
+    return taken
