@@ -1,8 +1,10 @@
 """The life of an account over HTTP: sessions, passwords, profile, and the end."""
 
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -27,6 +29,21 @@ def log_in(http: httpx.Client, person: Person, password: str = PASSWORD) -> dict
     answer = http.post("/api/auth/login", json=body, headers={"User-Agent": FIREFOX})
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
+
+
+@contextmanager
+def dual_stack_listener() -> Iterator[socket.socket]:
+    """Make a socket of loopback that tells of IPv4 clients as IPv4-mapped addresses."""
+    with socket.socket(socket.AF_INET6) as listener:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(("::ffff:127.0.0.1", 0))
+        yield listener
+
+
+def post_from(address: str, url: str, **headers: str) -> httpx.Response:
+    """Ask for a new password from this address of loopback."""
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=address)) as http:
+        return http.post(url, json={"email": "x"}, headers=headers)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -348,6 +365,41 @@ class TestLimits:
                 for number in range(3)
             ]
         assert statuses == [202, 202, 429]
+
+    def test_ipv4_clients_of_a_dual_stack_socket_are_limited_one_by_one(
+        self, tmp_path: Any
+    ) -> None:
+        settings = embedded_settings(tmp_path).model_copy(
+            update={"rate_limit_enabled": True, "limit_forgot_address": "2/minute"}
+        )
+        migrate(settings)
+        with dual_stack_listener() as listener, running_server(settings, listener=listener):
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/api/auth/forgot-password"
+            statuses = {
+                address: [post_from(address, url).status_code for _ in range(3)]
+                for address in ("127.0.0.2", "127.0.0.3")
+            }
+        assert statuses == {"127.0.0.2": [202, 202, 429], "127.0.0.3": [202, 202, 429]}
+
+    def test_a_trusted_proxy_may_connect_to_a_dual_stack_socket(self, tmp_path: Any) -> None:
+        settings = embedded_settings(tmp_path).model_copy(
+            update={
+                "rate_limit_enabled": True,
+                "limit_forgot_address": "2/minute",
+                "trusted_proxies": ("127.0.0.2",),
+            }
+        )
+        migrate(settings)
+        with dual_stack_listener() as listener, running_server(settings, listener=listener):
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/api/auth/forgot-password"
+            statuses = {
+                proxy: [
+                    post_from(proxy, url, **{"X-Forwarded-For": f"192.0.2.{n}"}).status_code
+                    for n in range(3)
+                ]
+                for proxy in ("127.0.0.2", "127.0.0.3")
+            }
+        assert statuses == {"127.0.0.2": [202, 202, 202], "127.0.0.3": [202, 202, 429]}
 
     def test_a_proxy_that_is_trusted_tells_the_address(self, tmp_path: Any) -> None:
         settings = embedded_settings(tmp_path).model_copy(

@@ -155,6 +155,42 @@ def test_of_ipv6_a_whole_customer_is_counted(limiter: LimitsRateLimiter) -> None
     assert passes(limiter, "closed", "2001:db8:0:1::1", 5) == 3
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "::ffff:192.0.2.1",
+        "::ffff:c000:201",
+        "::FFFF:C000:0201",
+        "0:0:0:0:0:ffff:192.0.2.1",
+        "::ffff:192.0.2.1%eth0",
+        "64:ff9b::192.0.2.1",
+        "64:ff9b::c000:201",
+        "2002:c000:201::1",
+        "2002:c000:201:ffff::7",
+    ],
+)
+def test_an_ipv6_address_that_holds_an_ipv4_address_counts_as_that(
+    limiter: LimitsRateLimiter, address: str
+) -> None:
+    neighbour = address.lower().replace("201", "202").replace("192.0.2.1", "192.0.2.2")
+    for each in ("192.0.2.1", address, neighbour):
+        limiter.forgive("closed", each)  # the storage is that of other tests too
+    passes(limiter, "closed", "192.0.2.1", 5)
+    assert passes(limiter, "closed", address, 1) == 0
+    assert passes(limiter, "closed", neighbour, 5) == 3
+
+
+def test_the_zone_of_an_ipv6_address_does_not_count(limiter: LimitsRateLimiter) -> None:
+    assert passes(limiter, "closed", "fe80::1%eth0", 2) == 2
+    assert passes(limiter, "closed", "fe80::2%eth1", 2) == 1
+    assert passes(limiter, "closed", "fe80::3", 2) == 0
+
+
+@pytest.mark.parametrize("text", ["::ffff:999.0.2.1", ":%:", ":", "a:b@example.com"])
+def test_what_is_no_address_is_counted_as_it_is(limiter: LimitsRateLimiter, text: str) -> None:
+    assert passes(limiter, "closed", text, 5) == 3
+
+
 @pytest.mark.parametrize("coarse", [False, True])
 def test_what_is_over_takes_no_memory(monkeypatch: pytest.MonkeyPatch, coarse: bool) -> None:
     monkeypatch.setattr("todo_adapters.limits.rate_limiter._KEYS_WITHOUT_SWEEP", 50)

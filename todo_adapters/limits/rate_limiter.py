@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv6Interface
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from threading import Lock, Timer
 from typing import override
 
@@ -24,6 +24,7 @@ _STORAGE_RETRY_SECONDS = 5.0
 _KEYS_WITHOUT_SWEEP = 10_000
 _LARGEST_LEASE = 20
 _LEASE_SECONDS = 5.0
+_NAT64 = IPv6Network("64:ff9b::/96")
 
 _log = structlog.get_logger()
 
@@ -226,13 +227,29 @@ def _hashed(rule: str, key: tuple[str, ...]) -> str:
 
 
 def _network(part: str) -> str:
-    """Of an IPv6 address the network that one customer gets, which has 2**64 of them."""
+    """Return what an address counts as; a part of a key that is no address, as it is.
+
+    An IPv6 address counts as its /64, the network that one customer gets, which has 2**64
+    addresses. One that holds an IPv4 address counts as that: a dual-stack socket or a
+    translator writes all IPv4 clients so, and a single /64 holds all of those that are
+    mapped (RFC 4291) or behind a translator (RFC 6052, the well-known prefix). A 6to4
+    site (RFC 3056) has 2**16 networks, and one IPv4 address. Zone ids do not count.
+    """
     if ":" not in part:
         return part
     try:
-        return str(IPv6Interface(f"{part}/64").network)
+        address = IPv6Address(part.partition("%")[0])
     except ValueError:
         return part
+    if (ipv4 := _embedded_ipv4(address)) is not None:
+        return str(ipv4)
+    return str(IPv6Network((address, 64), strict=False))
+
+
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+    if address in _NAT64:
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour
 
 
 def _used_up(
