@@ -286,6 +286,9 @@ class Settings(BaseSettings):
     limit_reset_password: Limits = "10/minute; 60/hour"  # noqa: S105 - a limit
     limit_refresh: Limits = "600/minute"
     limit_tasks: Limits = "3000/minute"
+    limit_profile: Limits = "300/minute"
+    limit_sessions: Limits = "60/minute"
+    limit_export: Limits = "6/minute; 60/day"
 
     # API
     cors_origins: Several[str] = (

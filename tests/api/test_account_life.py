@@ -308,6 +308,9 @@ class TestLimits:
                 "limit_tasks": "5/minute",
                 "limit_refresh": "2/minute",
                 "limit_reset_password": "2/minute",
+                "limit_profile": "2/minute",
+                "limit_sessions": "2/minute",
+                "limit_export": "2/minute",
             }
         )
         migrate(settings)
@@ -352,6 +355,18 @@ class TestLimits:
             statuses = [ada.http.get(ada.tasks()).status_code for _ in range(6)]
             assert statuses == [200] * 5 + [429]
             assert bob.list() == []
+
+    @pytest.mark.parametrize("path", ["me", "me/export", "sessions"])
+    def test_requests_for_an_account_are_limited_per_user(
+        self, limited: RunningServer, path: str
+    ) -> None:
+        ada, bob = limited.person(), limited.person("Bob")
+        with ada.http, bob.http:
+            answers = [ada.http.get(f"/api/auth/{path}") for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200, 200, 429]
+            assert int(answers[-1].headers["retry-after"]) > 0
+            assert bob.http.get(f"/api/auth/{path}").status_code == 200
+            assert ada.list() == []
 
     def test_a_client_cannot_choose_its_address(self, limited: RunningServer) -> None:
         body = {"email": "x"}

@@ -46,10 +46,10 @@ async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
     return RegisterResponse.model_validate(user)
 
 
-@router.get("/me", summary="Read your profile", responses=problems(401, 503))
+@router.get("/me", summary="Read your profile", responses=problems(401, 429, 503))
 def get_profile(request: Request, caller: CallerDependency) -> UserProfileResponse:
     """Your account, as only you see it."""
-    user = container_of(request).get_profile()(user_id=caller.user_id)
+    user = container_of(request).read_profile()(user_id=caller.user_id)
     return UserProfileResponse.model_validate(user)
 
 
@@ -93,7 +93,9 @@ async def delete_account(
 
 
 @router.get(
-    "/me/export", summary="Take along all that is stored about you", responses=problems(401, 503)
+    "/me/export",
+    summary="Take along all that is stored about you",
+    responses=problems(401, 429, 503),
 )
 def export_account(request: Request, caller: CallerDependency) -> ExportResponse:
     """You, your identities and sessions, and your tasks, as one document."""

@@ -85,6 +85,23 @@ class GetProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadProfile:
+    """A user reads their own profile, as a front end does at each page load.
+
+    Raises:
+        RateLimited: after too many reads by this user.
+        AccountGone: if the account does not exist any more.
+    """
+
+    get_profile: GetProfile
+    limiter: RateLimiter
+
+    def __call__(self, *, user_id: UserId) -> User:
+        self.limiter.hit("profile", str(user_id))
+        return self.get_profile(user_id=user_id)
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateProfile:
     """A person changes their name or email. What they do not mention stays as it is.
 
@@ -162,7 +179,10 @@ class Export:
 class ExportAccount:
     """A person takes along all that is stored about them (GDPR, articles 15 and 20).
 
+    An export is expensive, so it is counted before anything is read.
+
     Raises:
+        RateLimited: after too many exports by this user.
         AccountGone: if the account does not exist any more.
     """
 
@@ -170,9 +190,11 @@ class ExportAccount:
     identities: IdentityRepository
     sessions: SessionRepository
     tasks: TaskRepository
+    limiter: RateLimiter
     log: SecurityLog
 
     def __call__(self, *, user_id: UserId) -> Export:
+        self.limiter.hit("export", str(user_id))
         user = self.get_profile(user_id=user_id)
         self.log.record(SecurityEvent.EXPORTED, user_id=user_id)
         return Export(
