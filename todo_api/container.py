@@ -138,8 +138,14 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
             "profile": Rule(settings.limit_profile, fails_open=True, coarse=True),
             "sessions": Rule(settings.limit_sessions, fails_open=True),
             "export": Rule(settings.limit_export),
+            "provision_address": Rule(settings.limit_provision_address),
+            "provision_issuer": Rule(settings.limit_provision_issuer),
         },
     )
+
+
+def _registration_is_open(settings: Settings) -> bool:
+    return settings.registration == "open"
 
 
 def _mailer(settings: Settings, background: ThreadBackground) -> Mailer:
@@ -261,6 +267,7 @@ class Container(containers.DeclarativeContainer):
         users=users,
         passwords=passwords,
         policy=password_policy,
+        is_open=providers.Callable(_registration_is_open, settings),
         limiter=rate_limiter,
         identifiers=identifiers,
         clock=clock,
@@ -318,6 +325,7 @@ class Container(containers.DeclarativeContainer):
         unit_of_work=unit_of_work,
         known_people=known_people,
         ended_sessions=ended_sessions,
+        limiter=rate_limiter,
         identifiers=identifiers,
         clock=clock,
         log=security_log,

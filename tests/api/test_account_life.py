@@ -268,6 +268,27 @@ class TestProfile:
         assert http.post("/api/auth/register", json=registration).status_code == 201
 
 
+class TestClosedRegistration:
+    def test_registration_can_be_closed_and_logins_go_on(self, tmp_path: Any) -> None:
+        settings = embedded_settings(tmp_path)
+        migrate(settings)
+        with running_server(settings) as server:
+            ada = server.person()
+        closed = settings.model_copy(update={"registration": "closed"})
+        with running_server(closed) as server, server.client() as http:
+            answers = [
+                http.post(
+                    "/api/auth/register", json={"name": "Ada", "email": email, "password": PASSWORD}
+                )
+                for email in (ada.email, "new@example.com")
+            ]
+            assert [answer.status_code for answer in answers] == [403, 403]
+            documents = [problem(answer) | {"request_id": ""} for answer in answers]
+            assert documents[0] == documents[1]
+            assert documents[0]["code"] == "registration_closed"
+            log_in(http, ada)
+
+
 class TestOtherProcesses:
     def test_what_one_process_ends_another_knows_within_the_interval(
         self, server: RunningServer, ada: Person

@@ -76,6 +76,8 @@ LIMITS = {
     "profile": Rule("6/minute", coarse=True),
     "sessions": Rule("6/minute"),
     "export": Rule("2/minute; 3/day"),
+    "provision_address": Rule("4/minute"),
+    "provision_issuer": Rule("6/minute"),
 }
 
 
@@ -114,7 +116,14 @@ class World:
 
         reauthenticate = Reauthenticate(self.passwords, limiter, log)
         self.register_user = RegisterUser(
-            self.users, self.passwords, self.policy, limiter, self.identifiers, clock, log
+            users=self.users,
+            passwords=self.passwords,
+            policy=self.policy,
+            is_open=True,
+            limiter=limiter,
+            identifiers=self.identifiers,
+            clock=clock,
+            log=log,
         )
         self.get_profile = GetProfile(self.users)
         self.read_profile = ReadProfile(self.get_profile, limiter)
@@ -146,6 +155,7 @@ class World:
             unit_of_work=unit_of_work,
             known_people=self.known_people,
             ended_sessions=self.ended_sessions,
+            limiter=limiter,
             identifiers=self.identifiers,
             clock=clock,
             log=log,

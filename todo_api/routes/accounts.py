@@ -28,10 +28,10 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=JsonRoute)
     "/register",
     summary="Open an account",
     status_code=201,
-    responses=problems(400, 409, 413, 415, 422, 429, 503),
+    responses=problems(400, 403, 409, 413, 415, 422, 429, 503),
 )
 async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
-    """Then log in with it."""
+    """Then log in with it. 403 if the operator has closed registration."""
     register_user = container_of(request).register_user()
     user = await on_hashing_thread(
         request,

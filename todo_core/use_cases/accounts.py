@@ -8,7 +8,13 @@ from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import UNCHANGED, Task, Unchanged
 from todo_core.entities.text import Validation
 from todo_core.entities.user import Email, PasswordPolicy, PersonName, User, UserId
-from todo_core.errors import AccountGone, EditConflict, StaleVersion, UserNotFound
+from todo_core.errors import (
+    AccountGone,
+    EditConflict,
+    RegistrationClosed,
+    StaleVersion,
+    UserNotFound,
+)
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import RateLimiter
@@ -33,7 +39,11 @@ ATTEMPTS = 3
 class RegisterUser:
     """Somebody opens an account with their name, email and a password.
 
+    An operator may close registration (`is_open`). Users of an external issuer do not
+    register: it decides who is one of them.
+
     Raises:
+        RegistrationClosed: whatever was sent, if registration is closed.
         ValidationFailed: naming every field that breaks its rules.
         EmailTaken: if the email belongs to an account already.
         RateLimited: after too many registrations from this address.
@@ -42,12 +52,15 @@ class RegisterUser:
     users: UserRepository
     passwords: PasswordHasher
     policy: PasswordPolicy
+    is_open: bool
     limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
     log: SecurityLog
 
     def __call__(self, *, name: str, email: str, password: str, address: str = "") -> User:
+        if not self.is_open:
+            raise RegistrationClosed
         self.limiter.hit("register", address)
         with Validation() as valid:
             valid_name = valid(PersonName, name)

@@ -164,6 +164,7 @@ class Authenticate:
 
     Raises:
         InvalidAccessToken: if it proves nothing, or its session has ended.
+        RateLimited: if it is the first of its user, and too many new accounts were opened.
         Unavailable: if it is an external issuer's, whose keys cannot be had.
     """
 
@@ -173,12 +174,12 @@ class Authenticate:
     recognise_person: RecognisePerson
     clock: Clock
 
-    def __call__(self, token: str) -> Caller:
+    def __call__(self, token: str, *, address: str = "") -> Caller:
         now = self.clock.now()
         if self.external_issuers.named_by(token) is None:
             return self._ours(token, now)
         identity = self.external_issuers.verify(token, now=now)
-        return _external(identity, self.recognise_person(identity))
+        return _external(identity, self.recognise_person(identity, address=address))
 
     def without_waiting(self, token: str) -> Caller | None:
         """The same for our own tokens, and for people who were seen lately.
