@@ -31,6 +31,7 @@ RULES = {
     "coarse 7": Rule("7/hour", coarse=True),
     "coarse both": Rule("600/hour; 250/day", coarse=True),
     "coarse second": Rule("100/second", coarse=True),
+    "coarse open": Rule("30/hour", coarse=True, fails_open=True),
     "coarse growing": Rule("20/second; 20/hour", coarse=True),
 }
 ROOT = Path(__file__).parents[2]
@@ -235,6 +236,28 @@ def test_without_its_storage_a_rule_is_open_or_counts_in_this_process_as_it_says
         assert passes(limiter, "closed", "ada", 10) == 3
         limiter.forgive("closed", "ada")
         assert passes(limiter, "closed", "ada", 10) == 3
+
+
+def test_without_its_storage_a_coarse_rule_does_as_it_says_too() -> None:
+    with running_valkey() as server:
+        limiter = LimitsRateLimiter(server.url, RULES)
+        server.stop()
+        assert passes(limiter, "coarse open", "ada", 50) == 50
+        assert passes(limiter, "coarse 7", "ada", 50) == 7
+        server.start()
+        limiter = LimitsRateLimiter(server.url, RULES)
+        assert 27 <= passes(limiter, "coarse open", "ada", 50) <= 30
+
+
+def test_a_rule_may_become_coarse_with_a_storage_that_knows_it_otherwise(
+    valkey: ValkeyServer,
+) -> None:
+    before = LimitsRateLimiter(valkey.url, {"changing": Rule("7/hour", fails_open=True)})
+    after = LimitsRateLimiter(
+        valkey.url, {"changing": Rule("7/hour", coarse=True, fails_open=True)}
+    )
+    passed = [passes(limiter, "changing", "ada", 9) for limiter in (before, after, before)]
+    assert passed == [7, 7, 0]
 
 
 def test_a_storage_that_is_down_is_not_waited_for_at_every_request() -> None:

@@ -140,7 +140,7 @@ _LEASE_SCRIPT = """
 --   and the ids of the windows.
 local used, unused = tonumber(ARGV[3]), tonumber(ARGV[4])
 local windows, answer = {}, {0, 0, 0}
-local spare, shortest, longest = 2 * tonumber(ARGV[1]), math.huge, -1
+local spare, shortest, longest = 2 * tonumber(ARGV[1]), math.huge, -2
 for i, key in ipairs(KEYS) do
     local amount, seconds = tonumber(ARGV[3 * i + 2]), tonumber(ARGV[3 * i + 3])
     local window = redis.call('hmget', key, 'id', 'taken', 'leased')

@@ -70,25 +70,26 @@ class LimitsRateLimiter(RateLimiter):
     def _hit(self, rule: str, parts: tuple[str, ...]) -> None:
         for counter in self._counters(rule):
             try:
-                counter.hit(self._items[rule], rule, _hashed(rule, parts))
+                counter.hit(self._items[rule], rule, self._storage_key(rule, parts))
             except StorageError as error:
                 self._note_down(error)
             else:
                 return
 
     def _hit_by_lease(self, rule: str, parts: tuple[str, ...]) -> None:
-        # It is kept under what addresses count as, where they are not found as they are.
+        # Leases are kept under what addresses count as; `hit` looked for the key as it came.
         if self._leases.take((rule, parts)):
             return
         settlement = self._leases.settle((rule, parts))
+        key = self._storage_key(rule, parts)
         for counter in self._counters(rule):
             since = time.monotonic()
             try:
-                lease = counter.lease(self._items[rule], rule, _hashed(rule, parts), settlement)
+                lease = counter.lease(self._items[rule], rule, key, settlement)
             except StorageError as error:
                 self._note_down(error)
             except RateLimited:
-                # Another thread may have got the last ones for all.
+                # Another thread may have taken the last hits meanwhile, and not need them all.
                 if self._leases.take((rule, parts)):
                     return
                 raise
@@ -105,23 +106,28 @@ class LimitsRateLimiter(RateLimiter):
 
     def forgive(self, rule: str, *key: str) -> None:
         parts = tuple(map(_network, key))
-        hashed = _hashed(rule, parts)
+        storage_key = self._storage_key(rule, parts)
         self._leases.drop((rule, parts))
-        self._local.clear(self._items[rule], hashed)
+        self._local.clear(self._items[rule], storage_key)
         if self._shared is not self._local and time.monotonic() >= self._down_until:
             try:
-                self._shared.clear(self._items[rule], hashed)
+                self._shared.clear(self._items[rule], storage_key)
             except StorageError as error:
                 self._note_down(error)
+
+    def _storage_key(self, rule: str, parts: tuple[str, ...]) -> str:
+        """Return the hash under which this is counted.
+
+        Leases have keys of their own: a storage that other versions of the service use, or
+        that was used while a rule was not coarse, may hold something else under the others.
+        """
+        way = ("leases",) if self._rules[rule].coarse else ()
+        text = "\0".join((rule, *way, *parts))
+        return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
 
     def _note_down(self, error: StorageError) -> None:
         self._down_until = time.monotonic() + _STORAGE_RETRY_SECONDS
         _log.error("rate_limits.storage_down", reason=str(error.storage_error))
-
-
-def _hashed(rule: str, parts: tuple[str, ...]) -> str:
-    text = "\0".join((rule, *parts))
-    return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def _network(part: str) -> str:
