@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from socket import socket
 from threading import Thread
 from typing import Any
 
@@ -92,14 +93,20 @@ def new_person(url: str, name: str = "Ada") -> Person:
 
 
 @contextmanager
-def running_server(settings: Settings, *, clock: Clock | None = None) -> Iterator[RunningServer]:
-    """Serve for the time of the block, on a free port of loopback, by some other clock if given."""
+def running_server(
+    settings: Settings, *, clock: Clock | None = None, listener: socket | None = None
+) -> Iterator[RunningServer]:
+    """Serve for the time of the block, by some other clock if given.
+
+    It listens on a free port of loopback, or on the socket that is given.
+    """
     app = create_app(settings)
     if clock is not None:
         app.state.container.clock.override(providers.Object(clock))
     config = uvicorn.Config(app, port=0, **server_options(settings))
     server = uvicorn.Server(config)
-    thread = Thread(target=server.run, daemon=True)
+    sockets = None if listener is None else [listener]
+    thread = Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 10
     while not server.started:

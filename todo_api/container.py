@@ -45,6 +45,7 @@ from todo_core.use_cases.accounts import (
     DeleteAccount,
     ExportAccount,
     GetProfile,
+    ReadProfile,
     RegisterUser,
     UpdateProfile,
 )
@@ -134,8 +135,17 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
             "reset_password": Rule(settings.limit_reset_password),
             "refresh": Rule(settings.limit_refresh, fails_open=True, coarse=True),
             "tasks": Rule(settings.limit_tasks, fails_open=True, coarse=True),
+            "profile": Rule(settings.limit_profile, fails_open=True, coarse=True),
+            "sessions": Rule(settings.limit_sessions, fails_open=True),
+            "export": Rule(settings.limit_export),
+            "provision_address": Rule(settings.limit_provision_address),
+            "provision_issuer": Rule(settings.limit_provision_issuer),
         },
     )
+
+
+def _registration_is_open(settings: Settings) -> bool:
+    return settings.registration == "open"
 
 
 def _mailer(settings: Settings, background: ThreadBackground) -> Mailer:
@@ -257,12 +267,14 @@ class Container(containers.DeclarativeContainer):
         users=users,
         passwords=passwords,
         policy=password_policy,
+        is_open=providers.Callable(_registration_is_open, settings),
         limiter=rate_limiter,
         identifiers=identifiers,
         clock=clock,
         log=security_log,
     )
     get_profile = providers.Singleton(GetProfile, users=users)
+    read_profile = providers.Singleton(ReadProfile, get_profile=get_profile, limiter=rate_limiter)
     update_profile = providers.Singleton(
         UpdateProfile,
         get_profile=get_profile,
@@ -278,6 +290,7 @@ class Container(containers.DeclarativeContainer):
         identities=identities,
         sessions=sessions,
         tasks=tasks,
+        limiter=rate_limiter,
         log=security_log,
     )
     delete_account = providers.Singleton(
@@ -312,6 +325,7 @@ class Container(containers.DeclarativeContainer):
         unit_of_work=unit_of_work,
         known_people=known_people,
         ended_sessions=ended_sessions,
+        limiter=rate_limiter,
         identifiers=identifiers,
         clock=clock,
         log=security_log,
@@ -338,6 +352,7 @@ class Container(containers.DeclarativeContainer):
     list_sessions = providers.Singleton(
         ListSessions,
         sessions=sessions,
+        limiter=rate_limiter,
         idle_lifetime=settings.provided.refresh_token_idle_ttl,
         clock=clock,
     )
@@ -345,14 +360,18 @@ class Container(containers.DeclarativeContainer):
         EndSession,
         sessions=sessions,
         ended_sessions=ended_sessions,
+        limiter=rate_limiter,
         clock=clock,
         log=security_log,
     )
-    log_out = providers.Singleton(LogOut, end_session=end_session)
+    log_out = providers.Singleton(
+        LogOut, sessions=sessions, ended_sessions=ended_sessions, clock=clock, log=security_log
+    )
     end_other_sessions = providers.Singleton(
         EndOtherSessions,
         sessions=sessions,
         ended_sessions=ended_sessions,
+        limiter=rate_limiter,
         clock=clock,
         log=security_log,
     )

@@ -119,7 +119,9 @@ async def _authenticated(request: Request) -> Caller:
     if caller is None:
         threads: Mapping[str | None, WorkerThreads] = request.app.state.issuer_threads
         issuer = container.external_issuers().named_by(token)
-        caller = await threads[issuer].run(partial(authenticate, token))
+        caller = await threads[issuer].run(
+            partial(authenticate, token, address=address_of(request))
+        )
     request.scope[USER_ID] = str(caller.user_id)
     return caller
 

@@ -83,6 +83,13 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "invalid_reset_token",
         "This link is no longer good. Please ask for a new one.",
     ),
+    # It says nothing about any user or task, and is the same for every caller: 403 is right
+    # here, where it never is for what belongs to another user.
+    core.RegistrationClosed: ProblemKind(
+        HTTPStatus.FORBIDDEN,
+        "registration_closed",
+        "Registration is closed. If you have an account, please log in.",
+    ),
     core.Conflict: ProblemKind(
         HTTPStatus.CONFLICT, "conflict", "That is not possible in the present state."
     ),

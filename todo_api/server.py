@@ -1,6 +1,8 @@
 """How uvicorn serves the application, whoever starts it."""
 
+from collections.abc import Iterable
 from functools import partial
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from todo_api.http_protocol import StrictHttpProtocol
@@ -20,6 +22,20 @@ def server_options(settings: Settings) -> dict[str, Any]:  # as uvicorn takes th
         "access_log": False,
         "server_header": False,
         "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": list(settings.trusted_proxies),
+        "forwarded_allow_ips": _with_mapped_ipv4(settings.trusted_proxies),
         "timeout_graceful_shutdown": 30,
     }
+
+
+def _with_mapped_ipv4(proxies: Iterable[str]) -> list[str]:
+    """Return the proxies, and those with an IPv4 address also as a dual-stack socket writes it."""
+    trusted = []
+    for proxy in proxies:
+        trusted.append(proxy)
+        try:
+            network = ip_network(proxy)
+        except ValueError:
+            continue
+        if isinstance(network, IPv4Network):
+            trusted.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
+    return trusted

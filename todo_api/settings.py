@@ -261,6 +261,9 @@ class Settings(BaseSettings):
         tuple[ExternalIssuer, ...], NoDecode, BeforeValidator(_from_json)
     ] = ()
 
+    # Accounts
+    registration: Literal["open", "closed"] = "open"
+
     # Passwords
     password_min_length: int = Field(8, ge=8, le=64)
     password_bcrypt_cost: int = Field(12, ge=4, le=16)
@@ -286,6 +289,11 @@ class Settings(BaseSettings):
     limit_reset_password: Limits = "10/minute; 60/hour"  # noqa: S105 - a limit
     limit_refresh: Limits = "600/minute"
     limit_tasks: Limits = "3000/minute"
+    limit_profile: Limits = "300/minute"
+    limit_sessions: Limits = "60/minute"
+    limit_export: Limits = "6/minute; 60/day"
+    limit_provision_address: Limits = "60/minute; 1000/hour"
+    limit_provision_issuer: Limits = "600/minute; 20000/hour"
 
     # API
     cors_origins: Several[str] = (

@@ -13,6 +13,7 @@
     │   ├── UserNotFound
     │   └── IdentityNotFound      nobody here is this person of an external issuer
     ├── InvalidResetToken         it resets no password: unknown, used, replaced or expired
+    ├── RegistrationClosed        the operator has closed registration
     ├── Conflict                  the request is fine, the stored state is not
     │   ├── EmailTaken
     │   ├── IdTaken               a freshly drawn identifier is in use already
@@ -99,6 +100,10 @@ class IdentityNotFound(NotFound):
 
 class InvalidResetToken(TodoError):
     """The token resets no password: it is unknown, used, replaced by a newer one, or expired."""
+
+
+class RegistrationClosed(TodoError):
+    """The operator has closed registration: no account is opened with a password."""
 
 
 class Conflict(TodoError):

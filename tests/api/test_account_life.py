@@ -1,8 +1,10 @@
 """The life of an account over HTTP: sessions, passwords, profile, and the end."""
 
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -27,6 +29,21 @@ def log_in(http: httpx.Client, person: Person, password: str = PASSWORD) -> dict
     answer = http.post("/api/auth/login", json=body, headers={"User-Agent": FIREFOX})
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
+
+
+@contextmanager
+def dual_stack_listener() -> Iterator[socket.socket]:
+    """Make a socket of loopback that tells of IPv4 clients as IPv4-mapped addresses."""
+    with socket.socket(socket.AF_INET6) as listener:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(("::ffff:127.0.0.1", 0))
+        yield listener
+
+
+def post_from(address: str, url: str, **headers: str) -> httpx.Response:
+    """Ask for a new password from this address of loopback."""
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=address)) as http:
+        return http.post(url, json={"email": "x"}, headers=headers)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -251,6 +268,27 @@ class TestProfile:
         assert http.post("/api/auth/register", json=registration).status_code == 201
 
 
+class TestClosedRegistration:
+    def test_registration_can_be_closed_and_logins_go_on(self, tmp_path: Any) -> None:
+        settings = embedded_settings(tmp_path)
+        migrate(settings)
+        with running_server(settings) as server:
+            ada = server.person()
+        closed = settings.model_copy(update={"registration": "closed"})
+        with running_server(closed) as server, server.client() as http:
+            answers = [
+                http.post(
+                    "/api/auth/register", json={"name": "Ada", "email": email, "password": PASSWORD}
+                )
+                for email in (ada.email, "new@example.com")
+            ]
+            assert [answer.status_code for answer in answers] == [403, 403]
+            documents = [problem(answer) | {"request_id": ""} for answer in answers]
+            assert documents[0] == documents[1]
+            assert documents[0]["code"] == "registration_closed"
+            log_in(http, ada)
+
+
 class TestOtherProcesses:
     def test_what_one_process_ends_another_knows_within_the_interval(
         self, server: RunningServer, ada: Person
@@ -291,6 +329,9 @@ class TestLimits:
                 "limit_tasks": "5/minute",
                 "limit_refresh": "2/minute",
                 "limit_reset_password": "2/minute",
+                "limit_profile": "2/minute",
+                "limit_sessions": "2/minute",
+                "limit_export": "2/minute",
             }
         )
         migrate(settings)
@@ -336,6 +377,18 @@ class TestLimits:
             assert statuses == [200] * 5 + [429]
             assert bob.list() == []
 
+    @pytest.mark.parametrize("path", ["me", "me/export", "sessions"])
+    def test_requests_for_an_account_are_limited_per_user(
+        self, limited: RunningServer, path: str
+    ) -> None:
+        ada, bob = limited.person(), limited.person("Bob")
+        with ada.http, bob.http:
+            answers = [ada.http.get(f"/api/auth/{path}") for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200, 200, 429]
+            assert int(answers[-1].headers["retry-after"]) > 0
+            assert bob.http.get(f"/api/auth/{path}").status_code == 200
+            assert ada.list() == []
+
     def test_a_client_cannot_choose_its_address(self, limited: RunningServer) -> None:
         body = {"email": "x"}
         with limited.client() as http:
@@ -348,6 +401,41 @@ class TestLimits:
                 for number in range(3)
             ]
         assert statuses == [202, 202, 429]
+
+    def test_ipv4_clients_of_a_dual_stack_socket_are_limited_one_by_one(
+        self, tmp_path: Any
+    ) -> None:
+        settings = embedded_settings(tmp_path).model_copy(
+            update={"rate_limit_enabled": True, "limit_forgot_address": "2/minute"}
+        )
+        migrate(settings)
+        with dual_stack_listener() as listener, running_server(settings, listener=listener):
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/api/auth/forgot-password"
+            statuses = {
+                address: [post_from(address, url).status_code for _ in range(3)]
+                for address in ("127.0.0.2", "127.0.0.3")
+            }
+        assert statuses == {"127.0.0.2": [202, 202, 429], "127.0.0.3": [202, 202, 429]}
+
+    def test_a_trusted_proxy_may_connect_to_a_dual_stack_socket(self, tmp_path: Any) -> None:
+        settings = embedded_settings(tmp_path).model_copy(
+            update={
+                "rate_limit_enabled": True,
+                "limit_forgot_address": "2/minute",
+                "trusted_proxies": ("127.0.0.2",),
+            }
+        )
+        migrate(settings)
+        with dual_stack_listener() as listener, running_server(settings, listener=listener):
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/api/auth/forgot-password"
+            statuses = {
+                proxy: [
+                    post_from(proxy, url, **{"X-Forwarded-For": f"192.0.2.{n}"}).status_code
+                    for n in range(3)
+                ]
+                for proxy in ("127.0.0.2", "127.0.0.3")
+            }
+        assert statuses == {"127.0.0.2": [202, 202, 202], "127.0.0.3": [202, 202, 429]}
 
     def test_a_proxy_that_is_trusted_tells_the_address(self, tmp_path: Any) -> None:
         settings = embedded_settings(tmp_path).model_copy(

@@ -79,6 +79,22 @@ def test_known_people_go_on_while_the_issuer_is_down(
     assert ask(server, token("a new person"), "a new person").status_code == 200
 
 
+def test_new_accounts_are_limited_and_known_users_are_not(tmp_path: Path, keys: JwksServer) -> None:
+    own = embedded_settings(tmp_path)
+    migrate(own)
+    limits = {"rate_limit_enabled": True, "limit_provision_address": "3/minute"}
+    trusted = (ExternalIssuer(issuer=ISSUER, jwks_url=keys.url, audience=AUDIENCE),)
+    settings = own.model_copy(
+        update={"external_issuers": trusted, "registration": "closed", **limits}
+    )
+    with running_server(settings) as server:
+        answers = [ask(server, token(f"user {n}"), f"user {n}") for n in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert problem(answers[-1])["code"] == "rate_limited"
+        assert answers[-1].headers["ratelimit-policy"] == '"provision_address";q=3;w=60'
+        assert ask(server, token("user 0"), "user 0").status_code == 200
+
+
 def test_a_slow_issuer_keeps_nobody_else_waiting(server: RunningServer, keys: JwksServer) -> None:
     keys.delay = 0.5
     ada = server.person("Ada")

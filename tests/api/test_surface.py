@@ -183,6 +183,12 @@ class TestOpenApi:
                 assert {"401", "404", "422", "503"} <= set(operation["responses"])
         assert url_user_id_in(document)["required"]
 
+    def test_operations_that_need_a_token_may_be_limited(self, document: dict[str, Any]) -> None:
+        secured = [operation for operation in operations(document) if "security" in operation]
+        assert len(secured) > 10
+        for operation in secured:
+            assert {"401", "429", "503"} <= set(operation["responses"]), operation["operationId"]
+
     def test_ids_are_described_as_integers(self, document: dict[str, Any]) -> None:
         parameters = document["paths"]["/api/{user_id}/tasks/{task_id}"]["get"]["parameters"]
         [schema] = [each["schema"] for each in parameters if each["name"] == "task_id"]

@@ -34,6 +34,7 @@ from todo_core.use_cases.accounts import (
     DeleteAccount,
     ExportAccount,
     GetProfile,
+    ReadProfile,
     RegisterUser,
     UpdateProfile,
 )
@@ -72,6 +73,11 @@ LIMITS = {
     "forgot_address": Rule("6/hour"),
     "reset_password": Rule("10/minute"),
     "refresh": Rule("100/minute"),
+    "profile": Rule("6/minute", coarse=True),
+    "sessions": Rule("6/minute"),
+    "export": Rule("2/minute; 3/day"),
+    "provision_address": Rule("4/minute"),
+    "provision_issuer": Rule("6/minute"),
 }
 
 
@@ -110,14 +116,22 @@ class World:
 
         reauthenticate = Reauthenticate(self.passwords, limiter, log)
         self.register_user = RegisterUser(
-            self.users, self.passwords, self.policy, limiter, self.identifiers, clock, log
+            users=self.users,
+            passwords=self.passwords,
+            policy=self.policy,
+            is_open=True,
+            limiter=limiter,
+            identifiers=self.identifiers,
+            clock=clock,
+            log=log,
         )
         self.get_profile = GetProfile(self.users)
+        self.read_profile = ReadProfile(self.get_profile, limiter)
         self.update_profile = UpdateProfile(
             self.get_profile, unit_of_work, reauthenticate, self.mailer, clock, log
         )
         self.export_account = ExportAccount(
-            self.get_profile, self.identities, self.sessions, self.tasks, log
+            self.get_profile, self.identities, self.sessions, self.tasks, limiter, log
         )
         self.delete_account = DeleteAccount(
             self.get_profile, unit_of_work, reauthenticate, self.ended_sessions, clock, log
@@ -141,6 +155,7 @@ class World:
             unit_of_work=unit_of_work,
             known_people=self.known_people,
             ended_sessions=self.ended_sessions,
+            limiter=limiter,
             identifiers=self.identifiers,
             clock=clock,
             log=log,
@@ -162,10 +177,12 @@ class World:
             clock=clock,
             log=log,
         )
-        self.list_sessions = ListSessions(self.sessions, IDLE, clock)
-        self.end_session = EndSession(self.sessions, self.ended_sessions, clock, log)
-        self.log_out = LogOut(self.end_session)
-        self.end_other_sessions = EndOtherSessions(self.sessions, self.ended_sessions, clock, log)
+        self.list_sessions = ListSessions(self.sessions, limiter, IDLE, clock)
+        self.end_session = EndSession(self.sessions, self.ended_sessions, limiter, clock, log)
+        self.log_out = LogOut(self.sessions, self.ended_sessions, clock, log)
+        self.end_other_sessions = EndOtherSessions(
+            self.sessions, self.ended_sessions, limiter, clock, log
+        )
         self.change_password = ChangePassword(
             get_profile=self.get_profile,
             unit_of_work=unit_of_work,

@@ -259,6 +259,38 @@ class TestExport:
         assert export.tasks == [task]
         assert len(export.sessions) == 1
 
+    def test_exports_are_limited_for_each_user(self, world: World) -> None:
+        ada, bob = world.person(), world.person("bob@example.com")
+        for _ in range(2):
+            world.export_account(user_id=ada.id)
+        with pytest.raises(RateLimited) as limited:
+            world.export_account(user_id=ada.id)
+        assert limited.value.allowance.rule == "export"
+        assert world.export_account(user_id=bob.id).user == bob
+        exported = [each for each in world.log.recorded if each.event is SecurityEvent.EXPORTED]
+        assert len(exported) == 3
+
+
+class TestReading:
+    def test_a_user_reads_their_own_profile(self, world: World) -> None:
+        ada = world.person()
+        assert world.read_profile(user_id=ada.id) == ada
+
+    def test_profile_reads_are_limited_for_each_user(self, world: World) -> None:
+        ada, bob = world.person(), world.person("bob@example.com")
+        for _ in range(6):
+            world.read_profile(user_id=ada.id)
+        with pytest.raises(RateLimited) as limited:
+            world.read_profile(user_id=ada.id)
+        assert limited.value.allowance.rule == "profile"
+        assert world.read_profile(user_id=bob.id) == bob
+
+    def test_other_use_cases_do_not_count_as_profile_reads(self, world: World) -> None:
+        ada = world.person()
+        for number in range(10):
+            world.update_profile(user_id=ada.id, name=f"Ada {number}")
+        assert world.read_profile(user_id=ada.id).name == "Ada 9"
+
 
 class TestDelete:
     def test_everything_is_gone_and_nothing_of_others(self, world: World) -> None:

@@ -9,7 +9,13 @@ from passlib.hash import bcrypt
 from tests.unit.conftest import PASSWORD, World
 from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
 from todo_core.entities.user import Password
-from todo_core.errors import AccountGone, EmailTaken, InvalidCredentials, ValidationFailed
+from todo_core.errors import (
+    AccountGone,
+    EmailTaken,
+    InvalidCredentials,
+    RegistrationClosed,
+    ValidationFailed,
+)
 
 
 class TestRegistration:
@@ -34,6 +40,14 @@ class TestRegistration:
             ("email", "invalid_email"),
             ("password", "too_common"),
         ]
+
+    def test_closed_registration_opens_no_account_and_counts_nothing(self, world: World) -> None:
+        closed = replace(world.register_user, is_open=False)
+        for _ in range(25):
+            with pytest.raises(RegistrationClosed):
+                closed(name="", email="", password="")
+        assert world.store.users == {}
+        assert world.person().email == "ada@example.com"
 
 
 class TestLogin:

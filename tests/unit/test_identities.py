@@ -11,6 +11,7 @@ from todo_core.errors import (
     InvalidAccessToken,
     NoPassword,
     NotOurSession,
+    RateLimited,
     ValidationFailed,
 )
 from todo_core.ports.security import Caller
@@ -71,6 +72,47 @@ def test_subjects_of_other_issuers_and_other_subjects_are_other_people(world: Wo
     ]
     assert len({caller.user_id for caller in people}) == 4
     assert len({caller.session_id for caller in people}) == 4
+
+
+def test_new_accounts_from_one_address_are_limited(world: World) -> None:
+    known = world.authenticate(vouch(world, "external 0", subject="0"), address="192.0.2.1")
+    for n in range(1, 4):
+        world.authenticate(vouch(world, f"external {n}", subject=f"{n}"), address="192.0.2.1")
+    newcomer = vouch(world, "external 4", subject="4")
+    with pytest.raises(RateLimited) as limited:
+        world.authenticate(newcomer, address="192.0.2.1")
+    assert limited.value.allowance.rule == "provision_address"
+    assert len(world.store.users) == 4
+    world.known_people.__init__()  # type: ignore[misc]  # as in another process
+    assert world.authenticate("external 0", address="192.0.2.1") == known
+    assert world.authenticate(newcomer, address="192.0.2.2").user_id != known.user_id
+
+
+def test_new_accounts_of_one_issuer_are_limited(world: World) -> None:
+    for n in range(6):
+        world.authenticate(vouch(world, f"external {n}", subject=f"{n}"))
+    newcomer = vouch(world, "external 6", subject="6")
+    with pytest.raises(RateLimited) as limited:
+        world.authenticate(newcomer, address="192.0.2.1")
+    assert limited.value.allowance.rule == "provision_issuer"
+    other = vouch(world, "external 7", subject="6", issuer="https://other.example.com")
+    world.authenticate(other, address="192.0.2.1")
+    assert len(world.store.users) == 7
+
+
+def test_an_account_that_takes_several_attempts_is_counted_once(world: World) -> None:
+    for n in range(6):
+        world.person(f"{n}@example.com")  # whose emails are taken
+        world.authenticate(vouch(world, f"external {n}", subject=f"{n}", email=f"{n}@example.com"))
+    assert len(world.store.identities) == 6
+
+
+def test_users_with_an_account_do_not_count_as_new_ones(world: World) -> None:
+    for n in range(20):
+        world.known_people.__init__()  # type: ignore[misc]  # as in another process
+        token = vouch(world, f"external {n}", name=f"Ada {n}", minutes=n)
+        world.authenticate(token, address="192.0.2.1")
+    assert len(world.store.users) == 1
 
 
 def test_an_email_never_links_to_an_account_that_is_there(world: World) -> None:

@@ -1,5 +1,6 @@
 """Staying logged in, and ending sessions."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -200,6 +201,36 @@ class TestList:
         world.logged_in()
         world.clock.advance(IDLE)
         assert world.list_sessions(user_id=ada.id) == []
+
+
+class TestSessionLimits:
+    def test_requests_about_sessions_are_limited_for_each_user(self, world: World) -> None:
+        ada, bob = world.person(), world.person("bob@example.com")
+        caller = world.authenticate(world.logged_in().tokens.access_token.value)
+        other = world.authenticate(world.logged_in().tokens.access_token.value)
+        for _ in range(4):
+            world.list_sessions(user_id=ada.id)
+        world.end_session(user_id=ada.id, session_id=other.session_id)
+        world.end_other_sessions(caller)
+        refused: list[Callable[[], object]] = [
+            lambda: world.list_sessions(user_id=ada.id),
+            lambda: world.end_session(user_id=ada.id, session_id=caller.session_id),
+            lambda: world.end_other_sessions(caller),
+        ]
+        for request in refused:
+            with pytest.raises(RateLimited) as limited:
+                request()
+            assert limited.value.allowance.rule == "sessions"
+        assert caller.session_id in world.store.sessions
+        assert world.list_sessions(user_id=bob.id) == []
+
+    def test_logging_out_is_never_limited(self, world: World) -> None:
+        ada = world.person()
+        caller = world.authenticate(world.logged_in().tokens.access_token.value)
+        for _ in range(6):
+            world.list_sessions(user_id=ada.id)
+        world.log_out(caller)
+        assert world.store.sessions == {}
 
 
 class TestLoginLimits:

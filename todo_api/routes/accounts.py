@@ -28,10 +28,10 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=JsonRoute)
     "/register",
     summary="Open an account",
     status_code=201,
-    responses=problems(400, 409, 413, 415, 422, 429, 503),
+    responses=problems(400, 403, 409, 413, 415, 422, 429, 503),
 )
 async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
-    """Then log in with it."""
+    """Then log in with it. 403 if the operator has closed registration."""
     register_user = container_of(request).register_user()
     user = await on_hashing_thread(
         request,
@@ -46,10 +46,10 @@ async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
     return RegisterResponse.model_validate(user)
 
 
-@router.get("/me", summary="Read your profile", responses=problems(401, 503))
+@router.get("/me", summary="Read your profile", responses=problems(401, 429, 503))
 def get_profile(request: Request, caller: CallerDependency) -> UserProfileResponse:
     """Your account, as only you see it."""
-    user = container_of(request).get_profile()(user_id=caller.user_id)
+    user = container_of(request).read_profile()(user_id=caller.user_id)
     return UserProfileResponse.model_validate(user)
 
 
@@ -93,7 +93,9 @@ async def delete_account(
 
 
 @router.get(
-    "/me/export", summary="Take along all that is stored about you", responses=problems(401, 503)
+    "/me/export",
+    summary="Take along all that is stored about you",
+    responses=problems(401, 429, 503),
 )
 def export_account(request: Request, caller: CallerDependency) -> ExportResponse:
     """You, your identities and sessions, and your tasks, as one document."""

@@ -61,14 +61,14 @@ def refresh(request: Request, body: RefreshTokenRequest) -> RefreshTokenResponse
     return RefreshTokenResponse.of(tokens)
 
 
-@router.post("/logout", summary="Log out", status_code=204, responses=problems(401, 409, 503))
+@router.post("/logout", summary="Log out", status_code=204, responses=problems(401, 409, 429, 503))
 def logout(request: Request, caller: CallerDependency) -> Response:
     """Ends this session: its tokens are of no use any more. 409 if another service began it."""
     container_of(request).log_out()(caller)
     return Response(status_code=204)
 
 
-@router.get("/sessions", summary="List your sessions", responses=problems(401, 503))
+@router.get("/sessions", summary="List your sessions", responses=problems(401, 429, 503))
 def list_sessions(request: Request, caller: CallerDependency) -> list[SessionResponse]:
     """Where you are logged in, the session used last first."""
     sessions = container_of(request).list_sessions()(user_id=caller.user_id)
@@ -81,7 +81,7 @@ def list_sessions(request: Request, caller: CallerDependency) -> list[SessionRes
     "/sessions",
     summary="Log out everywhere else",
     status_code=204,
-    responses=problems(401, 409, 503),
+    responses=problems(401, 409, 429, 503),
 )
 def end_other_sessions(request: Request, caller: CallerDependency) -> Response:
     """Ends all of your sessions but this one. 409 if another service logs you in."""
@@ -93,7 +93,7 @@ def end_other_sessions(request: Request, caller: CallerDependency) -> Response:
     "/sessions/{session_id}",
     summary="End one of your sessions",
     status_code=204,
-    responses=problems(401, 404, 503),
+    responses=problems(401, 404, 429, 503),
 )
 def end_session(request: Request, caller: CallerDependency, session_id: str) -> Response:
     """Logs that device out."""

@@ -8,7 +8,13 @@ from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import UNCHANGED, Task, Unchanged
 from todo_core.entities.text import Validation
 from todo_core.entities.user import Email, PasswordPolicy, PersonName, User, UserId
-from todo_core.errors import AccountGone, EditConflict, StaleVersion, UserNotFound
+from todo_core.errors import (
+    AccountGone,
+    EditConflict,
+    RegistrationClosed,
+    StaleVersion,
+    UserNotFound,
+)
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import RateLimiter
@@ -33,7 +39,11 @@ ATTEMPTS = 3
 class RegisterUser:
     """Somebody opens an account with their name, email and a password.
 
+    An operator may close registration (`is_open`). Users of an external issuer do not
+    register: it decides who is one of them.
+
     Raises:
+        RegistrationClosed: whatever was sent, if registration is closed.
         ValidationFailed: naming every field that breaks its rules.
         EmailTaken: if the email belongs to an account already.
         RateLimited: after too many registrations from this address.
@@ -42,12 +52,15 @@ class RegisterUser:
     users: UserRepository
     passwords: PasswordHasher
     policy: PasswordPolicy
+    is_open: bool
     limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
     log: SecurityLog
 
     def __call__(self, *, name: str, email: str, password: str, address: str = "") -> User:
+        if not self.is_open:
+            raise RegistrationClosed
         self.limiter.hit("register", address)
         with Validation() as valid:
             valid_name = valid(PersonName, name)
@@ -82,6 +95,23 @@ class GetProfile:
             return self.users.get(user_id)
         except UserNotFound as gone:
             raise AccountGone from gone
+
+
+@dataclass(frozen=True, slots=True)
+class ReadProfile:
+    """A user reads their own profile, as a front end does at each page load.
+
+    Raises:
+        RateLimited: after too many reads by this user.
+        AccountGone: if the account does not exist any more.
+    """
+
+    get_profile: GetProfile
+    limiter: RateLimiter
+
+    def __call__(self, *, user_id: UserId) -> User:
+        self.limiter.hit("profile", str(user_id))
+        return self.get_profile(user_id=user_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +192,10 @@ class Export:
 class ExportAccount:
     """A person takes along all that is stored about them (GDPR, articles 15 and 20).
 
+    An export is expensive, so it is counted before anything is read.
+
     Raises:
+        RateLimited: after too many exports by this user.
         AccountGone: if the account does not exist any more.
     """
 
@@ -170,9 +203,11 @@ class ExportAccount:
     identities: IdentityRepository
     sessions: SessionRepository
     tasks: TaskRepository
+    limiter: RateLimiter
     log: SecurityLog
 
     def __call__(self, *, user_id: UserId) -> Export:
+        self.limiter.hit("export", str(user_id))
         user = self.get_profile(user_id=user_id)
         self.log.record(SecurityEvent.EXPORTED, user_id=user_id)
         return Export(

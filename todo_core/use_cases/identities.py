@@ -15,6 +15,7 @@ from todo_core.errors import (
 )
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
+from todo_core.ports.limits import RateLimiter
 from todo_core.ports.repositories import IdentityRepository, SessionRepository, UserRepository
 from todo_core.ports.security import EndedSessions, KnownPeople
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
@@ -35,8 +36,12 @@ class RecognisePerson:
 
     Who deleted their account is not given a new one by a token from before.
 
+    New accounts are counted against limits of the client's address, where it is known,
+    and of the issuer. Users who have an account are never affected by these.
+
     Raises:
         InvalidAccessToken: if the account was deleted after the token was issued.
+        RateLimited: after too many new accounts from this address or of this issuer.
         Unavailable: if the account keeps being changed at the same time.
     """
 
@@ -46,6 +51,7 @@ class RecognisePerson:
     unit_of_work: UnitOfWork
     known_people: KnownPeople
     ended_sessions: EndedSessions
+    limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
     log: SecurityLog
@@ -61,13 +67,19 @@ class RecognisePerson:
             return None
         return person.user_id
 
-    def __call__(self, identity: Identity) -> UserId:
+    def __call__(self, identity: Identity, *, address: str = "") -> UserId:
         if (known := self.recall(identity)) is not None:
             return known
         email = identity.email
+        is_counted = False
         for _ in range(ATTEMPTS):
             try:
                 person = self._found(identity, email)
+                if person is None:
+                    if not is_counted:
+                        self._count(identity, address)
+                        is_counted = True
+                    person = self._open_account(identity, email)
             except (IdentityTaken, StaleVersion):
                 continue  # another request was faster
             except EmailTaken:
@@ -79,7 +91,7 @@ class RecognisePerson:
             return person.user_id
         raise Unavailable("accounts")
 
-    def _found(self, identity: Identity, email: Email | None) -> LinkedIdentity:
+    def _found(self, identity: Identity, email: Email | None) -> LinkedIdentity | None:
         try:
             person = self.identities.get(identity)
         except IdentityNotFound:
@@ -88,11 +100,15 @@ class RecognisePerson:
         ended_at = self.sessions.external_end(identity.session_id)
         if ended_at is not None and identity.issued_at <= ended_at:
             raise InvalidAccessToken
-        if person is None:
-            return self._open_account(identity, email)
-        if identity.says_something_new(person.identity):
+        if person is not None and identity.says_something_new(person.identity):
             return self._follow(person, identity, email)
         return person
+
+    def _count(self, identity: Identity, address: str) -> None:
+        """Count a new account, by the issuer only if its address may open one."""
+        if address:
+            self.limiter.hit("provision_address", address)
+        self.limiter.hit("provision_issuer", identity.issuer)
 
     def _open_account(self, identity: Identity, email: Email | None) -> LinkedIdentity:
         user = User.register(

@@ -164,6 +164,7 @@ class Authenticate:
 
     Raises:
         InvalidAccessToken: if it proves nothing, or its session has ended.
+        RateLimited: if it is the first of its user, and too many new accounts were opened.
         Unavailable: if it is an external issuer's, whose keys cannot be had.
     """
 
@@ -173,12 +174,12 @@ class Authenticate:
     recognise_person: RecognisePerson
     clock: Clock
 
-    def __call__(self, token: str) -> Caller:
+    def __call__(self, token: str, *, address: str = "") -> Caller:
         now = self.clock.now()
         if self.external_issuers.named_by(token) is None:
             return self._ours(token, now)
         identity = self.external_issuers.verify(token, now=now)
-        return _external(identity, self.recognise_person(identity))
+        return _external(identity, self.recognise_person(identity, address=address))
 
     def without_waiting(self, token: str) -> Caller | None:
         """The same for our own tokens, and for people who were seen lately.
@@ -284,13 +285,19 @@ class RefreshSession:
 
 @dataclass(frozen=True, slots=True)
 class ListSessions:
-    """A person looks at where they are logged in, the session used last first."""
+    """A person looks at where they are logged in, the session used last first.
+
+    Raises:
+        RateLimited: after too many requests of this user about their sessions.
+    """
 
     sessions: SessionRepository
+    limiter: RateLimiter
     idle_lifetime: timedelta
     clock: Clock
 
     def __call__(self, *, user_id: UserId) -> Sequence[Session]:
+        self.limiter.hit("sessions", str(user_id))
         now = self.clock.now()
         return [
             session
@@ -301,18 +308,21 @@ class ListSessions:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """A person logs out, here or on another device. Its tokens are of no use from then on.
+    """A person logs out on one of their devices. Its tokens are of no use from then on.
 
     Raises:
+        RateLimited: after too many requests of this user about their sessions.
         SessionNotFound: if they have no such session, whoever else may.
     """
 
     sessions: SessionRepository
     ended_sessions: EndedSessions
+    limiter: RateLimiter
     clock: Clock
     log: SecurityLog
 
     def __call__(self, *, user_id: UserId, session_id: SessionId) -> None:
+        self.limiter.hit("sessions", str(user_id))
         self.sessions.end(session_id, user_id=user_id, now=self.clock.now())
         announce_ended(
             [session_id], user_id=user_id, ended_sessions=self.ended_sessions, log=self.log
@@ -323,27 +333,10 @@ class EndSession:
 class LogOut:
     """A person ends the session that they are calling from; that it had ended already is fine.
 
+    It is never refused for being asked too often: each session is ended once.
+
     Raises:
         NotOurSession: if it is an external issuer that logged them in.
-    """
-
-    end_session: EndSession
-
-    def __call__(self, caller: Caller) -> None:
-        if caller.identity is not None:
-            raise NotOurSession
-        try:
-            self.end_session(user_id=caller.user_id, session_id=caller.session_id)
-        except SessionNotFound:
-            return
-
-
-@dataclass(frozen=True, slots=True)
-class EndOtherSessions:
-    """A person logs out everywhere but here.
-
-    Raises:
-        NotOurSession: if it is an external issuer that logs them in.
     """
 
     sessions: SessionRepository
@@ -354,6 +347,37 @@ class EndOtherSessions:
     def __call__(self, caller: Caller) -> None:
         if caller.identity is not None:
             raise NotOurSession
+        try:
+            self.sessions.end(caller.session_id, user_id=caller.user_id, now=self.clock.now())
+        except SessionNotFound:
+            return
+        announce_ended(
+            [caller.session_id],
+            user_id=caller.user_id,
+            ended_sessions=self.ended_sessions,
+            log=self.log,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndOtherSessions:
+    """A person logs out everywhere but here.
+
+    Raises:
+        NotOurSession: if it is an external issuer that logs them in.
+        RateLimited: after too many requests of this user about their sessions.
+    """
+
+    sessions: SessionRepository
+    ended_sessions: EndedSessions
+    limiter: RateLimiter
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(self, caller: Caller) -> None:
+        if caller.identity is not None:
+            raise NotOurSession
+        self.limiter.hit("sessions", str(caller.user_id))
         ended = self.sessions.end_all(caller.user_id, but=caller.session_id, now=self.clock.now())
         announce_ended(
             ended, user_id=caller.user_id, ended_sessions=self.ended_sessions, log=self.log
