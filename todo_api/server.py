@@ -1,5 +1,7 @@
 """How uvicorn serves the application, whoever starts it."""
 
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from todo_api.http_protocol import PunctualHttpProtocol
@@ -19,6 +21,19 @@ def server_options(settings: Settings) -> dict[str, Any]:  # as uvicorn takes th
         "access_log": False,
         "server_header": False,
         "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": list(settings.trusted_proxies),
+        "forwarded_allow_ips": list(_as_peers(settings.trusted_proxies)),
         "timeout_graceful_shutdown": 30,
     }
+
+
+def _as_peers(networks: Iterable[str]) -> Iterator[str]:
+    """Yield each network in every form in which its peers appear.
+
+    On a dual-stack socket an IPv4 peer has an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2), which
+    uvicorn does not recognise as the IPv4 address.
+    """
+    for text in networks:
+        network = ip_network(text)
+        yield str(network)
+        if isinstance(network, IPv4Network):
+            yield f"::ffff:{network.network_address}/{96 + network.prefixlen}"
