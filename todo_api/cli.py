@@ -199,7 +199,9 @@ def _storage(settings: Settings) -> str:
 def _unavailable(error: Unavailable) -> str:
     """What is wrong, in the words of the database itself."""
     reason = getattr(error.__cause__, "orig", None) or error.__cause__
-    return f"The database does not answer: {reason}"
+    return (
+        f"The database does not answer: {reason}\nIt is the one of DATABASE_URL or TODO_DATA_DIR."
+    )
 
 
 def _stop(message: str) -> NoReturn:

@@ -56,7 +56,7 @@ _MAX_WINDOW_SECONDS = 366 * 24 * 3600
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 _LONGEST_LIFETIME = timedelta(days=3650)
-"""For sessions and tokens: many times more leaves the range of dates, of which tokens consist."""
+"""For sessions and tokens: dates that are computed from it stay far from the year 9999."""
 
 _LONGEST_WAIT = 5 * MINUTE
 """For a free connection: no client waits longer for an answer."""
@@ -92,7 +92,7 @@ def _between(shortest: timedelta, longest: timedelta) -> Callable[[timedelta], t
 
 
 def _shown(duration: timedelta) -> str:
-    """The duration with the largest unit in which it is a whole number, as in `10m`."""
+    """Write the duration in the largest unit in which it is a whole number, as in `10m`."""
     seconds = int(duration.total_seconds())
     size, unit = max(
         (size, unit)
@@ -141,7 +141,7 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
 
 
 def is_same_hmac_key(secret: str, others: Iterable[str]) -> bool:
-    """Whether HMAC-SHA256 (RFC 2104 §2) computes the same with this secret as with another."""
+    """Return whether HMAC-SHA256 (RFC 2104 §2) treats this secret and one of the others alike."""
     return _effective_key(secret) in set(map(_effective_key, others))
 
 
@@ -184,7 +184,9 @@ def _postgresql_url(rest: str) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("has a port that is no number; is the password URL-encoded?") from None
+        raise ValueError(
+            "has a host or port that is not valid; is the password URL-encoded?"
+        ) from None
     if port == 0:
         raise ValueError("has port 0, on which nothing can listen")
     if "@" in parts.path or "#" in rest:
@@ -196,7 +198,7 @@ def _postgresql_url(rest: str) -> str:
 
 
 def _split_url(text: str, *schemes: str) -> SplitResult | None:
-    """The parts of a URL of one of these schemes with a host that can be one, or None."""
+    """Return the parts of a URL with one of these schemes and a valid host, or else None."""
     if len(text) > _MAX_URL_LENGTH or not _IN_URLS.fullmatch(text) or _CONTROL.search(text):
         return None
     try:
@@ -212,7 +214,7 @@ def _split_url(text: str, *schemes: str) -> SplitResult | None:
 
 
 def ascii_host(host: str) -> str:
-    """The host as it goes over the wire: an address, or a name in its `xn--` form.
+    """Return the host as it goes over the wire: an address, or a name in its `xn--` form.
 
     Raises:
         ValueError: if it is neither.
@@ -332,7 +334,7 @@ def _base_url(text: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host, and the port if it is not the usual one (RFC 6454 §6.1)."""
+    """Return scheme, host, and the port if it is not the default one (RFC 6454 §6.1)."""
     parts = urlsplit(url)
     name = ascii_host(parts.hostname or "")
     host = f"[{name}]" if ":" in name else name

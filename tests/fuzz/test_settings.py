@@ -31,7 +31,7 @@ from todo_core.errors import Unavailable
 SECRET = "a secret that is thirty-two bytes"
 OTHER_SECRET = "another secret, which is thirty-two bytes"
 PASSWORD = "a rather long sentence that has more than sixty-four characters in it"
-FEW, MANY = 25, 1500
+FEW, MANY = 15, 1000
 SHORTEST_ROUND_SECONDS = 30
 """A round of requests takes less: tokens that live for less may expire in it."""
 
@@ -224,6 +224,7 @@ def refuse_or_work(migrated_file: Path, environment: dict[str, str]) -> None:
                 return
             Container(settings=loaded).key_ring()
             if environment.keys().isdisjoint({"DATABASE_URL", "TODO_DATA_DIR"}):
+                loaded.data_dir.mkdir(exist_ok=True)
                 shutil.copy(migrated_file, folder / "todo-data" / "todo.db")
             else:
                 migrate(loaded)
