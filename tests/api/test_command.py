@@ -203,9 +203,9 @@ def test_a_signing_key_that_is_none_is_told(tmp_path: Path) -> None:
 
 
 def test_a_signing_key_that_others_can_read_is_mended_at_the_start(tmp_path: Path) -> None:
-    with served(tmp_path):
-        pass
     key = tmp_path / "todo-data" / "signing-key"
+    key.parent.mkdir()
+    key.write_text(SECRET)
     key.chmod(0o644)
     with served(tmp_path) as server:
         assert [line["level"] for line in server.lines() if "signing_key" in line["event"]] == [
@@ -235,13 +235,12 @@ def test_an_address_or_number_that_cannot_be_served_is_named(
 
 
 def test_better_auth_with_the_embedded_signing_key_does_not_start(tmp_path: Path) -> None:
-    with served(tmp_path):
-        pass
-    secret = (tmp_path / "todo-data" / "signing-key").read_text().strip()
-    outcome = todo(tmp_path, "serve", BETTER_AUTH_SECRET=secret)
+    (tmp_path / "todo-data").mkdir()
+    (tmp_path / "todo-data" / "signing-key").write_text(f"{SECRET}\n")
+    outcome = todo(tmp_path, "serve", BETTER_AUTH_SECRET=SECRET)
     assert outcome.returncode == 1
     assert "BETTER_AUTH_SECRET" in outcome.stderr
-    assert secret not in outcome.stderr
+    assert SECRET not in outcome.stderr
     assert "Traceback" not in outcome.stderr
 
 
