@@ -3,6 +3,7 @@
 import ctypes
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from typing import Annotated, NoReturn
@@ -19,6 +20,7 @@ from todo_api.settings import Settings, SettingsError, load_settings
 from todo_core.errors import Unavailable
 
 _M_ARENA_MAX = -8  # as malloc.h has it
+_MOST_WORKERS = 256
 
 main = typer.Typer(
     help="A Todo backend.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -28,15 +30,17 @@ main = typer.Typer(
 @main.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes.")] = 1,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=_MOST_WORKERS, help="How many processes.")] = 1,
     reload: Annotated[bool, typer.Option(help="Start anew when the code changes.")] = False,
 ) -> None:
     """Serve the API. The embedded database is made, and migrated, first."""
     settings = _settings()
+    _check_address(host)
     if settings.is_embedded:
         _migrate_apart(settings)
-    _check_keys(settings)
+    configure_logs(settings)
+    _check_parts(settings)
     shown_host = f"[{host}]" if ":" in host else host
     typer.echo(f"API      http://{shown_host}:{port}/api", err=True)
     typer.echo(f"Docs     http://{shown_host}:{port}/docs", err=True)
@@ -77,6 +81,8 @@ def cleanup() -> None:
         while batch := container.clean_up()():
             removed += batch
         container.database().close()
+    except SettingsError as error:
+        _stop(_wrong_settings(error))
     except Unavailable as error:
         _stop(_unavailable(error))
     typer.echo(f"Removed  {removed}", err=True)
@@ -114,7 +120,7 @@ def _settings() -> Settings:
     try:
         return load_settings()
     except SettingsError as error:
-        _stop(f"The settings are not right:\n{error}")
+        _stop(_wrong_settings(error))
 
 
 def _migrate(settings: Settings) -> None:
@@ -124,6 +130,8 @@ def _migrate(settings: Settings) -> None:
         if schema.current() != schema.newest:
             schema.migrate()
         container.migration_database().close()
+    except SettingsError as error:
+        _stop(_wrong_settings(error))
     except OSError as error:
         _stop(f"TODO_DATA_DIR cannot be used: {error}")
     except Unavailable as error:
@@ -141,6 +149,8 @@ def _migrate_apart(settings: Settings) -> None:
         schema = container.migration_schema()
         is_behind = schema.current() != schema.newest
         container.migration_database().close()
+    except SettingsError as error:
+        _stop(_wrong_settings(error))
     except OSError as error:
         _stop(f"TODO_DATA_DIR cannot be used: {error}")
     except Unavailable as error:
@@ -151,12 +161,30 @@ def _migrate_apart(settings: Settings) -> None:
             raise typer.Exit(1)
 
 
-def _check_keys(settings: Settings) -> None:
-    """Make or read the signing key now: too late, at the first login, nobody would see why."""
+def _check_address(host: str) -> None:
+    """Stop with a clear message if nothing can listen on this address, whatever the port."""
     try:
-        Container(settings=settings).key_ring()
+        family, kind, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as tried:
+            tried.bind(address)
+    except (OSError, ValueError) as error:  # ValueError: a name that cannot be encoded
+        _stop(f"--host {host!a} cannot be listened on: {error}")
+
+
+def _check_parts(settings: Settings) -> None:
+    """Make the signing key and the pool now: at the first request, nobody would see why."""
+    container = Container(settings=settings)
+    try:
+        container.key_ring()
+        container.database().close()
+    except SettingsError as error:
+        _stop(_wrong_settings(error))
     except (OSError, ValueError) as error:
         _stop(f"The signing key cannot be used: {error}")
+
+
+def _wrong_settings(error: SettingsError) -> str:
+    return f"The settings are not right:\n{error}"
 
 
 def _counts_apart(settings: Settings) -> bool:
@@ -171,7 +199,9 @@ def _storage(settings: Settings) -> str:
 def _unavailable(error: Unavailable) -> str:
     """What is wrong, in the words of the database itself."""
     reason = getattr(error.__cause__, "orig", None) or error.__cause__
-    return f"The database does not answer: {reason}"
+    return (
+        f"The database does not answer: {reason}\nIt is the one of DATABASE_URL or TODO_DATA_DIR."
+    )
 
 
 def _stop(message: str) -> NoReturn:

@@ -37,7 +37,7 @@ from todo_adapters.system.background import ThreadBackground
 from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_adapters.system.periodic import Periodic
-from todo_api.settings import Settings
+from todo_api.settings import Settings, SettingsError
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import RateLimiter
 from todo_core.ports.mail import Mailer
@@ -81,7 +81,9 @@ def _key_ring(settings: Settings) -> KeyRing:
     if settings.jwt_secret is not None:
         return KeyRing.of(settings.jwt_secret.get_secret_value(), previous)
     _make_data_dir(settings)
-    return KeyRing.of(secret_in_file(settings.data_dir / "signing-key"), previous)
+    secret = secret_in_file(settings.data_dir / "signing-key")
+    settings.require_separate_keys([secret])
+    return KeyRing.of(secret, previous)
 
 
 def _make_data_dir(settings: Settings) -> None:
@@ -89,23 +91,29 @@ def _make_data_dir(settings: Settings) -> None:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _database(settings: Settings, dsn: str, pool_size: int) -> Database:
+def _database(settings: Settings, variable: str, dsn: str, pool_size: int) -> Database:
     if settings.is_embedded:
         _make_data_dir(settings)
-    return open_database(
-        dsn,
-        pool_size=pool_size,
-        pool_timeout=settings.database_pool_timeout.total_seconds(),
-        prepared_statements=settings.database_prepared_statements == "auto",
-    )
+    try:
+        return open_database(
+            dsn,
+            pool_size=pool_size,
+            pool_timeout=settings.database_pool_timeout.total_seconds(),
+            prepared_statements=settings.database_prepared_statements == "auto",
+        )
+    except ValueError as error:
+        raise SettingsError(f"{variable}: {error}") from None
 
 
 def _serving_database(settings: Settings) -> Database:
-    return _database(settings, settings.database_dsn, settings.database_pool_size)
+    dsn, pool_size = settings.database_dsn, settings.database_pool_size
+    return _database(settings, "DATABASE_URL", dsn, pool_size)
 
 
 def _migration_database(settings: Settings) -> Database:
-    return _database(settings, settings.migration_dsn, pool_size=1)
+    has_own = settings.migration_database_url is not None
+    variable = "TODO_MIGRATION_DATABASE_URL" if has_own else "DATABASE_URL"
+    return _database(settings, variable, settings.migration_dsn, pool_size=1)
 
 
 def _migrations_folder() -> Path:

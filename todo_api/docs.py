@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from html import escape
 from importlib.resources import files
 from typing import override
 
@@ -23,7 +24,7 @@ def serve(app: FastAPI) -> None:
         root = request.scope.get("root_path", "")
         page = get_swagger_ui_html(
             openapi_url=f"{root}/openapi.json",
-            title=f"{app.title} - Swagger UI",
+            title=escape(f"{app.title} - Swagger UI"),
             swagger_js_url=f"{root}{_ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{_ASSETS}/swagger-ui.css",
             swagger_favicon_url=f"{root}{_ASSETS}/favicon.png",

@@ -1,6 +1,6 @@
 """How uvicorn serves the application, whoever starts it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from ipaddress import IPv4Network, ip_network
 from typing import Any
@@ -22,20 +22,19 @@ def server_options(settings: Settings) -> dict[str, Any]:  # as uvicorn takes th
         "access_log": False,
         "server_header": False,
         "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": _with_mapped_ipv4(settings.trusted_proxies),
+        "forwarded_allow_ips": list(_as_peers(settings.trusted_proxies)),
         "timeout_graceful_shutdown": 30,
     }
 
 
-def _with_mapped_ipv4(proxies: Iterable[str]) -> list[str]:
-    """Return the proxies, and those with an IPv4 address also as a dual-stack socket writes it."""
-    trusted = []
-    for proxy in proxies:
-        trusted.append(proxy)
-        try:
-            network = ip_network(proxy)
-        except ValueError:
-            continue
+def _as_peers(networks: Iterable[str]) -> Iterator[str]:
+    """Yield each network in every form in which its peers appear.
+
+    On a dual-stack socket an IPv4 peer has an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2), which
+    uvicorn does not recognise as the IPv4 address.
+    """
+    for text in networks:
+        network = ip_network(text)
+        yield str(network)
         if isinstance(network, IPv4Network):
-            trusted.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
-    return trusted
+            yield f"::ffff:{network.network_address}/{96 + network.prefixlen}"

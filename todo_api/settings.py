@@ -3,37 +3,52 @@
 .env.example documents every one of them, and a test sees that it does.
 """
 
-import json
-import re
+from collections.abc import Iterable
 from datetime import timedelta
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from limits import parse_many
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from todo_core.ports.security import MIN_SECRET_BYTES
+from todo_api.setting_types import (
+    MAX_BODY_SIZE,
+    BaseUrl,
+    CheckInterval,
+    CorsOrigin,
+    DatabaseUrl,
+    DataDir,
+    Label,
+    Lifetime,
+    Limits,
+    Name,
+    Page,
+    PlainUrl,
+    ResetLifetime,
+    Sender,
+    Several,
+    SigningSecret,
+    SmtpUrl,
+    StorageUrl,
+    TokenName,
+    TrustedNetwork,
+    Wait,
+    from_json,
+    is_same_hmac_key,
+    origin_of,
+)
 
 PREFIX = "TODO_"
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_ORIGIN = re.compile(r"https?://[^/?#\s]+")
-_POSTGRESQL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
-
 
 type Algorithm = Literal[
     "EdDSA",
@@ -55,129 +70,8 @@ BETTER_AUTH = "better-auth"
 """The name under which people of Better Auth are kept."""
 
 
-class SettingsError(Exception):
+class SettingsError(ValueError):
     """The service must not start like this; the message names each variable."""
-
-
-def _duration(value: object) -> object:
-    """Read `90`, in seconds, or a number with a unit: `30s`, `15m`, `1h`, `7d`, `2w`."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d{1,6})([smhdw]?)", value.strip())
-    if match is None:
-        raise ValueError("must be a number of seconds, or one with a unit, such as 15m, 1h or 7d")
-    number, unit = match.groups()
-    return timedelta(**{_UNITS[unit or "s"]: int(number)})
-
-
-def _comma_separated(value: object) -> object:
-    """Read `a, b` as two values."""
-    if not isinstance(value, str):
-        return value
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def _from_json(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        raise ValueError('must be JSON, such as [{"issuer": …}]') from None
-
-
-def _long_enough(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
-        raise ValueError(
-            f"must have at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 32"
-        )
-    return secret
-
-
-def _database_url(secret: SecretStr) -> SecretStr:
-    """Accept every spelling of a PostgreSQL URL, which all mean psycopg 3, and SQLite files."""
-    scheme, _, rest = secret.get_secret_value().partition("://")
-    if scheme in _POSTGRESQL_SCHEMES:
-        url = f"postgresql+psycopg://{rest}"
-        try:
-            _ = urlsplit(url).port
-        except ValueError:
-            raise ValueError("has a port that is no number; is the password URL-encoded?") from None
-        return SecretStr(url)
-    if scheme == "sqlite":
-        if rest in ("", "/") or ":memory:" in rest:
-            raise ValueError("must name a file, as in sqlite:///folder/todo.db")
-        return SecretStr(f"sqlite://{rest}")
-    raise ValueError("must begin with postgresql:// (or sqlite:/// and a file's path)")
-
-
-def _smtp_url(secret: SecretStr) -> SecretStr:
-    if not _is_url(secret.get_secret_value(), "smtp", "smtps"):
-        raise ValueError("must be like smtp://user:password@host:587 or smtps://host:465")
-    return secret
-
-
-def _storage_url(secret: SecretStr) -> SecretStr:
-    url = secret.get_secret_value()
-    if url != "memory://" and not _is_url(url, "redis", "rediss"):
-        raise ValueError("must be memory:// or redis://host:6379 (Redis or Valkey)")
-    return secret
-
-
-def _is_url(text: str, *schemes: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in schemes and bool(parts.hostname)
-
-
-def _page(text: str) -> str:
-    if not _is_url(text, "http", "https"):
-        raise ValueError("must be a page's address, such as https://app.example.com/reset-password")
-    return text
-
-
-def _sender(text: str) -> str:
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(text)[1]):
-        raise ValueError("must be like Todo <todo@example.com>")
-    return text
-
-
-def _limits(text: str) -> str:
-    try:
-        parse_many(text)
-    except ValueError:
-        raise ValueError("must be limits such as: 5/minute; 20/hour") from None
-    return text
-
-
-def _plain_url(text: str) -> str:
-    """An address without what would be kept or logged though it should not."""
-    text = text.strip()
-    if not _is_url(text, "http", "https"):
-        raise ValueError("must be an address, such as https://app.example.com")
-    parts = urlsplit(text)
-    if parts.query or parts.fragment or parts.username is not None:
-        raise ValueError("must be an address without user, query or fragment")
-    return text
-
-
-def _base_url(text: str) -> str:
-    return _plain_url(text).rstrip("/")
-
-
-def _origin(url: str) -> str:
-    """Scheme, host, and the port if it is not the usual one (RFC 6454 §6.1)."""
-    parts = urlsplit(url.lower())
-    name = parts.hostname or ""
-    host = f"[{name}]" if ":" in name else name.encode("idna").decode()
-    is_usual = parts.port in (None, {"http": 80, "https": 443}[parts.scheme])
-    return f"{parts.scheme}://{host}" + ("" if is_usual else f":{parts.port}")
-
-
-type Name = Annotated[str, Field(min_length=1)]
 
 
 class ExternalIssuer(BaseModel):
@@ -189,7 +83,7 @@ class ExternalIssuer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     issuer: Name
-    jwks_url: Annotated[str, AfterValidator(_plain_url)]
+    jwks_url: PlainUrl
     audience: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = _USUAL_ALGORITHMS
 
@@ -197,17 +91,6 @@ class ExternalIssuer(BaseModel):
     def audiences(self) -> tuple[str, ...]:
         """All that mean this service."""
         return (self.audience,) if isinstance(self.audience, str) else self.audience or ()
-
-
-type Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
-type Several[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
-type SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
-type BaseUrl = Annotated[str, AfterValidator(_base_url)]
-type PlainUrl = Annotated[str, AfterValidator(_plain_url)]
-type SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
-type StorageUrl = Annotated[SecretStr, AfterValidator(_storage_url)]
-type Limits = Annotated[str, AfterValidator(_limits)]
-type DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 
 
 class Settings(BaseSettings):
@@ -225,40 +108,40 @@ class Settings(BaseSettings):
     )
 
     # App
-    app_name: str = "Todo"
-    app_version: str = "0.1.0"
+    app_name: Label = "Todo"
+    app_version: Label = "0.1.0"
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     opentelemetry_enabled: bool = False
-    data_dir: Path = Path("todo-data")
+    data_dir: DataDir = Path("todo-data")
 
     # Database
     database_url: DatabaseUrl | None = Field(None, validation_alias="DATABASE_URL")
     migration_database_url: DatabaseUrl | None = None
     database_pool_size: int = Field(10, ge=1, le=100)
-    database_pool_timeout: Duration = timedelta(seconds=5)
+    database_pool_timeout: Wait = timedelta(seconds=5)
     database_prepared_statements: Literal["auto", "never"] = "auto"
 
     # Tokens
     jwt_secret: SigningSecret | None = None
     jwt_previous_secrets: Several[SigningSecret] = ()
     jwt_algorithm: Literal["HS256"] = "HS256"
-    jwt_issuer: str = "todo"
-    jwt_audience: str = "todo"
-    access_token_ttl: Duration = timedelta(hours=1)
-    refresh_token_ttl: Duration = timedelta(days=90)
-    refresh_token_idle_ttl: Duration = timedelta(days=14)
-    session_check_interval: Duration = timedelta(seconds=5)
+    jwt_issuer: TokenName = "todo"
+    jwt_audience: TokenName = "todo"
+    access_token_ttl: Lifetime = timedelta(hours=1)
+    refresh_token_ttl: Lifetime = timedelta(days=90)
+    refresh_token_idle_ttl: Lifetime = timedelta(days=14)
+    session_check_interval: CheckInterval = timedelta(seconds=5)
 
     # Other issuers
     better_auth_secret: SigningSecret | None = Field(None, validation_alias="BETTER_AUTH_SECRET")
     better_auth_url: BaseUrl | None = Field(None, validation_alias="BETTER_AUTH_URL")
     better_auth_jwks_url: PlainUrl | None = Field(None, validation_alias="BETTER_AUTH_JWKS_URL")
-    better_auth_issuer: str | None = Field(None, validation_alias="BETTER_AUTH_ISSUER")
-    better_auth_audience: Several[str] = Field((), validation_alias="BETTER_AUTH_AUDIENCE")
+    better_auth_issuer: Name | None = Field(None, validation_alias="BETTER_AUTH_ISSUER")
+    better_auth_audience: Several[Name] = Field((), validation_alias="BETTER_AUTH_AUDIENCE")
     external_issuers: Annotated[
-        tuple[ExternalIssuer, ...], NoDecode, BeforeValidator(_from_json)
+        tuple[ExternalIssuer, ...], NoDecode, BeforeValidator(from_json)
     ] = ()
 
     # Accounts
@@ -268,14 +151,12 @@ class Settings(BaseSettings):
     password_min_length: int = Field(8, ge=8, le=64)
     password_bcrypt_cost: int = Field(12, ge=4, le=16)
     password_hashing_threads: int = Field(2, ge=1, le=32)
-    password_reset_ttl: Duration = Field(timedelta(minutes=10), le=timedelta(minutes=10))
+    password_reset_ttl: ResetLifetime = timedelta(minutes=10)
 
     # Mail
     smtp_url: SmtpUrl | None = None
-    mail_sender: Annotated[str, AfterValidator(_sender)] = "Todo <todo@localhost.localdomain>"
-    password_reset_url: Annotated[str, AfterValidator(_page)] = (
-        "http://localhost:3000/reset-password"  # noqa: S105 - a page
-    )
+    mail_sender: Sender = "Todo <todo@localhost.localdomain>"
+    password_reset_url: Page = "http://localhost:3000/reset-password"  # noqa: S105 - a page
 
     # Rate limits
     rate_limit_enabled: bool = True
@@ -296,26 +177,16 @@ class Settings(BaseSettings):
     limit_provision_issuer: Limits = "600/minute; 20000/hour"
 
     # API
-    cors_origins: Several[str] = (
+    cors_origins: Several[CorsOrigin] = (
         "http://localhost:3000",
         "http://127.0.0.1:3000",
         "http://localhost:5173",
         "http://127.0.0.1:5173",
     )
-    trusted_proxies: Several[str] = ()
-    max_body_size: int = Field(64 * 1024, ge=1024)
+    trusted_proxies: Several[TrustedNetwork] = ()
+    max_body_size: int = Field(64 * 1024, ge=1024, le=MAX_BODY_SIZE)
     require_url_user_id: bool = True
     task_list_envelope: bool = False
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _only_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
-                raise ValueError(
-                    f"holds {origin!r}; an origin is like https://app.example.com, without a path"
-                )
-        return origins
 
     @model_validator(mode="after")
     def _own_secret_beside_a_shared_database(self) -> Self:
@@ -325,6 +196,31 @@ class Settings(BaseSettings):
                 " restart, has to sign with the same key; make one with: openssl rand -base64 32"
             )
         return self
+
+    @model_validator(mode="after")
+    def _require_separate_keys(self) -> Self:
+        given = [] if self.jwt_secret is None else [self.jwt_secret]
+        self.require_separate_keys(
+            secret.get_secret_value() for secret in (*given, *self.jwt_previous_secrets)
+        )
+        return self
+
+    def require_separate_keys(self, signing_secrets: Iterable[str]) -> None:
+        """Refuse a secret of Better Auth that is one of our own signing keys too.
+
+        Whoever may sign tokens for one purpose could then sign them for the other.
+
+        Raises:
+            SettingsError: if it is.
+        """
+        shared = self.better_auth_secret
+        if shared and is_same_hmac_key(shared.get_secret_value(), signing_secrets):
+            raise SettingsError(
+                f"BETTER_AUTH_SECRET must not be a key of this service ({PREFIX}JWT_SECRET,"
+                f" {PREFIX}JWT_PREVIOUS_SECRETS or the file signing-key in {PREFIX}DATA_DIR):"
+                " whoever knows it could sign this service's own tokens; make another one with:"
+                " openssl rand -base64 32"
+            )
 
     @model_validator(mode="after")
     def _access_ends_before_its_session(self) -> Self:
@@ -376,14 +272,14 @@ class Settings(BaseSettings):
         """What Better Auth calls itself in its tokens: its origin, if nothing was set."""
         if self.better_auth_issuer is not None:
             return self.better_auth_issuer
-        return BETTER_AUTH if self.better_auth_url is None else _origin(self.better_auth_url)
+        return BETTER_AUTH if self.better_auth_url is None else origin_of(self.better_auth_url)
 
     @property
     def better_auth_audiences(self) -> tuple[str, ...]:
         """What tokens of Better Auth may be meant for: its own origin, if nothing was set."""
         if self.better_auth_audience or self.better_auth_url is None:
             return self.better_auth_audience
-        return (_origin(self.better_auth_url),)
+        return (origin_of(self.better_auth_url),)
 
     @property
     def published_key_issuers(self) -> tuple[ExternalIssuer, ...]:
@@ -423,7 +319,7 @@ class Settings(BaseSettings):
     def database_dsn(self) -> str:
         """The URL of the database, with its password."""
         if self.database_url is None:
-            return f"sqlite:///{self.data_dir / 'todo.db'}"
+            return f"sqlite:///{quote(str(self.data_dir / 'todo.db'))}"
         return self.database_url.get_secret_value()
 
     @property
@@ -444,6 +340,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError("\n".join(map(_explain, error.errors()))) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The file .env cannot be read: {error}") from None
 
 
 def _explain(error: ErrorDetails) -> str:

@@ -202,6 +202,48 @@ def test_a_signing_key_that_is_none_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in outcome.stderr
 
 
+def test_a_signing_key_that_others_can_read_is_mended_at_the_start(tmp_path: Path) -> None:
+    key = tmp_path / "todo-data" / "signing-key"
+    key.parent.mkdir()
+    key.write_text(SECRET)
+    key.chmod(0o644)
+    with served(tmp_path) as server:
+        assert [line["level"] for line in server.lines() if "signing_key" in line["event"]] == [
+            "warning"
+        ]
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--port", "99999"),
+        ("--port", "0"),
+        ("--workers", "100000"),
+        ("--host", "nonsense.invalid"),
+        ("--host", "203.0.113.7"),
+    ],
+)
+def test_an_address_or_number_that_cannot_be_served_is_named(
+    tmp_path: Path, option: str, value: str
+) -> None:
+    outcome = todo(tmp_path, "serve", option, value)
+    assert outcome.returncode != 0
+    assert option in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_better_auth_with_the_embedded_signing_key_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "todo-data").mkdir()
+    (tmp_path / "todo-data" / "signing-key").write_text(f"{SECRET}\n")
+    outcome = todo(tmp_path, "serve", BETTER_AUTH_SECRET=SECRET)
+    assert outcome.returncode == 1
+    assert "BETTER_AUTH_SECRET" in outcome.stderr
+    assert SECRET not in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
 def test_workers_that_count_apart_are_warned_of(tmp_path: Path) -> None:
     with served(tmp_path, "--workers", "2") as server:
         assert "TODO_RATE_LIMIT_STORAGE=redis://" in server.log.read_text()

@@ -3,9 +3,14 @@
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from todo_api.container import Container
+from todo_api.server import server_options
 from todo_api.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +117,54 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("TODO_RATE_LIMIT_STORAGE", "redis://host:abc"),
         ("TODO_RATE_LIMIT_STORAGE", "memcached://host"),
         ("TODO_LIMIT_TASKS", "many"),
+        ("TODO_LIMIT_TASKS", "0/minute"),
+        ("TODO_LIMIT_TASKS", "-1/minute"),
+        ("TODO_LIMIT_TASKS", "5/0minutes"),
+        ("TODO_LIMIT_TASKS", "5/9999999999days"),
+        ("TODO_LIMIT_TASKS", "9999999999/minute"),
+        ("TODO_LIMIT_TASKS", "5/minute; 5/1minute"),
+        ("TODO_LIMIT_TASKS", "; ".join(f"{n}/hour" for n in range(1, 100))),
+        ("TODO_ACCESS_TOKEN_TTL", "999999w"),
+        ("TODO_REFRESH_TOKEN_TTL", "999999w"),
+        ("TODO_REFRESH_TOKEN_IDLE_TTL", "999999w"),
+        ("TODO_PASSWORD_RESET_TTL", "30s"),
+        ("TODO_SESSION_CHECK_INTERVAL", "2h"),
+        ("TODO_DATABASE_POOL_TIMEOUT", "6m"),
+        ("TODO_DATABASE_POOL_SIZE", "101"),
+        ("TODO_MAX_BODY_SIZE", "99999999999999999999"),
+        ("TODO_APP_NAME", "Todo\a"),
+        ("TODO_APP_VERSION", "1\n2"),
+        ("TODO_DATA_DIR", "todo\ndata"),
+        ("TODO_JWT_ISSUER", "t" * 201),
+        ("TODO_JWT_AUDIENCE", "für alle"),
+        ("TODO_SMTP_URL", "smtp://user:pa/ss@mail.example.com"),
+        ("TODO_SMTP_URL", "smtp://mail.example.com:0"),
+        ("TODO_SMTP_URL", "smtp://mail..example.com"),
+        ("TODO_MAIL_SENDER", "Todo <todo@example.com>\nBcc: eve@example.com"),
+        ("TODO_MAIL_SENDER", "=?utf-8?q?x?= <todo@example.com>"),
+        ("TODO_MAIL_SENDER", "Todo <töd@example.com>"),
+        ("TODO_MAIL_SENDER", "Todo <todo@->"),
+        ("TODO_PASSWORD_RESET_URL", "https://app.example.com/reset\nBcc: eve@example.com"),
+        ("TODO_PASSWORD_RESET_URL", "https://user:password@app.example.com/reset"),
+        ("TODO_PASSWORD_RESET_URL", "https://app.example.com:99999"),
+        ("TODO_RATE_LIMIT_STORAGE", "redis://host:6379/first"),
+        ("TODO_RATE_LIMIT_STORAGE", "redis://host:6379/-1"),
+        ("TODO_RATE_LIMIT_STORAGE", "redis://host:6379?unknown=1"),
+        ("TODO_RATE_LIMIT_STORAGE", "redis://host:6379?socket_timeout=long"),
+        ("BETTER_AUTH_URL", "https://app..example.com"),
+        ("BETTER_AUTH_URL", "https://" + "a" * 64 + ".example"),
+        ("BETTER_AUTH_URL", "https://app.example.com:0"),
+        ("DATABASE_URL", "sqlite://todo.db"),
+        ("DATABASE_URL", "sqlite:///todo.db?timeout=long"),
+        ("DATABASE_URL", "postgresql://todo:p%00w@db.example.com/todo"),
+        ("DATABASE_URL", "postgresql://todo:p/w@db.example.com/todo"),
+        ("DATABASE_URL", "postgresql://todo:pw@db.example.com:0/todo"),
+        ("DATABASE_URL", "postgresql://db.example.com/todo?sslmode=require&sslmode=prefer"),
+        ("TODO_CORS_ORIGINS", "null"),
+        ("TODO_CORS_ORIGINS", "https://a.example/"),
+        ("TODO_CORS_ORIGINS", "https://*.example"),
+        ("TODO_CORS_ORIGINS", "https://user:password@a.example"),
+        ("TODO_CORS_ORIGINS", "https://a.example:99999"),
     ],
 )
 def test_a_wrong_one_is_named_and_not_repeated_where_it_is_secret(
@@ -124,6 +177,156 @@ def test_a_wrong_one_is_named_and_not_repeated_where_it_is_secret(
     assert "\n" not in str(error.value)
     if "SECRET" in variable or "@" in value:
         assert value not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "*",
+        "proxy.example.com",
+        "10.0.0.300",
+        "10.0.0.1/24",
+        "10.0.0.0/33",
+        "fe80::1%eth0",
+        "0.0.0.0/0",
+        "::/0",
+        "::ffff:0:0/96",
+        "::/64",
+        "unix:",
+        "10.0.0.1, *",
+        "10.0.0.1:80",
+        "010.0.0.1",
+    ],
+)
+def test_a_trusted_proxy_that_is_no_address_or_network_is_refused(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("TODO_TRUSTED_PROXIES", value)
+    with pytest.raises(SettingsError, match=r"^TODO_TRUSTED_PROXIES"):
+        load_settings()
+
+
+def test_an_ipv4_mapped_trusted_proxy_counts_as_its_ipv4_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(
+        "TODO_TRUSTED_PROXIES", "::ffff:10.0.0.1, ::ffff:10.1.0.0/112, 2001:DB8::/32"
+    )
+    assert load_settings().trusted_proxies == ("10.0.0.1/32", "10.1.0.0/16", "2001:db8::/32")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "is_trusted"),
+    [
+        ("10.0.0.7", "10.0.0.7", True),
+        ("10.0.0.7", "::ffff:10.0.0.7", True),
+        ("10.0.0.7", "::ffff:10.0.0.8", False),
+        ("10.0.0.0/24", "::ffff:10.0.0.99", True),
+        ("10.0.0.0/24", "::ffff:10.0.1.99", False),
+        ("2001:db8::/32", "2001:db8::7", True),
+        ("2001:db8::/32", "::ffff:10.0.0.7", False),
+    ],
+)
+def test_a_proxy_is_trusted_on_a_dual_stack_socket_too(
+    monkeypatch: pytest.MonkeyPatch, trusted: str, peer: str, is_trusted: bool
+) -> None:
+    monkeypatch.setenv("TODO_TRUSTED_PROXIES", trusted)
+    options = server_options(load_settings())
+    clients = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:  # as uvicorn has them
+        clients.append(scope["client"][0])
+
+    behind_proxy = ProxyHeadersMiddleware(app, options["forwarded_allow_ips"])
+    forwarded = [(b"x-forwarded-for", b"192.0.2.1, 10.0.0.7"), (b"x-forwarded-proto", b"https")]
+    scope: Any = {"type": "http", "client": (peer, 1), "scheme": "http", "headers": forwarded}
+    nothing: Any = None
+    anyio.run(behind_proxy, scope, nothing, nothing)
+    if not is_trusted:
+        assert clients == [peer]
+    else:
+        assert clients == ["192.0.2.1" if trusted.startswith("10.") else "10.0.0.7"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent_by_browsers"),
+    [
+        ("https://App.Example.com", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://app.example.com:80", "http://app.example.com"),
+        ("http://app.example.com:443", "http://app.example.com:443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("http://[0:0::1]:3000", "http://[::1]:3000"),
+        ("*", "*"),
+    ],
+)
+def test_a_cors_origin_is_compared_in_the_form_that_browsers_send(
+    monkeypatch: pytest.MonkeyPatch, given: str, sent_by_browsers: str
+) -> None:
+    monkeypatch.setenv("TODO_CORS_ORIGINS", given)
+    assert load_settings().cors_origins == (sent_by_browsers,)
+
+
+LONG_SECRET = "a secret that is longer than one block of SHA-256 and that HMAC hashes first"
+
+
+@pytest.mark.parametrize("variable", ["TODO_JWT_SECRET", "TODO_JWT_PREVIOUS_SECRETS"])
+@pytest.mark.parametrize(
+    ("shared", "own"),
+    [(SECRET, SECRET), (SECRET, f"{SECRET}\0\0"), (LONG_SECRET, LONG_SECRET)],
+    ids=["the same", "padded as HMAC does", "longer than a block"],
+)
+def test_the_secret_of_better_auth_cannot_be_a_signing_key(
+    tmp_path: Path, variable: str, shared: str, own: str
+) -> None:
+    other = "another secret that is long enough to sign"
+    values = {"TODO_JWT_SECRET": other, variable: f"{own}"}
+    # A file, since an environment variable cannot hold a zero byte.
+    lines = [f"BETTER_AUTH_SECRET={shared}", *(f"{name}={text}" for name, text in values.items())]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    with pytest.raises(SettingsError, match=r"^BETTER_AUTH_SECRET ") as error:
+        load_settings()
+    assert shared not in str(error.value)
+
+
+def test_the_secret_of_better_auth_cannot_be_the_embedded_signing_key(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "todo-data").mkdir()
+    key = tmp_path / "todo-data" / "signing-key"
+    key.touch(0o600)
+    key.write_text(f"{SECRET}\n")
+    monkeypatch.setenv("BETTER_AUTH_SECRET", SECRET)
+    container = Container(settings=load_settings())
+    with pytest.raises(SettingsError, match=r"^BETTER_AUTH_SECRET "):
+        container.key_ring()
+
+
+def test_a_database_parameter_that_the_driver_does_not_know_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"{POSTGRESQL}?sslmod=require")
+    monkeypatch.setenv("TODO_JWT_SECRET", SECRET)
+    container = Container(settings=load_settings())
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL: has a parameter"):
+        container.database()
+
+
+@pytest.mark.parametrize("folder", ["what?", "100%41", "a#b", "ü", "a b"])
+def test_the_embedded_database_is_in_the_folder_that_was_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str
+) -> None:
+    monkeypatch.setenv("TODO_DATA_DIR", folder)
+    container = Container(settings=load_settings())
+    assert container.schema().current() is None
+    container.database().close()
+    assert (tmp_path / folder / "todo.db").exists()
+
+
+def test_an_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"TODO_APP_NAME=\xfcber\n")
+    with pytest.raises(SettingsError, match=r"^The file \.env cannot be read"):
+        load_settings()
 
 
 def test_postgresql_needs_a_secret_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

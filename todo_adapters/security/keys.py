@@ -4,11 +4,19 @@ import hashlib
 import hmac
 import os
 import secrets
+import stat
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from todo_core.ports.security import MIN_SECRET_BYTES
+
+_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +58,15 @@ class KeyRing:
 
 
 def secret_in_file(file: Path) -> str:
-    """The secret that is kept in this file; it is drawn, 256 bits, when there is none yet.
+    """Return the secret in this file; draw one, of 256 bits, if there is no file yet.
 
-    Only the owner of the file may read it (mode 600). Of several processes that
+    Only the owner of the file may read it (mode 600). If others can, their access is
+    removed and a warning is logged: they may have read it. Of several processes that
     start at once, one makes the file and all read it.
 
     Raises:
-        OSError: if the file cannot be made or read.
+        OSError: if the file cannot be made or read, or others can read it and that
+            cannot be changed.
         ValueError: if it holds no secret of at least MIN_SECRET_BYTES.
     """
     if not file.exists():
@@ -72,7 +82,58 @@ def secret_in_file(file: Path) -> str:
             pass  # another process was faster; its secret counts
         finally:
             draft.unlink()
-    secret = file.read_text("utf-8").strip()
-    if len(secret.encode()) < MIN_SECRET_BYTES:
+    secret = _read_private(file)
+    if secret is None or len(secret.encode()) < MIN_SECRET_BYTES:
         raise ValueError(f"{file} holds no secret that could sign tokens; delete it for a new one")
     return secret
+
+
+def _read_private(file: Path) -> str | None:
+    """Return the text of a file that is only its owner's, or None if it is no text.
+
+    What is checked is the open file, so a symbolic link counts as what it leads to.
+    """
+    # A FIFO would otherwise block until it has a writer.
+    with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError(f"{file} is not a regular file")
+        if sys.platform != "win32":  # which has no such bits, and inherits access from the folder
+            _make_private(opened.fileno(), file)
+        content = opened.read()
+    try:
+        return content.decode().strip()
+    except UnicodeDecodeError:
+        return None
+
+
+def _make_private(descriptor: int, file: Path) -> None:
+    """Take the access to an open file from everybody but its owner.
+
+    Raises:
+        PermissionError: if it is owned by another user than this one or root, or cannot be changed.
+    """
+    found = os.fstat(descriptor)
+    if found.st_uid not in (0, os.geteuid()):
+        raise PermissionError(
+            f"{file} is owned by another user; make it your own (chown), or delete it for a new key"
+        )
+    if not found.st_mode & _OF_OTHERS:
+        return
+    mode = f"{stat.S_IMODE(found.st_mode):03o}"
+    try:
+        os.fchmod(descriptor, 0o600)
+    except OSError:
+        raise PermissionError(
+            f"{file} can be read or changed by other users (mode {mode}), and its mode cannot be"
+            " changed; run: chmod 600"
+        ) from None
+    if os.fstat(descriptor).st_mode & _OF_OTHERS:  # as some network file systems leave it
+        raise PermissionError(
+            f"{file} can be read by other users (mode {mode}) on this file system"
+        )
+    _log.warning(
+        "signing_key.permissions_mended",
+        file=str(file),
+        mode=mode,
+        advice="other users may have read it: delete the file for a new key",
+    )

@@ -13,9 +13,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, Row, event, make_url
+from sqlalchemy import URL, Connection, CursorResult, Engine, Executable, Row, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import create_engine
 
@@ -228,8 +228,11 @@ def open_database(
     seconds to wait for a free one. Statements that are used again and
     again are prepared on a PostgreSQL server, unless `prepared_statements` is false or
     a pooler is in between.
+
+    Raises:
+        ValueError: if the URL is not one, or has a parameter that the driver does not know.
     """
-    url = make_url(dsn)
+    url = _parse_url(dsn)
     # What libpq asks of every session, and poolers know of: times then come in UTC
     # already, and need not be converted one by one.
     os.environ.setdefault("PGTZ", "UTC")
@@ -251,6 +254,26 @@ def open_database(
     if prepared_statements:
         event.listen(engine, "connect", _prepare_postgresql)
     return Database(engine, begin="BEGIN")
+
+
+def _parse_url(dsn: str) -> URL:
+    """Parse the URL; let libpq check the parameters now, which it would otherwise at a request."""
+    try:
+        url = make_url(dsn)
+        dialect = url.get_dialect()()
+        positional, named = dialect.create_connect_args(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("cannot be read as the URL of a database") from None
+    if url.get_backend_name() != "sqlite":
+        import psycopg
+
+        try:
+            psycopg.conninfo.make_conninfo(*positional, **named)
+        except psycopg.Error:
+            raise ValueError(
+                "has a parameter that PostgreSQL's client library does not know"
+            ) from None
+    return url
 
 
 def _connect_postgresql(

@@ -1,0 +1,91 @@
+"""What is installed for serving, and how an installation can be reproduced and audited."""
+
+import os
+import re
+import subprocess
+import tomllib
+from importlib.metadata import requires, version
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.dependencies import ROOT, group_requirements, missing
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXPORT = (ROOT / "requirements.txt").read_text()
+UV = os.environ.get("UV", "uv")
+
+
+def pins() -> dict[str, str]:
+    """The version of each distribution in requirements.txt."""
+    return {
+        canonicalize_name(name): pinned
+        for name, pinned in re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", EXPORT, re.MULTILINE)
+    }
+
+
+def installed_for_serving() -> dict[str, str]:
+    """The version of each distribution that the service depends on, in this environment."""
+    found: dict[str, str] = {}
+    queue = [(Requirement(each), "") for each in PYPROJECT["project"]["dependencies"]]
+    seen = set()
+    while queue:
+        requirement, extra = queue.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        for wanted in (*requirement.extras, ""):
+            if (name, wanted) not in seen:
+                seen.add((name, wanted))
+                found[name] = version(name)
+                queue += [(Requirement(each), wanted) for each in requires(name) or ()]
+    return found
+
+
+def test_uv_run_installs_no_development_tool_but_pytest() -> None:
+    assert PYPROJECT["tool"]["uv"]["default-groups"] == ["runner"]
+    assert [each.name for each in group_requirements("runner")] == ["pytest"]
+    serving = {Requirement(each).name for each in PYPROJECT["project"]["dependencies"]}
+    assert serving.isdisjoint(each.name for each in group_requirements("dev"))
+
+
+def test_the_group_of_the_tests_is_complete_and_installed() -> None:
+    assert missing(group_requirements("test")) == []
+
+
+def test_a_missing_or_too_old_dependency_of_the_tests_is_noticed() -> None:
+    wanted = ["pytest>=1", "pytest>=9999", "no-such-distribution-anywhere"]
+    assert missing(map(Requirement, wanted)) == wanted[1:]
+
+
+def test_the_exported_requirements_are_what_the_service_is_tested_with() -> None:
+    pinned = pins()
+    for name, tested in installed_for_serving().items():
+        assert pinned.get(name) == tested, f"{name}: refresh requirements.txt (see README)"
+
+
+def test_the_exported_requirements_hold_nothing_for_development() -> None:
+    development = {canonicalize_name(each.name) for each in group_requirements("dev")}
+    assert development.isdisjoint(pins())
+
+
+def test_every_exported_requirement_has_hashes_and_none_an_address() -> None:
+    requirements = re.split(r"(?<!\\)\n", EXPORT.strip())
+    assert len(requirements) == len(pins()) > 30
+    for requirement in requirements:
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}(\s|$)", requirement), requirement
+    assert "://" not in EXPORT
+    assert not re.search(r"^\s*(-|#)(?!-hash)", EXPORT, re.MULTILINE)
+
+
+@pytest.mark.parametrize("service", [["--offline"], ["--service-url", "http://127.0.0.1:1"]])
+def test_an_audit_that_cannot_look_fails_and_says_so(service: list[str]) -> None:
+    command = [UV, "audit", "--frozen", "--no-default-groups", *service]
+    environment = os.environ | {"UV_HTTP_RETRIES": "0"}
+    outcome = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert outcome.returncode != 0
+    assert re.search(r"requires network access|Request failed|error sending", outcome.stderr)
+    assert "no known vulnerabilities" not in (outcome.stdout + outcome.stderr).lower()

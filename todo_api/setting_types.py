@@ -1,0 +1,406 @@
+"""The types of settings: how each kind of value is read from text, and which values are refused.
+
+A value is refused here if the service could start with it and would fail later. Messages complete
+the sentence "TODO_NAME: …" and never repeat a value that may hold a password.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import parseaddr
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from limits import parse_many
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from todo_core.ports.security import MIN_SECRET_BYTES
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_POSTGRESQL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+_USUAL_PORTS = {"http": 80, "https": 443}
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, line separators and unpaired surrogates: no setting has a use for them."""
+
+_IN_URLS = re.compile(r"[^\s\"<>\\^`{|}]+")
+"""The characters of a URL (RFC 3986), and those outside ASCII that people write in host names."""
+
+_HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
+_MAX_URL_LENGTH = 2000
+
+_HMAC_BLOCK_BYTES = 64
+"""The block size of SHA-256: a longer key counts as its hash, a shorter one as padded by zeros."""
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_MAX_LIMITS_LENGTH = 200
+_MAX_LIMIT = 1_000_000_000
+_MAX_WINDOW_SECONDS = 366 * 24 * 3600
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+_LONGEST_LIFETIME = timedelta(days=3650)
+"""For sessions and tokens: dates that are computed from it stay far from the year 9999."""
+
+_LONGEST_WAIT = 5 * MINUTE
+"""For a free connection: no client waits longer for an answer."""
+
+_LONGEST_CHECK_INTERVAL = 60 * MINUTE
+"""Between looks for revoked sessions, whose tokens go on being accepted until then."""
+
+MAX_BODY_SIZE = 64 * 1024 * 1024
+
+type Network = IPv4Network | IPv6Network
+
+
+def _duration(value: object) -> object:
+    """Read `90`, in seconds, or a number with a unit: `30s`, `15m`, `1h`, `7d`, `2w`."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([0-9]{1,6})([smhdw]?)", value.strip())
+    if match is None:
+        raise ValueError("must be a number of seconds, or one with a unit, such as 15m, 1h or 7d")
+    number, unit = match.groups()
+    return timedelta(**{_UNITS[unit or "s"]: int(number)})
+
+
+def _between(shortest: timedelta, longest: timedelta) -> Callable[[timedelta], timedelta]:
+    """Make a validator that accepts durations from `shortest` to `longest`."""
+
+    def check(duration: timedelta) -> timedelta:
+        if not shortest <= duration <= longest:
+            raise ValueError(f"must be between {_shown(shortest)} and {_shown(longest)}")
+        return duration
+
+    return check
+
+
+def _shown(duration: timedelta) -> str:
+    """Write the duration in the largest unit in which it is a whole number, as in `10m`."""
+    seconds = int(duration.total_seconds())
+    size, unit = max(
+        (size, unit)
+        for unit, name in _UNITS.items()
+        if seconds % (size := int(timedelta(**{name: 1}).total_seconds())) == 0
+    )
+    return f"{seconds // size}{unit}"
+
+
+def _comma_separated(value: object) -> object:
+    """Read `a, b` as two values."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def from_json(value: object) -> object:
+    """Read JSON text; anything else is returned as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError('must be JSON, such as [{"issuer": …}]') from None
+
+
+def _without_control_characters(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _token_name(text: str) -> str:
+    if not re.fullmatch(r"[!-~](?:[ -~]{0,198}[!-~])?", text):
+        raise ValueError("must have 1 to 200 printable ASCII characters")
+    return text
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    """Accept a secret that is long enough, counted in bytes without the zeros that HMAC ignores."""
+    if len(secret.get_secret_value().rstrip("\0").encode()) < MIN_SECRET_BYTES:
+        raise ValueError(
+            f"must have at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 32"
+        )
+    return secret
+
+
+def is_same_hmac_key(secret: str, others: Iterable[str]) -> bool:
+    """Return whether HMAC-SHA256 (RFC 2104 §2) treats this secret and one of the others alike."""
+    return _effective_key(secret) in set(map(_effective_key, others))
+
+
+def _effective_key(secret: str) -> bytes:
+    key = secret.encode()
+    if len(key) > _HMAC_BLOCK_BYTES:
+        key = hashlib.sha256(key).digest()
+    return key.rstrip(b"\0")
+
+
+def _data_dir(folder: Path) -> Path:
+    _without_control_characters(str(folder))
+    return folder
+
+
+def _database_url(secret: SecretStr) -> SecretStr:
+    """Accept every spelling of a PostgreSQL URL, which all mean psycopg 3, and SQLite files.
+
+    What only the database's driver knows, such as the names of its options, is checked when the
+    database is opened.
+    """
+    text = secret.get_secret_value()
+    if _CONTROL.search(text) or _CONTROL.search(unquote(text)):
+        raise ValueError("must not contain control characters")
+    scheme, _, rest = text.partition("://")
+    if scheme in _POSTGRESQL_SCHEMES:
+        return SecretStr(_postgresql_url(rest))
+    if scheme == "sqlite":
+        if not rest.startswith("/") or rest == "/" or ":memory:" in unquote(rest):
+            raise ValueError("must name a file, as in sqlite:///folder/todo.db")
+        if "?" in rest:
+            raise ValueError("must not have parameters; write a ? in a file's name as %3F")
+        return SecretStr(f"sqlite://{rest}")
+    raise ValueError("must begin with postgresql:// (or sqlite:/// and a file's path)")
+
+
+def _postgresql_url(rest: str) -> str:
+    url = f"postgresql+psycopg://{rest}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(
+            "has a host or port that is not valid; is the password URL-encoded?"
+        ) from None
+    if port == 0:
+        raise ValueError("has port 0, on which nothing can listen")
+    if "@" in parts.path or "#" in rest:
+        raise ValueError("has an @, / or # in its password, which must be URL-encoded")
+    names = [name for name, _ in parse_qsl(parts.query) if name not in ("host", "port")]
+    if len(names) != len(set(names)):
+        raise ValueError("has the same parameter twice")
+    return url
+
+
+def _split_url(text: str, *schemes: str) -> SplitResult | None:
+    """Return the parts of a URL with one of these schemes and a valid host, or else None."""
+    if len(text) > _MAX_URL_LENGTH or not _IN_URLS.fullmatch(text) or _CONTROL.search(text):
+        return None
+    try:
+        parts = urlsplit(text)
+        port, host = parts.port, ascii_host(parts.hostname or "")
+    except ValueError:
+        return None
+    if parts.scheme not in schemes or port == 0 or not host:
+        return None
+    if _CONTROL.search(unquote(f"{parts.username}{parts.password}{parts.path}{parts.query}")):
+        return None
+    return parts
+
+
+def ascii_host(host: str) -> str:
+    """Return the host as it goes over the wire: an address, or a name in its `xn--` form.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if ":" in host:
+        return str(IPv6Address(host))
+    name = host.encode("idna").decode().lower()
+    if not _HOST.fullmatch(name):
+        raise ValueError("not a host name")
+    if re.fullmatch(r"[0-9.]+", name):
+        return str(IPv4Address(name))
+    return name
+
+
+def _smtp_url(secret: SecretStr) -> SecretStr:
+    parts = _split_url(secret.get_secret_value(), "smtp", "smtps")
+    if parts is None or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(
+            "must be like smtp://user:password@host:587 or smtps://host:465, with a URL-encoded"
+            " password"
+        )
+    if not unquote(f"{parts.username}{parts.password}").isascii():
+        raise ValueError("must have a user and a password in ASCII, as most servers expect")
+    return secret
+
+
+def _storage_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    if url == "memory://":
+        return secret
+    parts = _split_url(url, "redis", "rediss")
+    if parts is None or parts.fragment:
+        raise ValueError("must be memory:// or redis://host:6379 (Redis or Valkey)")
+    if not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):
+        raise ValueError("must end in the number of a database, as in redis://host:6379/0")
+    if any(
+        not _is_tls_option(*option) for option in parse_qsl(parts.query, keep_blank_values=True)
+    ):
+        raise ValueError(
+            "has a parameter that is none of ssl_ca_certs=file and ssl_cert_reqs=required, optional"
+            " or none"
+        )
+    if parts.query and parts.scheme != "rediss":
+        raise ValueError("has parameters for TLS, and must begin with rediss:// for it")
+    return secret
+
+
+def _is_tls_option(name: str, value: str) -> bool:
+    if name == "ssl_ca_certs":
+        return Path(value).is_file()
+    return name == "ssl_cert_reqs" and value in ("none", "optional", "required")
+
+
+def _page(text: str) -> str:
+    parts = _split_url(text, "http", "https")
+    if parts is None:
+        raise ValueError("must be a page's address, such as https://app.example.com/reset-password")
+    if parts.username is not None:
+        raise ValueError("must not hold a user or a password: it is sent by email")
+    return text
+
+
+def _sender(text: str) -> str:
+    """Accept what can be written as the `From` of an email, and is read as the same again."""
+    name, address = parseaddr(text)
+    try:
+        if _CONTROL.search(text) or "=?" in text or not address.isascii():
+            raise ValueError("not a mailbox")
+        if not re.fullmatch(r"[^@\s]{1,64}@[^@\s]+", address) or not ascii_host(
+            address.rpartition("@")[2]
+        ):
+            raise ValueError("not an address")
+        message = EmailMessage(policy=SMTP)
+        message["From"] = Address(name, addr_spec=address)
+        written = message.as_bytes()
+        if len(text) > 300 or address not in written.decode("ascii"):
+            raise ValueError("too long for a header")
+    except Exception:  # noqa: BLE001 - the email package raises many kinds for malformed input
+        raise ValueError("must be like Todo <todo@example.com>") from None
+    return text
+
+
+def _limits(text: str) -> str:
+    if len(text) > _MAX_LIMITS_LENGTH:
+        raise ValueError(f"must have at most {_MAX_LIMITS_LENGTH} characters")
+    try:
+        items = parse_many(text)
+    except ValueError:
+        raise ValueError("must be limits such as: 5/minute; 20/hour") from None
+    if re.search(r"(?:/|per)\s*0+\s*[a-z]", text, re.IGNORECASE):
+        raise ValueError("must not count in windows of 0 seconds")
+    for item in items:
+        if not 1 <= item.amount <= _MAX_LIMIT:
+            raise ValueError(
+                f"must allow between 1 and {_MAX_LIMIT:,}; TODO_RATE_LIMIT_ENABLED=false switches"
+                " all limits off"
+            )
+        if item.get_expiry() > _MAX_WINDOW_SECONDS:
+            raise ValueError("must not count for longer than a year")
+    if len(items) != len(set(items)):
+        raise ValueError("has the same limit twice")
+    return text
+
+
+def _plain_url(text: str) -> str:
+    """Accept an address without what would be kept or logged though it should not."""
+    parts = _split_url(text := text.strip(), "http", "https")
+    if parts is None:
+        raise ValueError("must be an address, such as https://app.example.com")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be an address without user, query or fragment")
+    return text
+
+
+def _base_url(text: str) -> str:
+    return _plain_url(text).rstrip("/")
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host, and the port if it is not the default one (RFC 6454 §6.1)."""
+    parts = urlsplit(url)
+    name = ascii_host(parts.hostname or "")
+    host = f"[{name}]" if ":" in name else name
+    is_usual = parts.port in (None, _USUAL_PORTS[parts.scheme])
+    return f"{parts.scheme}://{host}" + ("" if is_usual else f":{parts.port}")
+
+
+def _cors_origin(text: str) -> str:
+    """Return the origin as browsers send it: lower case, `xn--`, without the usual port."""
+    if text == "*":
+        return text
+    parts = _split_url(text, "http", "https")
+    if parts is None or parts.path or parts.query or parts.fragment or parts.username is not None:
+        shown = "" if "@" in text else f"holds {text[:100]!r}; "
+        raise ValueError(
+            f"{shown}an origin is like https://app.example.com, without a path; * alone means any"
+        )
+    return origin_of(text)
+
+
+def _trusted_network(text: str) -> Network:
+    """Read an address or a network of proxies; IPv4-mapped IPv6 means the IPv4 address."""
+    shown = "" if _CONTROL.search(text) else f"holds {text[:100]!r}; "
+    try:
+        if "%" in text:
+            raise ValueError("an address with a zone")
+        network = ip_network(text if "/" in text else ip_address(text))
+    except ValueError:
+        raise ValueError(
+            f"{shown}it takes IP addresses and networks, such as 10.0.0.7 or 10.0.0.0/24, without"
+            " bits set after the network's prefix"
+        ) from None
+    if network.prefixlen == 0:
+        raise ValueError(f"{shown}to trust everybody would let clients choose their own address")
+    if isinstance(network, IPv6Network):
+        if network.subnet_of(_MAPPED):
+            return _trusted_network(f"{network[0].ipv4_mapped}/{network.prefixlen - 96}")
+        if network.supernet_of(_MAPPED):
+            raise ValueError(f"{shown}that network holds all IPv4 addresses in their IPv6 form")
+    return network
+
+
+type Label = Annotated[
+    str, Field(min_length=1, max_length=100), AfterValidator(_without_control_characters)
+]
+type TokenName = Annotated[str, AfterValidator(_token_name)]
+"""What tokens are issued by or for (RFC 7519 §4.1): short enough for a header, printable ASCII."""
+
+type Name = Annotated[
+    str, Field(min_length=1, max_length=1000), AfterValidator(_without_control_characters)
+]
+type Duration = Annotated[timedelta, BeforeValidator(_duration)]
+type Lifetime = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_LIFETIME))]
+type ResetLifetime = Annotated[Duration, AfterValidator(_between(MINUTE, 10 * MINUTE))]
+type Wait = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_WAIT))]
+type CheckInterval = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_CHECK_INTERVAL))]
+type Several[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
+type SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+type DataDir = Annotated[Path, AfterValidator(_data_dir)]
+type BaseUrl = Annotated[str, AfterValidator(_base_url)]
+type PlainUrl = Annotated[str, AfterValidator(_plain_url)]
+type Page = Annotated[str, AfterValidator(_page)]
+type Sender = Annotated[str, AfterValidator(_sender)]
+type SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+type StorageUrl = Annotated[SecretStr, AfterValidator(_storage_url)]
+type Limits = Annotated[str, AfterValidator(_limits)]
+type DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+type CorsOrigin = Annotated[str, AfterValidator(_cors_origin)]
+type TrustedNetwork = Annotated[str, AfterValidator(lambda text: str(_trusted_network(text)))]
