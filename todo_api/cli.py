@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from typing import Annotated, NoReturn
 
 import typer
@@ -120,12 +121,14 @@ def _settings() -> Settings:
 def _migrate(settings: Settings) -> None:
     container = Container(settings=settings)
     try:
-        schema = container.migration_schema()
-        if schema.current() != schema.newest:
-            schema.migrate()
-        container.migration_database().close()
+        with closing(container.migration_database()):
+            schema = container.migration_schema()
+            if schema.current() != schema.newest:
+                schema.migrate()
     except OSError as error:
         _stop(f"TODO_DATA_DIR cannot be used: {error}")
+    except ValueError as error:
+        _stop(f"The database cannot be migrated: {error}")
     except Unavailable as error:
         _stop(_unavailable(error))
     typer.echo(f"Schema   at revision {schema.newest}", err=True)

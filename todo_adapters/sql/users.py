@@ -1,9 +1,10 @@
 """Accounts in SQL."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sqlalchemy.sql.dml import Delete, Update
-from sqlmodel import bindparam, delete, func, insert, select, update
+from sqlmodel import bindparam, delete, insert, select, update
 
 from todo_adapters.sql.database import AnyRow, SqlExecutor
 from todo_adapters.sql.tables import USERS, UserRow
@@ -16,14 +17,15 @@ _AS_LOADED = (
     USERS.c.version == bindparam("loaded_version"),
 )
 _ADD = insert(USERS)
-_GET = select(UserRow).where(USERS.c.id == bindparam("user_id"))
-_GET_BY_EMAIL = select(UserRow).where(func.lower(USERS.c.email) == bindparam("email_key"))
+_GET = select(UserRow).where(USERS.c.id == bindparam("user_id"), USERS.c.deleted_at.is_(None))
+_GET_BY_EMAIL = select(UserRow).where(USERS.c.email_key == bindparam("email_key"))
 _SAVE = (
     update(USERS)
     .where(*_AS_LOADED)
     .values(
         name=bindparam("name"),
         email=bindparam("email"),
+        email_key=bindparam("email_key"),
         password_hash=bindparam("password_hash"),
         updated_at=bindparam("updated_at"),
         version=USERS.c.version + 1,
@@ -32,7 +34,7 @@ _SAVE = (
 # It changes nothing, but the row is locked as by any update until the transaction ends.
 _CONFIRM = update(USERS).where(*_AS_LOADED).values(version=USERS.c.version)
 _REMOVE = delete(USERS).where(*_AS_LOADED)
-_REFUSALS = {"uq_users_email": EmailTaken}
+_REFUSALS = {"uq_users_email_key": EmailTaken}
 
 
 class SqlUserRepository(UserRepository):
@@ -47,7 +49,7 @@ class SqlUserRepository(UserRepository):
             {
                 "id": user.id,
                 "name": str(user.name),
-                "email": None if user.email is None else str(user.email),
+                **_email_columns(user),
                 "password_hash": user.password_hash,
                 "version": user.version,
                 "created_at": user.created_at,
@@ -73,7 +75,7 @@ class SqlUserRepository(UserRepository):
                 "user_id": user.id,
                 "loaded_version": user.version,
                 "name": str(user.name),
-                "email": None if user.email is None else str(user.email),
+                **_email_columns(user),
                 "password_hash": user.password_hash,
                 "updated_at": user.updated_at,
             },
@@ -93,6 +95,12 @@ class SqlUserRepository(UserRepository):
         loaded = {"user_id": user.id, "loaded_version": user.version}
         if not self._executor.write(statement, loaded):
             raise StaleVersion
+
+
+def _email_columns(user: User) -> Mapping[str, str | None]:
+    if user.email is None:
+        return {"email": None, "email_key": None}
+    return {"email": str(user.email), "email_key": user.email.key}
 
 
 def _to_user(row: AnyRow) -> User:
