@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from todo_api.app import create_app
-from todo_api.container import Container
+from todo_api.container import Container, clean_up_everything
 from todo_api.logs import configure_logs
 from todo_api.server import server_options
 from todo_api.settings import Settings, SettingsError, load_settings
@@ -73,10 +73,8 @@ def cleanup() -> None:
     """Remove expired sessions and resets now; the service does so by itself, now and then."""
     settings = _settings()
     container = Container(settings=settings)
-    removed = 0
     try:
-        while batch := container.clean_up()():
-            removed += batch
+        removed = clean_up_everything(container)
         container.database().close()
     except Unavailable as error:
         _stop(_unavailable(error))

@@ -283,6 +283,26 @@ def test_accounts_from_before_get_the_key_of_their_email(unmigrated: Container) 
     assert users.get_by_email(Email(emails[0])).id == ids[0]
 
 
+def test_accounts_that_are_being_deleted_do_not_come_back_by_a_downgrade(
+    unmigrated: Container,
+) -> None:
+    unmigrated.schema().migrate()
+    database = unmigrated.database()
+    ada, bob = (
+        unmigrated.register_user()(name="Ada", email=email, password="a rather long sentence")
+        for email in ("ada@example.com", "bob@example.com")
+    )
+    for owner in (ada, bob):
+        unmigrated.create_task()(owner_id=owner.id, title="Buy milk")
+    unmigrated.users().mark_deleted(ada, now=datetime.now(UTC))
+    alembic(database, "downgrade", "0003")
+    alembic(database, "upgrade", "head")
+    assert unmigrated.users().marked(limit=1) == []
+    assert unmigrated.users().get(bob.id) == bob
+    for owner, count in ((ada, 0), (bob, 1)):
+        assert len(unmigrated.list_tasks()(owner_id=owner.id)) == count
+
+
 @pytest.fixture
 def turkish(turkish_postgres: str) -> Iterator[Container]:
     """A service on a database without any table, in a Turkish locale."""

@@ -1,16 +1,26 @@
 """Accounts in SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy.sql.dml import Delete, Update
-from sqlmodel import bindparam, delete, insert, select, update
+from sqlmodel import bindparam, delete, exists, insert, not_, select, update
 
 from todo_adapters.sql.database import AnyRow, SqlExecutor
-from todo_adapters.sql.tables import USERS, UserRow
+from todo_adapters.sql.tables import (
+    IDENTITIES,
+    PASSWORD_RESETS,
+    SESSIONS,
+    TASKS,
+    USERS,
+    UserRow,
+)
 from todo_core.entities.user import Email, PersonName, User, UserId
 from todo_core.errors import EmailTaken, StaleVersion, UserNotFound
 from todo_core.ports.repositories import UserRepository
+
+_NO_NAME = "-"  # the database wants one
 
 _AS_LOADED = (
     USERS.c.id == bindparam("user_id"),
@@ -34,6 +44,35 @@ _SAVE = (
 # It changes nothing, but the row is locked as by any update until the transaction ends.
 _CONFIRM = update(USERS).where(*_AS_LOADED).values(version=USERS.c.version)
 _REMOVE = delete(USERS).where(*_AS_LOADED)
+_MARK_DELETED = (
+    update(USERS)
+    .where(*_AS_LOADED)
+    .values(
+        name=_NO_NAME,
+        email=None,
+        email_key=None,
+        password_hash=None,
+        updated_at=bindparam("now"),
+        deleted_at=bindparam("now"),
+        version=USERS.c.version + 1,
+    )
+)
+_REMOVE_WHAT_IS_THEIRS = tuple(
+    delete(table).where(table.c.user_id == bindparam("user_id"))
+    for table in (SESSIONS, IDENTITIES, PASSWORD_RESETS)
+)
+_MARKED = (
+    select(UserRow)
+    .with_only_columns(USERS.c.id)
+    .where(USERS.c.deleted_at.is_not(None))
+    .order_by(USERS.c.deleted_at)
+    .limit(bindparam("most"))
+)
+_PURGE = delete(USERS).where(
+    USERS.c.id == bindparam("user_id"),
+    USERS.c.deleted_at.is_not(None),
+    not_(exists().where(TASKS.c.user_id == bindparam("user_id"))),
+)
 _REFUSALS = {"uq_users_email_key": EmailTaken}
 
 
@@ -90,6 +129,20 @@ class SqlUserRepository(UserRepository):
 
     def remove(self, user: User) -> None:
         self._on_loaded(_REMOVE, user)
+
+    def mark_deleted(self, user: User, *, now: datetime) -> None:
+        with self._executor.atomically() as executor:
+            marked = {"user_id": user.id, "loaded_version": user.version, "now": now}
+            if not executor.write(_MARK_DELETED, marked):
+                raise StaleVersion
+            for statement in _REMOVE_WHAT_IS_THEIRS:
+                executor.write(statement, {"user_id": user.id})
+
+    def marked(self, *, limit: int) -> Sequence[UserId]:
+        return [UserId(row[0]) for row in self._executor.rows(_MARKED, {"most": limit})]
+
+    def purge(self, user_id: UserId) -> bool:
+        return bool(self._executor.write(_PURGE, {"user_id": user_id}))
 
     def _on_loaded(self, statement: Update | Delete, user: User) -> None:
         loaded = {"user_id": user.id, "loaded_version": user.version}
