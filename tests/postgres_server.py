@@ -52,7 +52,8 @@ class PostgresServer:
         self.port = free_port()
         self._hand_over(folder)
         self._environment = dict(os.environ)
-        if sys.platform == "linux":  # elsewhere it is part of the system
+        # Where there is no such tool, the locale has to be one of the system's.
+        if sys.platform == "linux" and shutil.which("localedef"):
             compile_turkish_locale(folder / "locales")
             self._environment["LOCPATH"] = str(folder / "locales")
         self._initialise()
