@@ -13,7 +13,12 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from tests.postgres_server import create_database, drop_database, running_postgres
+from tests.postgres_server import (
+    create_database,
+    create_turkish_database,
+    drop_database,
+    running_postgres,
+)
 from tests.proof import Tally
 from todo_api.container import Container
 from todo_api.settings import Settings
@@ -72,6 +77,14 @@ def migrated_template(postgres_url: str) -> Iterator[str]:
 def empty_postgres(postgres_url: str) -> Iterator[str]:
     """A new database on PostgreSQL, without any table."""
     url = create_database(postgres_url)
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture
+def turkish_postgres(postgres_url: str) -> Iterator[str]:
+    """A new database on PostgreSQL in a Turkish locale, without any table."""
+    url = create_turkish_database(postgres_url)
     yield url
     drop_database(url)
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,9 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
+
+from tests.turkish_locale import NAME as TURKISH
+from tests.turkish_locale import compile_turkish_locale
 
 START_TIMEOUT_SECONDS = 30
 
@@ -47,6 +51,11 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self._hand_over(folder)
+        self._environment = dict(os.environ)
+        # Where there is no such tool, the locale has to be one of the system's.
+        if sys.platform == "linux" and shutil.which("localedef"):
+            compile_turkish_locale(folder / "locales")
+            self._environment["LOCPATH"] = str(folder / "locales")
         self._initialise()
 
     def url(self, database: str = "postgres") -> str:
@@ -75,6 +84,7 @@ class PostgresServer:
                 group=self._group,
                 extra_groups=[] if self._user else None,
                 cwd=self._folder,
+                env=self._environment,
             )
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self._answers():
@@ -196,12 +206,29 @@ def free_port() -> int:
     return port
 
 
-def create_database(server_url: str, *, template: str = "template0") -> str:
+def create_database(server_url: str, *, template: str = "template0", options: str = "") -> str:
     """Make a database of a new name on this server and return its URL."""
     name = f"todo_{uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {options}')
     return urlsplit(server_url)._replace(path=f"/{name}").geturl()
+
+
+def create_turkish_database(server_url: str) -> str:
+    """Make a database in whose locale the small letter of `I` has no dot.
+
+    A server that knows ICU (most do, but not the one that is brought along) needs no locale of
+    the operating system for that.
+    """
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        knows_icu = connection.execute(
+            "SELECT 1 FROM pg_collation WHERE collname = 'tr-TR-x-icu'"
+        ).fetchone()
+    if knows_icu:
+        options = "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR' LOCALE 'C'"
+    else:
+        options = f"LC_CTYPE '{TURKISH}' LC_COLLATE 'C'"
+    return create_database(server_url, options=f"ENCODING 'UTF8' {options}")
 
 
 def drop_database(url: str) -> None:

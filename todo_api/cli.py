@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from typing import Annotated, NoReturn
 
 import typer
@@ -13,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from todo_api.app import create_app
-from todo_api.container import Container
+from todo_api.container import Container, clean_up_everything
 from todo_api.logs import configure_logs
 from todo_api.server import server_options
 from todo_api.settings import Settings, SettingsError, load_settings
@@ -76,10 +77,8 @@ def cleanup() -> None:
     """Remove expired sessions and resets now; the service does so by itself, now and then."""
     settings = _settings()
     container = Container(settings=settings)
-    removed = 0
     try:
-        while batch := container.clean_up()():
-            removed += batch
+        removed = clean_up_everything(container)
         container.database().close()
     except SettingsError as error:
         _stop(_wrong_settings(error))
@@ -126,14 +125,16 @@ def _settings() -> Settings:
 def _migrate(settings: Settings) -> None:
     container = Container(settings=settings)
     try:
-        schema = container.migration_schema()
-        if schema.current() != schema.newest:
-            schema.migrate()
-        container.migration_database().close()
+        with closing(container.migration_database()):
+            schema = container.migration_schema()
+            if schema.current() != schema.newest:
+                schema.migrate()
     except SettingsError as error:
         _stop(_wrong_settings(error))
     except OSError as error:
         _stop(f"TODO_DATA_DIR cannot be used: {error}")
+    except ValueError as error:
+        _stop(f"The database cannot be migrated: {error}")
     except Unavailable as error:
         _stop(_unavailable(error))
     typer.echo(f"Schema   at revision {schema.newest}", err=True)

@@ -36,7 +36,7 @@ from todo_adapters.sql.users import SqlUserRepository
 from todo_adapters.system.background import ThreadBackground
 from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.identifiers import RandomIdentifiers
-from todo_adapters.system.periodic import Periodic
+from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
 from todo_api.settings import Settings, SettingsError
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import RateLimiter
@@ -50,7 +50,7 @@ from todo_core.use_cases.accounts import (
     UpdateProfile,
 )
 from todo_core.use_cases.authentication import Reauthenticate
-from todo_core.use_cases.cleanup import CleanUp
+from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
 from todo_core.use_cases.identities import RecognisePerson
 from todo_core.use_cases.passwords import ChangePassword, ForgotPassword, ResetPassword
 from todo_core.use_cases.sessions import (
@@ -72,6 +72,7 @@ from todo_core.use_cases.tasks import (
 )
 
 _HOUSEKEEPING_SECONDS = 600.0
+_LONGEST_HOUSEKEEPING_SECONDS = 120.0
 _PEOPLE_REMEMBERED = timedelta(minutes=5)
 
 
@@ -211,8 +212,14 @@ def _session_check(settings: Settings, ended_sessions: PolledEndedSessions) -> P
     return Periodic("session check", ended_sessions.poll, seconds=seconds, jitter=0.1)
 
 
-def _housekeeping(clean_up: CleanUp) -> Periodic:
-    return Periodic("clean-up", clean_up, seconds=_HOUSEKEEPING_SECONDS, jitter=0.5)
+def _housekeeping(clean_up: CleanUp) -> PeriodicBatches:
+    return PeriodicBatches(
+        "clean-up",
+        clean_up,
+        seconds=_HOUSEKEEPING_SECONDS,
+        jitter=0.5,
+        longest=_LONGEST_HOUSEKEEPING_SECONDS,
+    )
 
 
 class Container(containers.DeclarativeContainer):
@@ -301,12 +308,15 @@ class Container(containers.DeclarativeContainer):
         limiter=rate_limiter,
         log=security_log,
     )
+    purge_deleted = providers.Singleton(PurgeDeleted, users=users, tasks=tasks)
     delete_account = providers.Singleton(
         DeleteAccount,
         get_profile=get_profile,
         unit_of_work=unit_of_work,
         reauthenticate=reauthenticate,
         ended_sessions=ended_sessions,
+        purge_deleted=purge_deleted,
+        background=background,
         clock=clock,
         log=security_log,
     )
@@ -435,6 +445,7 @@ class Container(containers.DeclarativeContainer):
     # What goes on by itself
     clean_up = providers.Singleton(
         CleanUp,
+        purge_deleted=purge_deleted,
         sessions=sessions,
         password_resets=password_resets,
         idle_lifetime=settings.provided.refresh_token_idle_ttl,
@@ -456,6 +467,11 @@ def start(container: Container) -> None:
         provider()
     container.session_check().start()
     container.housekeeping().start()
+
+
+def clean_up_everything(container: Container) -> int:
+    """Remove all that is of no use any more, and return how much it was."""
+    return in_batches(container.clean_up())
 
 
 def close(container: Container) -> None:

@@ -100,7 +100,7 @@ class TaskOwner(BearerToken):
 
 def _is_their_name(caller: Caller, text: str) -> bool:
     """Whether this is the caller's id here, or the one that they have at their issuer."""
-    return text.lower() == str(caller.user_id) or text == caller.subject
+    return text.lower() == str(caller.user_id) or text == caller.alias
 
 
 def _denied(caller: Caller) -> TaskNotFound:

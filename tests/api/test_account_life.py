@@ -5,8 +5,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -18,7 +19,10 @@ from tests.conftest import embedded_settings
 from tests.problems import problem
 from tests.running_server import PASSWORD, Person, RunningServer, running_server
 from todo_adapters.in_memory.mail import InMemoryMailer
+from todo_adapters.sql.tables import TASKS
+from todo_core.entities.user import UserId
 from todo_core.ports.mail import PasswordResetLetter
+from todo_core.use_cases.cleanup import BATCH
 
 NEW = "another long sentence"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -266,6 +270,38 @@ class TestProfile:
         assert http.post("/api/auth/login", json=login).status_code == 401
         registration = {"name": "Ada", **login}
         assert http.post("/api/auth/register", json=registration).status_code == 201
+
+    def test_a_deleted_account_with_very_many_tasks_is_gone_and_its_tasks_soon(
+        self, server: RunningServer, http: httpx.Client, ada: Person, bob: Person
+    ) -> None:
+        kept = bob.create()
+        first = ada.create()
+        database = server.container.database()
+        rows = [
+            {**first, "id": first["id"] - number, "user_id": UUID(ada.id)}
+            | dict.fromkeys(("created_at", "updated_at"), datetime.now(UTC))
+            for number in range(1, 2 * BATCH)
+        ]
+        with database.transaction() as transaction:
+            transaction.connection.execute(TASKS.insert(), rows)
+        body = {"current_password": PASSWORD}
+        assert ada.http.request("DELETE", "/api/auth/me", json=body).status_code == 204
+        assert ada.http.get(ada.tasks()).status_code == 401
+        assert ada.http.get("/api/auth/me").status_code == 401
+        login = {"email": ada.email, "password": PASSWORD}
+        assert http.post("/api/auth/login", json=login).status_code == 401
+        again = http.post("/api/auth/register", json={"name": "Ada", **login})
+        assert again.status_code == 201
+        assert again.json()["id"] != ada.id
+
+        def left() -> int:
+            return len(server.container.list_tasks()(owner_id=UserId(UUID(ada.id))))
+
+        deadline = time.monotonic() + 10
+        while left() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert left() == 0
+        assert bob.list() == [kept]
 
 
 class TestClosedRegistration:

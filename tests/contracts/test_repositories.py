@@ -96,10 +96,10 @@ class TestUsers:
             storage.users.get(UserId(uuid4()))
 
     def test_an_email_is_found_in_whatever_case_it_is_written(self, storage: Storage) -> None:
-        user = stored_user(storage, "Ada@Example.com")
-        found = storage.users.get_by_email(Email("aDA@eXAMPLE.com"))
+        user = stored_user(storage, "Info@Example.com")
+        found = storage.users.get_by_email(Email("iNFO@eXAMPLE.com"))
         assert found == user
-        assert found.email == "Ada@Example.com"
+        assert found.email == "Info@Example.com"
 
     def test_an_unknown_email_is_not_found(self, storage: Storage) -> None:
         stored_user(storage)
@@ -107,9 +107,9 @@ class TestUsers:
             storage.users.get_by_email(Email("ada@example.org"))
 
     def test_an_email_belongs_to_one_account_in_whatever_case(self, storage: Storage) -> None:
-        stored_user(storage, "ada@example.com")
+        stored_user(storage, "info@example.com")
         with pytest.raises(EmailTaken):
-            stored_user(storage, "ADA@example.com")
+            stored_user(storage, "INFO@example.com")
 
     def test_saving_stores_the_change_and_grows_the_version(self, storage: Storage) -> None:
         user = stored_user(storage)
@@ -176,6 +176,55 @@ class TestUsers:
         assert storage.users.get(bob.id) == bob
         assert len(storage.tasks.list(bob.id)) == len(storage.sessions.list(bob.id)) == 1
         assert storage.password_resets.get("hash 2").user_id == bob.id
+
+    def test_a_user_who_is_marked_as_deleted_is_gone_but_for_their_tasks(
+        self, storage: Storage
+    ) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        for id, user in enumerate((ada, bob), 1):
+            stored_task(storage, user, id)
+            storage.sessions.add(a_session(user))
+            storage.password_resets.put(a_reset(user, f"hash {id}"))
+            stored_identity(storage, user, subject=f"subject {id}")
+        storage.users.mark_deleted(ada, now=NOW)
+        with pytest.raises(UserNotFound):
+            storage.users.get(ada.id)
+        with pytest.raises(UserNotFound):
+            storage.users.get_by_email(Email("ada@example.com"))
+        for change in (storage.users.save, storage.users.confirm, storage.users.remove):
+            with pytest.raises(StaleVersion):
+                change(ada)
+        with pytest.raises(StaleVersion):
+            storage.users.mark_deleted(ada, now=NOW)
+        assert storage.sessions.list(ada.id) == []
+        assert storage.identities.list(ada.id) == []
+        with pytest.raises(InvalidResetToken):
+            storage.password_resets.get("hash 1")
+        assert stored_user(storage, "ada@example.com").id != ada.id
+        assert storage.users.get(bob.id) == bob
+        assert len(storage.sessions.list(bob.id)) == len(storage.identities.list(bob.id)) == 1
+        assert storage.password_resets.get("hash 2").user_id == bob.id
+
+    def test_a_user_who_is_marked_as_deleted_is_purged_once_their_tasks_are(
+        self, storage: Storage
+    ) -> None:
+        ada, bob, eve = (stored_user(storage, f"{name}@example.com") for name in ("a", "b", "e"))
+        stored_task(storage, ada)
+        kept = stored_task(storage, eve, 2)
+        assert storage.users.marked(limit=3) == []
+        assert not storage.users.purge(bob.id)
+        storage.users.mark_deleted(bob, now=NOW + HOUR)
+        storage.users.mark_deleted(ada, now=NOW)
+        assert storage.users.marked(limit=1) == [ada.id]
+        assert storage.users.marked(limit=3) == [ada.id, bob.id]
+        assert not storage.users.purge(ada.id)
+        assert storage.tasks.remove_some(ada.id, limit=1) == 1
+        assert storage.users.purge(ada.id)
+        assert not storage.users.purge(ada.id)
+        assert storage.users.purge(bob.id)
+        assert storage.users.marked(limit=3) == []
+        assert storage.tasks.list(eve.id) == [kept]
+        assert storage.users.get(eve.id) == eve
 
     def test_a_user_who_was_saved_since_is_not_removed(self, storage: Storage) -> None:
         user = stored_user(storage)
@@ -563,6 +612,16 @@ class TestTasks:
             storage.tasks.remove(task.id, owner_id=ada.id)
         with pytest.raises(StaleVersion):
             storage.tasks.save(task)
+
+    def test_some_tasks_of_an_owner_are_removed_and_none_of_another(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        for id in range(1, 6):
+            stored_task(storage, ada, id)
+        kept = stored_task(storage, bob, 6)
+        removed = [storage.tasks.remove_some(ada.id, limit=2) for _ in range(4)]
+        assert removed == [2, 2, 1, 0]
+        assert storage.tasks.list(ada.id) == []
+        assert storage.tasks.list(bob.id) == [kept]
 
     def test_anothers_task_is_out_of_reach(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")

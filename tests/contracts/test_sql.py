@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Delete, Insert, Update
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
-from sqlalchemy.sql.operators import and_, eq
+from sqlalchemy.sql.operators import and_, eq, in_op
 from sqlalchemy.sql.selectable import Select
 
 import todo_adapters.sql
@@ -64,6 +64,10 @@ def conditions(statement: Select[Any] | Update | Delete) -> Sequence[object]:
 
 
 def names_the_owner(condition: object) -> bool:
+    """Whether only rows of one owner fulfil it: theirs, or those that a query of theirs finds."""
+    if isinstance(condition, BinaryExpression) and condition.operator is in_op:
+        [query] = [each for each in condition.right.get_children() if isinstance(each, Select)]
+        return condition.left is TASKS.c.id and any(map(names_the_owner, conditions(query)))
     return (
         isinstance(condition, BinaryExpression)
         and condition.operator is eq
@@ -105,7 +109,8 @@ class TestOwnership:
         container.update_task()(owner_id=ada.id, task_id=task.id, title="Buy oats")
         container.toggle_completion()(owner_id=ada.id, task_id=task.id)
         container.delete_task()(owner_id=ada.id, task_id=task.id)
-        assert len(executed) == 9
+        container.tasks().remove_some(ada.id, limit=1)
+        assert len(executed) == 10
         assert {normalized(sql) for sql in executed} <= {normalized(sql) for sql in prebuilt}
 
 

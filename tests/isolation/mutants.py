@@ -187,6 +187,7 @@ MEMORY = "todo_adapters/in_memory/repositories.py"
 TASKS = "todo_core/use_cases/tasks.py"
 SESSIONS = "todo_core/use_cases/sessions.py"
 ACCOUNTS = "todo_core/use_cases/accounts.py"
+IDENTITIES = "todo_core/use_cases/identities.py"
 WHO = "todo_api/dependencies.py"
 TASK_ROUTES = "todo_api/routes/tasks.py"
 OTHERS = "__import__('uuid').UUID(int=0)"
@@ -251,8 +252,9 @@ KINDS = (
     Kind(
         "any name is theirs",
         WHO,
-        _instead("text.lower() == str(caller.user_id) or text == caller.subject", "True"),
+        _instead("text.lower() == str(caller.user_id) or text == caller.alias", "True"),
     ),
+    Kind("a subject may be another's id", IDENTITIES, _never("self._exists(user_id)")),
     Kind(
         "a deleted account's sessions go on",
         ACCOUNTS,

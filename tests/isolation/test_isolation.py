@@ -1,6 +1,10 @@
 """Nobody sees, changes, or learns the existence of what is another's."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -8,8 +12,28 @@ import httpx
 import pytest
 
 from tests.api.conftest import *  # noqa: F403 - the servers and people
+from tests.api.conftest import on_postgresql, on_sqlite
+from tests.issuer import Key, claims, jwks
+from tests.jwks_server import running_jwks_server
 from tests.problems import problem
-from tests.running_server import Person, RunningServer
+from tests.running_server import Person, RunningServer, running_server
+from todo_api.settings import ExternalIssuer
+
+ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
+
+
+@dataclass(frozen=True)
+class TrustingServer:
+    """A server, and the key of an issuer that it trusts."""
+
+    server: RunningServer
+    key: Key
+
+    def client(self, subject: str) -> httpx.Client:
+        """A client of the user whom the issuer calls this."""
+        token = self.key.sign(claims(ISSUER, AUDIENCE, sub=subject))
+        return self.server.client(Authorization=f"Bearer {token}")
+
 
 OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "", None),
@@ -107,6 +131,70 @@ def test_without_a_token_nothing_is_answered(
     assert answer.headers["www-authenticate"] == "Bearer"
     assert problem(answer)["code"] == "invalid_token"
     assert ada.list() == [task]
+
+
+SPELLINGS: list[Callable[[str], str]] = [
+    str,
+    str.upper,
+    "urn:uuid:{}".format,
+    "{{{}}}".format,
+    lambda text: text.replace("-", ""),
+]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def trusting_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TrustingServer]:
+    """A server that trusts an issuer which lets its users choose their subject."""
+    key = Key.made("EdDSA")
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            database = on_sqlite(tmp_path)
+        else:
+            names = ("postgres_url", "migrated_template")
+            database = on_postgresql(*map(request.getfixturevalue, names))
+        settings = stack.enter_context(database)
+        keys = stack.enter_context(running_jwks_server(jwks(key)))
+        trusted = ExternalIssuer(issuer=ISSUER, jwks_url=keys.url, audience=AUDIENCE)
+        trusting = settings.model_copy(update={"external_issuers": (trusted,)})
+        yield TrustingServer(stack.enter_context(running_server(trusting)), key)
+
+
+def test_anothers_id_is_not_found_whatever_the_callers_subject_is(
+    trusting_server: TrustingServer,
+) -> None:
+    ada = trusting_server.server.person("Ada")
+    with ada.http:
+        task = ada.create()
+        for spelling in SPELLINGS:
+            subject = spelling(ada.id)
+            with trusting_server.client(subject) as http:
+                own_id = http.get("/api/auth/me").json()["id"]
+                for owner in (subject, ada.id):
+                    for method, path, body in OPERATIONS:
+                        answer = http.request(
+                            method,
+                            f"/api/{owner}/tasks{path.format(task_id=task['id'])}",
+                            params={"url_user_id": owner},
+                            json=body,
+                        )
+                        assert answer.status_code == 404
+                        assert problem(answer)["code"] == "task_not_found"
+                mixed = http.get(f"/api/{own_id}/tasks", params={"url_user_id": subject})
+                assert mixed.status_code == 404
+                own = http.get(f"/api/{own_id}/tasks", params={"url_user_id": own_id})
+                assert own.json() == []
+        assert ada.list() == [task]
+
+
+def test_a_subject_that_is_a_uuid_of_nobody_here_works_in_the_path(
+    trusting_server: TrustingServer,
+) -> None:
+    for subject in (str(uuid4()), str(uuid4()).upper(), uuid4().hex):
+        with trusting_server.client(subject) as http:
+            tasks, query = f"/api/{subject}/tasks", {"url_user_id": subject}
+            created = http.post(tasks, params=query, json={"title": "Buy milk"})
+            assert created.status_code == 201
+            assert http.get(tasks, params=query).json() == [created.json()]
 
 
 def test_an_id_may_be_written_in_upper_case(ada: Person) -> None:

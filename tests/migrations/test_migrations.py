@@ -14,16 +14,27 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import CheckConstraint, Connection, Inspector, inspect, text
+from sqlalchemy import (
+    CheckConstraint,
+    Connection,
+    Inspector,
+    Uuid,
+    column,
+    inspect,
+    table,
+    text,
+)
+from typer.testing import CliRunner
 
 import migrations
 from tests.conftest import SECRET, embedded_settings, postgres_settings
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.schema import NEWEST_REVISION
-from todo_adapters.sql.tables import metadata
+from todo_adapters.sql.tables import UtcDateTime, metadata
+from todo_api.cli import main
 from todo_api.container import Container
 from todo_core.entities.identity import Identity
-from todo_core.entities.user import PersonName, User, UserId
+from todo_core.entities.user import Email, PersonName, User, UserId
 from todo_core.errors import AccountGone
 
 FOLDER = Path(migrations.__path__[0])
@@ -163,7 +174,7 @@ def test_who_has_no_email_keeps_their_tasks_in_a_downgrade(unmigrated: Container
     identity = Identity.claimed(
         issuer="a", subject="ada", name=None, email=None, issued_at=datetime.now(UTC)
     )
-    user_id = unmigrated.recognise_person()(identity)
+    user_id = unmigrated.recognise_person()(identity).user_id
     unmigrated.create_task()(owner_id=user_id, title="Buy milk")
     alembic(database, "downgrade", "0002")
     alembic(database, "upgrade", "head")
@@ -210,17 +221,145 @@ def test_the_migrations_make_what_the_tables_declare(container: Container) -> No
             assert made == declared
 
 
-def test_emails_are_unique_without_regard_to_case_by_an_index_of_that_name(
-    container: Container,
-) -> None:
+def test_the_key_of_an_email_is_unique_by_an_index_of_that_name(container: Container) -> None:
     sources = {
-        "sqlite": "SELECT sql FROM sqlite_master WHERE name = 'uq_users_email'",
-        "postgresql": "SELECT indexdef FROM pg_indexes WHERE indexname = 'uq_users_email'",
+        "sqlite": "SELECT sql FROM sqlite_master WHERE name = 'uq_users_email_key'",
+        "postgresql": "SELECT indexdef FROM pg_indexes WHERE indexname = 'uq_users_email_key'",
     }
     with container.database().engine.connect() as connection:
         definition = connection.execute(text(sources[connection.dialect.name])).scalar_one()
     assert "UNIQUE" in definition
-    assert "lower(" in definition
+    assert "email_key" in definition
+    assert "lower(" not in definition
+
+
+USERS_AT_0003 = table(
+    "users",
+    column("id", Uuid()),
+    *map(column, ("name", "email", "password_hash", "version")),
+    *(column(name, UtcDateTime()) for name in ("created_at", "updated_at")),
+)
+
+
+def insert_at_0003(database: Database, *emails: str | None) -> list[UserId]:
+    """Store accounts as the service did before it stored the keys of emails."""
+    now = datetime.now(UTC)
+    ids = [UserId(uuid4()) for _ in emails]
+    rows = [
+        {
+            "id": id,
+            "name": "Ada",
+            "email": email,
+            "password_hash": None,
+            "version": 1,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for id, email in zip(ids, emails, strict=True)
+    ]
+    with database.transaction() as transaction:
+        transaction.connection.execute(USERS_AT_0003.insert(), rows)
+    return ids
+
+
+def test_accounts_from_before_get_the_key_of_their_email(unmigrated: Container) -> None:
+    database, users = unmigrated.database(), unmigrated.users()
+    alembic(database, "upgrade", "0003")
+    emails = [f"User{number}@Example.com" for number in range(2_100)]  # more than two batches
+    *ids, without = insert_at_0003(database, *emails, None)
+    unmigrated.schema().migrate()
+    with database.engine.connect() as connection:
+        keys = connection.exec_driver_sql("SELECT email_key FROM users").scalars().all()
+    assert sorted(filter(None, keys)) == sorted(email.lower() for email in emails)
+    for number in (0, 1_000, 2_099):
+        found = users.get_by_email(Email(f"uSER{number}@eXAMPLE.com"))
+        assert (found.id, found.email) == (ids[number], emails[number])
+    assert users.get(without).email is None
+    alembic(database, "downgrade", "0003")
+    with database.engine.connect() as connection:
+        kept = connection.exec_driver_sql("SELECT email FROM users").scalars().all()
+    assert sorted(filter(None, kept)) == sorted(emails)
+    alembic(database, "upgrade", "head")
+    assert users.get_by_email(Email(emails[0])).id == ids[0]
+
+
+def test_accounts_that_are_being_deleted_do_not_come_back_by_a_downgrade(
+    unmigrated: Container,
+) -> None:
+    unmigrated.schema().migrate()
+    database = unmigrated.database()
+    ada, bob = (
+        unmigrated.register_user()(name="Ada", email=email, password="a rather long sentence")
+        for email in ("ada@example.com", "bob@example.com")
+    )
+    for owner in (ada, bob):
+        unmigrated.create_task()(owner_id=owner.id, title="Buy milk")
+    unmigrated.users().mark_deleted(ada, now=datetime.now(UTC))
+    alembic(database, "downgrade", "0003")
+    alembic(database, "upgrade", "head")
+    assert unmigrated.users().marked(limit=1) == []
+    assert unmigrated.users().get(bob.id) == bob
+    for owner, count in ((ada, 0), (bob, 1)):
+        assert len(unmigrated.list_tasks()(owner_id=owner.id)) == count
+
+
+@pytest.fixture
+def turkish(turkish_postgres: str) -> Iterator[Container]:
+    """A service on a database without any table, in a Turkish locale."""
+    container = Container(settings=postgres_settings(turkish_postgres))
+    yield container
+    container.database().close()
+
+
+def test_an_account_that_could_not_log_in_because_of_the_locale_is_found_after_the_migration(
+    turkish: Container,
+) -> None:
+    alembic(turkish.database(), "upgrade", "0003")
+    [info] = insert_at_0003(turkish.database(), "INFO@EXAMPLE.COM")
+    turkish.schema().migrate()
+    assert turkish.users().get_by_email(Email("info@example.com")).id == info
+    alembic(turkish.database(), "downgrade", "0003")
+    turkish.schema().migrate()
+    assert turkish.users().get_by_email(Email("INFO@EXAMPLE.COM")).id == info
+
+
+def test_accounts_whose_emails_are_the_same_by_their_keys_stop_the_migration_and_are_kept(
+    turkish: Container,
+) -> None:
+    database = turkish.database()
+    alembic(database, "upgrade", "0003")
+    first, second, other = insert_at_0003(
+        database, "INFO@example.com", "info@example.com", "ada@example.com"
+    )
+    with pytest.raises(ValueError, match="same email") as refused:
+        turkish.schema().migrate()
+    assert str(first) in str(refused.value)
+    assert str(second) in str(refused.value)
+    assert str(other) not in str(refused.value)
+    assert turkish.schema().current() == "0003"
+    with database.transaction() as transaction:
+        connection = transaction.connection
+        assert connection.exec_driver_sql("SELECT count(*) FROM users").scalar_one() == 3
+        connection.execute(
+            USERS_AT_0003.update().where(USERS_AT_0003.c.id == first).values(email="a@example.com")
+        )
+    turkish.schema().migrate()
+    assert turkish.users().get_by_email(Email("info@example.com")).id == second
+    assert turkish.users().get_by_email(Email("a@example.com")).id == first
+
+
+def test_the_command_names_accounts_that_stop_a_migration_in_one_message(
+    turkish: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alembic(turkish.database(), "upgrade", "0003")
+    ids = insert_at_0003(turkish.database(), "INFO@example.com", "info@example.com")
+    monkeypatch.setenv("DATABASE_URL", turkish.settings().database_dsn)
+    monkeypatch.setenv("TODO_JWT_SECRET", SECRET)
+    done = CliRunner().invoke(main, ["migrate"])
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit)
+    assert all(str(id) in done.stderr for id in ids)
+    assert "@" not in done.stderr
 
 
 def test_several_processes_may_migrate_at_once(unmigrated: Container, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.reset_tokens import RandomResetTokens
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_core.entities.user import PasswordPolicy, User
+from todo_core.ports.background import Background
 from todo_core.ports.limits import RateLimiter
 from todo_core.use_cases.accounts import (
     DeleteAccount,
@@ -39,7 +40,7 @@ from todo_core.use_cases.accounts import (
     UpdateProfile,
 )
 from todo_core.use_cases.authentication import Reauthenticate
-from todo_core.use_cases.cleanup import CleanUp
+from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
 from todo_core.use_cases.identities import RecognisePerson
 from todo_core.use_cases.passwords import ChangePassword, ForgotPassword, ResetPassword
 from todo_core.use_cases.sessions import (
@@ -89,6 +90,7 @@ class World:
     store: InMemoryStore = field(default_factory=InMemoryStore)
     mailer: InMemoryMailer = field(default_factory=InMemoryMailer)
     log: InMemorySecurityLog = field(default_factory=InMemorySecurityLog)
+    background: Background = field(default_factory=ImmediateBackground)
     ended_sessions: InMemoryEndedSessions = field(default_factory=InMemoryEndedSessions)
     limiter: RateLimiter = field(default_factory=lambda: LimitsRateLimiter("memory://", LIMITS))
     external_issuers: InMemoryExternalIssuers = field(default_factory=InMemoryExternalIssuers)
@@ -133,8 +135,16 @@ class World:
         self.export_account = ExportAccount(
             self.get_profile, self.identities, self.sessions, self.tasks, limiter, log
         )
+        self.purge_deleted = PurgeDeleted(self.users, self.tasks)
         self.delete_account = DeleteAccount(
-            self.get_profile, unit_of_work, reauthenticate, self.ended_sessions, clock, log
+            get_profile=self.get_profile,
+            unit_of_work=unit_of_work,
+            reauthenticate=reauthenticate,
+            ended_sessions=self.ended_sessions,
+            purge_deleted=self.purge_deleted,
+            background=self.background,
+            clock=clock,
+            log=log,
         )
         self.log_in = LogIn(
             users=self.users,
@@ -200,7 +210,7 @@ class World:
             reset_tokens=reset_tokens,
             limiter=limiter,
             mailer=self.mailer,
-            background=ImmediateBackground(),
+            background=self.background,
             lifetime=timedelta(minutes=10),
             clock=clock,
             log=log,
@@ -219,6 +229,7 @@ class World:
             log=log,
         )
         self.clean_up = CleanUp(
+            self.purge_deleted,
             self.sessions,
             self.password_resets,
             IDLE,

@@ -1,25 +1,30 @@
 """Passwords that change, profiles, and accounts that go."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tests.unit.conftest import PASSWORD, World
+from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import User
 from todo_core.errors import (
     AccountGone,
     EmailTaken,
     InvalidAccessToken,
     InvalidCredentials,
+    InvalidRefreshToken,
     InvalidResetToken,
     NoPassword,
     RateLimited,
     ValidationFailed,
 )
+from todo_core.ports.background import Background
 from todo_core.ports.mail import EmailChangedLetter, PasswordChangedLetter, PasswordResetLetter
 from todo_core.ports.security import Caller
 from todo_core.ports.security_log import SecurityEvent
+from todo_core.use_cases.cleanup import BATCH
 
 NEW = "another long sentence"
 
@@ -292,6 +297,29 @@ class TestReading:
         assert world.read_profile(user_id=ada.id).name == "Ada 9"
 
 
+class WaitingBackground(Background):
+    """Keeps jobs until a test runs them."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], None]] = []
+
+    def run(self, job: Callable[[], None]) -> None:
+        self.jobs.append(job)
+
+
+def give_tasks(world: World, owner: User, count: int) -> None:
+    """Store so many tasks of this owner; the numbers from 1 on are not to be taken yet."""
+    for number in range(1, count + 1):
+        task = Task.create(
+            id=TaskId(number),
+            owner_id=owner.id,
+            title="Buy milk",
+            description=None,
+            now=world.clock.now(),
+        )
+        world.tasks.add(task)
+
+
 class TestDelete:
     def test_everything_is_gone_and_nothing_of_others(self, world: World) -> None:
         ada, bob = world.person(), world.person("bob@example.com")
@@ -310,6 +338,56 @@ class TestDelete:
         assert world.store.sessions == {}
         assert world.store.password_resets == {}
         assert world.person().id != ada.id
+
+    def test_an_account_with_very_many_tasks_is_gone_at_once_and_its_tasks_in_batches(
+        self,
+    ) -> None:
+        background = WaitingBackground()
+        world = World(background=background)
+        ada, bob = world.person(), world.person("bob@example.com")
+        kept = world.create_task(owner_id=bob.id, title="Buy milk")
+        give_tasks(world, ada, 2 * BATCH + 1)
+        tokens = world.logged_in().tokens
+        world.delete_account(user_id=ada.id, current_password=PASSWORD)
+        assert len(world.store.tasks) == BATCH + 2
+        with pytest.raises(AccountGone):
+            world.get_profile(user_id=ada.id)
+        with pytest.raises(InvalidAccessToken):
+            world.authenticate(tokens.access_token.value)
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=tokens.refresh_token)
+        with pytest.raises(InvalidCredentials):
+            world.logged_in()
+        with pytest.raises(AccountGone):
+            world.export_account(user_id=ada.id)
+        with pytest.raises(AccountGone):
+            world.delete_account(user_id=ada.id, current_password=PASSWORD)
+        again = world.person()
+        assert world.list_tasks(owner_id=again.id) == []
+        steps = []
+        while background.jobs:
+            before = len(world.store.tasks)
+            background.jobs.pop(0)()
+            steps.append(before - len(world.store.tasks))
+        assert steps == [BATCH, 1, 0, 0]
+        assert list(world.store.tasks.values()) == [kept]
+        assert world.store.deleted_users == {}
+        assert world.get_profile(user_id=again.id) == again
+
+    def test_a_deletion_that_was_interrupted_is_completed_by_the_clean_up(
+        self,
+    ) -> None:
+        background = WaitingBackground()
+        world = World(background=background)
+        ada = world.person()
+        give_tasks(world, ada, 2 * BATCH)
+        world.delete_account(user_id=ada.id, current_password=PASSWORD)
+        removed = [world.clean_up() for _ in range(4)]
+        assert removed == [BATCH, 1, 0, 0]  # the tasks, and then the account
+        assert world.store.tasks == {}
+        assert world.store.deleted_users == {}
+        for job in background.jobs:
+            job()
 
     def test_it_needs_the_password(self, world: World) -> None:
         ada = world.person()

@@ -1,6 +1,8 @@
 """People whom an external issuer vouches for, on in-memory adapters."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -45,7 +47,7 @@ def test_the_first_token_opens_an_account_and_the_next_finds_it(world: World) ->
     first = world.authenticate(vouch(world))
     later = world.authenticate(vouch(world, "external ada later", minutes=20))
     assert (first.user_id, first.session_id) == (later.user_id, later.session_id)
-    assert first.subject == "ada"
+    assert first.alias == "ada"
     user = world.get_profile(user_id=first.user_id)
     assert (user.name, user.email, user.password_hash) == ("Ada", "ada@example.com", None)
     assert world.log.recorded == [
@@ -113,6 +115,37 @@ def test_users_with_an_account_do_not_count_as_new_ones(world: World) -> None:
         token = vouch(world, f"external {n}", name=f"Ada {n}", minutes=n)
         world.authenticate(token, address="192.0.2.1")
     assert len(world.store.users) == 1
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        str,
+        lambda uuid: str(uuid).upper(),
+        lambda uuid: uuid.hex,
+        lambda uuid: uuid.urn,
+        "{{{}}}".format,
+    ],
+)
+def test_a_subject_that_is_the_id_of_another_user_does_not_stand_for_the_callers_id(
+    world: World, spelling: Callable[[UUID], str]
+) -> None:
+    bob = world.person("bob@example.com")
+    caller = world.authenticate(vouch(world, subject=spelling(bob.id)))
+    assert caller.user_id != bob.id
+    assert caller.alias is None
+    recalled = world.authenticate.without_waiting("external ada")
+    assert recalled == caller
+
+
+def test_a_subject_that_is_a_uuid_of_no_user_stands_for_the_callers_id(world: World) -> None:
+    subject = str(uuid4())
+    caller = world.authenticate(vouch(world, subject=subject))
+    assert caller.alias == subject
+    again = world.authenticate(
+        vouch(world, "external own id", subject=str(caller.user_id), issuer="https://other")
+    )
+    assert again.alias is None
 
 
 def test_an_email_never_links_to_an_account_that_is_there(world: World) -> None:

@@ -72,16 +72,36 @@ class InMemoryUserRepository(UserRepository):
 
     def remove(self, user: User) -> None:
         with self._store.lock:
-            self.confirm(user)
+            self._remove_all_but_tasks(user)
             store = self._store
-            del store.users[user.id]
-            store.password_resets.pop(user.id, None)
-            for key in [key for key, each in store.identities.items() if each.user_id == user.id]:
-                del store.identities[key]
-            for session in [each for each in store.sessions.values() if each.user_id == user.id]:
-                del store.sessions[session.id]
             for task in [each for each in store.tasks.values() if each.owner_id == user.id]:
                 del store.tasks[task.id]
+
+    def mark_deleted(self, user: User, *, now: datetime) -> None:
+        with self._store.lock:
+            self._remove_all_but_tasks(user)
+            self._store.deleted_users[user.id] = now
+
+    def marked(self, *, limit: int) -> Sequence[UserId]:
+        with self._store.lock:
+            deleted = self._store.deleted_users
+            return sorted(deleted, key=lambda user_id: deleted[user_id])[:limit]
+
+    def purge(self, user_id: UserId) -> bool:
+        with self._store.lock:
+            if any(task.owner_id == user_id for task in self._store.tasks.values()):
+                return False
+            return self._store.deleted_users.pop(user_id, None) is not None
+
+    def _remove_all_but_tasks(self, user: User) -> None:
+        self.confirm(user)
+        store = self._store
+        del store.users[user.id]
+        store.password_resets.pop(user.id, None)
+        for key in [key for key, each in store.identities.items() if each.user_id == user.id]:
+            del store.identities[key]
+        for session in [each for each in store.sessions.values() if each.user_id == user.id]:
+            del store.sessions[session.id]
 
     def _refuse_taken_email(self, user: User) -> None:
         if user.email is None:
@@ -310,3 +330,10 @@ class InMemoryTaskRepository(TaskRepository):
         with self._store.lock:
             self.get(task_id, owner_id=owner_id)
             del self._store.tasks[task_id]
+
+    def remove_some(self, owner_id: UserId, *, limit: int) -> int:
+        with self._store.lock:
+            owned = [each.id for each in self._store.tasks.values() if each.owner_id == owner_id]
+            for task_id in owned[:limit]:
+                del self._store.tasks[task_id]
+            return len(owned[:limit])

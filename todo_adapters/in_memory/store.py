@@ -21,6 +21,7 @@ class InMemoryStore:
     """
 
     users: dict[UserId, User] = field(default_factory=dict)
+    deleted_users: dict[UserId, datetime] = field(default_factory=dict)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     ended_sessions: dict[SessionId, datetime] = field(default_factory=dict)
     external_ends: dict[SessionId, datetime] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class InMemoryStore:
         with self.lock:
             before = (
                 dict(self.users),
+                dict(self.deleted_users),
                 dict(self.sessions),
                 dict(self.ended_sessions),
                 dict(self.external_ends),
@@ -47,6 +49,7 @@ class InMemoryStore:
             except BaseException:
                 (
                     self.users,
+                    self.deleted_users,
                     self.sessions,
                     self.ended_sessions,
                     self.external_ends,

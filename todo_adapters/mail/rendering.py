@@ -35,9 +35,11 @@ class LetterRenderer:
         self._password_reset_url = password_reset_url
 
     def message(self, letter: Letter) -> EmailMessage:
-        """The letter as a message, in plain text and in HTML.
+        """Return the letter as a message, in plain text and in HTML.
 
-        Its headers are made by the email package, which refuses line breaks in them.
+        Of what users write, only the address goes into the headers. `To:` has no display name:
+        the email package decodes an encoded word (RFC 2047) that a user typed as their name,
+        and `=?utf-8?q?=3Ceve=40example=2Ecom=3E=2C?=` would become another recipient.
         """
         template, values = self._worded(letter)
         subject, text = _filled(f"{template}.txt", values).split("\n\n", 1)
@@ -45,7 +47,7 @@ class LetterRenderer:
         sender_name, sender_address = parseaddr(self._sender)
         message = EmailMessage(policy=SMTP)
         message["From"] = Address(sender_name, addr_spec=sender_address)
-        message["To"] = Address(str(letter.name), addr_spec=str(letter.to))
+        message["To"] = Address(addr_spec=str(letter.to))
         message["Subject"] = subject.removeprefix("Subject: ")
         message["Date"] = formatdate(usegmt=True)
         message["Message-ID"] = make_msgid(domain=sender_address.rpartition("@")[2])

@@ -69,7 +69,7 @@ class SmtpMailer(Mailer):
         kind = type(letter).__name__
         for attempt in range(len(self._pauses) + 1):
             try:
-                self._hand_over(message)
+                self._hand_over(message, str(letter.to))
             except (OSError, smtplib.SMTPException) as error:
                 last = attempt == len(self._pauses) or _is_final(error) or self._gives_up(error)
                 _log.warning("mail.failed", letter=kind, reason=type(error).__name__, last=last)
@@ -83,7 +83,7 @@ class SmtpMailer(Mailer):
     def _gives_up(self, error: Exception) -> bool:
         return self._closing.is_set() and isinstance(error, TimeoutError)
 
-    def _hand_over(self, message: EmailMessage) -> None:
+    def _hand_over(self, message: EmailMessage, recipient: str) -> None:
         with self._connected() as server:
             if not self._implicit_tls:
                 server.ehlo()
@@ -93,7 +93,7 @@ class SmtpMailer(Mailer):
                     raise smtplib.SMTPNotSupportedError("the server offers no TLS for a password")
             if self._user:
                 server.login(self._user, self._password)
-            server.send_message(message)
+            server.send_message(message, to_addrs=[recipient])
 
     def _connected(self) -> smtplib.SMTP:
         longest = _LAST_TIMEOUT_SECONDS if self._closing.is_set() else self._timeout

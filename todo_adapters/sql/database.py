@@ -339,6 +339,8 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is overwritten, whatever the default of this build of SQLite is.
+    cursor.execute("PRAGMA secure_delete = ON")
     # Each connection has a cache of its own, and the operating system one for all of them.
     cursor.execute(f"PRAGMA cache_size = -{_SQLITE_CACHE_KIB}")
     cursor.close()

@@ -21,7 +21,7 @@ _NOT_READY = {"42P01", "42703", "25006"}
 """PostgreSQL's codes for a table or column that is missing, and a server that only reads."""
 
 _SQLITE_CONSTRAINTS = {
-    "UNIQUE constraint failed: index 'uq_users_email'": "uq_users_email",
+    "UNIQUE constraint failed: users.email_key": "uq_users_email_key",
     "UNIQUE constraint failed: tasks.id": "pk_tasks",
     "UNIQUE constraint failed: identities.issuer, identities.subject": "pk_identities",
 }

@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.errors import meaning_of
 
-NEWEST_REVISION = "0003"
+NEWEST_REVISION = "0004"
 """The revision that makes the tables as they are declared; a test sees that it is the newest."""
 
 _MIGRATION_LOCK = 7_283_405_119_613
@@ -49,10 +49,12 @@ class SqlSchema:
 
         Raises:
             Unavailable: if the database does not answer.
+            ValueError: if what is stored must be changed first; it says what.
         """
         # Only whoever migrates pays for Alembic: 9 MB, and a fifth of a second.
         from alembic import command
         from alembic.config import Config
+        from alembic.util import CommandError
 
         config = Config()
         config.set_main_option("script_location", str(self._migrations).replace("%", "%%"))
@@ -61,4 +63,7 @@ class SqlSchema:
                 # Tied to the transaction, it works behind a transaction pooler too.
                 transaction.rows(_LOCK, {})
             config.attributes["connection"] = transaction.connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise ValueError(str(error)) from error

@@ -24,7 +24,6 @@ from sqlmodel import (
     SQLModel,
     UniqueConstraint,
     false,
-    func,
 )
 
 from todo_core.entities.task import Description, Title
@@ -109,7 +108,12 @@ def _length(column: str, minimum: int, maximum: int) -> CheckConstraint:
 
 
 class UserRow(Row, table=True):
-    """An account. Emails are unique without regard to case; who has a password has one."""
+    """An account.
+
+    Emails are unique by `email_key`, which the core computes: what `lower` makes of an email
+    depends on the locale of the database. An account with a password has an email. One with
+    `deleted_at` has nothing left but tasks that are still to be deleted.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
@@ -117,6 +121,10 @@ class UserRow(Row, table=True):
         _length("email", Email.min_length, Email.max_length),
         CheckConstraint("version >= 1", "version_positive"),
         CheckConstraint("email IS NOT NULL OR password_hash IS NULL", "email_with_password"),
+        CheckConstraint("(email IS NULL) = (email_key IS NULL)", "email_key_with_email"),
+        CheckConstraint(
+            "deleted_at IS NULL OR (email IS NULL AND password_hash IS NULL)", "deleted_is_empty"
+        ),
     )
 
     id: UUID = Field(sa_type=Uuid, primary_key=True)
@@ -126,6 +134,8 @@ class UserRow(Row, table=True):
     version: int
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
+    email_key: str | None = Field(max_length=Email.max_length)
+    deleted_at: datetime | None = Field(sa_type=UtcDateTime)
 
 
 class SessionRow(Row, table=True):
@@ -226,7 +236,13 @@ IDENTITIES = metadata.tables["identities"]
 PASSWORD_RESETS = metadata.tables["password_resets"]
 TASKS = metadata.tables["tasks"]
 
-Index("uq_users_email", func.lower(USERS.c.email), unique=True)
+Index("uq_users_email_key", USERS.c.email_key, unique=True)
+Index(
+    "ix_users_deleted_at",
+    USERS.c.deleted_at,
+    sqlite_where=USERS.c.deleted_at.is_not(None),
+    postgresql_where=USERS.c.deleted_at.is_not(None),
+)
 Index("ix_sessions_user_id", SESSIONS.c.user_id)
 Index("ix_sessions_expires_at", SESSIONS.c.expires_at)
 Index("ix_sessions_refreshed_at", SESSIONS.c.refreshed_at)

@@ -43,6 +43,13 @@ SAVE = (
     )
 )
 REMOVE = delete(TASKS).where(_OWNED, _THIS_ONE)
+# The owner is named in the inner query alone: named outside as well, SQLite would look through
+# all of the owner's tasks for the few that are meant.
+REMOVE_SOME = delete(TASKS).where(
+    TASKS.c.id.in_(
+        select(TaskRow).with_only_columns(TASKS.c.id).where(_OWNED).limit(bindparam("most"))
+    )
+)
 
 _REFUSALS = {"pk_tasks": IdTaken, "fk_tasks_user_id_users": AccountGone}
 
@@ -103,6 +110,9 @@ class SqlTaskRepository(TaskRepository):
     def remove(self, task_id: TaskId, *, owner_id: UserId) -> None:
         if not self._executor.write(REMOVE, {"owner_id": owner_id, "task_id": task_id}):
             raise TaskNotFound
+
+    def remove_some(self, owner_id: UserId, *, limit: int) -> int:
+        return self._executor.write(REMOVE_SOME, {"owner_id": owner_id, "most": limit})
 
 
 def _plain(description: Description | None) -> str | None:

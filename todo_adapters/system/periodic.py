@@ -1,12 +1,36 @@
 """Doing something again and again."""
 
+import time
 from collections.abc import Callable
 from random import SystemRandom
 from threading import Event, Thread
+from typing import override
 
 import structlog
 
+_SHORTEST_PAUSE_SECONDS = 0.01
+
 _log = structlog.get_logger()
+
+
+def in_batches(
+    job: Callable[[], int], *, seconds: float = float("inf"), stopped: Event | None = None
+) -> int:
+    """Call a job until it says that it did nothing, and return how much it did in all.
+
+    After each call there is a pause that is as long as the call was: whatever the job takes
+    from others, such as SQLite's lock for writers, is theirs for half of the time. There is no
+    further call after so many seconds, or once `stopped` is set.
+    """
+    stopped = stopped or Event()
+    done, deadline = 0, time.monotonic() + seconds
+    while not stopped.is_set() and (began := time.monotonic()) < deadline:
+        batch = job()
+        if not batch:
+            break
+        done += batch
+        stopped.wait(max(time.monotonic() - began, _SHORTEST_PAUSE_SECONDS))
+    return done
 
 
 class Periodic:
@@ -48,3 +72,36 @@ class Periodic:
 
     def _pause(self) -> float:
         return self._seconds * (1 + self._random.uniform(-1, 1) * self._jitter)
+
+
+class PeriodicBatches(Periodic):
+    """Calls a job that does one batch of its work, each time until nothing is left to do.
+
+    A run ends after `longest` seconds; what is left is for the next. The first is on the thread
+    too, so that a service that has much to do begins to serve at once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        job: Callable[[], int],
+        *,
+        seconds: float,
+        jitter: float = 0.0,
+        longest: float,
+    ) -> None:
+        super().__init__(name, self._do_batches, seconds=seconds, jitter=jitter)
+        self._batch, self._longest = job, longest
+
+    @override
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @override
+    def _run(self) -> None:
+        self._call()
+        super()._run()
+
+    def _do_batches(self) -> None:
+        in_batches(self._batch, seconds=self._longest, stopped=self._stopped)

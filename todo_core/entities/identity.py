@@ -78,10 +78,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class LinkedIdentity:
-    """An identity, as its issuer last changed it, and whose it is here."""
+    """An identity, as its issuer last changed it, and whose it is here.
+
+    `alias` is the subject, if it may stand for `user_id` in an address. That is for
+    `RecognisePerson` to decide: it is not stored.
+    """
 
     identity: Identity
     user_id: UserId
+    alias: Subject | None = None
 
 
 def _name(claim: object) -> PersonName | None:

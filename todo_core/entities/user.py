@@ -26,7 +26,8 @@ class Email(Text):
 
     It is kept as it was written; `key` is what two spellings have in common.
     The local part has at most 64 octets and the whole at most 254 (RFC 5321
-    §4.5.3.1); a domain outside ASCII is written in its `xn--` form.
+    §4.5.3.1); a domain outside ASCII is written in its `xn--` form. An encoded word
+    has no place in an address (RFC 2047 §5): mail software may decode it into another one.
     """
 
     __slots__ = ()
@@ -36,11 +37,13 @@ class Email(Text):
 
     _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
     _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-    _VALID = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})+")
+    _VALID = re.compile(
+        rf"(?=[^@]{{1,64}}@)(?!.*=\?.*\?=){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})+"
+    )
 
     @classmethod
     def check(cls, text: str) -> None:
-        """Apply the syntax without quoted parts and literals, and with a dot in the domain."""
+        """Apply the syntax, which leaves out quoted parts, literals and encoded words."""
         if not cls._VALID.fullmatch(text):
             raise cls.refusal("invalid_email", "must be a valid email address")
 

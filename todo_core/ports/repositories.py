@@ -72,6 +72,28 @@ class UserRepository(Protocol):
             StaleVersion: as `confirm` does.
         """
 
+    @abstractmethod
+    def mark_deleted(self, user: User, *, now: datetime) -> None:
+        """Delete the user and everything that is theirs but their tasks, which `purge` deletes.
+
+        From then on the user is not found, and their email is free. A task that is added for
+        them all the same is deleted with the others.
+
+        Raises:
+            StaleVersion: as `confirm` does.
+        """
+
+    @abstractmethod
+    def marked(self, *, limit: int) -> Sequence[UserId]:
+        """Return at most `limit` users who are marked as deleted, the first to be marked first."""
+
+    @abstractmethod
+    def purge(self, user_id: UserId) -> bool:
+        """Delete what is left of a user who is marked as deleted and has no tasks.
+
+        Return whether that was so; nothing is changed if it was not.
+        """
+
 
 class SessionRepository(Protocol):
     """The sessions, and for a while the ids of those that have ended."""
@@ -272,3 +294,7 @@ class TaskRepository(Protocol):
         Raises:
             TaskNotFound: if this owner has no such task.
         """
+
+    @abstractmethod
+    def remove_some(self, owner_id: UserId, *, limit: int) -> int:
+        """Delete at most `limit` of this owner's tasks, and return how many it was."""

@@ -46,17 +46,14 @@ class AccessToken:
 class Caller:
     """Who is calling: what a valid access token proves.
 
-    `identity` is what an external issuer says of them, if it is one that vouches for them.
+    `identity` is what an external issuer says of them, if it is one that vouches for them;
+    `alias` is what the issuer calls them, if that may stand for `user_id` in an address.
     """
 
     user_id: UserId
     session_id: SessionId
     identity: Identity | None = None
-
-    @property
-    def subject(self) -> Subject | None:
-        """What the external issuer calls them."""
-        return None if self.identity is None else self.identity.subject
+    alias: Subject | None = None
 
 
 class AccessTokens(Protocol):

@@ -15,6 +15,7 @@ from todo_core.errors import (
     StaleVersion,
     UserNotFound,
 )
+from todo_core.ports.background import Background
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import RateLimiter
@@ -29,6 +30,7 @@ from todo_core.ports.security import EndedSessions, PasswordHasher
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork, Work
 from todo_core.use_cases.authentication import Reauthenticate
+from todo_core.use_cases.cleanup import BATCH, PurgeDeleted
 from todo_core.use_cases.ending import announce_ended
 
 ATTEMPTS = 3
@@ -222,6 +224,12 @@ class ExportAccount:
 class DeleteAccount:
     """A person deletes their account, and with it everything that is theirs, for good.
 
+    What belongs to the account goes in one transaction, as long as there are not very many
+    tasks. Otherwise the account is marked as deleted in a short one, with nothing left in it
+    but tasks: nobody can reach them from then on, and the email is free. They are then deleted
+    in batches, in the background, so that nobody waits for a long transaction. If that is
+    interrupted, `CleanUp` goes on with it.
+
     They give their password once more, if they have one; who comes through an external
     issuer proves who they are to that (`caller_identity`). Its tokens up to the one that
     they call with open no new account.
@@ -237,6 +245,8 @@ class DeleteAccount:
     unit_of_work: UnitOfWork
     reauthenticate: Reauthenticate
     ended_sessions: EndedSessions
+    purge_deleted: PurgeDeleted
+    background: Background
     clock: Clock
     log: SecurityLog
 
@@ -257,13 +267,24 @@ class DeleteAccount:
                     # too, or finds the account gone.
                     work.users.confirm(user)
                     ended = self._end_sessions(work, user_id, caller_identity)
-                    work.users.remove(user)
+                    is_marked = work.tasks.remove_some(user_id, limit=BATCH) == BATCH
+                    if is_marked:
+                        work.users.mark_deleted(user, now=self.clock.now())
+                    else:
+                        work.users.remove(user)
             except StaleVersion:
                 continue
             announce_ended(ended, user_id=user_id, ended_sessions=self.ended_sessions, log=self.log)
             self.log.record(SecurityEvent.DELETED, user_id=user_id)
+            if is_marked:
+                self.background.run(self._purge)
             return
         raise EditConflict
+
+    def _purge(self) -> None:
+        """Delete one batch, and let others have their turn before the next."""
+        if self.purge_deleted():
+            self.background.run(self._purge)
 
     def _end_sessions(
         self, work: Work, user_id: UserId, caller_identity: Identity | None

@@ -4,21 +4,45 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from todo_core.ports.clock import Clock
-from todo_core.ports.repositories import PasswordResetRepository, SessionRepository
+from todo_core.ports.repositories import (
+    PasswordResetRepository,
+    SessionRepository,
+    TaskRepository,
+    UserRepository,
+)
 
-BATCH = 500
-"""How many rows of a kind are removed at a time, so that nobody has to wait for it."""
+BATCH = 1000
+"""How many rows of a kind are deleted at a time, so that no other writer has to wait for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeDeleted:
+    """The service deletes what is left of accounts that are marked as deleted.
+
+    It deletes a bounded number of tasks, and returns how many tasks and accounts it was: it may
+    be called until that is none, and by several processes at once.
+    """
+
+    users: UserRepository
+    tasks: TaskRepository
+
+    def __call__(self) -> int:
+        for user_id in self.users.marked(limit=1):
+            removed = self.tasks.remove_some(user_id, limit=BATCH)
+            return removed or int(self.users.purge(user_id))
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
 class CleanUp:
-    """The service removes sessions that are over, and resets that have expired.
+    """The service removes expired sessions and resets, and what is left of deleted accounts.
 
-    It removes a bounded number and says how many, so that it may be called again;
-    several processes may do so at once. Notes of ended sessions are kept for as
+    It removes a bounded number and returns how many, so that it may be called until that is
+    none; several processes may do so at once. Notes of ended sessions are kept for as
     long as their access tokens may live, our own or an external issuer's.
     """
 
+    purge_deleted: PurgeDeleted
     sessions: SessionRepository
     password_resets: PasswordResetRepository
     idle_lifetime: timedelta
@@ -28,10 +52,14 @@ class CleanUp:
 
     def __call__(self) -> int:
         now = self.clock.now()
-        return self.sessions.forget(
-            expired=now,
-            idle=now - self.idle_lifetime,
-            ended=now - self.access_token_lifetime,
-            ended_externally=now - self.external_token_lifetime,
-            limit=BATCH,
-        ) + self.password_resets.forget(expired=now, limit=BATCH)
+        return (
+            self.purge_deleted()
+            + self.sessions.forget(
+                expired=now,
+                idle=now - self.idle_lifetime,
+                ended=now - self.access_token_lifetime,
+                ended_externally=now - self.external_token_lifetime,
+                limit=BATCH,
+            )
+            + self.password_resets.forget(expired=now, limit=BATCH)
+        )

@@ -1,8 +1,9 @@
 """People who are logged in by others: who they are here."""
 
 from dataclasses import dataclass, replace
+from uuid import UUID
 
-from todo_core.entities.identity import Identity, LinkedIdentity
+from todo_core.entities.identity import Identity, LinkedIdentity, Subject
 from todo_core.entities.user import Email, User, UserId
 from todo_core.errors import (
     EmailTaken,
@@ -34,6 +35,9 @@ class RecognisePerson:
     over. So their own account does without an email that is another's already. Name and
     email follow what the issuer says, whenever it says something new.
 
+    What the issuer calls them may stand for their id in an address, unless it is the id of
+    another user: nobody is taken for themselves under another's id.
+
     Who deleted their account is not given a new one by a token from before.
 
     New accounts are counted against limits of the client's address, where it is known,
@@ -56,7 +60,7 @@ class RecognisePerson:
     clock: Clock
     log: SecurityLog
 
-    def recall(self, identity: Identity) -> UserId | None:
+    def recall(self, identity: Identity) -> LinkedIdentity | None:
         """Who it is, if this process saw them lately and nothing has changed: it asks nobody."""
         person = self.known_people.recall(identity)
         if (
@@ -65,9 +69,9 @@ class RecognisePerson:
             or identity.says_something_new(person.identity)
         ):
             return None
-        return person.user_id
+        return person
 
-    def __call__(self, identity: Identity, *, address: str = "") -> UserId:
+    def __call__(self, identity: Identity, *, address: str = "") -> LinkedIdentity:
         if (known := self.recall(identity)) is not None:
             return known
         email = identity.email
@@ -87,9 +91,32 @@ class RecognisePerson:
                 # next look does not find them, then without it.
                 email = None
                 continue
+            person = replace(person, alias=self._alias(person))
             self.known_people.remember(person)
-            return person.user_id
+            return person
         raise Unavailable("accounts")
+
+    def _alias(self, person: LinkedIdentity) -> Subject | None:
+        """Return the subject, unless it reads as the id of another user here.
+
+        Issuers may choose UUIDs as subjects, and an id here is a random UUID: no user who
+        registers later can get one that is a subject already, so the answer does not change.
+        """
+        subject = person.identity.subject
+        try:
+            user_id = UserId(UUID(subject))
+        except ValueError:
+            return subject
+        if user_id != person.user_id and self._exists(user_id):
+            return None
+        return subject
+
+    def _exists(self, user_id: UserId) -> bool:
+        try:
+            self.users.get(user_id)
+        except UserNotFound:
+            return False
+        return True
 
     def _found(self, identity: Identity, email: Email | None) -> LinkedIdentity | None:
         try:

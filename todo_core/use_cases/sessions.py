@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from todo_core.entities.identity import Identity
+from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import Email, Password, User, UserId
 from todo_core.errors import (
@@ -190,9 +190,9 @@ class Authenticate:
         if self.external_issuers.named_by(token) is None:
             return self._ours(token, now)
         identity = self.external_issuers.recall(token, now=now)
-        if identity is None or (user_id := self.recognise_person.recall(identity)) is None:
+        if identity is None or (person := self.recognise_person.recall(identity)) is None:
             return None
-        return _external(identity, user_id)
+        return _external(identity, person)
 
     def _ours(self, token: str, now: datetime) -> Caller:
         caller = self.access_tokens.verify(token, now=now)
@@ -201,8 +201,8 @@ class Authenticate:
         return caller
 
 
-def _external(identity: Identity, user_id: UserId) -> Caller:
-    return Caller(user_id, identity.session_id, identity)
+def _external(identity: Identity, person: LinkedIdentity) -> Caller:
+    return Caller(person.user_id, identity.session_id, identity, person.alias)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,196 @@
+"""Very many rows are deleted in batches, so that no other writer has to wait for long."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from dependency_injector import providers
+from sqlalchemy import event
+
+from todo_adapters.sql.database import Database
+from todo_adapters.sql.tables import SESSIONS, TASKS
+from todo_api.container import Container, clean_up_everything
+from todo_core.entities.user import User, UserId
+from todo_core.errors import InvalidAccessToken, InvalidCredentials
+from todo_core.ports.background import Background
+from todo_core.use_cases import cleanup
+from todo_core.use_cases.cleanup import BATCH
+
+PASSWORD = "a rather long sentence"
+TASKS_OF_ONE = 4 * BATCH + 1
+
+
+class CrashedBackground(Background):
+    """Runs nothing, as if the process had been killed."""
+
+    def run(self, job: Callable[[], None]) -> None:
+        del job
+
+
+class DirectBackground(Background):
+    """Runs jobs one after the other."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Callable[[], None]] = []
+
+    def run(self, job: Callable[[], None]) -> None:
+        self._jobs.append(job)
+        if len(self._jobs) == 1:
+            while self._jobs:
+                self._jobs[0]()
+                self._jobs.pop(0)
+
+
+def registered(container: Container, email: str = "ada@example.com") -> User:
+    return container.register_user()(name="Ada", email=email, password=PASSWORD)
+
+
+def give_tasks(database: Database, owner: User, count: int = TASKS_OF_ONE) -> None:
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "id": number,
+            "user_id": owner.id,
+            "title": "Buy milk",
+            "description": None,
+            "completed": False,
+            "version": 1,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for number in range(1, count + 1)
+    ]
+    with database.transaction() as transaction:
+        transaction.connection.execute(TASKS.insert(), rows)
+
+
+def count(database: Database, table: str) -> int:
+    with database.engine.connect() as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
+@contextmanager
+def rows_of_each_transaction(database: Database) -> Iterator[list[int]]:
+    """How many rows each transaction changes meanwhile, on SQLite: cascades are among them."""
+    changed: list[int] = []
+    before: dict[int, int] = {}
+
+    def begin(connection: Any, *_: object) -> None:  # as SQLAlchemy passes them
+        driver = connection.connection.dbapi_connection
+        if not driver.in_transaction:
+            before[id(driver)] = driver.total_changes
+
+    def end(connection: Any, *_: object) -> None:
+        driver = connection.connection.dbapi_connection
+        if not driver.in_transaction:
+            changed.append(driver.total_changes - before[id(driver)])
+
+    event.listen(database.engine, "before_cursor_execute", begin)
+    event.listen(database.engine, "after_cursor_execute", end)
+    yield changed
+    event.remove(database.engine, "before_cursor_execute", begin)
+    event.remove(database.engine, "after_cursor_execute", end)
+
+
+@pytest.mark.parametrize("background", [DirectBackground, CrashedBackground])
+def test_no_transaction_of_a_deletion_changes_very_many_rows(
+    sqlite_container: Container, background: type[Background]
+) -> None:
+    database = sqlite_container.database()
+    ada, bob = registered(sqlite_container), registered(sqlite_container, "bob@example.com")
+    give_tasks(database, ada)
+    sqlite_container.log_in()(email="ada@example.com", password=PASSWORD)
+    kept = sqlite_container.create_task()(owner_id=bob.id, title="Buy milk")
+    with (
+        sqlite_container.background.override(providers.Object(background())),
+        rows_of_each_transaction(database) as changed,
+    ):
+        sqlite_container.delete_account()(user_id=ada.id, current_password=PASSWORD)
+        clean_up_everything(sqlite_container)
+    assert sum(changed) > TASKS_OF_ONE
+    assert max(changed) <= BATCH + 10
+    assert sqlite_container.list_tasks()(owner_id=bob.id) == [kept]
+    assert (count(database, "users"), count(database, "tasks")) == (1, 1)
+
+
+def test_an_account_is_gone_before_the_last_of_its_tasks(container: Container) -> None:
+    database = container.database()
+    ada = registered(container)
+    give_tasks(database, ada)
+    token = container.log_in()(email="ada@example.com", password=PASSWORD).tokens
+    with container.background.override(providers.Object(CrashedBackground())):
+        container.delete_account()(user_id=ada.id, current_password=PASSWORD)
+    with pytest.raises(InvalidAccessToken):
+        container.authenticate()(token.access_token.value)
+    with pytest.raises(InvalidCredentials):
+        container.log_in()(email="ada@example.com", password=PASSWORD)
+    again = registered(container, "ADA@example.com")
+    assert container.list_tasks()(owner_id=again.id) == []
+    # Another process may take the token for good a moment longer.
+    container.create_task()(owner_id=ada.id, title="Too late")
+    clean_up_everything(container)
+    assert (count(database, "users"), count(database, "tasks")) == (1, 0)
+    assert container.get_profile()(user_id=again.id) == again
+
+
+def test_the_clean_up_goes_on_until_nothing_is_left(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, "BATCH", 2)
+    ada = registered(container)
+    long_ago = datetime.now(UTC) - timedelta(days=100)
+    rows = [
+        {
+            "id": uuid4(),
+            "user_id": ada.id,
+            "refresh_salt": "00",
+            "generation": 0,
+            "created_at": long_ago,
+            "refreshed_at": long_ago,
+            "expires_at": long_ago,
+        }
+        for _ in range(9)
+    ]
+    with container.database().transaction() as transaction:
+        transaction.connection.execute(SESSIONS.insert(), rows)
+    container.housekeeping().start()
+    deadline = time.monotonic() + 5
+    while (left := count(container.database(), "sessions")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    container.housekeeping().stop()
+    assert left == 0
+
+
+def test_what_is_deleted_is_overwritten_in_the_file_of_an_embedded_database(
+    sqlite_container: Container,
+) -> None:
+    engine = sqlite_container.database().engine
+
+    def leave_it_there(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA secure_delete = OFF")
+
+    # As in a build of SQLite that does not overwrite by itself.
+    event.listen(engine, "connect", leave_it_there, insert=True)
+    engine.dispose()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar_one() == 1
+    ada = registered(sqlite_container)
+    secret = f"a secret {UserId(uuid4())}"
+    task = sqlite_container.create_task()(owner_id=ada.id, title=secret, description=secret * 9)
+    assert secret.encode() in content_of(sqlite_container)
+    sqlite_container.delete_task()(owner_id=ada.id, task_id=task.id)
+    assert secret.encode() not in content_of(sqlite_container)
+
+
+def content_of(container: Container) -> bytes:
+    """All bytes of the database's file, into which everything was written."""
+    with container.database().engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    folder: Path = container.settings().data_dir
+    return b"".join(file.read_bytes() for file in sorted(folder.glob("todo.db*")))

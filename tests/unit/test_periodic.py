@@ -1,0 +1,107 @@
+"""Work that is done in batches, and what others get of the time."""
+
+import time
+from collections.abc import Callable
+from threading import Event
+
+from todo_adapters.system.periodic import PeriodicBatches, in_batches
+
+
+def working_off(left: int, *, batch: int = 1, seconds: float = 0.0) -> Callable[[], int]:
+    """A job that has so much to do."""
+
+    def job() -> int:
+        nonlocal left
+        done = min(batch, left)
+        left -= done
+        if done:
+            time.sleep(seconds)
+        return done
+
+    return job
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_batches_are_done_until_nothing_is_left() -> None:
+    assert in_batches(working_off(7, batch=3)) == 7
+    assert in_batches(working_off(0)) == 0
+
+
+def test_between_batches_others_have_as_much_time_as_a_batch_took() -> None:
+    began = time.monotonic()
+    assert in_batches(working_off(4, seconds=0.05)) == 4
+    assert time.monotonic() - began >= 2 * 4 * 0.05
+
+
+def test_no_batch_begins_after_the_time_is_up() -> None:
+    began = time.monotonic()
+    assert 0 < in_batches(working_off(1_000), seconds=0.1) < 1_000
+    assert time.monotonic() - began < 5
+
+
+def test_no_batch_begins_after_a_stop() -> None:
+    stopped, done = Event(), []
+
+    def job() -> int:
+        done.append(1)
+        if len(done) == 2:
+            stopped.set()
+        return 1
+
+    assert in_batches(job, stopped=stopped) == 2
+
+
+def test_a_periodic_job_in_batches_leaves_nothing_and_its_start_does_not_wait_for_it() -> None:
+    counted: list[int] = []
+    job = working_off(5, seconds=0.1)
+
+    def count() -> int:
+        counted.append(job())
+        return counted[-1]
+
+    periodic = PeriodicBatches("test", count, seconds=3_600, longest=60)
+    began = time.monotonic()
+    periodic.start()
+    assert time.monotonic() - began < 0.1
+    wait_until(lambda: counted == [1, 1, 1, 1, 1, 0])
+    periodic.stop()
+
+
+def test_a_periodic_job_in_batches_stops_after_the_batch_that_it_is_at() -> None:
+    counted: list[int] = []
+
+    def endless() -> int:
+        counted.append(1)
+        time.sleep(0.02)
+        return 1
+
+    periodic = PeriodicBatches("test", endless, seconds=3_600, longest=60)
+    periodic.start()
+    wait_until(lambda: len(counted) >= 2)
+    began = time.monotonic()
+    periodic.stop()
+    assert time.monotonic() - began < 2
+    after = len(counted)
+    time.sleep(0.1)
+    assert len(counted) == after
+
+
+def test_a_batch_that_fails_is_left_to_the_next_run() -> None:
+    calls: list[int] = []
+
+    def failing() -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+        return 0
+
+    periodic = PeriodicBatches("test", failing, seconds=0.01, longest=60)
+    periodic.start()
+    wait_until(lambda: len(calls) >= 2)
+    periodic.stop()
