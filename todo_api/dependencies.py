@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 from todo_api.container import Container
 from todo_api.middleware import USER_ID
 from todo_api.settings import Settings
-from todo_api.worker_threads import WorkerThreads
+from todo_api.worker_threads import WorkerThreads, client_key
 from todo_core.entities.user import UserId
 from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, ValidationFailed
 from todo_core.ports.security import Caller
@@ -36,7 +36,7 @@ async def on_hashing_thread[Result](request: Request, use_case: Callable[[], Res
     did not give way, a storm of logins would keep everybody from their tasks.
     """
     threads: WorkerThreads = request.app.state.hashing_threads
-    return await threads.run(use_case)
+    return await threads.run(use_case, key=client_key(request.scope))
 
 
 class BearerToken(HTTPBearer):
@@ -114,7 +114,9 @@ async def _authenticated(request: Request) -> Caller:
     if caller is None:
         threads: Mapping[str | None, WorkerThreads] = request.app.state.issuer_threads
         issuer = container.external_issuers().named_by(token)
-        caller = await threads[issuer].run(partial(authenticate, token))
+        caller = await threads[issuer].run(
+            partial(authenticate, token), key=client_key(request.scope)
+        )
     request.scope[USER_ID] = str(caller.user_id)
     return caller
 
