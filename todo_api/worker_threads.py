@@ -94,6 +94,11 @@ class WorkerThreads:
         self._rotation: OrderedDict[str, None] = OrderedDict()
         """The keys that have a job waiting and are below their share, in the order of turns."""
 
+    @property
+    def waiting(self) -> int:
+        """How many calls have not begun."""
+        return self._waiting_in_total
+
     def start(self) -> None:
         """Start the threads."""
         for number in range(self._count):

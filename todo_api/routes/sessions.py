@@ -9,7 +9,7 @@ from todo_api.dependencies import (
     CallerDependency,
     address_of,
     container_of,
-    on_hashing_thread,
+    run_admitted,
 )
 from todo_api.json_route import JsonRoute
 from todo_api.openapi import problems
@@ -32,10 +32,10 @@ router = APIRouter(prefix="/api/auth", tags=["sessions"], route_class=JsonRoute)
 async def login(request: Request, body: LoginRequest) -> LoginResponse:
     """Begin a session. A wrong email and a wrong password are answered alike."""
     log_in = container_of(request).log_in()
-    logged_in = await on_hashing_thread(
+    logged_in = await run_admitted(
         request,
         partial(
-            log_in,
+            log_in.admit,
             email=body.email,
             password=body.password,
             user_agent=request.headers.get("user-agent", ""),

@@ -34,6 +34,7 @@ from todo_core.ports.security import (
 )
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.ending import announce_ended
 from todo_core.use_cases.identities import RecognisePerson
 
@@ -63,7 +64,7 @@ class LogIn:
 
     Whether the email is unknown or the password wrong is not told, neither by the
     error nor by the time that it takes (OWASP ASVS 5.0, 6.3.8). Every try counts
-    before the password is looked at, for its address and for the account as seen
+    before the password is looked at (`admit`), for its address and for the account as seen
     from there: so nobody can lock an owner out from elsewhere. A password that is
     hashed by an older scheme or at another cost is hashed anew on this occasion.
 
@@ -87,9 +88,23 @@ class LogIn:
     def __call__(
         self, *, email: str, password: str, user_agent: str = "", address: str = ""
     ) -> LoggedIn:
-        account = email.strip().lower()
+        return self.admit(
+            email=email, password=password, user_agent=user_agent, address=address
+        ).complete()
+
+    def admit(
+        self, *, email: str, password: str, user_agent: str = "", address: str = ""
+    ) -> Admitted[LoggedIn]:
+        """Count the try, and return the login itself.
+
+        Raises:
+            RateLimited: after too many tries.
+        """
         self.limiter.hit("login_address", address)
-        self.limiter.hit("login_account", account, address)
+        self.limiter.hit("login_account", _account(email), address)
+        return Admitted(lambda: self._log_in(email, password, user_agent, address))
+
+    def _log_in(self, email: str, password: str, user_agent: str, address: str) -> LoggedIn:
         for _ in range(ATTEMPTS):
             user, given = self._authenticated(email, password)
             now = self.clock.now()
@@ -107,7 +122,7 @@ class LogIn:
             except StaleVersion:
                 # What was verified may not be the account's password any more.
                 continue
-            self.limiter.forgive("login_account", account, address)
+            self.limiter.forgive("login_account", _account(email), address)
             self.log.record(SecurityEvent.LOGGED_IN, user_id=user.id, session_id=session.id)
             return LoggedIn(
                 user,
@@ -156,6 +171,11 @@ class LogIn:
                 work.sessions.add(session)
         except AccountGone as deleted_meanwhile:
             raise InvalidCredentials from deleted_meanwhile
+
+
+def _account(email: str) -> str:
+    """Return what stands for the account of this email in its limits."""
+    return email.strip().lower()
 
 
 @dataclass(frozen=True, slots=True)
