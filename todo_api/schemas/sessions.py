@@ -61,6 +61,7 @@ class StoredSession(BaseModel):
 
     id: UUID
     user_agent: str
+    device: str
     address: str
     created_at: datetime
     refreshed_at: datetime
@@ -83,21 +84,10 @@ class SessionResponse(BaseModel):
         """What a person is told of it."""
         return cls(
             id=session.id,
-            device=device_name(session.user_agent),
+            device=session.device,
             address=session.address,
             current=current,
             created_at=session.created_at,
             last_used_at=session.refreshed_at,
             expires_at=session.expires_at,
         )
-
-
-def device_name(user_agent: str) -> str:
-    """What a person would call the device, such as `Firefox on Windows`."""
-    # Its tables take 10 MB, which only the processes that list sessions need.
-    from ua_parser import parse
-
-    known = parse(user_agent)
-    browser = known.user_agent.family if known.user_agent else None
-    system = known.os.family if known.os else None
-    return " on ".join(filter(None, (browser, system))) or user_agent[:40] or "Unknown device"
