@@ -21,6 +21,8 @@ _HASHING_NICENESS = 10
 _LONGEST_WAIT_FOR_HASHING_SECONDS = 30.0
 _MAX_WAITING_FOR_HASHING_PER_ADDRESS = 60
 _ISSUER_THREADS = 4
+_EXPENSIVE_SECONDS = 0.01
+"""How much processor time of one request makes its user's requests run one at a time."""
 
 DESCRIPTION = "Tasks that nobody but their owner can see, change, or learn the existence of."
 
@@ -45,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings.database_pool_size,
         share=fair_share(settings.database_pool_size),
         longest_wait=settings.database_pool_timeout.total_seconds(),
+        expensive_seconds=_EXPENSIVE_SECONDS,
     )
     app.state.hashing_threads = WorkerThreads(
         settings.password_hashing_threads,

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 import os
 import sys
 import time
@@ -53,6 +54,9 @@ class WorkerThreads:
     - At most `max_waiting_per_key` calls of one key wait, and at most `max_waiting` in total.
       If the total is reached, the key with the longest queue loses its newest call: a flood
       from a few keys does not shut out the others.
+    - A key whose calls take more than `expensive_seconds` of processor time runs one at a time, as
+      long as it has calls running or waiting: only one thread computes at any moment (the GIL),
+      and each one more that wants to makes all other calls take longer.
     - A call that has not begun within `longest_wait` seconds is refused and never runs. One that
       has begun is always completed, even if nobody awaits it any more.
 
@@ -71,6 +75,7 @@ class WorkerThreads:
         share: int,
         niceness: int = 0,
         longest_wait: float = _MAX_WAIT_SECONDS,
+        expensive_seconds: float = math.inf,
         max_waiting_per_key: int = _MAX_WAITING_PER_KEY,
         max_waiting: int = _MAX_WAITING,
     ) -> None:
@@ -78,6 +83,7 @@ class WorkerThreads:
         self._share = min(share, count)
         self._niceness = niceness
         self._longest_wait = longest_wait
+        self._expensive_seconds = expensive_seconds
         self._max_waiting_per_key = max_waiting_per_key
         self._max_waiting = max_waiting
         self._threads: list[Thread] = []
@@ -91,8 +97,10 @@ class WorkerThreads:
         self._waiting: dict[str, deque[_Job]] = {}
         """The jobs of each key that were not begun."""
         self._waiting_in_total = 0
+        self._expensive: set[str] = set()
+        """The keys that run one job at a time; each has a job that is running or waiting."""
         self._rotation: OrderedDict[str, None] = OrderedDict()
-        """The keys that have a job waiting and are below their share, in the order of turns."""
+        """The keys that have a job waiting and may begin one, in the order of turns."""
 
     @property
     def waiting(self) -> int:
@@ -132,8 +140,8 @@ class WorkerThreads:
         loop = asyncio.get_running_loop()
         future: Future[Result] = loop.create_future()
         job = _Job(key, partial(copy_context().run, call), loop, future)
-        # While a thread is idle, no job is waiting that could start.
-        if self._idle and self._running.get(key, 0) < self._share:
+        # While a thread is idle, no job is waiting that may begin.
+        if self._idle and self._may_begin(key):
             self._begin(job)
             return await future
         self._enqueue(job)
@@ -145,6 +153,10 @@ class WorkerThreads:
             if future.cancelled():
                 self._withdraw(job)
 
+    def _may_begin(self, key: str) -> bool:
+        running = self._running.get(key, 0)
+        return running < self._share and (not running or key not in self._expensive)
+
     def _begin(self, job: _Job) -> None:
         self._idle -= 1
         self._running[job.key] = self._running.get(job.key, 0) + 1
@@ -152,22 +164,30 @@ class WorkerThreads:
 
     def _next_of(self, key: str) -> _Job | None:
         """Take the next job of the key on the thread that just finished one, if it is its turn."""
-        if self._rotation or not self._is_running or (queue := self._waiting.get(key)) is None:
+        if self._rotation or not self._is_running or key in self._expensive:
+            return None
+        if (queue := self._waiting.get(key)) is None:
             return None
         try:
             return queue.popleft()
         except IndexError:
             return None
 
-    def _finish(self, job: _Job, outcome: Outcome, successor: _Job | None) -> None:
+    def _finish(
+        self, job: _Job, outcome: Outcome, successor: _Job | None, processor_seconds: float
+    ) -> None:
         """Deliver the outcome, and let a waiting job begin on the thread if it became idle."""
+        key = job.key
+        if processor_seconds > self._expensive_seconds:
+            self._expensive.add(key)
         if successor is None:
             self._idle += 1
-            self._running[job.key] -= 1
-            if not self._running[job.key]:
-                del self._running[job.key]
-            if self._waiting.get(job.key):
-                self._rotation.setdefault(job.key)
+            self._running[key] -= 1
+            if not self._running[key]:
+                del self._running[key]
+            self._forget_if_unused(key)
+            if self._waiting.get(key) and self._may_begin(key):
+                self._rotation.setdefault(key)
             self._begin_next()
         else:
             self._note_taken(successor)
@@ -180,9 +200,9 @@ class WorkerThreads:
             if not queue:
                 continue  # a thread took the last one
             job = queue.popleft()
-            self._note_taken(job)
             self._begin(job)
-            if queue and self._running[key] < self._share:
+            self._note_taken(job)
+            if queue and self._may_begin(key):
                 self._rotation[key] = None
             return
 
@@ -203,7 +223,7 @@ class WorkerThreads:
                 self._refuse(longest[-1])
         self._waiting.setdefault(job.key, deque()).append(job)
         self._waiting_in_total += 1
-        if self._running.get(job.key, 0) < self._share:
+        if self._may_begin(job.key):
             self._rotation.setdefault(job.key)
 
     def _refuse(self, job: _Job) -> None:
@@ -225,6 +245,11 @@ class WorkerThreads:
         if not self._waiting.get(job.key, True):
             del self._waiting[job.key]
             self._rotation.pop(job.key, None)
+            self._forget_if_unused(job.key)
+
+    def _forget_if_unused(self, key: str) -> None:
+        if key not in self._running and key not in self._waiting:
+            self._expensive.discard(key)
 
     def _work(self) -> None:
         if self._niceness and sys.platform == "linux":
@@ -238,13 +263,15 @@ class WorkerThreads:
 
     def _complete(self, job: _Job) -> _Job | None:
         """Make the call and hand over its outcome; return the job to go on with."""
+        began = time.thread_time()
         try:
             outcome: Outcome = (job.call(), None)
         except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
             outcome = (None, error)
+        processor_seconds = time.thread_time() - began
         successor = self._next_of(job.key)
         with suppress(RuntimeError):  # the event loop is closed, and nobody awaits it
-            job.loop.call_soon_threadsafe(self._finish, job, outcome, successor)
+            job.loop.call_soon_threadsafe(self._finish, job, outcome, successor, processor_seconds)
         return successor
 
 

@@ -1,6 +1,7 @@
 """How the worker threads are shared between users, and the hashing threads between addresses."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -225,6 +226,36 @@ def test_every_call_of_a_busy_crowd_is_made_once_and_leaves_all_threads_free() -
     with started(WorkerThreads(4, share=2, max_waiting=5000, max_waiting_per_key=5000)) as threads:
         asyncio.run(crowd(threads))
     assert max(jobs.most_running.values()) <= 2
+
+
+def test_a_user_whose_calls_are_expensive_runs_one_at_a_time_until_none_is_left() -> None:
+    jobs = Jobs()
+
+    def compute() -> None:
+        began = time.thread_time()
+        with jobs.counted("ada"):
+            while time.thread_time() - began < 0.02:
+                pass
+
+    async def flood(threads: WorkerThreads) -> None:
+        await threads.run(compute, key="ada")
+        # None was left, so the next ones begin together, and are found to be expensive again.
+        first = await all_of(threads, jobs, "ada", 3)
+        await until(lambda: jobs.running["ada"] == 3)
+        calls = [asyncio.create_task(threads.run(compute, key="ada")) for _ in range(10)]
+        jobs.release_all()
+        await asyncio.gather(*first)
+        await until(lambda: calls[0].done())
+        await until(lambda: jobs.running["ada"] <= 1 or all(each.done() for each in calls))
+        jobs.most_running.clear()
+        bob = asyncio.create_task(threads.run(jobs.blocking("bob"), key="bob"))
+        await until(lambda: "bob" in jobs.began)
+        jobs.release("bob")
+        await asyncio.gather(bob, *calls)
+
+    with started(WorkerThreads(4, share=3, expensive_seconds=0.01)) as threads:
+        asyncio.run(flood(threads))
+    assert jobs.most_running["ada"] <= 1
 
 
 def test_what_a_call_raises_is_raised_where_it_is_awaited_and_frees_its_thread() -> None:
