@@ -18,6 +18,7 @@ from todo_api.schemas.accounts import (
     RegisterRequest,
     RegisterResponse,
     UpdateProfileRequest,
+    export_json,
 )
 from todo_api.schemas.users import UserProfileResponse
 
@@ -93,9 +94,13 @@ async def delete_account(
 
 
 @router.get(
-    "/me/export", summary="Take along all that is stored about you", responses=problems(401, 503)
+    "/me/export",
+    summary="Take along all that is stored about you",
+    response_model=ExportResponse,
+    responses=problems(401, 503),
 )
-def export_account(request: Request, caller: CallerDependency) -> ExportResponse:
+def export_account(request: Request, caller: CallerDependency) -> Response:
     """You, your identities and sessions, and your tasks, as one document."""
     export = container_of(request).export_account()(user_id=caller.user_id)
-    return ExportResponse.model_validate(export)
+    # Rendered here, on a thread, and not by the framework on that of the event loop.
+    return Response(export_json(export), media_type="application/json")

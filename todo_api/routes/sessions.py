@@ -19,6 +19,7 @@ from todo_api.schemas.sessions import (
     RefreshTokenRequest,
     RefreshTokenResponse,
     SessionResponse,
+    session_list_json,
     token_fields,
 )
 from todo_api.schemas.users import UserProfileResponse
@@ -68,13 +69,18 @@ def logout(request: Request, caller: CallerDependency) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/sessions", summary="List your sessions", responses=problems(401, 503))
-def list_sessions(request: Request, caller: CallerDependency) -> list[SessionResponse]:
+@router.get(
+    "/sessions",
+    summary="List your sessions",
+    response_model=list[SessionResponse],
+    responses=problems(401, 503),
+)
+def list_sessions(request: Request, caller: CallerDependency) -> Response:
     """Where you are logged in, the session used last first."""
     sessions = container_of(request).list_sessions()(user_id=caller.user_id)
-    return [
-        SessionResponse.of(session, current=session.id == caller.session_id) for session in sessions
-    ]
+    # Rendered here, on a thread, and not by the framework on that of the event loop.
+    content = session_list_json(sessions, current=caller.session_id)
+    return Response(content, media_type="application/json")
 
 
 @router.delete(

@@ -1,14 +1,15 @@
 """Sessions and their tokens, as JSON."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from todo_api.schemas.passwords import PasswordText
 from todo_api.schemas.users import UserProfileResponse
-from todo_core.entities.session import Session
+from todo_core.entities.session import Session, SessionId
 from todo_core.use_cases.sessions import Tokens
 
 
@@ -91,3 +92,13 @@ class SessionResponse(BaseModel):
             last_used_at=session.refreshed_at,
             expires_at=session.expires_at,
         )
+
+
+_SESSION_LIST = TypeAdapter(list[SessionResponse])
+
+
+def session_list_json(sessions: Sequence[Session], *, current: SessionId) -> bytes:
+    """Render a list of sessions; `current` is the one of the request."""
+    return _SESSION_LIST.dump_json(
+        [SessionResponse.of(session, current=session.id == current) for session in sessions]
+    )
