@@ -13,12 +13,14 @@ from typing import Any
 import httpx
 import uvicorn
 from dependency_injector import providers
+from fastapi import FastAPI
 
 from todo_api.app import create_app
 from todo_api.container import Container
 from todo_api.server import server_options
 from todo_api.settings import Settings
 from todo_core.ports.clock import Clock
+from todo_core.ports.security import PasswordHasher
 
 PASSWORD = "a rather long sentence"
 _numbers = count(1)
@@ -68,7 +70,13 @@ class RunningServer:
     """Where it listens, and what it consists of."""
 
     url: str
-    container: Container
+    app: FastAPI
+
+    @property
+    def container(self) -> Container:
+        """The parts of the service."""
+        container: Container = self.app.state.container
+        return container
 
     def client(self, **headers: str) -> httpx.Client:
         """A client without a token."""
@@ -94,15 +102,22 @@ def new_person(url: str, name: str = "Ada") -> Person:
 
 @contextmanager
 def running_server(
-    settings: Settings, *, clock: Clock | None = None, listener: socket | None = None
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    passwords: PasswordHasher | None = None,
+    listener: socket | None = None,
 ) -> Iterator[RunningServer]:
-    """Serve for the time of the block, by some other clock if given.
+    """Serve for the time of the block.
 
-    It listens on a free port of loopback, or on the socket that is given.
+    It listens on a free port of loopback, or on the socket that is given. Another clock or
+    password hasher takes the place of the service's own if it is given.
     """
     app = create_app(settings)
     if clock is not None:
         app.state.container.clock.override(providers.Object(clock))
+    if passwords is not None:
+        app.state.container.passwords.override(providers.Object(passwords))
     config = uvicorn.Config(app, port=0, **server_options(settings))
     server = uvicorn.Server(config)
     sockets = None if listener is None else [listener]
@@ -115,7 +130,7 @@ def running_server(
         time.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield RunningServer(f"http://127.0.0.1:{port}", app.state.container)
+        yield RunningServer(f"http://127.0.0.1:{port}", app)
     finally:
         server.should_exit = True
         thread.join(timeout=30)

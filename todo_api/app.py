@@ -16,11 +16,14 @@ from todo_api.large_responses import ResponsesInFlight
 from todo_api.middleware import CorsWhereAsked, Guard, RequestLog
 from todo_api.routes import accounts, health, passwords, sessions, tasks
 from todo_api.settings import Settings
-from todo_api.worker_threads import WorkerThreads
+from todo_api.worker_threads import WorkerThreads, fair_share
 
 _HASHING_NICENESS = 10
 _LONGEST_WAIT_FOR_HASHING_SECONDS = 30.0
+_MAX_WAITING_FOR_HASHING_PER_ADDRESS = 60
 _ISSUER_THREADS = 4
+_EXPENSIVE_SECONDS = 0.01
+"""How much processor time of one request makes its user's requests run one at a time."""
 
 DESCRIPTION = "Tasks that nobody but their owner can see, change, or learn the existence of."
 
@@ -43,16 +46,23 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.responses_in_flight = ResponsesInFlight()
     # As many as there are connections: a thread without one would only wait for it.
     app.state.worker_threads = WorkerThreads(
-        settings.database_pool_size, longest_wait=settings.database_pool_timeout.total_seconds()
+        settings.database_pool_size,
+        share=fair_share(settings.database_pool_size),
+        longest_wait=settings.database_pool_timeout.total_seconds(),
+        expensive_seconds=_EXPENSIVE_SECONDS,
     )
     app.state.hashing_threads = WorkerThreads(
         settings.password_hashing_threads,
+        share=fair_share(settings.password_hashing_threads),
         niceness=_HASHING_NICENESS,
         longest_wait=_LONGEST_WAIT_FOR_HASHING_SECONDS,
+        max_waiting_per_key=_MAX_WAITING_FOR_HASHING_PER_ADDRESS,
     )
-    # Each has its own: one that is slow keeps only its own people waiting.
+    # Each issuer has its own: a slow one delays only its own users. They may all come from one
+    # address, that of their front end, so an address may occupy all of them.
     app.state.issuer_threads = {
-        issuer: WorkerThreads(_ISSUER_THREADS) for issuer in settings.people_issuers
+        issuer: WorkerThreads(_ISSUER_THREADS, share=_ISSUER_THREADS)
+        for issuer in settings.people_issuers
     }
     handle_errors(app)
     for router in (tasks.router, sessions.router, passwords.router, accounts.router, health.router):

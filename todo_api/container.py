@@ -35,6 +35,7 @@ from todo_adapters.sql.unit_of_work import SqlUnitOfWork
 from todo_adapters.sql.users import SqlUserRepository
 from todo_adapters.system.background import ThreadBackground
 from todo_adapters.system.clock import SystemClock
+from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
 from todo_api.settings import Settings, SettingsError
@@ -230,6 +231,7 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Singleton(SystemClock)
     identifiers = providers.Singleton(RandomIdentifiers)
     background = providers.Singleton(ThreadBackground)
+    device_names = providers.Singleton(UaParserDeviceNames)
 
     # Storage
     database = providers.Singleton(_serving_database, settings)
@@ -330,7 +332,10 @@ class Container(containers.DeclarativeContainer):
         access_tokens=access_tokens,
         refresh_tokens=refresh_tokens,
         limiter=rate_limiter,
+        device_names=device_names,
+        ended_sessions=ended_sessions,
         session_lifetime=settings.provided.refresh_token_ttl,
+        max_sessions=settings.provided.max_sessions_per_user,
         identifiers=identifiers,
         clock=clock,
         log=security_log,

@@ -11,10 +11,11 @@ from fastapi.security import HTTPBearer
 from todo_api.container import Container
 from todo_api.middleware import USER_ID
 from todo_api.settings import Settings
-from todo_api.worker_threads import WorkerThreads
+from todo_api.worker_threads import WorkerThreads, caller_key, client_key
 from todo_core.entities.user import UserId
 from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, ValidationFailed
 from todo_core.ports.security import Caller
+from todo_core.use_cases.admission import Admitted
 
 _log = structlog.get_logger()
 
@@ -29,14 +30,24 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-async def on_hashing_thread[Result](request: Request, use_case: Callable[[], Result]) -> Result:
-    """Run what hashes a password, on one of the few threads that do so.
+async def run_admitted[Result](request: Request, admit: Callable[[], Admitted[Result]]) -> Result:
+    """Count the request against its limits, then run the rest of it where passwords are hashed.
 
-    It takes a core for a third of a second; if it could take every thread, and
-    did not give way, a storm of logins would keep everybody from their tasks.
+    Hashing takes a core for a third of a second; if it could take every thread, and did not give
+    way, a storm of logins would keep everybody from their tasks. So there are few threads for it.
+    Addresses take turns on them, and a request that is over its limit never waits for one: it is
+    counted first, on an ordinary thread, since the limiter may have to ask its storage.
+
+    Raises:
+        Unavailable: if too many requests, from this address or in total, wait for either thread.
     """
-    threads: WorkerThreads = request.app.state.hashing_threads
-    return await threads.run(use_case)
+    state = request.app.state
+    threads: WorkerThreads = state.worker_threads
+    admitted = await threads.run(admit, key=caller_key(request.scope))
+    if not admitted.hashes:
+        return await threads.run(admitted.complete, key=caller_key(request.scope))
+    hashing_threads: WorkerThreads = state.hashing_threads
+    return await hashing_threads.run(admitted.complete, key=client_key(request.scope))
 
 
 class BearerToken(HTTPBearer):
@@ -120,7 +131,8 @@ async def _authenticated(request: Request) -> Caller:
         threads: Mapping[str | None, WorkerThreads] = request.app.state.issuer_threads
         issuer = container.external_issuers().named_by(token)
         caller = await threads[issuer].run(
-            partial(authenticate, token, address=address_of(request))
+            partial(authenticate, token, address=address_of(request)),
+            key=client_key(request.scope),
         )
     request.scope[USER_ID] = str(caller.user_id)
     return caller

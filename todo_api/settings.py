@@ -133,6 +133,7 @@ class Settings(BaseSettings):
     refresh_token_ttl: Lifetime = timedelta(days=90)
     refresh_token_idle_ttl: Lifetime = timedelta(days=14)
     session_check_interval: CheckInterval = timedelta(seconds=5)
+    max_sessions_per_user: int = Field(100, ge=1, le=100_000)
 
     # Other issuers
     better_auth_secret: SigningSecret | None = Field(None, validation_alias="BETTER_AUTH_SECRET")

@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -15,11 +16,14 @@ import structlog
 from dependency_injector import providers
 
 from tests.api.conftest import migrate
+from tests.concurrency import at_once
 from tests.conftest import embedded_settings
 from tests.problems import problem
 from tests.running_server import PASSWORD, Person, RunningServer, running_server
 from todo_adapters.in_memory.mail import InMemoryMailer
 from todo_adapters.sql.tables import TASKS
+from todo_api.container import Container
+from todo_core.entities.session import SessionId
 from todo_core.entities.user import UserId
 from todo_core.ports.mail import PasswordResetLetter
 from todo_core.use_cases.cleanup import BATCH
@@ -106,6 +110,33 @@ class TestSessions:
         assert sessions[0]["device"] == "Firefox on Linux"
         assert sessions[0]["address"] == "127.0.0.1"
         assert [session["current"] for session in sessions] == [True, False]
+
+    def test_the_device_of_a_session_is_named_once_at_its_login(
+        self, server: RunningServer, ada: Person
+    ) -> None:
+        [session] = server.container.sessions().list(UserId(UUID(ada.id)))
+        other = replace(
+            session,
+            id=SessionId(uuid4()),
+            user_agent=FIREFOX,
+            device="Ada's telephone",
+            refreshed_at=session.refreshed_at + timedelta(seconds=1),
+        )
+        server.container.sessions().add(other)
+        listed = ada.http.get("/api/auth/sessions").json()
+        exported = ada.http.get("/api/auth/me/export").json()["sessions"]
+        for sessions in (listed, exported):
+            assert [each["device"] for each in sessions] == ["Ada's telephone", session.device]
+
+    def test_logins_at_once_leave_no_more_sessions_than_the_setting_allows(
+        self, server: RunningServer, ada: Person
+    ) -> None:
+        settings = server.container.settings().model_copy(update={"max_sessions_per_user": 2})
+        container = Container(settings=settings)
+        log_in = container.log_in()
+        assert at_once(4, lambda _: log_in(email=ada.email, password=PASSWORD)) == [None] * 4
+        container.database().close()
+        assert len(server.container.sessions().list(UserId(UUID(ada.id)))) == 2
 
     def test_who_logs_out_is_out_at_the_next_request(self, http: httpx.Client, ada: Person) -> None:
         tokens = log_in(http, ada)
@@ -255,7 +286,8 @@ class TestProfile:
         assert export["user"]["email"] == ada.email
         assert export["tasks"] == [task]
         assert list(export["sessions"][0]) == [
-            *("id", "user_agent", "address", "created_at", "refreshed_at", "expires_at")
+            *("id", "user_agent", "device", "address"),
+            *("created_at", "refreshed_at", "expires_at"),
         ]
         assert "$bcrypt" not in str(export)
 

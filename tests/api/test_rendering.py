@@ -1,9 +1,10 @@
 """The JSON that is written fast is the JSON that the models describe."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -46,6 +47,14 @@ def test_a_task(task: Task) -> None:
 
 @given(st.lists(TASKS, max_size=5))
 def test_a_list(tasks: list[Task]) -> None:
+    model = TaskListResponse.model_validate(tasks, from_attributes=True)
+    assert task_list_json(tasks) == model.model_dump_json().encode()
+
+
+@given(TASKS, st.sampled_from([255, 256, 257, 512, 600]))
+@settings(max_examples=10, deadline=None)
+def test_a_long_list_that_is_rendered_in_chunks(task: Task, count: int) -> None:
+    tasks = [replace(task, id=TaskId(number)) for number in range(count)]
     model = TaskListResponse.model_validate(tasks, from_attributes=True)
     assert task_list_json(tasks) == model.model_dump_json().encode()
 

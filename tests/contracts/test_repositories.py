@@ -311,6 +311,45 @@ class TestSessions:
         assert storage.sessions.list(ada.id) == [session]
         assert storage.sessions.ended_since(NOW) == []
 
+    def test_the_sessions_refreshed_last_are_kept_and_the_others_are_revoked(
+        self, storage: Storage
+    ) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        third, first, second, fourth = (
+            stored_session(storage, ada, now=NOW + n * HOUR) for n in (3, 1, 2, 4)
+        )
+        bobs = stored_session(storage, bob)
+        storage.sessions.save_refreshed(first.refreshed(now=NOW + 5 * HOUR))
+        now = NOW + 6 * HOUR
+        revoked = storage.sessions.end_oldest(ada.id, keep=2, now=now)
+        assert set(revoked) == {second.id, third.id}
+        assert [each.id for each in storage.sessions.list(ada.id)] == [first.id, fourth.id]
+        assert storage.sessions.list(bob.id) == [bobs]
+        assert set(storage.sessions.ended_since(now)) == {second.id, third.id}
+        assert storage.sessions.end_oldest(ada.id, keep=2, now=now) == []
+
+    def test_no_session_need_be_kept(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        session = stored_session(storage, ada)
+        assert storage.sessions.end_oldest(ada.id, keep=0, now=NOW) == [session.id]
+        assert storage.sessions.list(ada.id) == []
+
+    def test_works_at_once_that_lock_the_user_keep_the_maximum_of_sessions(
+        self, storage: Storage
+    ) -> None:
+        ada = stored_user(storage)
+
+        def log_in(number: int) -> None:
+            now = NOW + number * HOUR
+            with storage.unit_of_work() as work:
+                work.users.confirm(ada)
+                work.sessions.end_oldest(ada.id, keep=2, now=now)
+                work.sessions.add(a_session(ada, now=now))
+
+        assert set(at_once(16, log_in)) == {None}
+        assert len(storage.sessions.list(ada.id)) == 3
+        assert len(storage.sessions.ended_since(NOW)) == 13
+
     def test_all_of_a_person_end_but_one(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         kept, *others = [stored_session(storage, ada) for _ in range(3)]
@@ -509,6 +548,7 @@ def a_session(user: User, *, now: datetime = NOW) -> Session:
         user_id=user.id,
         refresh_salt="00" * 16,
         user_agent="a browser",
+        device="Firefox on Windows",
         address="192.0.2.1",
         lifetime=LIFETIME,
         now=now,

@@ -17,22 +17,23 @@ from todo_api.container import Container
 from todo_api.worker_threads import WorkerThreads
 from todo_core.errors import Unavailable
 
+ADA = "ada"
 SHORT_SECONDS = 0.2
 SOON_SECONDS = 5.0
 
 
 def test_a_call_that_no_thread_begins_in_time_is_refused_and_never_done() -> None:
-    threads, release, done = WorkerThreads(1, longest_wait=SHORT_SECONDS), Event(), []
+    threads, release, done = WorkerThreads(1, share=1, longest_wait=SHORT_SECONDS), Event(), []
 
     async def both() -> None:
-        first = asyncio.create_task(threads.run(lambda: release.wait(timeout=30)))
+        first = asyncio.create_task(threads.run(lambda: release.wait(timeout=30), key=ADA))
         await asyncio.sleep(0)
         with pytest.raises(Unavailable, match="threads"):
-            await threads.run(lambda: done.append("second"))
+            await threads.run(lambda: done.append("second"), key=ADA)
         assert not first.done()
         release.set()
         assert await first is True
-        await threads.run(lambda: done.append("third"))
+        await threads.run(lambda: done.append("third"), key=ADA)
 
     threads.start()
     asyncio.run(both())
@@ -41,14 +42,14 @@ def test_a_call_that_no_thread_begins_in_time_is_refused_and_never_done() -> Non
 
 
 def test_a_call_that_was_begun_in_time_may_take_longer() -> None:
-    threads = WorkerThreads(1, longest_wait=SHORT_SECONDS)
+    threads = WorkerThreads(1, share=1, longest_wait=SHORT_SECONDS)
 
     def slow() -> str:
         time.sleep(3 * SHORT_SECONDS)
         return "done"
 
     threads.start()
-    assert asyncio.run(threads.run(slow)) == "done"
+    assert asyncio.run(threads.run(slow, key=ADA)) == "done"
     threads.stop()
 
 

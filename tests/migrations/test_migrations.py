@@ -137,6 +137,29 @@ def test_what_people_have_survives_every_migration_from_the_first_release_on(
     require_all()
 
 
+def test_a_session_from_before_is_known_by_its_user_agent(unmigrated: Container) -> None:
+    database = unmigrated.database()
+    alembic(database, "upgrade", "0003")
+    user_id = uuid4()
+    as_stored = user_id.hex if database.engine.dialect.name == "sqlite" else str(user_id)
+    now = "2026-02-03 04:05:06.000000+00:00"
+    with database.transaction() as transaction:
+        connection = transaction.connection
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, name, email, version, created_at, updated_at)"
+            f" VALUES ('{as_stored}', 'Ada', 'ada@example.com', 1, '{now}', '{now}')"
+        )
+        for user_agent in ("Mozilla/5.0 " + "é" * 50, ""):
+            connection.exec_driver_sql(
+                "INSERT INTO sessions (id, user_id, refresh_salt, generation, user_agent, address,"
+                f" created_at, refreshed_at, expires_at) VALUES ('{uuid4().hex}', '{as_stored}',"
+                f" 'ab', 0, '{user_agent}', '', '{now}', '{now}', '{now}')"
+            )
+    alembic(database, "upgrade", "head")
+    devices = {session.device for session in unmigrated.sessions().list(UserId(user_id))}
+    assert devices == {"Mozilla/5.0 " + "é" * 28, "Unknown device"}
+
+
 def test_alembics_own_command_keeps_what_people_have_too(tmp_path: Path) -> None:
     container = Container(settings=embedded_settings(tmp_path))
     alembic(container.database(), "upgrade", "0002")

@@ -4,14 +4,22 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 
 from tests.api.test_command import Served, served
+from tests.conftest import SECRET, embedded_settings
 from tests.proof import note
 from tests.running_server import new_person
+from tests.security.greedy_user import greedy
+from todo_api.container import Container
+from todo_core.entities.task import Task
+from todo_core.entities.user import UserId
 
 SAMPLES = [
     pytest.param(100, id="everyday"),
@@ -19,6 +27,9 @@ SAMPLES = [
 ]
 ROUNDS = 3
 """What is slower is so each time; what a busy machine does to one round is not."""
+
+MOST_OF_THE_MEDIAN = 8
+"""By what a greedy user may multiply another's usual wait, on a machine that is busy otherwise."""
 
 STORM = 50
 AS_MANY = httpx.Limits(max_connections=STORM)
@@ -106,6 +117,95 @@ def slowdown_by_a_storm(folder: Path) -> float:
             assert not any(each.done() for each in storm[-10:])
             assert {each.result().status_code for each in storm} == {401}
     return stormy / calm
+
+
+def test_a_greedy_user_does_not_keep_another_from_their_tasks(tmp_path: Path) -> None:
+    slowdowns: list[float] = []
+    while len(slowdowns) < ROUNDS:
+        folder = tmp_path / f"{len(slowdowns)}"
+        folder.mkdir()
+        with served(folder, TODO_RATE_LIMIT_ENABLED="false") as server:
+            container = Container(settings=embedded_settings(folder))
+            slowdowns.append(
+                slowdown_by_a_greedy_user(
+                    server, container, statistics.median, tasks=1500, connections=8, samples=40
+                )
+            )
+        if slowdowns[-1] < MOST_OF_THE_MEDIAN:
+            break
+    assert min(slowdowns) < MOST_OF_THE_MEDIAN, slowdowns
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("storage", ["SQLite", "PostgreSQL"])
+def test_a_greedy_user_hardly_slows_down_the_99th_percentile_of_another(
+    storage: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    slowdowns: list[float] = []
+    while len(slowdowns) < ROUNDS:
+        folder = tmp_path / f"{len(slowdowns)}"
+        folder.mkdir()
+        environment = {"TODO_RATE_LIMIT_ENABLED": "false"}
+        if storage == "SQLite":
+            container = Container(settings=embedded_settings(folder))
+        else:
+            container = request.getfixturevalue("postgresql_container")
+            dsn = container.settings().database_dsn
+            environment |= {"DATABASE_URL": dsn, "TODO_JWT_SECRET": SECRET}
+        with served(folder, **environment) as server:
+            slowdowns.append(
+                slowdown_by_a_greedy_user(
+                    server, container, ninety_ninth, tasks=5000, connections=16, samples=500
+                )
+            )
+        if slowdowns[-1] < 3:
+            break
+    where = f"{storage}; another user waits {min(slowdowns):.1f} times as long"
+    note("greedy users", where, failed=min(slowdowns) >= 3)
+    assert min(slowdowns) < 3, slowdowns
+
+
+def slowdown_by_a_greedy_user(
+    server: Served,
+    container: Container,
+    of: Callable[[list[float]], float],
+    *,
+    tasks: int,
+    connections: int,
+    samples: int,
+) -> float:
+    """By what one user's long lists, exports and sessions multiply the time of another's read."""
+    ada, bob = new_person(server.url, "Ada"), new_person(server.url, "Bob")
+    with closing(ada.http), closing(bob.http):
+        add_tasks(container, UserId(UUID(bob.id)), tasks)
+        assert len(bob.list()) == tasks
+        task = ada.tasks(f"/{ada.create()['id']}")
+
+        def read() -> None:
+            ada.http.get(task).raise_for_status()
+
+        calm = of([seconds(read) for _ in range(samples)])
+        paths = [str(bob.tasks()), str(bob.tasks()), "/api/auth/me/export", "/api/auth/sessions"]
+        with greedy(server.url, paths, bob.token, connections=connections):
+            busy = of([seconds(read) for _ in range(samples)])
+    return busy / calm
+
+
+def add_tasks(container: Container, owner_id: UserId, count: int) -> None:
+    now = datetime.now(UTC)
+    with container.unit_of_work()() as work:
+        for number in range(count):
+            title, description = f"task {number}", "What has to be done, in some more words."
+            work.tasks.add(
+                Task.create(
+                    id=container.identifiers().task_id(),
+                    owner_id=owner_id,
+                    title=title,
+                    description=description,
+                    now=now,
+                )
+            )
+    container.database().close()
 
 
 def ninety_ninth(times: list[float]) -> float:

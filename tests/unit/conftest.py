@@ -27,6 +27,7 @@ from todo_adapters.security.keys import KeyRing
 from todo_adapters.security.passwords import PasslibPasswordHasher
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.reset_tokens import RandomResetTokens
+from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_core.entities.user import PasswordPolicy, User
 from todo_core.ports.background import Background
@@ -65,6 +66,7 @@ from todo_core.use_cases.tasks import (
 PASSWORD = "a rather long sentence"
 IDLE = timedelta(days=14)
 LIFETIME = timedelta(days=90)
+MAX_SESSIONS = 5
 LIMITS = {
     "login_account": Rule("5/minute; 8/hour"),
     "login_address": Rule("12/minute"),
@@ -153,7 +155,10 @@ class World:
             access_tokens=self.access_tokens,
             refresh_tokens=refresh_tokens,
             limiter=limiter,
+            device_names=UaParserDeviceNames(),
+            ended_sessions=self.ended_sessions,
             session_lifetime=LIFETIME,
+            max_sessions=MAX_SESSIONS,
             identifiers=self.identifiers,
             clock=clock,
             log=log,

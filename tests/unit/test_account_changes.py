@@ -11,6 +11,7 @@ from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import User
 from todo_core.errors import (
     AccountGone,
+    EditConflict,
     EmailTaken,
     InvalidAccessToken,
     InvalidCredentials,
@@ -24,6 +25,7 @@ from todo_core.ports.background import Background
 from todo_core.ports.mail import EmailChangedLetter, PasswordChangedLetter, PasswordResetLetter
 from todo_core.ports.security import Caller
 from todo_core.ports.security_log import SecurityEvent
+from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.cleanup import BATCH
 
 NEW = "another long sentence"
@@ -448,3 +450,77 @@ def test_every_event_is_recorded_once(world: World) -> None:
         SecurityEvent.REAUTHENTICATION_FAILED,
         SecurityEvent.DELETED,
     ]
+
+
+class TestAdmission:
+    """A try counts before the password is looked at, whether or not it is carried through."""
+
+    @pytest.mark.parametrize(
+        ("rule", "allowed"),
+        [
+            ("log in", 5),
+            ("register", 20),
+            ("reset", 10),
+            ("change", 5),
+            ("email", 5),
+            ("delete", 5),
+        ],
+    )
+    def test_a_try_counts_once_and_before_the_password_is_looked_at(
+        self, world: World, rule: str, allowed: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ada = world.person()
+        session_id = world.authenticate(world.logged_in().tokens.access_token.value).session_id
+        looked_at: list[str] = []
+        monkeypatch.setattr(world.passwords, "verify", lambda *_: looked_at.append("verify"))
+        monkeypatch.setattr(world.passwords, "hash", lambda *_: looked_at.append("hash"))
+        admissions: dict[str, Callable[[], Admitted[object]]] = {
+            "log in": lambda: world.log_in.admit(email="ada@example.com", password=PASSWORD),
+            "register": lambda: world.register_user.admit(
+                name="Bob", email="bob@example.com", password=PASSWORD, address="192.0.2.1"
+            ),
+            "reset": lambda: world.reset_password.admit(token="any", new_password=NEW),
+            "change": lambda: world.change_password.admit(
+                user_id=ada.id,
+                session_id=session_id,
+                current_password=PASSWORD,
+                new_password=NEW,
+            ),
+            "email": lambda: world.update_profile.admit(
+                user_id=ada.id, email="new@example.com", current_password=PASSWORD
+            ),
+            "delete": lambda: world.delete_account.admit(user_id=ada.id, current_password=PASSWORD),
+        }
+        for _ in range(allowed):
+            assert admissions[rule]().hashes
+        with pytest.raises(RateLimited):
+            admissions[rule]()
+        assert looked_at == []
+
+    def test_a_change_of_the_name_alone_hashes_nothing(self, world: World) -> None:
+        ada = world.person()
+        for _ in range(10):
+            admitted = world.update_profile.admit(
+                user_id=ada.id, name="Ada King", email="ada@example.com", current_password="wrong"
+            )
+            assert not admitted.hashes
+        assert admitted.complete().name == "Ada King"
+
+    def test_an_email_that_changes_after_admission_is_not_changed_back_without_the_password(
+        self, world: World
+    ) -> None:
+        ada = world.person()
+        admitted = world.update_profile.admit(user_id=ada.id, email="ada@example.com")
+        world.update_profile(user_id=ada.id, email="new@example.com", current_password=PASSWORD)
+        with pytest.raises(EditConflict):
+            admitted.complete()
+        assert world.users.get(ada.id).email == "new@example.com"
+
+    def test_the_deletion_of_an_account_without_a_password_hashes_nothing(
+        self, world: World
+    ) -> None:
+        ada = without_password(world)
+        admitted = world.delete_account.admit(user_id=ada.id)
+        assert not admitted.hashes
+        admitted.complete()
+        assert world.store.users == {}

@@ -1,11 +1,12 @@
 """Staying logged in, and ending sessions."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from tests.unit.conftest import IDLE, LIFETIME, PASSWORD, World
+from tests.unit.conftest import IDLE, LIFETIME, MAX_SESSIONS, PASSWORD, World
 from todo_core.entities.session import REFRESH_GRACE
 from todo_core.errors import (
     InvalidAccessToken,
@@ -194,7 +195,89 @@ class TestList:
         assert [each.address for each in sessions] == ["", "192.0.2.1"]
         assert sessions[1].user_agent.startswith("Firefoxxx")
         assert len(sessions[1].user_agent) == 256
+        assert sessions[1].device == sessions[1].user_agent[:40]
         assert newest.tokens.refresh_token not in repr(sessions)
+
+    @pytest.mark.parametrize(
+        ("user_agent", "device"),
+        [
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                "Firefox on Windows",
+            ),
+            (
+                "an unheard-of program, which is called by its first words",
+                "an unheard-of program, which is called b",
+            ),
+            ("", "Unknown device"),
+        ],
+    )
+    def test_a_device_has_the_name_of_its_browser_and_system(
+        self, world: World, user_agent: str, device: str
+    ) -> None:
+        ada = world.person()
+        world.log_in(email="ada@example.com", password=PASSWORD, user_agent=user_agent)
+        assert [each.device for each in world.list_sessions(user_id=ada.id)] == [device]
+
+    @pytest.mark.parametrize(
+        "user_agent",
+        ["\x00" * 2**16, "Mozilla/5.0 (" * 5000, "(Linux; Android 1;" + " " * 2**16, "-1." * 2**15],
+    )
+    def test_a_hostile_user_agent_takes_no_time_and_little_room(
+        self, world: World, user_agent: str
+    ) -> None:
+        ada = world.person()
+        world.logged_in()  # reads the tables
+        began = time.process_time()
+        world.log_in(email="ada@example.com", password=PASSWORD, user_agent=user_agent)
+        assert time.process_time() - began < 0.5
+        for session in world.list_sessions(user_id=ada.id):
+            assert len(session.user_agent) <= 256
+            assert 0 < len(session.device) <= 100
+
+
+class TestMaximum:
+    def test_a_login_beyond_the_maximum_revokes_the_session_used_least_recently(
+        self, world: World
+    ) -> None:
+        ada = world.person()
+        logins = []
+        for _ in range(MAX_SESSIONS):
+            logins.append(world.logged_in())
+            world.clock.advance(SECOND)
+        used = world.refresh_session(refresh_token=logins[0].tokens.refresh_token)
+        world.clock.advance(SECOND)
+        newest = world.logged_in()
+        revoked = logins[1].tokens
+        with pytest.raises(InvalidAccessToken):
+            world.authenticate(revoked.access_token.value)
+        with pytest.raises(InvalidRefreshToken):
+            world.refresh_session(refresh_token=revoked.refresh_token)
+        kept = [used, newest.tokens, *(each.tokens for each in logins[2:])]
+        callers = [world.authenticate(each.access_token.value) for each in kept]
+        assert {each.session_id for each in callers} == {
+            each.id for each in world.list_sessions(user_id=ada.id)
+        }
+        assert len(kept) == MAX_SESSIONS
+        ended = [each for each in world.log.recorded if each.event is SecurityEvent.SESSION_ENDED]
+        assert [each.user_id for each in ended] == [ada.id]
+
+    def test_the_new_session_is_kept_even_if_the_clock_was_set_back(self, world: World) -> None:
+        world.person()
+        for _ in range(MAX_SESSIONS):
+            world.logged_in()
+        world.clock.advance(timedelta(minutes=-1))
+        world.authenticate(world.logged_in().tokens.access_token.value)
+        assert len(world.store.sessions) == MAX_SESSIONS
+
+    def test_the_sessions_of_another_user_do_not_count(self, world: World) -> None:
+        world.person()
+        bob = world.person("bob@example.com")
+        for _ in range(MAX_SESSIONS):
+            world.logged_in()
+        world.logged_in("bob@example.com")
+        assert len(world.store.sessions) == MAX_SESSIONS + 1
+        assert len(world.list_sessions(user_id=bob.id)) == 1
 
     def test_a_session_that_is_over_is_not_listed(self, world: World) -> None:
         ada = world.person()

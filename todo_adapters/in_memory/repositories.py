@@ -163,6 +163,13 @@ class InMemorySessionRepository(SessionRepository):
                 self.end(session_id, user_id=user_id, now=now)
             return ending
 
+    def end_oldest(self, user_id: UserId, *, keep: int, now: datetime) -> Sequence[SessionId]:
+        with self._store.lock:
+            ending = [each.id for each in self.list(user_id)[keep:]]
+            for session_id in ending:
+                self.end(session_id, user_id=user_id, now=now)
+            return ending
+
     def note_external_end(self, session_id: SessionId, *, now: datetime) -> None:
         with self._store.lock:
             self._store.external_ends[session_id] = now

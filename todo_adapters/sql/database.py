@@ -80,6 +80,17 @@ class SqlExecutor(ABC):
         except SQLAlchemyError as error:
             raise meaning_of(error, refusals or {}) from error
 
+    def write_many(self, statement: Executable, parameters: Sequence[Parameters]) -> None:
+        """Run an insert, update or delete once for each set of parameters.
+
+        Raises:
+            Unavailable: if the database does not answer.
+        """
+        try:
+            self._run(statement, parameters, _row_count)
+        except SQLAlchemyError as error:
+            raise meaning_of(error, {}) from error
+
     @abstractmethod
     def atomically(self) -> "AbstractContextManager[SqlExecutor]":
         """Several statements that stand or fall together: a transaction, or part of this one."""
@@ -88,7 +99,7 @@ class SqlExecutor(ABC):
     def _run[Answer](
         self,
         statement: Executable,
-        parameters: Parameters,
+        parameters: Parameters | Sequence[Parameters],
         take: Callable[[CursorResult[Any]], Answer],
     ) -> Answer:
         """Execute the statement, and take the answer while the connection is held."""
@@ -110,7 +121,7 @@ class Transaction(SqlExecutor):
     def _run[Answer](
         self,
         statement: Executable,
-        parameters: Parameters,
+        parameters: Parameters | Sequence[Parameters],
         take: Callable[[CursorResult[Any]], Answer],
     ) -> Answer:
         return take(self.connection.execute(statement, parameters))
@@ -129,7 +140,7 @@ class Database(SqlExecutor):
     def _run[Answer](
         self,
         statement: Executable,
-        parameters: Parameters,
+        parameters: Parameters | Sequence[Parameters],
         take: Callable[[CursorResult[Any]], Answer],
     ) -> Answer:
         with self.engine.connect() as connection:

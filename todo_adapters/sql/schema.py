@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.errors import meaning_of
 
-NEWEST_REVISION = "0004"
+NEWEST_REVISION = "0005"
 """The revision that makes the tables as they are declared; a test sees that it is the newest."""
 
 _MIGRATION_LOCK = 7_283_405_119_613

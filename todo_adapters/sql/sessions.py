@@ -39,6 +39,20 @@ _END_ALL_BUT_ONE = (
     .where(_OWNED, SESSIONS.c.id != bindparam("session_id"))
     .returning(SESSIONS.c.id)
 )
+_END_OLDEST = (
+    delete(SESSIONS)
+    .where(
+        _OWNED,
+        SESSIONS.c.id.in_(
+            select(SessionRow)
+            .with_only_columns(SESSIONS.c.id)
+            .where(_OWNED)
+            .order_by(SESSIONS.c.refreshed_at.desc())
+            .offset(bindparam("keep"))
+        ),
+    )
+    .returning(SESSIONS.c.id)
+)
 _NOTE = insert(ENDED_SESSIONS)
 _FORGET_EXTERNAL_END = delete(EXTERNAL_ENDS).where(EXTERNAL_ENDS.c.id == bindparam("session_id"))
 _NOTE_EXTERNAL_END = insert(EXTERNAL_ENDS)
@@ -126,10 +140,12 @@ class SqlSessionRepository(SessionRepository):
                 rows = executor.rows(_END_ALL, {"user_id": user_id})
             else:
                 rows = executor.rows(_END_ALL_BUT_ONE, {"user_id": user_id, "session_id": but})
-            ended = [SessionId(row[0]) for row in rows]
-            for session_id in ended:
-                executor.write(_NOTE, {"id": session_id, "ended_at": now})
-            return ended
+            return _note_ended(executor, rows, now)
+
+    def end_oldest(self, user_id: UserId, *, keep: int, now: datetime) -> Sequence[SessionId]:
+        with self._executor.atomically() as executor:
+            rows = executor.rows(_END_OLDEST, {"user_id": user_id, "keep": keep})
+            return _note_ended(executor, rows, now)
 
     def note_external_end(self, session_id: SessionId, *, now: datetime) -> None:
         with self._executor.atomically() as executor:
@@ -164,6 +180,15 @@ class SqlSessionRepository(SessionRepository):
         )
 
 
+def _note_ended(
+    executor: SqlExecutor, rows: Sequence[AnyRow], now: datetime
+) -> Sequence[SessionId]:
+    ended = [SessionId(row[0]) for row in rows]
+    if ended:
+        executor.write_many(_NOTE, [{"id": each, "ended_at": now} for each in ended])
+    return ended
+
+
 def _to_session(row: AnyRow) -> Session:
     return Session(
         id=SessionId(row.id),
@@ -171,6 +196,7 @@ def _to_session(row: AnyRow) -> Session:
         refresh_salt=row.refresh_salt,
         generation=row.generation,
         user_agent=row.user_agent,
+        device=row.device,
         address=row.address,
         created_at=row.created_at,
         refreshed_at=row.refreshed_at,

@@ -26,6 +26,7 @@ from sqlmodel import (
     false,
 )
 
+from todo_core.entities.session import UNKNOWN_DEVICE
 from todo_core.entities.task import Description, Title
 from todo_core.entities.user import Email, PersonName
 
@@ -150,6 +151,7 @@ class SessionRow(Row, table=True):
     generation: int
     user_agent: str = Field(sa_type=Text, sa_column_kwargs={"server_default": ""})
     address: str = Field(sa_type=Text, sa_column_kwargs={"server_default": ""})
+    device: str = Field(sa_type=Text, sa_column_kwargs={"server_default": UNKNOWN_DEVICE})
     created_at: datetime = Field(sa_type=UtcDateTime)
     refreshed_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)

@@ -1,1 +1,1 @@
-"""Time and randomness, from the operating system."""
+"""Time, randomness and background work of the operating system, and names of others."""

@@ -8,7 +8,7 @@ from todo_api.dependencies import (
     CallerDependency,
     address_of,
     container_of,
-    on_hashing_thread,
+    run_admitted,
 )
 from todo_api.json_route import JsonRoute
 from todo_api.openapi import problems
@@ -18,6 +18,7 @@ from todo_api.schemas.accounts import (
     RegisterRequest,
     RegisterResponse,
     UpdateProfileRequest,
+    export_json,
 )
 from todo_api.schemas.users import UserProfileResponse
 
@@ -33,10 +34,10 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=JsonRoute)
 async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
     """Then log in with it. 403 if the operator has closed registration."""
     register_user = container_of(request).register_user()
-    user = await on_hashing_thread(
+    user = await run_admitted(
         request,
         partial(
-            register_user,
+            register_user.admit,
             name=body.name,
             email=body.email,
             password=body.password,
@@ -63,8 +64,8 @@ async def update_profile(
 ) -> UserProfileResponse:
     """Only the fields that are sent change. A notice of another email goes to the old one."""
     update = container_of(request).update_profile()
-    user = await on_hashing_thread(
-        request, partial(update, user_id=caller.user_id, **body.model_dump())
+    user = await run_admitted(
+        request, partial(update.admit, user_id=caller.user_id, **body.model_dump())
     )
     return UserProfileResponse.model_validate(user)
 
@@ -80,10 +81,10 @@ async def delete_account(
 ) -> Response:
     """And with it all that is yours, for good. Who has no password here sends nothing."""
     delete = container_of(request).delete_account()
-    await on_hashing_thread(
+    await run_admitted(
         request,
         partial(
-            delete,
+            delete.admit,
             user_id=caller.user_id,
             caller_identity=caller.identity,
             **(body.model_dump() if body else {}),
@@ -95,9 +96,11 @@ async def delete_account(
 @router.get(
     "/me/export",
     summary="Take along all that is stored about you",
+    response_model=ExportResponse,
     responses=problems(401, 429, 503),
 )
-def export_account(request: Request, caller: CallerDependency) -> ExportResponse:
+def export_account(request: Request, caller: CallerDependency) -> Response:
     """You, your identities and sessions, and your tasks, as one document."""
     export = container_of(request).export_account()(user_id=caller.user_id)
-    return ExportResponse.model_validate(export)
+    # Rendered here, on a thread, and not by the framework on that of the event loop.
+    return Response(export_json(export), media_type="application/json")

@@ -8,7 +8,7 @@ from todo_api.dependencies import (
     CallerDependency,
     address_of,
     container_of,
-    on_hashing_thread,
+    run_admitted,
 )
 from todo_api.json_route import JsonRoute
 from todo_api.openapi import problems
@@ -33,10 +33,10 @@ async def change_password(
 ) -> Response:
     """Ends your other sessions."""
     change = container_of(request).change_password()
-    await on_hashing_thread(
+    await run_admitted(
         request,
         partial(
-            change,
+            change.admit,
             user_id=caller.user_id,
             session_id=caller.session_id,
             current_password=body.current_password,
@@ -67,10 +67,13 @@ def forgot_password(request: Request, body: ForgotPasswordRequest) -> ForgotPass
 async def reset_password(request: Request, body: ResetPasswordRequest) -> Response:
     """Ends all sessions. A token that is used, expired or unknown is answered with 400."""
     reset = container_of(request).reset_password()
-    await on_hashing_thread(
+    await run_admitted(
         request,
         partial(
-            reset, token=body.token, new_password=body.new_password, address=address_of(request)
+            reset.admit,
+            token=body.token,
+            new_password=body.new_password,
+            address=address_of(request),
         ),
     )
     return Response(status_code=204)

@@ -9,7 +9,7 @@ from todo_api.dependencies import (
     CallerDependency,
     address_of,
     container_of,
-    on_hashing_thread,
+    run_admitted,
 )
 from todo_api.json_route import JsonRoute
 from todo_api.openapi import problems
@@ -19,6 +19,7 @@ from todo_api.schemas.sessions import (
     RefreshTokenRequest,
     RefreshTokenResponse,
     SessionResponse,
+    session_list_json,
     token_fields,
 )
 from todo_api.schemas.users import UserProfileResponse
@@ -32,10 +33,10 @@ router = APIRouter(prefix="/api/auth", tags=["sessions"], route_class=JsonRoute)
 async def login(request: Request, body: LoginRequest) -> LoginResponse:
     """Begin a session. A wrong email and a wrong password are answered alike."""
     log_in = container_of(request).log_in()
-    logged_in = await on_hashing_thread(
+    logged_in = await run_admitted(
         request,
         partial(
-            log_in,
+            log_in.admit,
             email=body.email,
             password=body.password,
             user_agent=request.headers.get("user-agent", ""),
@@ -68,13 +69,18 @@ def logout(request: Request, caller: CallerDependency) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/sessions", summary="List your sessions", responses=problems(401, 429, 503))
-def list_sessions(request: Request, caller: CallerDependency) -> list[SessionResponse]:
+@router.get(
+    "/sessions",
+    summary="List your sessions",
+    response_model=list[SessionResponse],
+    responses=problems(401, 429, 503),
+)
+def list_sessions(request: Request, caller: CallerDependency) -> Response:
     """Where you are logged in, the session used last first."""
     sessions = container_of(request).list_sessions()(user_id=caller.user_id)
-    return [
-        SessionResponse.of(session, current=session.id == caller.session_id) for session in sessions
-    ]
+    # Rendered here, on a thread, and not by the framework on that of the event loop.
+    content = session_list_json(sessions, current=caller.session_id)
+    return Response(content, media_type="application/json")
 
 
 @router.delete(

@@ -7,10 +7,11 @@ from pydantic import MISSING, BaseModel, ConfigDict, Field
 
 from todo_api.schemas.passwords import NewPasswordText, PasswordText
 from todo_api.schemas.sessions import StoredSession
-from todo_api.schemas.tasks import TaskResponse
+from todo_api.schemas.tasks import TaskResponse, task_list_json
 from todo_api.schemas.text import LINE_PATTERN
 from todo_api.schemas.users import UserProfileResponse
 from todo_core.entities.user import Email, PersonName
+from todo_core.use_cases.accounts import Export
 
 NameText = Annotated[
     str,
@@ -73,12 +74,23 @@ class StoredIdentity(BaseModel):
     issued_at: datetime
 
 
-class ExportResponse(BaseModel):
-    """All that is stored about a person."""
+class _StoredAccount(BaseModel):
+    """All that is stored about a user, but their tasks."""
 
     model_config = ConfigDict(from_attributes=True)
 
     user: UserProfileResponse
     identities: list[StoredIdentity]
     sessions: list[StoredSession]
+
+
+class ExportResponse(_StoredAccount):
+    """All that is stored about a user."""
+
     tasks: list[TaskResponse]
+
+
+def export_json(export: Export) -> bytes:
+    """Render an export, as `ExportResponse` describes it; the tasks as in their list."""
+    account = _StoredAccount.model_validate(export).model_dump_json().encode()
+    return b'%b,"tasks":%b}' % (account.removesuffix(b"}"), task_list_json(export.tasks))

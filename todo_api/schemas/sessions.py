@@ -1,14 +1,15 @@
 """Sessions and their tokens, as JSON."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from todo_api.schemas.passwords import PasswordText
 from todo_api.schemas.users import UserProfileResponse
-from todo_core.entities.session import Session
+from todo_core.entities.session import Session, SessionId
 from todo_core.use_cases.sessions import Tokens
 
 
@@ -61,6 +62,7 @@ class StoredSession(BaseModel):
 
     id: UUID
     user_agent: str
+    device: str
     address: str
     created_at: datetime
     refreshed_at: datetime
@@ -83,7 +85,7 @@ class SessionResponse(BaseModel):
         """What a person is told of it."""
         return cls(
             id=session.id,
-            device=device_name(session.user_agent),
+            device=session.device,
             address=session.address,
             current=current,
             created_at=session.created_at,
@@ -92,12 +94,11 @@ class SessionResponse(BaseModel):
         )
 
 
-def device_name(user_agent: str) -> str:
-    """What a person would call the device, such as `Firefox on Windows`."""
-    # Its tables take 10 MB, which only the processes that list sessions need.
-    from ua_parser import parse
+_SESSION_LIST = TypeAdapter(list[SessionResponse])
 
-    known = parse(user_agent)
-    browser = known.user_agent.family if known.user_agent else None
-    system = known.os.family if known.os else None
-    return " on ".join(filter(None, (browser, system))) or user_agent[:40] or "Unknown device"
+
+def session_list_json(sessions: Sequence[Session], *, current: SessionId) -> bytes:
+    """Render a list of sessions; `current` is the one of the request."""
+    return _SESSION_LIST.dump_json(
+        [SessionResponse.of(session, current=session.id == current) for session in sessions]
+    )

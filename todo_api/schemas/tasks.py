@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import batched
 from typing import Annotated
 from uuid import UUID
 
@@ -18,6 +19,9 @@ from pydantic import (
 
 from todo_api.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_core.entities.task import Description, Task, Title
+
+_CHUNK = 256
+"""How many tasks are rendered at once."""
 
 TitleText = Annotated[
     str,
@@ -117,11 +121,18 @@ def task_json(task: Task) -> bytes:
 
 
 def task_list_json(tasks: Sequence[Task]) -> bytes:
-    """Tasks, as `TaskListResponse` describes them."""
-    return orjson.dumps([_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
+    """Render tasks, as `TaskListResponse` describes them.
+
+    Many are rendered in chunks: while one is, no other thread can work.
+    """
+    if len(tasks) <= _CHUNK:
+        return orjson.dumps([_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
+    return b"[%b]" % b",".join(
+        orjson.dumps([_fields(task) for task in chunk], option=orjson.OPT_UTC_Z)[1:-1]
+        for chunk in batched(tasks, _CHUNK, strict=False)
+    )
 
 
 def task_envelope_json(tasks: Sequence[Task]) -> bytes:
     """Tasks, as `TaskListEnvelope` describes them."""
-    envelope = {"tasks": [_fields(task) for task in tasks], "total": len(tasks)}
-    return orjson.dumps(envelope, option=orjson.OPT_UTC_Z)
+    return b'{"tasks":%b,"total":%d}' % (task_list_json(tasks), len(tasks))

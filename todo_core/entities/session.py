@@ -16,8 +16,17 @@ REFRESH_GRACE = timedelta(seconds=10)
 Two tabs may refresh at the same moment, and an answer may get lost on its way.
 """
 
+UNKNOWN_DEVICE = "Unknown device"
+
 _USER_AGENT_MAX_LENGTH = 256
 _ADDRESS_MAX_LENGTH = 64
+_DEVICE_MAX_LENGTH = 100
+_DEVICE_LENGTH_OF_USER_AGENT = 40
+
+
+def clean_user_agent(user_agent: str) -> str:
+    """Return what is kept of a `User-Agent` header: it is cut and cleaned, never refused."""
+    return UNPRINTABLE.sub("", user_agent)[:_USER_AGENT_MAX_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +38,8 @@ class Session:
     refresh token can be made again by whoever has the server's key *and* the
     stored session, and by nobody who has only one of the two.
 
-    `user_agent` and `address` are where the login came from, by which a person
-    recognises it. All times are aware and in UTC.
+    `user_agent`, `device` (a readable name for it) and `address` are where the login came
+    from, by which its user recognises it. All times are aware and in UTC.
     """
 
     id: SessionId
@@ -38,6 +47,7 @@ class Session:
     refresh_salt: str = field(repr=False)
     generation: int
     user_agent: str
+    device: str
     address: str
     created_at: datetime
     refreshed_at: datetime
@@ -51,20 +61,26 @@ class Session:
         user_id: UserId,
         refresh_salt: str,
         user_agent: str,
+        device: str = "",
         address: str,
         lifetime: timedelta,
         now: datetime,
     ) -> Self:
         """Begin a session that ends `lifetime` from now at the latest.
 
-        What a client says of itself is cut and cleaned, never refused.
+        What a client says of itself is cut and cleaned, never refused. A device without
+        a name is called by the beginning of its user agent.
         """
+        user_agent = clean_user_agent(user_agent)
         return cls(
             id=id,
             user_id=user_id,
             refresh_salt=refresh_salt,
             generation=0,
-            user_agent=UNPRINTABLE.sub("", user_agent)[:_USER_AGENT_MAX_LENGTH],
+            user_agent=user_agent,
+            device=device[:_DEVICE_MAX_LENGTH]
+            or user_agent[:_DEVICE_LENGTH_OF_USER_AGENT]
+            or UNKNOWN_DEVICE,
             address=UNPRINTABLE.sub("", address)[:_ADDRESS_MAX_LENGTH],
             created_at=now,
             refreshed_at=now,

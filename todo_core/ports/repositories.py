@@ -144,6 +144,13 @@ class SessionRepository(Protocol):
         """End all of this person's sessions, but perhaps one; the ids of those that ended."""
 
     @abstractmethod
+    def end_oldest(self, user_id: UserId, *, keep: int, now: datetime) -> Sequence[SessionId]:
+        """Revoke all of this user's sessions but the `keep` that were refreshed last.
+
+        Returns the ids of those that were revoked.
+        """
+
+    @abstractmethod
     def note_external_end(self, session_id: SessionId, *, now: datetime) -> None:
         """Note that what an external issuer vouches for ends: its tokens are good no longer."""
 

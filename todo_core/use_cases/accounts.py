@@ -7,7 +7,7 @@ from todo_core.entities.identity import Identity
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import UNCHANGED, Task, Unchanged
 from todo_core.entities.text import Validation
-from todo_core.entities.user import Email, PasswordPolicy, PersonName, User, UserId
+from todo_core.entities.user import Email, Password, PasswordPolicy, PersonName, User, UserId
 from todo_core.errors import (
     AccountGone,
     EditConflict,
@@ -29,7 +29,8 @@ from todo_core.ports.repositories import (
 from todo_core.ports.security import EndedSessions, PasswordHasher
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork, Work
-from todo_core.use_cases.authentication import Reauthenticate
+from todo_core.use_cases.admission import Admitted
+from todo_core.use_cases.authentication import Reauthenticate, Reauthentication
 from todo_core.use_cases.cleanup import BATCH, PurgeDeleted
 from todo_core.use_cases.ending import announce_ended
 
@@ -61,6 +62,16 @@ class RegisterUser:
     log: SecurityLog
 
     def __call__(self, *, name: str, email: str, password: str, address: str = "") -> User:
+        return self.admit(name=name, email=email, password=password, address=address).complete()
+
+    def admit(self, *, name: str, email: str, password: str, address: str = "") -> Admitted[User]:
+        """Count and validate the registration, and return the rest of it.
+
+        Raises:
+            RegistrationClosed: if this service takes no registrations.
+            ValidationFailed: naming every field that breaks its rules.
+            RateLimited: after too many registrations from this address.
+        """
         if not self.is_open:
             raise RegistrationClosed
         self.limiter.hit("register", address)
@@ -70,11 +81,14 @@ class RegisterUser:
             valid_password = valid(
                 lambda raw: self.policy.accept(raw, email=email, name=name), password
             )
+        return Admitted(lambda: self._register(valid_name, valid_email, valid_password))
+
+    def _register(self, name: PersonName, email: Email, password: Password) -> User:
         user = User.register(
             id=self.identifiers.user_id(),
-            name=valid_name,
-            email=valid_email,
-            password_hash=self.passwords.hash(valid_password),
+            name=name,
+            email=email,
+            password_hash=self.passwords.hash(password),
             now=self.clock.now(),
         )
         self.users.add(user)
@@ -148,23 +162,63 @@ class UpdateProfile:
         email: str | Unchanged = UNCHANGED,
         current_password: str | None = None,
     ) -> User:
+        return self.admit(
+            user_id=user_id, name=name, email=email, current_password=current_password
+        ).complete()
+
+    def admit(
+        self,
+        *,
+        user_id: UserId,
+        name: str | Unchanged = UNCHANGED,
+        email: str | Unchanged = UNCHANGED,
+        current_password: str | None = None,
+    ) -> Admitted[User]:
+        """Validate the change, count the password if it needs one, and return the rest of it.
+
+        Raises:
+            ValidationFailed: if the name or the email breaks its rules, or the current
+                password is missing.
+            NoPassword: if another email is asked for by a user without a password.
+            RateLimited: after too many wrong passwords.
+            AccountGone: if the account does not exist any more.
+        """
+        user = self.get_profile(user_id=user_id)
+        changed = self._changed(user, name, email)
+        if changed.email == user.email:
+            return Admitted(lambda: self._update(user_id, name, email, None), hashes=False)
+        admitted = self.reauthenticate.admit(user, current_password)
+        return Admitted(lambda: self._update(user_id, name, email, admitted))
+
+    def _changed(self, user: User, name: str | Unchanged, email: str | Unchanged) -> User:
+        with Validation() as valid:
+            new_name = user.name if name is UNCHANGED else valid(PersonName, name)
+            new_email = user.email if email is UNCHANGED else valid(Email, email)
+        return user.with_profile(name=new_name, email=new_email, now=self.clock.now())
+
+    def _update(
+        self,
+        user_id: UserId,
+        name: str | Unchanged,
+        email: str | Unchanged,
+        admitted: Reauthentication | None,
+    ) -> User:
         for _ in range(ATTEMPTS):
             user = self.get_profile(user_id=user_id)
-            with Validation() as valid:
-                new_name = user.name if name is UNCHANGED else valid(PersonName, name)
-                new_email = user.email if email is UNCHANGED else valid(Email, email)
-            changed = user.with_profile(name=new_name, email=new_email, now=self.clock.now())
+            changed = self._changed(user, name, email)
             if changed is user:
                 return user
-            if new_email != user.email:
-                self.reauthenticate(user, current_password)
+            if changed.email != user.email:
+                if admitted is None:
+                    break  # the email was the same a moment ago: no password was counted
+                self.reauthenticate(user, admitted)
             try:
                 saved = self._saved(user, changed)
             except StaleVersion:
                 continue
-            if new_email != user.email:
+            if changed.email != user.email:
                 self.log.record(SecurityEvent.EMAIL_CHANGED, user_id=user_id)
-                self._notify(user, new_email)
+                self._notify(user, changed.email)
             return saved
         raise EditConflict
 
@@ -257,10 +311,42 @@ class DeleteAccount:
         current_password: str | None = None,
         caller_identity: Identity | None = None,
     ) -> None:
+        self.admit(
+            user_id=user_id, current_password=current_password, caller_identity=caller_identity
+        ).complete()
+
+    def admit(
+        self,
+        *,
+        user_id: UserId,
+        current_password: str | None = None,
+        caller_identity: Identity | None = None,
+    ) -> Admitted[None]:
+        """Count the password if the user has one, and return the deletion itself.
+
+        Raises:
+            ValidationFailed: if the current password is missing.
+            RateLimited: after too many wrong passwords.
+            AccountGone: if the account does not exist any more.
+        """
+        user = self.get_profile(user_id=user_id)
+        if user.password_hash is None:
+            return Admitted(lambda: self._delete(user_id, None, caller_identity), hashes=False)
+        admitted = self.reauthenticate.admit(user, current_password)
+        return Admitted(lambda: self._delete(user_id, admitted, caller_identity))
+
+    def _delete(
+        self,
+        user_id: UserId,
+        admitted: Reauthentication | None,
+        caller_identity: Identity | None,
+    ) -> None:
         for _ in range(ATTEMPTS):
             user = self.get_profile(user_id=user_id)
             if user.password_hash is not None:
-                self.reauthenticate(user, current_password)
+                if admitted is None:
+                    break  # there was no password a moment ago: none was counted
+                self.reauthenticate(user, admitted)
             try:
                 with self.unit_of_work() as work:
                     # In this order, a login at the same time either is ended here

@@ -25,7 +25,8 @@ from todo_core.ports.security import EndedSessions, PasswordHasher, ResetTokens
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork
 from todo_core.use_cases.accounts import GetProfile
-from todo_core.use_cases.authentication import Reauthenticate
+from todo_core.use_cases.admission import Admitted
+from todo_core.use_cases.authentication import Reauthenticate, Reauthentication
 from todo_core.use_cases.ending import announce_ended
 
 ATTEMPTS = 3
@@ -57,9 +58,37 @@ class ChangePassword:
     def __call__(
         self, *, user_id: UserId, session_id: SessionId, current_password: str, new_password: str
     ) -> None:
+        self.admit(
+            user_id=user_id,
+            session_id=session_id,
+            current_password=current_password,
+            new_password=new_password,
+        ).complete()
+
+    def admit(
+        self, *, user_id: UserId, session_id: SessionId, current_password: str, new_password: str
+    ) -> Admitted[None]:
+        """Count the try, and return the change itself.
+
+        Raises:
+            NoPassword: if the user comes through an external issuer only.
+            RateLimited: after too many tries.
+            AccountGone: if the account does not exist any more.
+        """
+        user = self.get_profile(user_id=user_id)
+        admitted = self.reauthenticate.admit(user, current_password)
+        return Admitted(lambda: self._change(user_id, session_id, admitted, new_password))
+
+    def _change(
+        self,
+        user_id: UserId,
+        session_id: SessionId,
+        admitted: Reauthentication,
+        new_password: str,
+    ) -> None:
         for _ in range(ATTEMPTS):
             user = self.get_profile(user_id=user_id)
-            self.reauthenticate(user, current_password)
+            self.reauthenticate(user, admitted)
             accepted = accepted_for(user, self.policy, new_password)
             now = self.clock.now()
             changed = user.with_password_hash(self.passwords.hash(accepted), now=now)
@@ -174,7 +203,18 @@ class ResetPassword:
     log: SecurityLog
 
     def __call__(self, *, token: str, new_password: str, address: str = "") -> None:
+        self.admit(token=token, new_password=new_password, address=address).complete()
+
+    def admit(self, *, token: str, new_password: str, address: str = "") -> Admitted[None]:
+        """Count the try, and return the reset itself.
+
+        Raises:
+            RateLimited: after too many tries from this address.
+        """
         self.limiter.hit("reset_password", address)
+        return Admitted(lambda: self._reset(token, new_password))
+
+    def _reset(self, token: str, new_password: str) -> None:
         token_hash = self.reset_tokens.hash(token)
         for _ in range(ATTEMPTS):
             reset = self.password_resets.get(token_hash)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from todo_core.entities.identity import Identity, LinkedIdentity
-from todo_core.entities.session import Session, SessionId
+from todo_core.entities.session import Session, SessionId, clean_user_agent
 from todo_core.entities.user import Email, Password, User, UserId
 from todo_core.errors import (
     AccountGone,
@@ -20,6 +20,7 @@ from todo_core.errors import (
     ValidationFailed,
 )
 from todo_core.ports.clock import Clock
+from todo_core.ports.devices import DeviceNames
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import RateLimiter
 from todo_core.ports.repositories import SessionRepository, UserRepository
@@ -34,6 +35,7 @@ from todo_core.ports.security import (
 )
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.ending import announce_ended
 from todo_core.use_cases.identities import RecognisePerson
 
@@ -63,9 +65,12 @@ class LogIn:
 
     Whether the email is unknown or the password wrong is not told, neither by the
     error nor by the time that it takes (OWASP ASVS 5.0, 6.3.8). Every try counts
-    before the password is looked at, for its address and for the account as seen
+    before the password is looked at (`admit`), for its address and for the account as seen
     from there: so nobody can lock an owner out from elsewhere. A password that is
     hashed by an older scheme or at another cost is hashed anew on this occasion.
+
+    A user has at most `max_sessions` sessions. A login beyond that revokes those that
+    were used least recently.
 
     Raises:
         InvalidCredentials: if email and password do not belong together.
@@ -79,7 +84,10 @@ class LogIn:
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
     limiter: RateLimiter
+    device_names: DeviceNames
+    ended_sessions: EndedSessions
     session_lifetime: timedelta
+    max_sessions: int
     identifiers: Identifiers
     clock: Clock
     log: SecurityLog
@@ -87,9 +95,23 @@ class LogIn:
     def __call__(
         self, *, email: str, password: str, user_agent: str = "", address: str = ""
     ) -> LoggedIn:
-        account = email.strip().lower()
+        return self.admit(
+            email=email, password=password, user_agent=user_agent, address=address
+        ).complete()
+
+    def admit(
+        self, *, email: str, password: str, user_agent: str = "", address: str = ""
+    ) -> Admitted[LoggedIn]:
+        """Count the try, and return the login itself.
+
+        Raises:
+            RateLimited: after too many tries.
+        """
         self.limiter.hit("login_address", address)
-        self.limiter.hit("login_account", account, address)
+        self.limiter.hit("login_account", _account(email), address)
+        return Admitted(lambda: self._log_in(email, password, user_agent, address))
+
+    def _log_in(self, email: str, password: str, user_agent: str, address: str) -> LoggedIn:
         for _ in range(ATTEMPTS):
             user, given = self._authenticated(email, password)
             now = self.clock.now()
@@ -98,17 +120,21 @@ class LogIn:
                 user_id=user.id,
                 refresh_salt=self.refresh_tokens.salt(),
                 user_agent=user_agent,
+                device=self.device_names.name(clean_user_agent(user_agent)),
                 address=address,
                 lifetime=self.session_lifetime,
                 now=now,
             )
             try:
-                self._open(session, user, self._rehashed(user, given, now))
+                revoked = self._open(session, user, self._rehashed(user, given, now))
             except StaleVersion:
                 # What was verified may not be the account's password any more.
                 continue
-            self.limiter.forgive("login_account", account, address)
+            self.limiter.forgive("login_account", _account(email), address)
             self.log.record(SecurityEvent.LOGGED_IN, user_id=user.id, session_id=session.id)
+            announce_ended(
+                revoked, user_id=user.id, ended_sessions=self.ended_sessions, log=self.log
+            )
             return LoggedIn(
                 user,
                 Tokens(
@@ -141,11 +167,12 @@ class LogIn:
             return None
         return user.with_password_hash(self.passwords.hash(password), now=now)
 
-    def _open(self, session: Session, user: User, rehashed: User | None) -> None:
+    def _open(self, session: Session, user: User, rehashed: User | None) -> Sequence[SessionId]:
         """Store the session, on the condition that the account is still as it was read.
 
         Otherwise a login that runs while the password is changed could leave a
-        session behind that the change was to end.
+        session behind that the change was to end. Returns the sessions that were revoked to make
+        room for it; the user is locked, so that logins at the same time count each other.
         """
         try:
             with self.unit_of_work() as work:
@@ -153,9 +180,18 @@ class LogIn:
                     work.users.confirm(user)
                 else:
                     work.users.save(rehashed)
+                revoked = work.sessions.end_oldest(
+                    user.id, keep=self.max_sessions - 1, now=session.created_at
+                )
                 work.sessions.add(session)
+                return revoked
         except AccountGone as deleted_meanwhile:
             raise InvalidCredentials from deleted_meanwhile
+
+
+def _account(email: str) -> str:
+    """Return what stands for the account of this email in its limits."""
+    return email.strip().lower()
 
 
 @dataclass(frozen=True, slots=True)
