@@ -247,7 +247,7 @@ KINDS = (
     Kind(
         "the query is not looked at",
         WHO,
-        _instead("not _is_their_name(caller, url_user_id)", "False"),
+        _instead("not _is_their_name(caller, url_user_ids[0])", "False"),
     ),
     Kind(
         "any name is theirs",
