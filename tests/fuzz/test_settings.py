@@ -113,6 +113,7 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
     "REFRESH_TOKEN_TTL": durations,
     "REFRESH_TOKEN_IDLE_TTL": durations,
     "SESSION_CHECK_INTERVAL": durations,
+    "MAX_SESSIONS_PER_USER": listed("1", "2", "0"),
     "EXTERNAL_ISSUERS": issuers,
     "PASSWORD_MIN_LENGTH": listed("8", "15", "64", "65"),
     "PASSWORD_BCRYPT_COST": listed("4", "5", "3"),
@@ -128,6 +129,7 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
     "CORS_ORIGINS": st.one_of(urls("http", "https"), listed("*", "http://a,http://b", "null")),
     "TRUSTED_PROXIES": listed("127.0.0.1", "::1", "10.0.0.0/8", "10.0.0.1/8", "::ffff:0:0/90"),
     "MAX_BODY_SIZE": listed("1024", "1000000", "1" + "0" * 20),
+    "REGISTRATION": listed("open", "closed"),
     "REQUIRE_URL_USER_ID": flags,
     "TASK_LIST_ENVELOPE": flags,
 }
@@ -185,6 +187,7 @@ def test_the_fuzzed_settings_are_all_settings() -> None:
 @example({"TODO_LIMIT_REGISTER": "0/minute"})
 @example({"TODO_REFRESH_TOKEN_TTL": "999999w"})
 @example({"TODO_JWT_ISSUER": "a" * 5000})
+@example({"TODO_REGISTRATION": "closed", "TODO_MAX_SESSIONS_PER_USER": "1"})
 @example({"TODO_SMTP_URL": "smtp://u:p@bücher.localhost:1", "TODO_MAIL_SENDER": "ü <a@b>"})
 @example({"BETTER_AUTH_SECRET": OTHER_SECRET, "BETTER_AUTH_ISSUER": "é"})
 def test_settings_are_refused_at_startup_or_work(
@@ -263,7 +266,11 @@ def work(loaded: Settings) -> None:
     """Ask for a bit of everything."""
     account = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
     with running_server(loaded) as server, server.client() as http:
-        assert http.post("/api/auth/register", json=account).status_code == 201
+        registered = http.post("/api/auth/register", json=account)
+        if loaded.registration == "closed":
+            assert registered.status_code == 403
+            return
+        assert registered.status_code == 201, registered.text
         login = http.post("/api/auth/login", json=account)
         assert login.status_code == 200, login.text
         tokens = login.json()
