@@ -30,6 +30,7 @@ type Parameters = Mapping[str, Any]  # whatever the bound columns take
 _SQLITE_BUSY_TIMEOUT_MS = 5_000
 _SQLITE_CACHE_KIB = 512
 _PREPARE_AFTER_USES = 5
+_CHUNK_OF_ROWS = 256
 _NETWORK: Mapping[str, int] = MappingProxyType(
     {
         "connect_timeout": 5,  # seconds, as are all but the last
@@ -62,7 +63,7 @@ class SqlExecutor(ABC):
             Unavailable: if the database does not answer.
         """
         try:
-            return self._run(statement, parameters, CursorResult.all)
+            return self._run(statement, parameters, _all_rows)
         except SQLAlchemyError as error:
             raise meaning_of(error, {}) from error
 
@@ -103,6 +104,17 @@ class SqlExecutor(ABC):
         take: Callable[[CursorResult[Any]], Answer],
     ) -> Answer:
         """Execute the statement, and take the answer while the connection is held."""
+
+
+def _all_rows(result: CursorResult[Any]) -> Sequence[AnyRow]:
+    """Fetch all rows, in chunks: while the driver makes a chunk, no other thread can work."""
+    rows = result.fetchmany(_CHUNK_OF_ROWS)
+    if len(rows) < _CHUNK_OF_ROWS:
+        return rows
+    rows = list(rows)
+    while chunk := result.fetchmany(_CHUNK_OF_ROWS):
+        rows += chunk
+    return rows
 
 
 def _row_count(result: CursorResult[Any]) -> int:
