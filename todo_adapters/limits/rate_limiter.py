@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import structlog
 from limits import parse_many
@@ -12,11 +11,11 @@ from limits.errors import StorageError
 
 from todo_adapters.limits.counters import Counter, MemoryCounter, SharedCounter
 from todo_adapters.limits.leases import Leases
+from todo_core.entities.client_address import client_network
 from todo_core.errors import RateLimited
 from todo_core.ports.limits import RateLimiter
 
 _STORAGE_RETRY_SECONDS = 5.0
-_NAT64 = IPv6Network("64:ff9b::/96")
 
 _log = structlog.get_logger()
 
@@ -61,7 +60,7 @@ class LimitsRateLimiter(RateLimiter):
     def hit(self, rule: str, *key: str) -> None:
         if self._leases.take((rule, key)):
             return
-        parts = tuple(map(_network, key))
+        parts = tuple(map(client_network, key))
         if self._rules[rule].coarse:
             self._hit_by_lease(rule, parts)
         else:
@@ -105,7 +104,7 @@ class LimitsRateLimiter(RateLimiter):
             yield self._local
 
     def forgive(self, rule: str, *key: str) -> None:
-        parts = tuple(map(_network, key))
+        parts = tuple(map(client_network, key))
         storage_key = self._storage_key(rule, parts)
         self._leases.drop((rule, parts))
         self._local.clear(self._items[rule], storage_key)
@@ -128,32 +127,6 @@ class LimitsRateLimiter(RateLimiter):
     def _note_down(self, error: StorageError) -> None:
         self._down_until = time.monotonic() + _STORAGE_RETRY_SECONDS
         _log.error("rate_limits.storage_down", reason=str(error.storage_error))
-
-
-def _network(part: str) -> str:
-    """Return what an address counts as; a part of a key that is no address, as it is.
-
-    An IPv6 address counts as its /64, the network that one customer gets, which has 2**64
-    addresses. One that holds an IPv4 address counts as that: a dual-stack socket or a
-    translator writes all IPv4 clients so, and a single /64 holds all of those that are
-    mapped (RFC 4291) or behind a translator (RFC 6052, the well-known prefix). A 6to4
-    site (RFC 3056) has 2**16 networks, and one IPv4 address. Zone ids do not count.
-    """
-    if ":" not in part:
-        return part
-    try:
-        address = IPv6Address(part.partition("%")[0])
-    except ValueError:
-        return part
-    if (ipv4 := _embedded_ipv4(address)) is not None:
-        return str(ipv4)
-    return str(IPv6Network((address, 64), strict=False))
-
-
-def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
-    if address in _NAT64:
-        return IPv4Address(address.packed[-4:])
-    return address.ipv4_mapped or address.sixtofour
 
 
 class Unlimited(RateLimiter):

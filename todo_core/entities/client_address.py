@@ -1,23 +1,32 @@
-"""The address that a request comes from, and which of them belong to one client."""
+"""The address that a request comes from, and which addresses belong to one client."""
 
-from ipaddress import IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-_IPV6_CLIENT_PREFIX = 64
+_NAT64 = IPv6Network("64:ff9b::/96")
+_CLIENT_PREFIX = 64
 
 
 def client_network(address: str) -> str:
-    """Return the network that one client is given; equal for all addresses of it.
+    """Return what an address counts as; text that is no address counts as itself.
 
-    A client with IPv6 has 2**64 addresses, so all addresses of a /64 count as one client. An
-    IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) counts as the IPv4 address that it is. An IPv4
-    address, or text that is no address at all, is its own network.
+    An IPv6 address counts as its /64, the network that one customer gets, which has 2**64
+    addresses. One that holds an IPv4 address counts as that: a dual-stack socket or a
+    translator writes all IPv4 clients so, and a single /64 holds all of those that are
+    mapped (RFC 4291) or behind a translator (RFC 6052, the well-known prefix). A 6to4
+    site (RFC 3056) has 2**16 networks, and one IPv4 address. Zone ids do not count.
     """
     if ":" not in address:
         return address
     try:
-        mapped = IPv6Address(address).ipv4_mapped
-        if mapped is not None:
-            return str(mapped)
-        return str(IPv6Interface(f"{address}/{_IPV6_CLIENT_PREFIX}").network)
+        parsed = IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
+    if (ipv4 := _embedded_ipv4(parsed)) is not None:
+        return str(ipv4)
+    return str(IPv6Network((parsed, _CLIENT_PREFIX), strict=False))
+
+
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+    if address in _NAT64:
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour
