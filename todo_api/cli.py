@@ -22,7 +22,7 @@ from todo_core.errors import Unavailable
 
 _M_ARENA_MAX = -8  # as malloc.h has it
 _MOST_WORKERS = 256
-_SWITCH_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.001
 
 main = typer.Typer(
     help="A Todo backend.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -111,7 +111,7 @@ def _share_arenas() -> None:
 
 
 def _switch_threads_often() -> None:
-    """Let a thread that computes give way after half a millisecond, where Python has five.
+    """Let a thread that computes give way after a millisecond, where Python has five.
 
     A request takes several turns of the interpreter. Beside one that renders a long list, it
     would wait for five milliseconds at each.

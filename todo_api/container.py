@@ -39,6 +39,7 @@ from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
 from todo_api.settings import Settings, SettingsError
+from todo_api.worker_threads import give_way
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import RateLimiter
 from todo_core.ports.mail import Mailer
@@ -102,6 +103,7 @@ def _database(settings: Settings, variable: str, dsn: str, pool_size: int) -> Da
             pool_size=pool_size,
             pool_timeout=settings.database_pool_timeout.total_seconds(),
             prepared_statements=settings.database_prepared_statements == "auto",
+            give_way=give_way,
         )
     except ValueError as error:
         raise SettingsError(f"{variable}: {error}") from None

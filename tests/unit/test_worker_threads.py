@@ -11,7 +11,7 @@ from threading import Event, Lock
 
 import pytest
 
-from todo_api.worker_threads import WorkerThreads, fair_share
+from todo_api.worker_threads import WorkerThreads, fair_share, give_way
 from todo_core.errors import Unavailable
 
 LONG_SECONDS = 30.0
@@ -256,6 +256,56 @@ def test_a_user_whose_calls_are_expensive_runs_one_at_a_time_until_none_is_left(
     with started(WorkerThreads(4, share=3, expensive_seconds=0.01)) as threads:
         asyncio.run(flood(threads))
     assert jobs.most_running["ada"] <= 1
+
+
+def compute(seconds: float) -> None:
+    """Use the processor for so long."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def seconds_to_give_way() -> float:
+    began = time.perf_counter()
+    give_way()
+    return time.perf_counter() - began
+
+
+def test_a_long_call_pauses_while_another_user_is_served_and_not_much_longer() -> None:
+    jobs = Jobs()
+    measured_alone = Event()
+
+    def long_call() -> tuple[float, float]:
+        compute(0.005)
+        alone = min(seconds_to_give_way() for _ in range(20))
+        measured_alone.set()
+        while not jobs.running["bob"]:
+            time.sleep(0.001)
+        return alone, min(seconds_to_give_way() for _ in range(5))
+
+    async def run() -> tuple[float, float]:
+        with started(WorkerThreads(2, share=1)) as threads:
+            ada = asyncio.create_task(threads.run(long_call, key="ada"))
+            await until(measured_alone.is_set)
+            bob = asyncio.create_task(threads.run(jobs.blocking("bob"), key="bob"))
+            pauses = await ada
+            jobs.release("bob")
+            await bob
+            return pauses
+
+    alone, beside_another = asyncio.run(run())
+    assert alone < 0.003
+    assert 0.003 <= beside_another < 0.02
+
+
+def test_a_short_call_and_other_threads_do_not_pause() -> None:
+    async def run() -> float:
+        with started(WorkerThreads(2, share=1)) as threads:
+            return await threads.run(seconds_to_give_way, key="ada")
+
+    assert asyncio.run(run()) < 0.0001
+    compute(0.005)
+    assert seconds_to_give_way() < 0.0001
 
 
 def test_what_a_call_raises_is_raised_where_it_is_awaited_and_frees_its_thread() -> None:

@@ -30,7 +30,7 @@ type Parameters = Mapping[str, Any]  # whatever the bound columns take
 _SQLITE_BUSY_TIMEOUT_MS = 5_000
 _SQLITE_CACHE_KIB = 512
 _PREPARE_AFTER_USES = 5
-_CHUNK_OF_ROWS = 256
+_CHUNK_OF_ROWS = 64
 _NETWORK: Mapping[str, int] = MappingProxyType(
     {
         "connect_timeout": 5,  # seconds, as are all but the last
@@ -63,7 +63,32 @@ class SqlExecutor(ABC):
             Unavailable: if the database does not answer.
         """
         try:
-            return self._run(statement, parameters, _all_rows)
+            return self._run(statement, parameters, CursorResult.all)
+        except SQLAlchemyError as error:
+            raise meaning_of(error, {}) from error
+
+    def entities[Entity](
+        self, statement: Executable, parameters: Parameters, to_entity: Callable[[AnyRow], Entity]
+    ) -> list[Entity]:
+        """Return what `to_entity` makes of each row of a query that may have very many.
+
+        They are fetched and mapped in chunks, and between two chunks others may go first.
+
+        Raises:
+            Unavailable: if the database does not answer.
+        """
+
+        def take(result: CursorResult[Any]) -> list[Entity]:
+            rows = result.fetchmany(_CHUNK_OF_ROWS)
+            entities = [to_entity(row) for row in rows]
+            while len(rows) == _CHUNK_OF_ROWS:
+                self._give_way()
+                rows = result.fetchmany(_CHUNK_OF_ROWS)
+                entities += [to_entity(row) for row in rows]
+            return entities
+
+        try:
+            return self._run(statement, parameters, take)
         except SQLAlchemyError as error:
             raise meaning_of(error, {}) from error
 
@@ -97,6 +122,10 @@ class SqlExecutor(ABC):
         """Several statements that stand or fall together: a transaction, or part of this one."""
 
     @abstractmethod
+    def _give_way(self) -> None:
+        """Let others go first, between two chunks of a long result."""
+
+    @abstractmethod
     def _run[Answer](
         self,
         statement: Executable,
@@ -104,17 +133,6 @@ class SqlExecutor(ABC):
         take: Callable[[CursorResult[Any]], Answer],
     ) -> Answer:
         """Execute the statement, and take the answer while the connection is held."""
-
-
-def _all_rows(result: CursorResult[Any]) -> Sequence[AnyRow]:
-    """Fetch all rows, in chunks: while the driver makes a chunk, no other thread can work."""
-    rows = result.fetchmany(_CHUNK_OF_ROWS)
-    if len(rows) < _CHUNK_OF_ROWS:
-        return rows
-    rows = list(rows)
-    while chunk := result.fetchmany(_CHUNK_OF_ROWS):
-        rows += chunk
-    return rows
 
 
 def _row_count(result: CursorResult[Any]) -> int:
@@ -130,6 +148,9 @@ class Transaction(SqlExecutor):
     def atomically(self) -> AbstractContextManager[SqlExecutor]:
         return nullcontext(self)
 
+    def _give_way(self) -> None:
+        """Go on: others may wait for the end of the transaction."""
+
     def _run[Answer](
         self,
         statement: Executable,
@@ -142,12 +163,17 @@ class Transaction(SqlExecutor):
 class Database(SqlExecutor):
     """A pool of connections in autocommit.
 
-    `begin` is the statement that starts a transaction on this kind of database.
+    `begin` is the statement that starts a transaction on this kind of database. `give_way` is
+    called between two chunks of a long result.
     """
 
-    def __init__(self, engine: Engine, *, begin: str) -> None:
+    def __init__(self, engine: Engine, *, begin: str, give_way: Callable[[], None]) -> None:
         self.engine = engine
         self._begin = begin
+        self._let_others_go_first = give_way
+
+    def _give_way(self) -> None:
+        self._let_others_go_first()
 
     def _run[Answer](
         self,
@@ -242,15 +268,25 @@ def _wait_at_most(connection: DBAPIConnection | None, seconds: float | None) -> 
     vars(connection)["answer_timeout"] = seconds
 
 
+def _go_on() -> None:
+    """Give way to nobody."""
+
+
 def open_database(
-    dsn: str, *, pool_size: int, pool_timeout: float, prepared_statements: bool = True
+    dsn: str,
+    *,
+    pool_size: int,
+    pool_timeout: float,
+    prepared_statements: bool = True,
+    give_way: Callable[[], None] = _go_on,
 ) -> Database:
     """Make the pool for a SQLAlchemy URL; the first connection is opened when it is first needed.
 
     `pool_size` connections are kept at most, and `pool_timeout` is how many
     seconds to wait for a free one. Statements that are used again and
     again are prepared on a PostgreSQL server, unless `prepared_statements` is false or
-    a pooler is in between.
+    a pooler is in between. `give_way` is called between two chunks of a long result: it may
+    wait for a moment, so that one long query does not hold up many short ones.
 
     Raises:
         ValueError: if the URL is not one, or has a parameter that the driver does not know.
@@ -272,11 +308,11 @@ def open_database(
     )
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
-        return Database(engine, begin="BEGIN IMMEDIATE")
+        return Database(engine, begin="BEGIN IMMEDIATE", give_way=give_way)
     event.listen(engine, "do_connect", _connect_postgresql)
     if prepared_statements:
         event.listen(engine, "connect", _prepare_postgresql)
-    return Database(engine, begin="BEGIN")
+    return Database(engine, begin="BEGIN", give_way=give_way)
 
 
 def _parse_url(dsn: str) -> URL:

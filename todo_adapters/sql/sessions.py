@@ -111,7 +111,7 @@ class SqlSessionRepository(SessionRepository):
         raise SessionNotFound
 
     def list(self, user_id: UserId) -> Sequence[Session]:
-        return [_to_session(row) for row in self._executor.rows(_LIST, {"user_id": user_id})]
+        return self._executor.entities(_LIST, {"user_id": user_id}, _to_session)
 
     def save_refreshed(self, session: Session) -> None:
         saved = self._executor.write(

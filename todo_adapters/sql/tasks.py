@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from sqlmodel import bindparam, delete, insert, select, update
 
@@ -77,13 +78,11 @@ class SqlTaskRepository(TaskRepository):
         )
 
     def list(self, owner_id: UserId, *, completed: bool | None = None) -> Sequence[Task]:
+        to_task = partial(_to_task, owner_id=owner_id)
         if completed is None:
-            rows = self._executor.rows(LIST, {"owner_id": owner_id})
-        else:
-            rows = self._executor.rows(
-                LIST_BY_COMPLETION, {"owner_id": owner_id, "completed": completed}
-            )
-        return [_to_task(row, owner_id) for row in rows]
+            return self._executor.entities(LIST, {"owner_id": owner_id}, to_task)
+        owned = {"owner_id": owner_id, "completed": completed}
+        return self._executor.entities(LIST_BY_COMPLETION, owned, to_task)
 
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         for row in self._executor.rows(GET, {"owner_id": owner_id, "task_id": task_id}):

@@ -18,9 +18,10 @@ from pydantic import (
 )
 
 from todo_api.schemas.text import LINE_PATTERN, PROSE_PATTERN
+from todo_api.worker_threads import give_way
 from todo_core.entities.task import Description, Task, Title
 
-_CHUNK = 256
+_CHUNK = 64
 """How many tasks are rendered at once."""
 
 TitleText = Annotated[
@@ -123,14 +124,17 @@ def task_json(task: Task) -> bytes:
 def task_list_json(tasks: Sequence[Task]) -> bytes:
     """Render tasks, as `TaskListResponse` describes them.
 
-    Many are rendered in chunks: while one is, no other thread can work.
+    Many are rendered in chunks. While one is rendered no other thread can run, but between two
+    others may go first.
     """
     if len(tasks) <= _CHUNK:
         return orjson.dumps([_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
-    return b"[%b]" % b",".join(
-        orjson.dumps([_fields(task) for task in chunk], option=orjson.OPT_UTC_Z)[1:-1]
-        for chunk in batched(tasks, _CHUNK, strict=False)
-    )
+    parts = []
+    for chunk in batched(tasks, _CHUNK, strict=False):
+        fields = [_fields(task) for task in chunk]
+        parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
+        give_way()
+    return b"[%b]" % b",".join(parts)
 
 
 def task_envelope_json(tasks: Sequence[Task]) -> bytes:
