@@ -194,10 +194,12 @@ def test_readers_that_take_nothing_hold_neither_memory_nor_the_shutdown(tmp_path
             before = resident(server.process.pid)
             sockets = _hold(server.url, ada, 100)
             grown = resident(server.process.pid) - before
-            assert grown < MAX_BYTES_PER_USER + 40 * size, "100 lists would have 600 MB"
+            assert grown < MAX_BYTES_PER_USER + 8 * size + 64 * 2**20, "100 lists would have 600 MB"
             statuses = [connection.recv(12) for connection in sockets]
             assert statuses.count(b"HTTP/1.1 200") >= MAX_BYTES_PER_USER // size
-            assert statuses.count(b"HTTP/1.1 429") >= 80
+            # Some of the rest found too much in flight, and some had waited too long to begin.
+            assert set(statuses) == {b"HTTP/1.1 200", b"HTTP/1.1 429", b"HTTP/1.1 503"}
+            assert statuses.count(b"HTTP/1.1 200") <= MAX_BYTES_PER_USER // size + 2
             began = time.perf_counter()
             server.process.terminate()
             assert server.process.wait(timeout=30) == 0
