@@ -111,10 +111,10 @@ def _share_arenas() -> None:
 
 
 def _switch_threads_often() -> None:
-    """Let a thread that computes give way after a millisecond, where Python has five.
+    """Switch between threads after one millisecond instead of Python's default of five.
 
-    A request takes several turns of the interpreter. Beside one that renders a long list, it
-    would wait for five milliseconds at each.
+    A request needs the interpreter several times. While another thread renders a long list, it
+    would wait up to five milliseconds each time.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
 
@@ -184,7 +184,7 @@ def _check_address(host: str) -> None:
 
 
 def _check_parts(settings: Settings) -> None:
-    """Make the signing key and the pool now: at the first request, nobody would see why."""
+    """Create the signing key and the pool now, so that errors are reported at startup."""
     container = Container(settings=settings)
     try:
         container.key_ring()

@@ -44,7 +44,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     Times are in seconds, sizes in bytes. A request that breaks a limit is refused with a
     problem document, after the responses to the requests before it, and the connection is
-    closed: what follows cannot be told from the rest of the refused message.
+    closed: what follows cannot be distinguished from the rest of the refused message.
     """
 
     request_timeout = 10.0
@@ -216,7 +216,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
 
     def _check_framing(self) -> None:
-        """Refuse what another parser on the way here could read in another way.
+        """Refuse a request that a proxy's parser could read differently.
 
         Raises:
             httptools.HttpParserError: if the request names no host or several (RFC 9112 §3.2),
@@ -325,10 +325,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.BAD_REQUEST, "malformed_request")
 
     def _refuse(self, status: HTTPStatus, code: str) -> None:
-        """Answer in the place of the application, after what it still has to answer; then close.
+        """Send a problem document after the pending responses, and close the connection.
 
-        A request of which the rest is missing or wrong gets this answer alone. Where its
-        response has begun, or no further one was to be expected, the connection just closes.
+        If the application has not begun to answer the refused request, this replaces its
+        response. Otherwise, or if no further response is expected, the connection only closes.
         """
         self._is_refused = True
         self._is_arriving = False

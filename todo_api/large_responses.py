@@ -1,7 +1,7 @@
-"""Responses that are too large to be left in memory until a slow client has taken them.
+"""Responses that are too large to keep in memory until a slow client has read them.
 
-The server keeps what was sent and not yet taken by the client. A list of many tasks has
-megabytes, so who asks for it many times and reads slowly could fill the memory.
+The server buffers what the client has not read yet. A list of many tasks has megabytes, so a
+client that requests it many times and reads slowly could exhaust the memory.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ MAX_BYTES_PER_USER = 32 * 1024 * 1024
 
 _TOO_MUCH_IN_FLIGHT = replace(
     CORE_PROBLEMS[RateLimited],
-    detail="Too many large responses are still on their way to you. Please wait and try again.",
+    detail="Too many large responses are still being sent to you. Try again in a few seconds.",
     headers={"Retry-After": "5"},
 )
 

@@ -51,16 +51,16 @@ class _Job:
 class WorkerThreads:
     """A fixed number of threads, shared fairly between keys such as user ids or addresses.
 
-    - At most `share` calls of one key run at the same time, so that one user or address never
-      holds all threads.
+    - At most `share` calls of one key run at the same time. If `share` is less than `count`, one
+      user or address never holds all threads.
     - The other calls of the key wait in a queue of their own, first in, first out.
     - A thread that becomes free takes the next call of the next key, in rotation.
     - At most `max_waiting_per_key` calls of one key wait, and at most `max_waiting` in total.
       If the total is reached, the key with the longest queue loses its newest call: a flood
       from a few keys does not shut out the others.
-    - A key whose calls take more than `expensive_seconds` of processor time runs one at a time, as
-      long as it has calls running or waiting: only one thread computes at any moment (the GIL),
-      and each one more that wants to makes all other calls take longer.
+    - After a call that took more than `expensive_seconds` of processor time, the calls of its key
+      run one at a time until none is running or waiting. Only one thread computes at any moment
+      (the GIL), so each further busy thread slows down all other calls.
     - A call that has not begun within `longest_wait` seconds is refused and never runs. One that
       has begun is always completed, even if nobody awaits it any more.
 
@@ -256,10 +256,10 @@ class WorkerThreads:
             self._expensive.discard(key)
 
     def pause(self, key: str) -> None:
-        """Sleep for a moment, or for a few while calls of other keys run, on a thread of the key.
+        """Sleep briefly, and longer while calls of other keys run; called on a thread of the key.
 
-        Nothing less than sleeping lets a thread that was just woken run at once: the scheduler
-        of the operating system lets the one that computes go on for milliseconds.
+        Only sleeping lets another thread run at once: otherwise the operating system would let
+        the computing thread continue for milliseconds.
         """
         until = time.monotonic() + _MAX_PAUSE_SECONDS
         time.sleep(_PAUSE_SECONDS)
@@ -298,13 +298,13 @@ _here = local()
 def give_way() -> None:
     """Let the calls of other users go first, in the middle of a long one.
 
-    Only one thread runs Python at a time (the GIL), so each short call beside a long one would
-    wait several times for its turn. With one user listing 5,000 tasks on 16 connections, the
-    99th percentile of another user's reads was 5 to 6 times what it was without them; with this
-    it is 2 times. A call that has computed for less than 2 ms does not pause. A longer one pauses
-    3 ms at most each time, so that it ends, however much goes on beside it.
+    Only one thread runs Python at a time (the GIL), so a short call that runs beside a long one
+    would wait for its turn several times. A call that has computed for less than 2 ms does not
+    pause. A longer one pauses for at most 3 ms each time, so it always completes. With one user
+    listing 5,000 tasks on 16 connections, this reduces the 99th percentile of another user's
+    reads from 5 to 6 times its usual value to twice.
 
-    Elsewhere than on a worker thread this does nothing.
+    On any other thread this does nothing.
     """
     call: tuple[WorkerThreads, str, float] | None = getattr(_here, "call", None)
     if call is not None:

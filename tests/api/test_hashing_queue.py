@@ -169,7 +169,7 @@ def test_a_login_from_another_address_waits_for_one_turn_of_a_flood(
         ("reset-password", {"token": "none", "new_password": PASSWORD}, "reset_password"),
     ],
 )
-def test_whoever_is_over_an_address_limit_is_refused_while_the_hashing_threads_are_busy(
+def test_a_client_over_an_address_limit_is_refused_while_the_hashing_threads_are_busy(
     server: RunningServer,
     gate: GatedPasswordHasher,
     pool: ThreadPoolExecutor,

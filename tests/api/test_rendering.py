@@ -53,7 +53,7 @@ def test_a_list(tasks: list[Task]) -> None:
 
 @given(TASKS, st.sampled_from([255, 256, 257, 512, 600]))
 @settings(max_examples=10, deadline=None)
-def test_a_long_list_that_is_rendered_in_chunks(task: Task, count: int) -> None:
+def test_a_long_list_rendered_in_chunks_is_what_its_model_describes(task: Task, count: int) -> None:
     tasks = [replace(task, id=TaskId(number)) for number in range(count)]
     model = TaskListResponse.model_validate(tasks, from_attributes=True)
     assert task_list_json(tasks) == model.model_dump_json().encode()

@@ -195,7 +195,7 @@ def test_a_coarse_limit_in_memory_is_exact_for_all_addresses_of_a_network() -> N
     assert sum(passes(limiter, "coarse", f"2001:db8::{n:x}", 1) for n in range(150)) == 100
 
 
-def test_what_is_forgiven_of_a_coarse_limit_is_as_if_it_had_not_been(
+def test_a_coarse_limit_starts_again_after_it_is_forgiven(
     limiter: LimitsRateLimiter,
 ) -> None:
     passes(limiter, "coarse 7", "forgiven", 9)
@@ -238,7 +238,7 @@ def test_without_its_storage_a_rule_is_open_or_counts_in_this_process_as_it_says
         assert passes(limiter, "closed", "ada", 10) == 3
 
 
-def test_without_its_storage_a_coarse_rule_does_as_it_says_too() -> None:
+def test_a_coarse_rule_fails_open_or_closed_without_its_storage() -> None:
     with running_valkey() as server:
         limiter = LimitsRateLimiter(server.url, RULES)
         server.stop()

@@ -334,7 +334,7 @@ class TestSessions:
         assert storage.sessions.end_oldest(ada.id, keep=0, now=NOW) == [session.id]
         assert storage.sessions.list(ada.id) == []
 
-    def test_works_at_once_that_lock_the_user_keep_the_maximum_of_sessions(
+    def test_concurrent_units_of_work_that_lock_the_user_keep_the_session_maximum(
         self, storage: Storage
     ) -> None:
         ada = stored_user(storage)

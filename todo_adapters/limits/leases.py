@@ -40,10 +40,10 @@ class Leases:
             return Settlement() if held is None else held.settle()
 
     def put(self, key: Hashable, lease: Lease, *, since: float) -> None:
-        """Keep a lease that was asked for at this time of `time.monotonic`, but for one hit.
+        """Keep a lease without its first hit, which the caller uses.
 
-        That is for the caller. Counted from before the storage did, the lease expires here
-        before its window ends there.
+        `since` is the time of `time.monotonic` before the storage was asked, so the lease
+        expires here before its window ends in the storage.
         """
         hits, until = lease.hits - 1, since + lease.seconds
         if hits == 0:

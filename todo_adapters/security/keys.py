@@ -135,5 +135,5 @@ def _make_private(descriptor: int, file: Path) -> None:
         "signing_key.permissions_mended",
         file=str(file),
         mode=mode,
-        advice="other users may have read it: delete the file for a new key",
+        advice="Other users may have read the key. Delete the file and restart to get a new one.",
     )

@@ -269,7 +269,7 @@ def _wait_at_most(connection: DBAPIConnection | None, seconds: float | None) -> 
 
 
 def _go_on() -> None:
-    """Give way to nobody."""
+    """Do nothing between two chunks."""
 
 
 def open_database(

@@ -16,11 +16,11 @@ _log = structlog.get_logger()
 def in_batches(
     job: Callable[[], int], *, seconds: float = float("inf"), stopped: Event | None = None
 ) -> int:
-    """Call a job until it says that it did nothing, and return how much it did in all.
+    """Call the job until it returns 0, and return the total.
 
-    After each call there is a pause that is as long as the call was: whatever the job takes
-    from others, such as SQLite's lock for writers, is theirs for half of the time. There is no
-    further call after so many seconds, or once `stopped` is set.
+    After each call there is a pause as long as the call, so that others get the resources that
+    the job uses, such as SQLite's write lock, for half of the time. No call begins after
+    `seconds` have passed, or once `stopped` is set.
     """
     stopped = stopped or Event()
     done, deadline = 0, time.monotonic() + seconds

@@ -7,13 +7,12 @@ _CLIENT_PREFIX = 64
 
 
 def client_network(address: str) -> str:
-    """Return what an address counts as; text that is no address counts as itself.
+    """Return the network that an address is counted as; other text is returned unchanged.
 
-    An IPv6 address counts as its /64, the network that one customer gets, which has 2**64
-    addresses. One that holds an IPv4 address counts as that: a dual-stack socket or a
-    translator writes all IPv4 clients so, and a single /64 holds all of those that are
-    mapped (RFC 4291) or behind a translator (RFC 6052, the well-known prefix). A 6to4
-    site (RFC 3056) has 2**16 networks, and one IPv4 address. Zone ids do not count.
+    An IPv6 address counts as its /64, the network that one customer gets. An address that
+    embeds an IPv4 address counts as the IPv4 address: all IPv4-mapped addresses (RFC 4291)
+    share one /64, and so do all addresses of the well-known NAT64 prefix (RFC 6052), while a
+    6to4 site (RFC 3056) has 2**16 networks. Zone ids are ignored.
     """
     if ":" not in address:
         return address

@@ -80,8 +80,8 @@ class Identity:
 class LinkedIdentity:
     """An identity, as its issuer last changed it, and whose it is here.
 
-    `alias` is the subject, if it may stand for `user_id` in an address. That is for
-    `RecognisePerson` to decide: it is not stored.
+    `alias` is the subject, if it may be used instead of `user_id` in a URL. `RecognisePerson`
+    decides that; it is not stored.
     """
 
     identity: Identity

@@ -47,7 +47,7 @@ class Caller:
     """Who is calling: what a valid access token proves.
 
     `identity` is what an external issuer says of them, if it is one that vouches for them;
-    `alias` is what the issuer calls them, if that may stand for `user_id` in an address.
+    `alias` is the issuer's subject, if it may be used instead of `user_id` in a URL.
     """
 
     user_id: UserId

@@ -278,11 +278,11 @@ class ExportAccount:
 class DeleteAccount:
     """A person deletes their account, and with it everything that is theirs, for good.
 
-    What belongs to the account goes in one transaction, as long as there are not very many
-    tasks. Otherwise the account is marked as deleted in a short one, with nothing left in it
-    but tasks: nobody can reach them from then on, and the email is free. They are then deleted
-    in batches, in the background, so that nobody waits for a long transaction. If that is
-    interrupted, `CleanUp` goes on with it.
+    With fewer than `BATCH` tasks, everything is deleted in one transaction. Otherwise a short
+    transaction marks the account as deleted and removes everything but the remaining tasks. They
+    are unreachable from then on, and the email can be registered again. They are deleted in the
+    background, in batches, so that no other request waits for a long transaction. If that is
+    interrupted, `CleanUp` completes it.
 
     They give their password once more, if they have one; who comes through an external
     issuer proves who they are to that (`caller_identity`). Its tokens up to the one that

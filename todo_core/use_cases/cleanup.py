@@ -19,8 +19,8 @@ BATCH = 1000
 class PurgeDeleted:
     """The service deletes what is left of accounts that are marked as deleted.
 
-    It deletes a bounded number of tasks, and returns how many tasks and accounts it was: it may
-    be called until that is none, and by several processes at once.
+    Each call deletes a bounded number of rows and returns how many. Call it until it returns 0;
+    several processes may do so at once.
     """
 
     users: UserRepository

@@ -35,8 +35,8 @@ class RecognisePerson:
     over. So their own account does without an email that is another's already. Name and
     email follow what the issuer says, whenever it says something new.
 
-    What the issuer calls them may stand for their id in an address, unless it is the id of
-    another user: nobody is taken for themselves under another's id.
+    The issuer's subject may be used instead of the user id in a URL, unless it is the id of
+    another user.
 
     Who deleted their account is not given a new one by a token from before.
 
