@@ -71,6 +71,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._is_arriving = False
         self._is_in_head = True
         self._size = 0
+        self._size_beside_body = 0
         self._hosts = 0
         self._codings: list[bytes] = []
         self._deadline: asyncio.TimerHandle | None = None
@@ -107,6 +108,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     @override
+    def eof_received(self) -> None:
+        # The transport closes now, as soon as the client has taken the rest.
+        self._limit_writing()
+
+    @override
     def shutdown(self) -> None:
         self.response_timeout = self.shutdown_timeout
         self._drop_write_deadline()
@@ -136,15 +142,16 @@ class StrictHttpProtocol(HttpToolsProtocol):
             if self.pipeline:
                 self._unread = data[start:]
                 self._reading.hold()
+                self._drop_deadline()
                 return
             self._feed(data[start : start + _FEED_SIZE])
             if self._is_refused or self.transport.is_closing():
                 return
-        if self._is_arriving and self._deadline is None:
-            self._set_deadline()
+        self._limit_arrival()
 
     def _feed(self, data: bytes) -> None:
         self._size += len(data)
+        self._size_beside_body += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -178,7 +185,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if self._is_in_head:
             if self._size > self.max_head_size:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
-        elif self._size > self.max_head_size + self._max_body_size_on_wire:
+        elif (
+            self._size > self.max_head_size + self._max_body_size_on_wire
+            or self._size_beside_body > self.max_head_size
+        ):
             self._refuse(HTTPStatus.CONTENT_TOO_LARGE, "body_too_large")
 
     # The parser's callbacks
@@ -214,19 +224,29 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._check_framing()
         super().on_headers_complete()
         self._is_in_head = False
+        self._size_beside_body = 0
 
     def _check_framing(self) -> None:
         """Refuse a request that a proxy's parser could read differently.
 
         Raises:
             httptools.HttpParserError: if the request names no host or several (RFC 9112 §3.2),
-                or has a transfer coding other than `chunked` alone (§6.1), or one in HTTP/1.0.
+                or has a transfer coding other than `chunked` alone (§6.1), or one in HTTP/1.0,
+                or is of another version of HTTP.
         """
-        is_1_0 = self.parser.get_http_version() == "1.0"
+        version = self.parser.get_http_version()
+        is_1_0 = version == "1.0"
+        if not is_1_0 and version != "1.1":
+            raise httptools.HttpParserError("another version of HTTP")
         if self._hosts > 1 or (self._hosts == 0 and not is_1_0):
             raise httptools.HttpParserError("one Host field is needed")
         if self._codings and (is_1_0 or self._codings != [b"chunked"]):
             raise httptools.HttpParserError("unknown transfer coding")
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        self._size_beside_body = 0
+        super().on_body(body)
 
     @override
     def on_message_complete(self) -> None:
@@ -236,6 +256,23 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._is_in_head = True
         self._drop_deadline()
         super().on_message_complete()
+        cycle = self.cycle
+        if not self.parser.should_keep_alive():
+            # A trailer field said so, and the parser discards all that follows.
+            cycle.keep_alive = False
+        if cycle.response_complete and not self.transport.is_closing():
+            self._go_on_after(cycle)
+
+    def _go_on_after(self, cycle: RequestResponseCycle) -> None:
+        """Wait for the next request after one that was answered before it had arrived."""
+        if cycle.keep_alive:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        else:
+            self.transport.close()
+            self._limit_writing()
 
     # Answering
 
@@ -254,6 +291,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._is_arriving:
             self._unset_keepalive_if_required()
+            self._limit_arrival()
         if self.transport.is_closing():
             self._limit_writing()
         elif self._refusal is not None:
@@ -276,6 +314,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     # Deadlines
 
+    def _limit_arrival(self) -> None:
+        """Set the deadline for the rest of a request, while it is read."""
+        if self._is_arriving and self._deadline is None and not self.pipeline:
+            self._set_deadline()
+
     def _set_deadline(self) -> None:
         self._deadline = self.loop.call_later(self.request_timeout, self._on_deadline)
 
@@ -290,6 +333,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "request_timeout")
         else:
             self.transport.close()
+            self._limit_writing()
 
     def _limit_writing(self) -> None:
         """Set the deadline for what is written, where the client has not taken all of it."""
@@ -335,6 +379,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._drop_deadline()
         self._unread = b""
         if self.transport.is_closing():
+            self._limit_writing()
             return
         self._reading.hold()
         cycle = self.cycle

@@ -8,7 +8,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from todo_api.large_responses import limited
+from todo_api.large_responses import in_slices
 from todo_api.worker_threads import on_worker_thread
 
 _MALFORMED = object()
@@ -59,13 +59,13 @@ class JsonRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def handle_limited(request: Request) -> Response:
-            return limited(request, await handle(request))
+        async def handle_and_send(request: Request) -> Response:
+            return in_slices(request, await handle(request))
 
         async def handle_json(request: Request) -> Response:
             request = JsonRequest(request.scope, request.receive)
             try:
-                return await handle_limited(request)
+                return await handle_and_send(request)
             except RequestValidationError as error:
                 if await request.body() and not _is_json(request.headers.get("content-type", "")):
                     raise HTTPException(415) from error
@@ -73,7 +73,7 @@ class JsonRoute(APIRoute):
                     raise HTTPException(400) from error
                 raise
 
-        return handle_limited if self.body_field is None else handle_json
+        return handle_and_send if self.body_field is None else handle_json
 
 
 def _is_json(content_type: str) -> bool:

@@ -13,14 +13,17 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from todo_api.errors import CORE_PROBLEMS, problem_response
-from todo_api.middleware import USER_ID
+from todo_api.worker_threads import caller_key
 from todo_core.errors import RateLimited
 
-LARGE = 64 * 1024
-"""Bytes from which on a response is sent in slices, of this size too."""
+SLICE_SIZE = 64 * 1024
+"""A response of more bytes than this is sent in slices."""
 
 MAX_BYTES_PER_USER = 32 * 1024 * 1024
-"""How much of large responses one user may leave untaken."""
+"""How much of large responses may be in flight for one user."""
+
+MAX_BYTES_FOR_ALL_USERS = 256 * 1024 * 1024
+"""From how much in flight for all users together each user may have one large response only."""
 
 _TOO_MUCH_IN_FLIGHT = replace(
     CORE_PROBLEMS[RateLimited],
@@ -39,20 +42,26 @@ class ResponsesInFlight:
 
     def __init__(self) -> None:
         self._bytes: Counter[str] = Counter()
+        self._total = 0
 
     def add(self, user: str, size: int) -> bool:
         """Count a response, and return True; or return False if it would be too much.
 
         A response that is alone is never too much, whatever its size.
         """
-        if self._bytes[user] and self._bytes[user] + size > MAX_BYTES_PER_USER:
+        if self._bytes[user] and (
+            self._bytes[user] + size > MAX_BYTES_PER_USER
+            or self._total + size > MAX_BYTES_FOR_ALL_USERS
+        ):
             return False
         self._bytes[user] += size
+        self._total += size
         return True
 
     def remove(self, user: str, size: int) -> None:
         """Stop counting a response."""
         self._bytes[user] -= size
+        self._total -= size
         if not self._bytes[user]:
             del self._bytes[user]
 
@@ -71,7 +80,7 @@ class LargeResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = self.body
-        user = str(scope.get(USER_ID) or (scope["client"] or [""])[0])
+        user = caller_key(scope)
         if not self._in_flight.add(user, len(body)):
             _log.warning("request.throttled", kind="security", rule="responses_in_flight")
             await problem_response(_TOO_MUCH_IN_FLIGHT)(scope, receive, send)
@@ -84,8 +93,8 @@ class LargeResponse(Response):
                     "headers": self.raw_headers,
                 }
             )
-            for start in range(0, len(body), LARGE):
-                end = start + LARGE
+            for start in range(0, len(body), SLICE_SIZE):
+                end = start + SLICE_SIZE
                 await send(
                     {
                         "type": "http.response.body",
@@ -97,9 +106,9 @@ class LargeResponse(Response):
             self._in_flight.remove(user, len(body))
 
 
-def limited(request: Request, response: Response) -> Response:
+def in_slices(request: Request, response: Response) -> Response:
     """Return the response as it is, or, if it is large, as one that is sent in slices."""
-    if response.status_code != HTTPStatus.OK or len(response.body) <= LARGE:
+    if response.status_code != HTTPStatus.OK or len(response.body) <= SLICE_SIZE:
         return response
     in_flight: ResponsesInFlight = request.app.state.responses_in_flight
     return LargeResponse(response, in_flight)

@@ -26,6 +26,7 @@ from todo_api.errors import CORS_REFUSED, HTTP_PROBLEMS, UNEXPECTED, problem_res
 USER_ID = "todo.user_id"
 """The key of the request's scope under which the caller's id is noted, for the log."""
 
+_MAX_LENGTH_DIGITS = 19
 _ACCEPTABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 type RawHeader = tuple[bytes, bytes]
@@ -183,4 +184,9 @@ class Guard:
             await problem_response(UNEXPECTED)(scope, receive, send)
 
     def _fits(self, announced: bytes) -> bool:
-        return announced.isdigit() and int(announced) <= self._max_body_size
+        # A number of very many digits is too large, and int() refuses to read it.
+        return (
+            len(announced) <= _MAX_LENGTH_DIGITS
+            and announced.isdigit()
+            and int(announced) <= self._max_body_size
+        )

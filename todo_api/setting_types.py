@@ -355,6 +355,10 @@ def _cors_origin(text: str) -> str:
     return origin_of(text)
 
 
+_MIN_PROXY_PREFIX = 7
+"""The length of the shortest prefix of private addresses: fc00::/7 (RFC 4193)."""
+
+
 def _trusted_network(text: str) -> Network:
     """Read an address or a network of proxies; IPv4-mapped IPv6 means the IPv4 address."""
     shown = "" if _CONTROL.search(text) else f"holds {text[:100]!r}; "
@@ -367,8 +371,8 @@ def _trusted_network(text: str) -> Network:
             f"{shown}it takes IP addresses and networks, such as 10.0.0.7 or 10.0.0.0/24, without"
             " bits set after the network's prefix"
         ) from None
-    if network.prefixlen == 0:
-        raise ValueError(f"{shown}to trust everybody would let clients choose their own address")
+    if network.prefixlen < _MIN_PROXY_PREFIX:
+        raise ValueError(f"{shown}to trust so many would let clients choose their own address")
     if isinstance(network, IPv6Network):
         if network.subnet_of(_MAPPED):
             return _trusted_network(f"{network[0].ipv4_mapped}/{network.prefixlen - 96}")

@@ -19,7 +19,7 @@ from typing import Any
 from starlette.types import Scope
 
 from todo_api.middleware import USER_ID
-from todo_core.entities.client_address import client_network
+from todo_core.entities.client_address import SITE_PREFIX, client_network
 from todo_core.errors import Unavailable
 
 _MAX_WAITING = 1000
@@ -329,9 +329,13 @@ def fair_share(count: int) -> int:
 
 
 def client_key(scope: Scope) -> str:
-    """Return the network of the client that sent the request."""
+    """Return the network of the client that sent the request, as wide as one customer may have.
+
+    Clients take turns on threads by this key. One who is given a /48 (RFC 6177) has 65,536
+    networks of 64 bits, and must not have a turn for each.
+    """
     client = scope.get("client")
-    return client_network(client[0]) if client else ""
+    return client_network(client[0], prefix=SITE_PREFIX) if client else ""
 
 
 def caller_key(scope: Scope) -> str:

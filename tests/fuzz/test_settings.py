@@ -210,7 +210,8 @@ def test_many_settings_are_refused_at_startup_or_work(
 def refuse_or_work(migrated_file: Path, environment: dict[str, str]) -> None:
     """Start the service in a new folder, with cheap hashes and these variables."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
+        # Mail that is still being tried may open the database again while the folder is removed.
+        folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
         (folder / "a file").touch()
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.chdir(folder)

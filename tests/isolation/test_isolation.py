@@ -16,7 +16,7 @@ from tests.api.conftest import on_postgresql, on_sqlite
 from tests.issuer import Key, claims, jwks
 from tests.jwks_server import running_jwks_server
 from tests.problems import problem
-from tests.running_server import Person, RunningServer, running_server
+from tests.running_server import PASSWORD, Person, RunningServer, running_server
 from todo_api.settings import ExternalIssuer
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
@@ -207,3 +207,27 @@ def test_ids_do_not_tell_how_many_tasks_others_have(ada: Person, bob: Person) ->
     ids = [ada.create()["id"], bob.create()["id"], ada.create()["id"]]
     steps = {abs(second - first) for first, second in pairwise(ids)}
     assert min(steps) > 1_000_000
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_login_beyond_the_maximum_revokes_no_session_of_another_user(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with ExitStack() as stack:
+        if database == "sqlite":
+            settings = stack.enter_context(on_sqlite(tmp_path))
+        else:
+            url, template = map(request.getfixturevalue, ("postgres_url", "migrated_template"))
+            settings = stack.enter_context(on_postgresql(url, template))
+        settings = settings.model_copy(update={"max_sessions_per_user": 2})
+        server = stack.enter_context(running_server(settings))
+        bob = server.person("Bob")
+        ada = server.person("Ada")
+        stack.enter_context(bob.http)
+        stack.enter_context(ada.http)
+        login = {"email": ada.email, "password": PASSWORD}
+        for _ in range(3):
+            assert ada.http.post("/api/auth/login", json=login).status_code == 200
+        assert ada.http.get("/api/auth/me").status_code == 401, "the first session is revoked"
+        assert bob.http.get("/api/auth/me").status_code == 200
+        assert len(bob.http.get("/api/auth/sessions").json()) == 1

@@ -28,6 +28,12 @@ def test_any_other_text_counts_as_itself(text: str) -> None:
 
 def test_an_anonymous_request_counts_for_its_network_and_any_other_for_its_user() -> None:
     scope = {"type": "http", "client": ("2001:db8:1:2::1", 4711)}
-    assert client_key(scope) == caller_key(scope) == "2001:db8:1:2::/64"
+    assert client_key(scope) == caller_key(scope) == "2001:db8:1::/48"
     assert caller_key(scope | {"todo.user_id": "ada"}) == "ada"
     assert client_key({"type": "http", "client": None}) == ""
+
+
+def test_all_networks_of_one_customer_take_their_turns_on_threads_together() -> None:
+    scopes = [{"type": "http", "client": (f"2001:db8:1:{n:x}::1", 4711)} for n in (0, 1, 0xFFFF)]
+    assert len({client_key(scope) for scope in scopes}) == 1
+    assert client_key({"type": "http", "client": ("2001:db8:2::1", 1)}) != client_key(scopes[0])

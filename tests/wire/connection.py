@@ -6,6 +6,7 @@ so that a test sees which request each response belongs to.
 
 import asyncio
 import re
+import socket
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,14 @@ MAX_BODY_SIZE = 1024
 EARLY = b"/early"
 """Requests to targets that begin like this are answered before their body is read."""
 
+HALF = b"/half"
+"""These are answered when the first part of their body was read."""
+
+SLOW = b"/slow"
+"""These are answered a while after their body was read."""
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ")
-_ROUNDS = 12
+_ROUNDS = 40
 """How often the event loop turns until all that is ready has been done."""
 
 
@@ -56,17 +63,25 @@ class Exchange:
 
     is_closed: bool
 
+    has_deadline: bool
+    """Whether an open connection is going to be closed if nothing more is sent."""
+
 
 class MemoryTransport(asyncio.Transport):
-    """Keeps what is written, and takes all of it at once."""
+    """Keeps what is written. It is taken at once, or never if the client reads nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_read: bool = True) -> None:
         super().__init__()
+        self.is_aborted = False
+        self._is_read = is_read
+        self._socket = socket.socket()
         self.written = bytearray()
         self.is_reading_paused = False
         self._is_closing = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # as asyncio has it
+        if name == "socket":
+            return self._socket
         return ("127.0.0.1", 1) if name in ("peername", "sockname") else default
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -78,8 +93,11 @@ class MemoryTransport(asyncio.Transport):
 
     def close(self) -> None:
         self._is_closing = True
+        self._socket.close()
 
-    abort = close
+    def abort(self) -> None:
+        self.is_aborted = True
+        self.close()
 
     def pause_reading(self) -> None:
         self.is_reading_paused = True
@@ -91,11 +109,14 @@ class MemoryTransport(asyncio.Transport):
         pass
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return 0 if self._is_read or self.is_aborted else len(self.written)
 
 
 class Connections:
     """Makes one connection after the other to the same application."""
+
+    pause = 0.0
+    """How long a slow response takes, in seconds, beside a few turns of the event loop."""
 
     def __init__(self, *, keep_alive: float = 5) -> None:
         self._requests: list[Seen] = []
@@ -109,9 +130,9 @@ class Connections:
         )
         self._config.load()
 
-    def connect(self) -> tuple[MemoryTransport, StrictHttpProtocol]:
-        """Open a connection."""
-        transport = MemoryTransport()
+    def connect(self, *, is_read: bool = True) -> tuple[MemoryTransport, StrictHttpProtocol]:
+        """Open a connection, of which the client reads the responses or nothing."""
+        transport = MemoryTransport(is_read=is_read)
         protocol = StrictHttpProtocol(self._config, ServerState(), {}, max_body_size=MAX_BODY_SIZE)
         protocol.connection_made(transport)
         return transport, protocol
@@ -126,14 +147,20 @@ class Connections:
                 break
             protocol.data_received(piece)
             await asyncio.sleep(0)
+        await asyncio.sleep(2 * self.pause)
+        await _until(lambda: not protocol.tasks)
         for _ in range(rounds):
             await asyncio.sleep(0)
+        await _until(lambda: not protocol.tasks)
         is_closed = transport.is_closing()
+        deadlines = (protocol._deadline, protocol.timeout_keep_alive_task, protocol._write_deadline)
+        has_deadline = any(each is not None for each in deadlines)
         protocol.connection_lost(None)
         for _ in range(_ROUNDS):
             await asyncio.sleep(0)
+        transport.close()
         names, refusals = _responses(bytes(transport.written))
-        return Exchange(self._requests, names, refusals, is_closed)
+        return Exchange(self._requests, names, refusals, is_closed, has_deadline)
 
     async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
         target = scope["raw_path"]
@@ -149,6 +176,14 @@ class Connections:
                 body += message["body"]
                 if not message["more_body"]:
                     break
+                if target.startswith(HALF):
+                    body = None
+                    break
+        if target.startswith(SLOW):
+            if self.pause:
+                await asyncio.sleep(self.pause)
+            for _ in range(_ROUNDS // 2):
+                await asyncio.sleep(0)
         seen = Seen(scope["method"].encode(), target, body, tuple(scope["headers"]))
         self._requests.append(seen)
         headers = [(b"content-length", b"0"), (b"x-name", seen.name())]

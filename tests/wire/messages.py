@@ -18,6 +18,8 @@ TARGETS: Sequence[bytes] = (
     b"/tasks?a=b",
     b"/early",
     b"/early/x?y",
+    b"/half",
+    b"/slow",
     b"http://todo/absolute",
     b"/%2e%2e/x",
 )
@@ -114,6 +116,8 @@ LAST_CHUNKS: Sequence[bytes] = (
     b"0\r\nContent-Length: 40\r\n\r\n",
     b"0\r\nHost: other\r\nAuthorization: Bearer stolen\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"0\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    b"0\r\nConnection: close\r\n\r\n",
+    b"0\r\nProxy-Connection: close\r\n\r\n",
     b"0\n\n",
     b"0\r\n\n",
     b"0\r\r\n\r\n",

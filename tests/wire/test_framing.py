@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from tests.proof import note
-from tests.wire.connection import Connections, Exchange, Seen
+from tests.wire.connection import Connections, Exchange, MemoryTransport, Seen
 from tests.wire.messages import SMUGGLED, UPGRADES, cut, sequence
 from tests.wire.oracle import read_by_h11
 from todo_api.http_protocol import StrictHttpProtocol
@@ -34,6 +34,8 @@ def fault_in(exchange: Exchange, requests: Sequence[Seen]) -> str | None:
     complete = [each for each in requests if each.body is not None]
     if len(exchange.names) < len(complete) and not exchange.is_closed:
         return "a request without a response on an open connection"
+    if not exchange.is_closed and not exchange.has_deadline:
+        return "an open connection without a deadline"
     return None
 
 
@@ -98,8 +100,13 @@ def test_trailer_fields_are_discarded(offer: bytes) -> None:
         (b"Host: a\r\nHost: b\r\n", b"1.0"),
         (b"Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", b"1.1"),
         (b"Host: a\r\nTransfer-Encoding: chunked\r\n", b"1.0"),
+        (b"Host: a\r\nConnection: keep-alive\r\n", b"0.9"),
+        (b"Host: a\r\n", b"2.0"),
     ],
-    ids=["no host", "a host twice", "two hosts", "two codings", "chunks in HTTP/1.0"],
+    ids=[
+        *("no host", "a host twice", "two hosts", "two codings", "chunks in HTTP/1.0"),
+        *("HTTP/0.9", "HTTP/2.0"),
+    ],
 )
 def test_a_request_that_others_could_read_differently_is_refused(
     fields: bytes, version: bytes
@@ -153,6 +160,83 @@ def test_a_body_that_was_not_asked_for_closes_the_connection() -> None:
     assert exchange.is_closed
 
 
+@pytest.mark.parametrize("field", [b"Connection", b"Proxy-Connection"])
+@pytest.mark.parametrize("target", [b"/", b"/early"])
+def test_a_trailer_that_closes_the_connection_loses_no_request_on_an_open_one(
+    target: bytes, field: bytes
+) -> None:
+    """The parser discards what follows such a message, so the connection has to be closed."""
+    head = (
+        b"POST %b HTTP/1.1\r\nHost: todo\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n" % target
+    )
+    rest = b"0\r\n%b: close\r\n\r\n" % field
+    following = b"GET /next HTTP/1.1\r\nHost: todo\r\n\r\n"
+    for pieces in ([head + rest + following], [head, rest, following], [head + rest, following]):
+        exchange = asyncio.run(Connections().exchange(pieces))
+        assert [request.target for request in exchange.requests] == [target]
+        assert exchange.is_closed
+
+
+def test_a_connection_is_idle_again_after_a_body_that_nobody_waited_for() -> None:
+    head = b"POST /early HTTP/1.1\r\nHost: todo\r\nContent-Length: 1\r\n\r\n"
+
+    async def seconds() -> float:
+        transport, protocol = Connections(keep_alive=0.2).connect()
+        protocol.data_received(head)
+        await asyncio.sleep(0.05)
+        protocol.data_received(b"x")
+        return await seconds_until_closed(transport, protocol)
+
+    assert 0.15 < asyncio.run(seconds()) < 1
+
+
+@pytest.mark.parametrize("more", [b"", b"GET /next HTTP/1.1\r\nHo"])
+def test_a_client_that_reads_nothing_and_closes_its_side_is_cut_off(
+    more: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StrictHttpProtocol, "response_timeout", 0.2)
+    monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.1)
+
+    async def is_aborted() -> bool:
+        transport, protocol = Connections().connect(is_read=False)
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: todo\r\n\r\n" + more)
+        await asyncio.sleep(0.05)
+        protocol.eof_received()
+        transport._is_closing = True  # as a transport does then, until all is taken
+        await asyncio.sleep(0.4)
+        return transport.is_aborted
+
+    assert asyncio.run(is_aborted())
+
+
+def test_a_long_trailer_or_chunk_extension_is_refused() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: todo\r\nTransfer-Encoding: chunked\r\n\r\n"
+    filler = b"a" * (StrictHttpProtocol.max_head_size + 8192)
+    for rest in (b"0\r\nX: " + filler, b"1;" + filler):
+        exchange = asyncio.run(Connections().exchange([head, rest]))
+        assert (exchange.requests, exchange.refusals) == ([], [413])
+        assert exchange.is_closed
+
+
+def test_a_request_behind_a_slow_one_has_arrived_when_it_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While the server does not read, the time that it takes is not the client's."""
+    monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.001)
+    body = b"a" * 20_000
+    slow = b"GET /slow HTTP/1.1\r\nHost: todo\r\n\r\n"
+    large = b"POST /large HTTP/1.1\r\nHost: todo\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+    async def exchanged() -> Exchange:
+        connections = Connections()
+        connections.pause = 0.05
+        return await connections.exchange([slow + large], rounds=20_000)
+
+    exchange = asyncio.run(exchanged())
+    assert [request.target for request in exchange.requests] == [b"/slow", b"/large"]
+    assert exchange.refusals == []
+
+
 @pytest.mark.parametrize("noise", [b"\r", b"\n", b"\r\n", b"\r\n\r\n"])
 @pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost: todo\r\n\r\n"])
 def test_line_breaks_do_not_keep_an_idle_connection_open(
@@ -160,13 +244,22 @@ def test_line_breaks_do_not_keep_an_idle_connection_open(
 ) -> None:
     monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.2)
 
-    async def seconds_until_closed() -> float:
+    async def seconds() -> float:
         transport, protocol = Connections(keep_alive=0.2).connect()
-        began = time.perf_counter()
         protocol.data_received(first)
-        while not transport.is_closing() and time.perf_counter() - began < 2:
-            protocol.data_received(noise)
-            await asyncio.sleep(0.02)
-        return time.perf_counter() - began
+        return await seconds_until_closed(transport, protocol, noise)
 
-    assert 0.15 < asyncio.run(seconds_until_closed()) < 1
+    assert 0.15 < asyncio.run(seconds()) < 1
+
+
+async def seconds_until_closed(
+    transport: MemoryTransport, protocol: StrictHttpProtocol, noise: bytes = b""
+) -> float:
+    """Send this again and again until the connection is closed; how long it took."""
+    began = time.perf_counter()
+    for _ in range(100):
+        if transport.is_closing():
+            break
+        protocol.data_received(noise)
+        await asyncio.sleep(0.02)
+    return time.perf_counter() - began

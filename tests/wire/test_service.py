@@ -134,6 +134,14 @@ def test_a_connect_request_is_refused(server: RunningServer) -> None:
     assert status == 400
 
 
+def test_a_length_of_very_many_digits_is_too_large(server: RunningServer) -> None:
+    with connected(server.url) as connection:
+        head = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nContent-Length: %b2\r\n\r\n"
+        connection.sendall(head % (b"0" * 5000))
+        [(status, body)] = responses(connection, 1)
+    assert (status, json.loads(body)["code"]) == (413, "body_too_large")
+
+
 def test_trailers_without_end_are_cut_off(server: RunningServer) -> None:
     """The whole of one request is bounded on the wire, and so is the memory that it takes."""
     head = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"

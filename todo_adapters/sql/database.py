@@ -53,8 +53,17 @@ when nothing behind it answers any more; no keepalive ever notices that. The ser
 _CANCEL_TIMEOUT_SECONDS = 1.0
 
 
+def _do_not_pause() -> None:
+    """Go on with a long result: others may wait for the end of the transaction."""
+
+
 class SqlExecutor(ABC):
-    """Runs prebuilt statements, and raises the core's errors instead of the database's."""
+    """Runs prebuilt statements, and raises the core's errors instead of the database's.
+
+    `_give_way` is called between two chunks of a long result.
+    """
+
+    _give_way: Callable[[], None] = staticmethod(_do_not_pause)
 
     def rows(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
         """All rows of a query.
@@ -122,10 +131,6 @@ class SqlExecutor(ABC):
         """Several statements that stand or fall together: a transaction, or part of this one."""
 
     @abstractmethod
-    def _give_way(self) -> None:
-        """Let others go first, between two chunks of a long result."""
-
-    @abstractmethod
     def _run[Answer](
         self,
         statement: Executable,
@@ -148,9 +153,6 @@ class Transaction(SqlExecutor):
     def atomically(self) -> AbstractContextManager[SqlExecutor]:
         return nullcontext(self)
 
-    def _give_way(self) -> None:
-        """Go on: others may wait for the end of the transaction."""
-
     def _run[Answer](
         self,
         statement: Executable,
@@ -170,10 +172,7 @@ class Database(SqlExecutor):
     def __init__(self, engine: Engine, *, begin: str, give_way: Callable[[], None]) -> None:
         self.engine = engine
         self._begin = begin
-        self._let_others_go_first = give_way
-
-    def _give_way(self) -> None:
-        self._let_others_go_first()
+        self._give_way = give_way
 
     def _run[Answer](
         self,
@@ -268,17 +267,13 @@ def _wait_at_most(connection: DBAPIConnection | None, seconds: float | None) -> 
     vars(connection)["answer_timeout"] = seconds
 
 
-def _go_on() -> None:
-    """Do nothing between two chunks."""
-
-
 def open_database(
     dsn: str,
     *,
     pool_size: int,
     pool_timeout: float,
     prepared_statements: bool = True,
-    give_way: Callable[[], None] = _go_on,
+    give_way: Callable[[], None] = _do_not_pause,
 ) -> Database:
     """Make the pool for a SQLAlchemy URL; the first connection is opened when it is first needed.
 

@@ -42,14 +42,13 @@ _END_ALL_BUT_ONE = (
 _END_OLDEST = (
     delete(SESSIONS)
     .where(
-        _OWNED,
         SESSIONS.c.id.in_(
             select(SessionRow)
             .with_only_columns(SESSIONS.c.id)
             .where(_OWNED)
             .order_by(SESSIONS.c.refreshed_at.desc())
             .offset(bindparam("keep"))
-        ),
+        )
     )
     .returning(SESSIONS.c.id)
 )

@@ -21,7 +21,7 @@ from todo_api.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_api.worker_threads import give_way
 from todo_core.entities.task import Description, Task, Title
 
-_CHUNK = 64
+CHUNK = 64
 """How many tasks are rendered at once."""
 
 TitleText = Annotated[
@@ -127,10 +127,10 @@ def task_list_json(tasks: Sequence[Task]) -> bytes:
     Many are rendered in chunks. While one is rendered no other thread can run, but between two
     others may go first.
     """
-    if len(tasks) <= _CHUNK:
+    if len(tasks) <= CHUNK:
         return orjson.dumps([_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
     parts = []
-    for chunk in batched(tasks, _CHUNK, strict=False):
+    for chunk in batched(tasks, CHUNK, strict=False):
         fields = [_fields(task) for task in chunk]
         parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
         give_way()

@@ -3,13 +3,17 @@
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 _NAT64 = IPv6Network("64:ff9b::/96")
-_CLIENT_PREFIX = 64
+CLIENT_PREFIX = 64
+"""The length of the IPv6 network that one client is in."""
+
+SITE_PREFIX = 48
+"""The length of the largest IPv6 network that one customer is usually given (RFC 6177)."""
 
 
-def client_network(address: str) -> str:
+def client_network(address: str, *, prefix: int = CLIENT_PREFIX) -> str:
     """Return the network that an address is counted as; other text is returned unchanged.
 
-    An IPv6 address counts as its /64, the network that one customer gets. An address that
+    An IPv6 address counts as its network of this prefix length. An address that
     embeds an IPv4 address counts as the IPv4 address: all IPv4-mapped addresses (RFC 4291)
     share one /64, and so do all addresses of the well-known NAT64 prefix (RFC 6052), while a
     6to4 site (RFC 3056) has 2**16 networks. Zone ids are ignored.
@@ -22,7 +26,7 @@ def client_network(address: str) -> str:
         return address
     if (ipv4 := _embedded_ipv4(parsed)) is not None:
         return str(ipv4)
-    return str(IPv6Network((parsed, _CLIENT_PREFIX), strict=False))
+    return str(IPv6Network((parsed, prefix), strict=False))
 
 
 def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:

@@ -280,9 +280,10 @@ class DeleteAccount:
 
     With fewer than `BATCH` tasks, everything is deleted in one transaction. Otherwise a short
     transaction marks the account as deleted and removes everything but the remaining tasks. They
-    are unreachable from then on, and the email can be registered again. They are deleted in the
-    background, in batches, so that no other request waits for a long transaction. If that is
-    interrupted, `CleanUp` completes it.
+    are unreachable as soon as the access tokens are revoked: here at once, in other processes
+    within the interval in which they check. The email can be registered again. The tasks are
+    deleted in the background, in batches, so that no other request waits for a long transaction.
+    If that is interrupted, `CleanUp` completes it.
 
     They give their password once more, if they have one; who comes through an external
     issuer proves who they are to that (`caller_identity`). Its tokens up to the one that
