@@ -95,7 +95,7 @@ class TaskOwner(BearerToken):
             raise _denied(caller)
         url_user_ids = request.query_params.getlist("url_user_id")
         if len(url_user_ids) > 1:
-            # Whoever reads the first and whoever reads the last must not see different owners.
+            # A program that reads the first and one that reads the last would see different owners.
             raise ValidationFailed(
                 FieldError("url_user_id", "repeated", "must be given once in the query")
             )

@@ -209,7 +209,7 @@ class Settings(BaseSettings):
     def require_separate_keys(self, signing_secrets: Iterable[str]) -> None:
         """Refuse a secret of Better Auth that is one of our own signing keys too.
 
-        Whoever may sign tokens for one purpose could then sign them for the other.
+        A party that may sign tokens for one purpose could then sign them for the other.
 
         Raises:
             SettingsError: if it is.
@@ -219,7 +219,7 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"BETTER_AUTH_SECRET must not be a key of this service ({PREFIX}JWT_SECRET,"
                 f" {PREFIX}JWT_PREVIOUS_SECRETS or the file signing-key in {PREFIX}DATA_DIR):"
-                " whoever knows it could sign this service's own tokens; make another one with:"
+                " a party that knows it could sign this service's own tokens; make another one with:"
                 " openssl rand -base64 32"
             )
 

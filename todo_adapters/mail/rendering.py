@@ -35,7 +35,7 @@ class LetterRenderer:
         self._password_reset_url = password_reset_url
 
     def message(self, letter: Letter) -> EmailMessage:
-        """Return the letter as a message, in plain text and in HTML.
+        """Return the email as a message, in plain text and in HTML.
 
         Of what users write, only the address goes into the headers. `To:` has no display name:
         the email package decodes an encoded word (RFC 2047) that a user typed as their name,
