@@ -219,7 +219,7 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"BETTER_AUTH_SECRET must not be a key of this service ({PREFIX}JWT_SECRET,"
                 f" {PREFIX}JWT_PREVIOUS_SECRETS or the file signing-key in {PREFIX}DATA_DIR):"
-                " a party that knows it could sign this service's own tokens; make another one with:"
+                " a party that has it could sign this service's own tokens. Make another one with:"
                 " openssl rand -base64 32"
             )
 
