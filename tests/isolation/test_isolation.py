@@ -231,3 +231,24 @@ def test_a_login_beyond_the_maximum_revokes_no_session_of_another_user(
         assert ada.http.get("/api/auth/me").status_code == 401, "the first session is revoked"
         assert bob.http.get("/api/auth/me").status_code == 200
         assert len(bob.http.get("/api/auth/sessions").json()) == 1
+
+
+def test_a_user_revokes_one_of_their_own_sessions_and_no_other_of_them(
+    server: RunningServer, ada: Person
+) -> None:
+    login = {"email": ada.email, "password": PASSWORD}
+    with server.client() as http:
+        tokens = [
+            http.post("/api/auth/login", json=login).raise_for_status().json()["access_token"]
+            for _ in range(2)
+        ]
+        bearers = [{"Authorization": f"Bearer {token}"} for token in tokens]
+        [session] = [
+            session["id"]
+            for session in http.get("/api/auth/sessions", headers=bearers[0]).json()
+            if session["current"]
+        ]
+        assert ada.http.delete(f"/api/auth/sessions/{session}").status_code == 204
+        statuses = [http.get("/api/auth/me", headers=bearer).status_code for bearer in bearers]
+    assert statuses == [401, 200]
+    assert ada.http.get("/api/auth/me").status_code == 200
