@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from tests.api.conftest import *  # noqa: F403 - the servers and people
 from tests.api.conftest import on_postgresql, on_sqlite
@@ -248,7 +249,10 @@ def test_a_user_revokes_one_of_their_own_sessions_and_no_other_of_them(
             for session in http.get("/api/auth/sessions", headers=bearers[0]).json()
             if session["current"]
         ]
-        assert ada.http.delete(f"/api/auth/sessions/{session}").status_code == 204
+        with capture_logs() as events:
+            assert ada.http.delete(f"/api/auth/sessions/{session}").status_code == 204
         statuses = [http.get("/api/auth/me", headers=bearer).status_code for bearer in bearers]
     assert statuses == [401, 200]
     assert ada.http.get("/api/auth/me").status_code == 200
+    [ended] = [event for event in events if event["event"] == "session.ended"]
+    assert (ended["user_id"], ended["session_id"]) == (ada.id, session)
