@@ -266,9 +266,13 @@ def compute(seconds: float) -> None:
 
 
 def seconds_to_give_way() -> float:
-    began = time.perf_counter()
-    give_way()
-    return time.perf_counter() - began
+    """Give way several times, and return how long it took at least."""
+    waits = []
+    for _ in range(10):
+        began = time.perf_counter()
+        give_way()
+        waits.append(time.perf_counter() - began)
+    return min(waits)
 
 
 def test_a_long_call_pauses_while_another_user_is_served_and_not_much_longer() -> None:
@@ -277,11 +281,11 @@ def test_a_long_call_pauses_while_another_user_is_served_and_not_much_longer() -
 
     def long_call() -> tuple[float, float]:
         compute(0.005)
-        alone = min(seconds_to_give_way() for _ in range(20))
+        alone = seconds_to_give_way()
         measured_alone.set()
         while not jobs.running["bob"]:
             time.sleep(0.001)
-        return alone, min(seconds_to_give_way() for _ in range(5))
+        return alone, seconds_to_give_way()
 
     async def run() -> tuple[float, float]:
         with started(WorkerThreads(2, share=1)) as threads:
