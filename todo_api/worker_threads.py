@@ -201,8 +201,8 @@ class WorkerThreads:
         while self._rotation and self._is_running:
             key, _ = self._rotation.popitem(last=False)
             queue = self._waiting.get(key)
-            if not queue:
-                continue  # a thread took the last one
+            if not queue or not self._may_begin(key):
+                continue  # a thread took the last one, or the key is expensive by now
             job = queue.popleft()
             self._begin(job)
             self._note_taken(job)
