@@ -218,19 +218,21 @@ def test_a_long_trailer_or_chunk_extension_is_refused() -> None:
         assert exchange.is_closed
 
 
+@pytest.mark.parametrize("first", [0, 10], ids=["in one piece", "cut in its head"])
 def test_a_request_behind_a_slow_one_has_arrived_when_it_was_sent(
-    monkeypatch: pytest.MonkeyPatch,
+    first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the server does not read, the time that it takes is not the client's."""
-    monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.001)
+    monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.03)
     body = b"a" * 20_000
     slow = b"GET /slow HTTP/1.1\r\nHost: todo\r\n\r\n"
     large = b"POST /large HTTP/1.1\r\nHost: todo\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
     async def exchanged() -> Exchange:
         connections = Connections()
-        connections.pause = 0.05
-        return await connections.exchange([slow + large], rounds=20_000)
+        connections.pause = 0.1
+        pieces = [slow + large[:first], large[first:]] if first else [slow + large]
+        return await connections.exchange(pieces, rounds=20_000)
 
     exchange = asyncio.run(exchanged())
     assert [request.target for request in exchange.requests] == [b"/slow", b"/large"]
