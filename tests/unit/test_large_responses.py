@@ -1,0 +1,36 @@
+"""How much of large responses may be in flight, for one user and for all of them."""
+
+from todo_api.large_responses import (
+    MAX_BYTES_FOR_ALL_USERS,
+    MAX_BYTES_PER_USER,
+    ResponsesInFlight,
+)
+
+HALF = MAX_BYTES_PER_USER // 2
+
+
+def test_responses_beyond_the_maximum_of_a_user_are_refused_until_one_is_read() -> None:
+    in_flight = ResponsesInFlight()
+    assert in_flight.add("ada", HALF)
+    assert in_flight.add("ada", HALF)
+    assert not in_flight.add("ada", 1)
+    assert in_flight.add("bob", HALF)
+    in_flight.remove("ada", HALF)
+    assert in_flight.add("ada", HALF)
+
+
+def test_a_response_that_is_alone_is_sent_whatever_its_size() -> None:
+    in_flight = ResponsesInFlight()
+    assert in_flight.add("ada", 2 * MAX_BYTES_PER_USER)
+    assert not in_flight.add("ada", 1)
+
+
+def test_each_user_has_one_large_response_when_all_together_have_too_much() -> None:
+    in_flight = ResponsesInFlight()
+    users = [f"user {number}" for number in range(MAX_BYTES_FOR_ALL_USERS // HALF)]
+    assert all(in_flight.add(user, HALF) for user in users)
+    assert not in_flight.add(users[0], 1)
+    assert in_flight.add("ada", HALF)
+    for user in users:
+        in_flight.remove(user, HALF)
+    assert in_flight.add("ada", 1)
