@@ -40,38 +40,10 @@ from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
 from todo_api.settings import Settings, SettingsError
 from todo_api.worker_threads import give_way
+from todo_core.application import Application, Policy, Ports
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import RateLimiter
 from todo_core.ports.mail import Mailer
-from todo_core.use_cases.accounts import (
-    DeleteAccount,
-    ExportAccount,
-    GetProfile,
-    ReadProfile,
-    RegisterUser,
-    UpdateProfile,
-)
-from todo_core.use_cases.authentication import Reauthenticate
-from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
-from todo_core.use_cases.identities import RecognisePerson
-from todo_core.use_cases.passwords import ChangePassword, ForgotPassword, ResetPassword
-from todo_core.use_cases.sessions import (
-    Authenticate,
-    EndOtherSessions,
-    EndSession,
-    ListSessions,
-    LogIn,
-    LogOut,
-    RefreshSession,
-)
-from todo_core.use_cases.tasks import (
-    CreateTask,
-    DeleteTask,
-    GetTask,
-    ListTasks,
-    ToggleCompletion,
-    UpdateTask,
-)
 
 _HOUSEKEEPING_SECONDS = 600.0
 _LONGEST_HOUSEKEEPING_SECONDS = 120.0
@@ -156,10 +128,6 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
     )
 
 
-def _registration_is_open(settings: Settings) -> bool:
-    return settings.registration == "open"
-
-
 def _mailer(settings: Settings, background: ThreadBackground) -> Mailer:
     renderer = LetterRenderer(
         sender=settings.mail_sender, password_reset_url=settings.password_reset_url
@@ -215,13 +183,55 @@ def _session_check(settings: Settings, ended_sessions: PolledEndedSessions) -> P
     return Periodic("session check", ended_sessions.poll, seconds=seconds, jitter=0.1)
 
 
-def _housekeeping(clean_up: CleanUp) -> PeriodicBatches:
+def _housekeeping(application: Application) -> PeriodicBatches:
     return PeriodicBatches(
         "clean-up",
-        clean_up,
+        application.clean_up,
         seconds=_HOUSEKEEPING_SECONDS,
         jitter=0.5,
         longest=_LONGEST_HOUSEKEEPING_SECONDS,
+    )
+
+
+def _application(container: "Container") -> Application:
+    """Assemble the use cases, in a function so that the type checker sees each adapter and port."""
+    ports = Ports(
+        users=container.users(),
+        sessions=container.sessions(),
+        identities=container.identities(),
+        password_resets=container.password_resets(),
+        tasks=container.tasks(),
+        unit_of_work=container.unit_of_work(),
+        passwords=container.passwords(),
+        access_tokens=container.access_tokens(),
+        refresh_tokens=container.refresh_tokens(),
+        reset_tokens=container.reset_tokens(),
+        external_issuers=container.external_issuers(),
+        known_people=container.known_people(),
+        ended_sessions=container.ended_sessions(),
+        limiter=container.rate_limiter(),
+        device_names=container.device_names(),
+        mailer=container.mailer(),
+        background=container.background(),
+        identifiers=container.identifiers(),
+        clock=container.clock(),
+        log=container.security_log(),
+    )
+    return Application(ports, _policy(container.settings()))
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        passwords=PasswordPolicy(
+            min_length=settings.password_min_length, common=common_passwords()
+        ),
+        registration_is_open=settings.registration == "open",
+        session_lifetime=settings.refresh_token_ttl,
+        session_idle_lifetime=settings.refresh_token_idle_ttl,
+        max_sessions_per_user=settings.max_sessions_per_user,
+        access_token_lifetime=settings.access_token_ttl,
+        external_token_lifetime=LONGEST_LIFE,
+        password_reset_lifetime=settings.password_reset_ttl,
     )
 
 
@@ -254,11 +264,6 @@ class Container(containers.DeclarativeContainer):
     passwords = providers.Singleton(
         PasslibPasswordHasher, cost=settings.provided.password_bcrypt_cost
     )
-    password_policy = providers.Singleton(
-        PasswordPolicy,
-        min_length=settings.provided.password_min_length,
-        common=providers.Callable(common_passwords),
-    )
     access_tokens = providers.Singleton(
         JoseAccessTokens,
         key_ring,
@@ -277,191 +282,13 @@ class Container(containers.DeclarativeContainer):
     rate_limiter = providers.Singleton(_rate_limiter, settings)
     mailer = providers.Singleton(_mailer, settings, background)
 
-    # Use cases: accounts
-    reauthenticate = providers.Singleton(
-        Reauthenticate, passwords=passwords, limiter=rate_limiter, log=security_log
-    )
-    register_user = providers.Singleton(
-        RegisterUser,
-        users=users,
-        passwords=passwords,
-        policy=password_policy,
-        is_open=providers.Callable(_registration_is_open, settings),
-        limiter=rate_limiter,
-        identifiers=identifiers,
-        clock=clock,
-        log=security_log,
-    )
-    get_profile = providers.Singleton(GetProfile, users=users)
-    read_profile = providers.Singleton(ReadProfile, get_profile=get_profile, limiter=rate_limiter)
-    update_profile = providers.Singleton(
-        UpdateProfile,
-        get_profile=get_profile,
-        unit_of_work=unit_of_work,
-        reauthenticate=reauthenticate,
-        mailer=mailer,
-        clock=clock,
-        log=security_log,
-    )
-    export_account = providers.Singleton(
-        ExportAccount,
-        get_profile=get_profile,
-        identities=identities,
-        sessions=sessions,
-        tasks=tasks,
-        limiter=rate_limiter,
-        log=security_log,
-    )
-    purge_deleted = providers.Singleton(PurgeDeleted, users=users, tasks=tasks)
-    delete_account = providers.Singleton(
-        DeleteAccount,
-        get_profile=get_profile,
-        unit_of_work=unit_of_work,
-        reauthenticate=reauthenticate,
-        ended_sessions=ended_sessions,
-        purge_deleted=purge_deleted,
-        background=background,
-        clock=clock,
-        log=security_log,
-    )
-
-    # Use cases: sessions
-    log_in = providers.Singleton(
-        LogIn,
-        users=users,
-        unit_of_work=unit_of_work,
-        passwords=passwords,
-        access_tokens=access_tokens,
-        refresh_tokens=refresh_tokens,
-        limiter=rate_limiter,
-        device_names=device_names,
-        ended_sessions=ended_sessions,
-        session_lifetime=settings.provided.refresh_token_ttl,
-        max_sessions=settings.provided.max_sessions_per_user,
-        identifiers=identifiers,
-        clock=clock,
-        log=security_log,
-    )
-    recognise_person = providers.Singleton(
-        RecognisePerson,
-        users=users,
-        identities=identities,
-        sessions=sessions,
-        unit_of_work=unit_of_work,
-        known_people=known_people,
-        ended_sessions=ended_sessions,
-        limiter=rate_limiter,
-        identifiers=identifiers,
-        clock=clock,
-        log=security_log,
-    )
-    authenticate = providers.Singleton(
-        Authenticate,
-        access_tokens=access_tokens,
-        ended_sessions=ended_sessions,
-        external_issuers=external_issuers,
-        recognise_person=recognise_person,
-        clock=clock,
-    )
-    refresh_session = providers.Singleton(
-        RefreshSession,
-        sessions=sessions,
-        ended_sessions=ended_sessions,
-        access_tokens=access_tokens,
-        refresh_tokens=refresh_tokens,
-        limiter=rate_limiter,
-        idle_lifetime=settings.provided.refresh_token_idle_ttl,
-        clock=clock,
-        log=security_log,
-    )
-    list_sessions = providers.Singleton(
-        ListSessions,
-        sessions=sessions,
-        limiter=rate_limiter,
-        idle_lifetime=settings.provided.refresh_token_idle_ttl,
-        clock=clock,
-    )
-    end_session = providers.Singleton(
-        EndSession,
-        sessions=sessions,
-        ended_sessions=ended_sessions,
-        limiter=rate_limiter,
-        clock=clock,
-        log=security_log,
-    )
-    log_out = providers.Singleton(
-        LogOut, sessions=sessions, ended_sessions=ended_sessions, clock=clock, log=security_log
-    )
-    end_other_sessions = providers.Singleton(
-        EndOtherSessions,
-        sessions=sessions,
-        ended_sessions=ended_sessions,
-        limiter=rate_limiter,
-        clock=clock,
-        log=security_log,
-    )
-
-    # Use cases: passwords
-    change_password = providers.Singleton(
-        ChangePassword,
-        get_profile=get_profile,
-        unit_of_work=unit_of_work,
-        reauthenticate=reauthenticate,
-        passwords=passwords,
-        policy=password_policy,
-        ended_sessions=ended_sessions,
-        mailer=mailer,
-        clock=clock,
-        log=security_log,
-    )
-    forgot_password = providers.Singleton(
-        ForgotPassword,
-        users=users,
-        unit_of_work=unit_of_work,
-        reset_tokens=reset_tokens,
-        limiter=rate_limiter,
-        mailer=mailer,
-        background=background,
-        lifetime=settings.provided.password_reset_ttl,
-        clock=clock,
-        log=security_log,
-    )
-    reset_password = providers.Singleton(
-        ResetPassword,
-        get_profile=get_profile,
-        password_resets=password_resets,
-        unit_of_work=unit_of_work,
-        reset_tokens=reset_tokens,
-        passwords=passwords,
-        policy=password_policy,
-        limiter=rate_limiter,
-        ended_sessions=ended_sessions,
-        mailer=mailer,
-        clock=clock,
-        log=security_log,
-    )
-
-    # Use cases: tasks
-    create_task = providers.Singleton(CreateTask, tasks=tasks, identifiers=identifiers, clock=clock)
-    list_tasks = providers.Singleton(ListTasks, tasks=tasks)
-    get_task = providers.Singleton(GetTask, tasks=tasks)
-    update_task = providers.Singleton(UpdateTask, tasks=tasks, clock=clock)
-    toggle_completion = providers.Singleton(ToggleCompletion, tasks=tasks, clock=clock)
-    delete_task = providers.Singleton(DeleteTask, tasks=tasks)
+    # The application
+    __self__ = providers.Self()
+    application = providers.Singleton(_application, __self__)
 
     # What goes on by itself
-    clean_up = providers.Singleton(
-        CleanUp,
-        purge_deleted=purge_deleted,
-        sessions=sessions,
-        password_resets=password_resets,
-        idle_lifetime=settings.provided.refresh_token_idle_ttl,
-        access_token_lifetime=settings.provided.access_token_ttl,
-        external_token_lifetime=LONGEST_LIFE,
-        clock=clock,
-    )
     session_check = providers.Singleton(_session_check, settings, ended_sessions)
-    housekeeping = providers.Singleton(_housekeeping, clean_up)
+    housekeeping = providers.Singleton(_housekeeping, application)
 
 
 def start(container: Container) -> None:
@@ -478,7 +305,7 @@ def start(container: Container) -> None:
 
 def clean_up_everything(container: Container) -> int:
     """Remove all that is of no use any more, and return how much it was."""
-    return in_batches(container.clean_up())
+    return in_batches(container.application().clean_up)
 
 
 def close(container: Container) -> None:

@@ -12,6 +12,7 @@ from todo_api.container import Container
 from todo_api.middleware import USER_ID
 from todo_api.settings import Settings
 from todo_api.worker_threads import WorkerThreads, caller_key, client_key
+from todo_core.application import Application
 from todo_core.entities.user import UserId
 from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, ValidationFailed
 from todo_core.ports.security import Caller
@@ -23,6 +24,11 @@ _log = structlog.get_logger()
 def container_of(request: Request) -> Container:
     """The parts of the service that answers this request."""
     return cast(Container, request.app.state.container)
+
+
+def application_of(request: Request) -> Application:
+    """The use cases of the service that answers this request."""
+    return container_of(request).application()
 
 
 def address_of(request: Request) -> str:
@@ -124,12 +130,11 @@ async def _authenticated(request: Request) -> Caller:
     if scheme.lower() != "bearer":
         raise InvalidAccessToken
     token = token.strip()
-    container = container_of(request)
-    authenticate = container.authenticate()
+    authenticate = application_of(request).authenticate
     caller = authenticate.without_waiting(token)
     if caller is None:
         threads: Mapping[str | None, WorkerThreads] = request.app.state.issuer_threads
-        issuer = container.external_issuers().named_by(token)
+        issuer = container_of(request).external_issuers().named_by(token)
         caller = await threads[issuer].run(
             partial(authenticate, token, address=address_of(request)),
             key=client_key(request.scope),

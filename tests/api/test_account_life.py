@@ -13,12 +13,12 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 import structlog
-from dependency_injector import providers
 
 from tests.api.conftest import migrate
 from tests.concurrency import at_once
 from tests.conftest import embedded_settings
 from tests.problems import problem
+from tests.replacing import replaced
 from tests.running_server import PASSWORD, Person, RunningServer, running_server
 from todo_adapters.in_memory.mail import InMemoryMailer
 from todo_adapters.sql.tables import TASKS
@@ -83,8 +83,12 @@ class TestRefresh:
     def test_16_at_once_have_one_successor_and_nobody_is_logged_out(
         self, server: RunningServer, ada: Person
     ) -> None:
-        refresh_session = server.container.refresh_session()
-        token = server.container.log_in()(email=ada.email, password=PASSWORD).tokens.refresh_token
+        refresh_session = server.container.application().refresh_session
+        token = (
+            server.container.application()
+            .log_in(email=ada.email, password=PASSWORD)
+            .tokens.refresh_token
+        )
         with ThreadPoolExecutor(16) as pool:
             for _ in range(200):
                 used = token
@@ -133,7 +137,7 @@ class TestSessions:
     ) -> None:
         settings = server.container.settings().model_copy(update={"max_sessions_per_user": 2})
         container = Container(settings=settings)
-        log_in = container.log_in()
+        log_in = container.application().log_in
         assert at_once(4, lambda _: log_in(email=ada.email, password=PASSWORD)) == [None] * 4
         container.database().close()
         assert len(server.container.sessions().list(UserId(UUID(ada.id)))) == 2
@@ -179,15 +183,8 @@ class TestPasswords:
     def mailer(self, server: RunningServer) -> Iterator[InMemoryMailer]:
         """A mailer whose letters can be read, in the place of the one that prints them."""
         mailer = InMemoryMailer()
-        container = server.container
-        for provider in (container.mailer, container.forgot_password, container.reset_password):
-            provider.reset()
-        container.change_password.reset()
-        with container.mailer.override(providers.Object(mailer)):
+        with replaced(server.container, mailer=mailer):
             yield mailer
-        container.forgot_password.reset()
-        container.reset_password.reset()
-        container.change_password.reset()
 
     def reset_token(self, http: httpx.Client, mailer: InMemoryMailer, person: Person) -> str:
         answer = http.post("/api/auth/forgot-password", json={"email": person.email})
@@ -327,7 +324,7 @@ class TestProfile:
         assert again.json()["id"] != ada.id
 
         def left() -> int:
-            return len(server.container.list_tasks()(owner_id=UserId(UUID(ada.id))))
+            return len(server.container.application().list_tasks(owner_id=UserId(UUID(ada.id))))
 
         deadline = time.monotonic() + 10
         while left() and time.monotonic() < deadline:

@@ -22,6 +22,7 @@ VIOLATIONS = {
         ("todo_adapters/sql/schema.py", "import migrations"),
     ],
     "core": [
+        ("todo_core/use_cases/tasks.py", "import todo_core.application"),
         ("todo_core/ports/clock.py", "import todo_core.use_cases.tasks"),
         ("todo_core/entities/task.py", "import todo_core.ports.clock"),
         ("todo_core/errors.py", "import todo_core.entities.text"),

@@ -10,9 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from dependency_injector import providers
 from sqlalchemy import event
 
+from tests.replacing import replaced
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.tables import SESSIONS, TASKS
 from todo_api.container import Container, clean_up_everything
@@ -48,7 +48,7 @@ class DirectBackground(Background):
 
 
 def registered(container: Container, email: str = "ada@example.com") -> User:
-    return container.register_user()(name="Ada", email=email, password=PASSWORD)
+    return container.application().register_user(name="Ada", email=email, password=PASSWORD)
 
 
 def give_tasks(database: Database, owner: User, count: int = TASKS_OF_ONE) -> None:
@@ -105,17 +105,17 @@ def test_no_transaction_of_a_deletion_changes_very_many_rows(
     database = sqlite_container.database()
     ada, bob = registered(sqlite_container), registered(sqlite_container, "bob@example.com")
     give_tasks(database, ada)
-    sqlite_container.log_in()(email="ada@example.com", password=PASSWORD)
-    kept = sqlite_container.create_task()(owner_id=bob.id, title="Buy milk")
+    sqlite_container.application().log_in(email="ada@example.com", password=PASSWORD)
+    kept = sqlite_container.application().create_task(owner_id=bob.id, title="Buy milk")
     with (
-        sqlite_container.background.override(providers.Object(background())),
+        replaced(sqlite_container, background=background()),
         rows_of_each_transaction(database) as changed,
     ):
-        sqlite_container.delete_account()(user_id=ada.id, current_password=PASSWORD)
+        sqlite_container.application().delete_account(user_id=ada.id, current_password=PASSWORD)
         clean_up_everything(sqlite_container)
     assert sum(changed) > TASKS_OF_ONE
     assert max(changed) <= BATCH + 10
-    assert sqlite_container.list_tasks()(owner_id=bob.id) == [kept]
+    assert sqlite_container.application().list_tasks(owner_id=bob.id) == [kept]
     assert (count(database, "users"), count(database, "tasks")) == (1, 1)
 
 
@@ -123,20 +123,20 @@ def test_an_account_is_gone_before_the_last_of_its_tasks(container: Container) -
     database = container.database()
     ada = registered(container)
     give_tasks(database, ada)
-    token = container.log_in()(email="ada@example.com", password=PASSWORD).tokens
-    with container.background.override(providers.Object(CrashedBackground())):
-        container.delete_account()(user_id=ada.id, current_password=PASSWORD)
+    token = container.application().log_in(email="ada@example.com", password=PASSWORD).tokens
+    with replaced(container, background=CrashedBackground()):
+        container.application().delete_account(user_id=ada.id, current_password=PASSWORD)
     with pytest.raises(InvalidAccessToken):
-        container.authenticate()(token.access_token.value)
+        container.application().authenticate(token.access_token.value)
     with pytest.raises(InvalidCredentials):
-        container.log_in()(email="ada@example.com", password=PASSWORD)
+        container.application().log_in(email="ada@example.com", password=PASSWORD)
     again = registered(container, "ADA@example.com")
-    assert container.list_tasks()(owner_id=again.id) == []
+    assert container.application().list_tasks(owner_id=again.id) == []
     # Another process may take the token for good a moment longer.
-    container.create_task()(owner_id=ada.id, title="Too late")
+    container.application().create_task(owner_id=ada.id, title="Too late")
     clean_up_everything(container)
     assert (count(database, "users"), count(database, "tasks")) == (1, 0)
-    assert container.get_profile()(user_id=again.id) == again
+    assert container.application().get_profile(user_id=again.id) == again
 
 
 def test_the_clean_up_goes_on_until_nothing_is_left(
@@ -182,9 +182,11 @@ def test_what_is_deleted_is_overwritten_in_the_file_of_an_embedded_database(
         assert connection.exec_driver_sql("PRAGMA secure_delete").scalar_one() == 1
     ada = registered(sqlite_container)
     secret = f"a secret {UserId(uuid4())}"
-    task = sqlite_container.create_task()(owner_id=ada.id, title=secret, description=secret * 9)
+    task = sqlite_container.application().create_task(
+        owner_id=ada.id, title=secret, description=secret * 9
+    )
     assert secret.encode() in content_of(sqlite_container)
-    sqlite_container.delete_task()(owner_id=ada.id, task_id=task.id)
+    sqlite_container.application().delete_task(owner_id=ada.id, task_id=task.id)
     assert secret.encode() not in content_of(sqlite_container)
 
 

@@ -36,7 +36,7 @@ PASSWORD = "a rather long sentence"
 
 
 def registered(container: Container, email: str = "ada@example.com") -> User:
-    return container.register_user()(name="Ada", email=email, password=PASSWORD)
+    return container.application().register_user(name="Ada", email=email, password=PASSWORD)
 
 
 def statements_on_tasks() -> list[Statement]:
@@ -102,13 +102,13 @@ class TestOwnership:
 
         ada = registered(container)
         event.listen(container.database().engine, "before_cursor_execute", note)
-        task = container.create_task()(owner_id=ada.id, title="Buy milk")
-        container.list_tasks()(owner_id=ada.id)
-        container.list_tasks()(owner_id=ada.id, completed=True)
-        container.get_task()(owner_id=ada.id, task_id=task.id)
-        container.update_task()(owner_id=ada.id, task_id=task.id, title="Buy oats")
-        container.toggle_completion()(owner_id=ada.id, task_id=task.id)
-        container.delete_task()(owner_id=ada.id, task_id=task.id)
+        task = container.application().create_task(owner_id=ada.id, title="Buy milk")
+        container.application().list_tasks(owner_id=ada.id)
+        container.application().list_tasks(owner_id=ada.id, completed=True)
+        container.application().get_task(owner_id=ada.id, task_id=task.id)
+        container.application().update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
+        container.application().toggle_completion(owner_id=ada.id, task_id=task.id)
+        container.application().delete_task(owner_id=ada.id, task_id=task.id)
         container.tasks().remove_some(ada.id, limit=1)
         assert len(executed) == 10
         assert {normalized(sql) for sql in executed} <= {normalized(sql) for sql in prebuilt}
@@ -218,7 +218,7 @@ class TestConstraints:
 
     def test_completed_is_a_boolean_even_to_sqlite(self, sqlite_container: Container) -> None:
         ada = registered(sqlite_container)
-        task = sqlite_container.create_task()(owner_id=ada.id, title="Buy milk")
+        task = sqlite_container.application().create_task(owner_id=ada.id, title="Buy milk")
         with (
             sqlite_container.database().engine.connect() as connection,
             pytest.raises(IntegrityError, match="ck_tasks_completed_boolean"),
@@ -230,14 +230,14 @@ class TestConstraints:
     def test_a_deleted_user_takes_all_that_is_theirs_along(self, container: Container) -> None:
         ada, bob = registered(container), registered(container, "bob@example.com")
         for owner in (ada, bob):
-            container.create_task()(owner_id=owner.id, title="Buy milk")
-            container.log_in()(email=owner.email or "", password=PASSWORD)
+            container.application().create_task(owner_id=owner.id, title="Buy milk")
+            container.application().log_in(email=owner.email or "", password=PASSWORD)
         with container.database().engine.connect() as connection:
             connection.execute(text("DELETE FROM users WHERE email = 'ada@example.com'"))
             sessions = connection.execute(text("SELECT count(*) FROM sessions")).scalar_one()
         assert sessions == 1
-        assert container.list_tasks()(owner_id=ada.id) == []
-        assert len(container.list_tasks()(owner_id=bob.id)) == 1
+        assert container.application().list_tasks(owner_id=ada.id) == []
+        assert len(container.application().list_tasks(owner_id=bob.id)) == 1
 
 
 class TestTimeZones:
@@ -249,8 +249,10 @@ class TestTimeZones:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"ALTER DATABASE \"{database}\" SET timezone TO 'Asia/Kathmandu'")
         ada = registered(postgresql_container)
-        task: Task = postgresql_container.create_task()(owner_id=ada.id, title="Buy milk")
-        [found] = postgresql_container.list_tasks()(owner_id=ada.id)
+        task: Task = postgresql_container.application().create_task(
+            owner_id=ada.id, title="Buy milk"
+        )
+        [found] = postgresql_container.application().list_tasks(owner_id=ada.id)
         assert found.created_at.tzinfo is UTC
         assert found == task
 
@@ -263,9 +265,9 @@ class TestFaults:
             ada = registered(container)
             server.kill()
             with pytest.raises(Unavailable, match="database"):
-                container.list_tasks()(owner_id=ada.id)
+                container.application().list_tasks(owner_id=ada.id)
             server.start()
-            assert container.list_tasks()(owner_id=ada.id) == []
+            assert container.application().list_tasks(owner_id=ada.id) == []
             container.database().close()
 
     def test_a_pool_without_a_free_connection_is_unavailable(self, postgres_url: str) -> None:

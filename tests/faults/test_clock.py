@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
-from dependency_injector import providers
 
 from tests.api.conftest import migrate
 from tests.conftest import embedded_settings
 from tests.proof import note
+from tests.replacing import replaced
 from tests.running_server import PASSWORD, Person, RunningServer, running_server
 from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.in_memory.mail import InMemoryMailer
@@ -72,17 +72,14 @@ def wrong(tmp_path: Path) -> Iterator[Wrong]:
     settings = embedded_settings(tmp_path)
     migrate(settings)
     clock, mailer = ManualClock(datetime.now(UTC)), InMemoryMailer()
-    with running_server(settings, clock=clock) as server:
-        container = server.container
-        for provider in (container.mailer, container.forgot_password):
-            provider.reset()
-        with (
-            container.mailer.override(providers.Object(mailer)),
-            server.client() as http,
-        ):
-            ada = server.person()
-            with ada.http:
-                yield Wrong(server, clock, mailer, http, ada)
+    with (
+        running_server(settings, clock=clock) as server,
+        replaced(server.container, mailer=mailer),
+        server.client() as http,
+    ):
+        ada = server.person()
+        with ada.http:
+            yield Wrong(server, clock, mailer, http, ada)
 
 
 def test_an_hour_ahead_only_access_tokens_and_resets_are_over(wrong: Wrong) -> None:
@@ -105,7 +102,7 @@ def test_400_days_ahead_everything_is_over_and_can_begin_anew(wrong: Wrong) -> N
     assert wrong.refresh(tokens).status_code == 401
     assert wrong.reset(reset) == 400
     wrong.server.container.session_check()._job()
-    assert wrong.server.container.clean_up()() > 0
+    assert wrong.server.container.application().clean_up() > 0
     assert wrong.refresh(tokens).status_code == 401
     later = wrong.log_in()
     assert wrong.access(later) == 200
@@ -129,7 +126,7 @@ def test_what_was_issued_ahead_of_time_waits_for_its_time(wrong: Wrong, jump: ti
     bearer = {"Authorization": f"Bearer {present['access_token']}"}
     assert wrong.http.post("/api/auth/logout", headers=bearer).status_code == 204
     wrong.server.container.session_check()._job()
-    wrong.server.container.clean_up()()
+    wrong.server.container.application().clean_up()
     assert wrong.access(present) == 401
     assert wrong.refresh(present).status_code == 401
     wrong.ada.create()

@@ -5,7 +5,7 @@ All say the same of what they refuse: the code that the API has for it.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ from tests.unit.conftest import World
 from todo_adapters.limits.rate_limiter import Unlimited
 from todo_api.container import Container
 from todo_api.errors import CORE_PROBLEMS
+from todo_core.application import Application
 from todo_core.entities.session import SessionId
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import UserId
@@ -130,23 +131,23 @@ class Target(ABC):
 
 
 class UseCases(Target):
-    """The use cases, however they are put together: `use_case` finds one by its name."""
+    """The use cases themselves, without HTTP."""
 
-    def __init__(self, use_case: Callable[[str], Any], tasks: TaskRepository) -> None:
+    def __init__(self, application: Application, tasks: TaskRepository) -> None:
         super().__init__()
-        self._use_case = use_case
+        self._application = application
         self._tasks = tasks
 
     @classmethod
     def in_memory(cls) -> "UseCases":
         """On in-memory adapters, which are empty."""
         world = World(limiter=Unlimited())
-        return cls(lambda name: getattr(world, name), world.tasks)
+        return cls(world.application, world.tasks)
 
     @classmethod
     def of(cls, container: Container) -> "UseCases":
         """As the service puts them together."""
-        return cls(lambda name: getattr(container, name)(), container.tasks())
+        return cls(container.application(), container.tasks())
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
@@ -163,12 +164,11 @@ class UseCases(Target):
 
     def _do(self, use_case: str, /, **arguments: object) -> Any:  # whatever it returns
         with self._asked():
-            return self._use_case(use_case)(**arguments)
+            return getattr(self._application, use_case)(**arguments)
 
     def _caller(self, token: str) -> Caller:
         with self._translated():
-            caller: Caller = self._use_case("authenticate")(token)
-            return caller
+            return self._application.authenticate(token)
 
     def _owner(self, token: str) -> UserId:
         return self._caller(token).user_id
@@ -187,7 +187,7 @@ class UseCases(Target):
     def log_out(self, token: str) -> None:
         caller = self._caller(token)
         with self._asked():
-            self._use_case("log_out")(caller)
+            self._application.log_out(caller)
 
     def sessions(self, token: str) -> set[str]:
         return {str(each.id) for each in self._do("list_sessions", user_id=self._owner(token))}
@@ -198,7 +198,7 @@ class UseCases(Target):
     def end_others(self, token: str) -> None:
         caller = self._caller(token)
         with self._asked():
-            self._use_case("end_other_sessions")(caller)
+            self._application.end_other_sessions(caller)
 
     def change_password(self, token: str, current: str, new: str) -> None:
         caller = self._caller(token)

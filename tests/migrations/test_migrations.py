@@ -215,15 +215,15 @@ def test_a_migration_that_leaves_loose_ends_is_rolled_back(sqlite_container: Con
         now=datetime.now(UTC),
     )
     sqlite_container.users().add(user)
-    sqlite_container.create_task()(owner_id=user.id, title="Buy milk")
+    sqlite_container.application().create_task(owner_id=user.id, title="Buy milk")
     with (
         pytest.raises(ValueError, match="rows that refer to none"),
         database.schema_change() as transaction,
     ):
         transaction.connection.exec_driver_sql("DELETE FROM users")
-    assert len(sqlite_container.list_tasks()(owner_id=user.id)) == 1
+    assert len(sqlite_container.application().list_tasks(owner_id=user.id)) == 1
     with pytest.raises(AccountGone):
-        sqlite_container.create_task()(owner_id=UserId(uuid4()), title="Nobody's")
+        sqlite_container.application().create_task(owner_id=UserId(uuid4()), title="Nobody's")
 
 
 @pytest.mark.filterwarnings("ignore:.*expression-based index")

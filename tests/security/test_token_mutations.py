@@ -146,8 +146,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Container, 
         container = Container(settings=own.model_copy(update={"external_issuers": trusted}))
         genuine = []
         for email in ("ada@example.com", "bob@example.com"):
-            container.register_user()(name="Somebody", email=email, password=PASSWORD)
-            tokens = container.log_in()(email=email, password=PASSWORD).tokens
+            container.application().register_user(name="Somebody", email=email, password=PASSWORD)
+            tokens = container.application().log_in(email=email, password=PASSWORD).tokens
             genuine.append(tokens.access_token.value)
         genuine += [key.sign(claims(ISSUER, AUDIENCE, sub=key.id)) for key in keys]
         yield container, genuine
@@ -158,7 +158,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Container, 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_mutated_token_is_good(both: tuple[Container, list[str]], seed: int, count: int) -> None:
     container, genuine = both
-    authenticate = container.authenticate()
+    authenticate = container.application().authenticate
     for token in genuine:
         authenticate(token)
     dice = random.Random(seed)  # noqa: S311 - so that it can be repeated

@@ -32,7 +32,7 @@ NEW = "another long sentence"
 
 
 def caller_of(world: World) -> Caller:
-    return world.authenticate(world.logged_in().tokens.access_token.value)
+    return world.application.authenticate(world.logged_in().tokens.access_token.value)
 
 
 def codes(failure: pytest.ExceptionInfo[ValidationFailed]) -> list[tuple[str, str]]:
@@ -45,7 +45,7 @@ def without_password(world: World) -> User:
 
 class TestChangePassword:
     def change(self, world: World, caller: Caller, current: str = PASSWORD, new: str = NEW) -> None:
-        world.change_password(
+        world.application.change_password(
             user_id=caller.user_id,
             session_id=caller.session_id,
             current_password=current,
@@ -55,7 +55,7 @@ class TestChangePassword:
     def test_the_new_one_is_good_and_the_old_one_is_not(self, world: World) -> None:
         world.person()
         self.change(world, caller_of(world))
-        world.log_in(email="ada@example.com", password=NEW)
+        world.application.log_in(email="ada@example.com", password=NEW)
         with pytest.raises(InvalidCredentials):
             world.logged_in()
         [letter] = world.mailer.sent
@@ -64,11 +64,11 @@ class TestChangePassword:
     def test_the_other_sessions_end_and_this_one_stays(self, world: World) -> None:
         world.person()
         here, there = world.logged_in().tokens, world.logged_in().tokens
-        self.change(world, world.authenticate(here.access_token.value))
-        world.authenticate(here.access_token.value)
-        world.refresh_session(refresh_token=here.refresh_token)
+        self.change(world, world.application.authenticate(here.access_token.value))
+        world.application.authenticate(here.access_token.value)
+        world.application.refresh_session(refresh_token=here.refresh_token)
         with pytest.raises(InvalidAccessToken):
-            world.authenticate(there.access_token.value)
+            world.application.authenticate(there.access_token.value)
 
     @pytest.mark.parametrize("wrong", ["", "wrong", "\x00", "a" * 500])
     def test_the_current_one_is_needed(self, world: World, wrong: str) -> None:
@@ -98,7 +98,7 @@ class TestChangePassword:
         token = requested_reset(world)
         self.change(world, caller_of(world))
         with pytest.raises(InvalidResetToken):
-            world.reset_password(token=token, new_password=NEW)
+            world.application.reset_password(token=token, new_password=NEW)
 
     def test_who_has_none_cannot_change_it(self, world: World) -> None:
         world.person()
@@ -110,7 +110,7 @@ class TestChangePassword:
 
 def requested_reset(world: World, email: str = "ada@example.com") -> str:
     """Ask for a reset, and read the letter."""
-    world.forgot_password(email=email)
+    world.application.forgot_password(email=email)
     letter = world.mailer.sent[-1]
     assert isinstance(letter, PasswordResetLetter)
     return letter.token
@@ -120,47 +120,49 @@ class TestReset:
     def test_a_letter_lets_in_and_everybody_else_out(self, world: World) -> None:
         world.person()
         before = world.logged_in().tokens
-        world.reset_password(token=requested_reset(world, "ADA@example.com"), new_password=NEW)
-        world.log_in(email="ada@example.com", password=NEW)
+        world.application.reset_password(
+            token=requested_reset(world, "ADA@example.com"), new_password=NEW
+        )
+        world.application.log_in(email="ada@example.com", password=NEW)
         with pytest.raises(InvalidCredentials):
             world.logged_in()
         with pytest.raises(InvalidAccessToken):
-            world.authenticate(before.access_token.value)
+            world.application.authenticate(before.access_token.value)
 
     def test_it_lets_in_once(self, world: World) -> None:
         world.person()
         token = requested_reset(world)
-        world.reset_password(token=token, new_password=NEW)
+        world.application.reset_password(token=token, new_password=NEW)
         with pytest.raises(InvalidResetToken):
-            world.reset_password(token=token, new_password="yet another sentence")
-        world.log_in(email="ada@example.com", password=NEW)
+            world.application.reset_password(token=token, new_password="yet another sentence")
+        world.application.log_in(email="ada@example.com", password=NEW)
 
     def test_it_expires(self, world: World) -> None:
         world.person()
         token = requested_reset(world)
         world.clock.advance(timedelta(minutes=10))
         with pytest.raises(InvalidResetToken):
-            world.reset_password(token=token, new_password=NEW)
+            world.application.reset_password(token=token, new_password=NEW)
 
     def test_a_new_request_takes_the_place_of_the_older(self, world: World) -> None:
         world.person()
         older, newer = requested_reset(world), requested_reset(world)
         with pytest.raises(InvalidResetToken):
-            world.reset_password(token=older, new_password=NEW)
-        world.reset_password(token=newer, new_password=NEW)
+            world.application.reset_password(token=older, new_password=NEW)
+        world.application.reset_password(token=newer, new_password=NEW)
 
     def test_a_password_that_is_refused_does_not_use_it_up(self, world: World) -> None:
         world.person()
         token = requested_reset(world)
         with pytest.raises(ValidationFailed) as failure:
-            world.reset_password(token=token, new_password="short")
+            world.application.reset_password(token=token, new_password="short")
         assert codes(failure) == [("new_password", "too_short")]
-        world.reset_password(token=token, new_password=NEW)
+        world.application.reset_password(token=token, new_password=NEW)
 
     @pytest.mark.parametrize("token", ["", "unknown", "\ud800", "é" * 1000])
     def test_an_unknown_one_is_refused(self, world: World, token: str) -> None:
         with pytest.raises(InvalidResetToken):
-            world.reset_password(token=token, new_password=NEW)
+            world.application.reset_password(token=token, new_password=NEW)
 
     def test_what_is_stored_does_not_let_in(self, world: World) -> None:
         world.person()
@@ -169,17 +171,17 @@ class TestReset:
         assert token not in repr(stored)
         assert token not in repr(world.mailer.sent)
         with pytest.raises(InvalidResetToken):
-            world.reset_password(token=stored.token_hash, new_password=NEW)
+            world.application.reset_password(token=stored.token_hash, new_password=NEW)
 
     @pytest.mark.parametrize("email", ["nobody@example.com", "no address", ""])
     def test_who_has_no_account_gets_no_letter_and_no_error(self, world: World, email: str) -> None:
         world.person()
-        world.forgot_password(email=email)
+        world.application.forgot_password(email=email)
         assert world.mailer.sent == []
 
     def test_who_has_no_password_gets_no_letter(self, world: World) -> None:
         without_password(world)
-        world.forgot_password(email="ada@example.com")
+        world.application.forgot_password(email="ada@example.com")
         assert world.mailer.sent == []
 
     def test_so_many_letters_go_to_an_account_and_no_more_and_nobody_can_tell(
@@ -187,35 +189,37 @@ class TestReset:
     ) -> None:
         world.person()
         for address in "abcdef":
-            world.forgot_password(email="ADA@example.com", address=address)
+            world.application.forgot_password(email="ADA@example.com", address=address)
         assert len(world.mailer.sent) == 3
         events = [recorded.event for recorded in world.log.recorded]
         assert events.count(SecurityEvent.PASSWORD_RESET_REQUESTED) == 3
         assert events.count(SecurityEvent.PASSWORD_RESET_WITHHELD) == 3
         last = world.mailer.sent[-1]
         assert isinstance(last, PasswordResetLetter)
-        world.reset_password(token=last.token, new_password=NEW)
+        world.application.reset_password(token=last.token, new_password=NEW)
 
     def test_who_asks_too_often_has_to_wait(self, world: World) -> None:
         for number in range(6):
-            world.forgot_password(email=f"user{number}@example.com", address="203.0.113.9")
+            world.application.forgot_password(
+                email=f"user{number}@example.com", address="203.0.113.9"
+            )
         with pytest.raises(RateLimited):
-            world.forgot_password(email="ada@example.com", address="203.0.113.9")
+            world.application.forgot_password(email="ada@example.com", address="203.0.113.9")
 
 
 class TestProfile:
     def test_a_name_is_changed_without_further_ado(self, world: World) -> None:
         ada = world.person()
-        changed = world.update_profile(user_id=ada.id, name=" Ada Lovelace ")
+        changed = world.application.update_profile(user_id=ada.id, name=" Ada Lovelace ")
         assert (changed.name, changed.email) == ("Ada Lovelace", ada.email)
-        assert world.get_profile(user_id=ada.id) == changed
+        assert world.application.get_profile(user_id=ada.id) == changed
         assert world.mailer.sent == []
 
     def test_another_email_needs_the_password_and_is_told_to_the_old_one(
         self, world: World
     ) -> None:
         ada = world.person()
-        changed = world.update_profile(
+        changed = world.application.update_profile(
             user_id=ada.id, email="new@example.com", current_password=PASSWORD
         )
         assert changed.email == "new@example.com"
@@ -230,38 +234,45 @@ class TestProfile:
     ) -> None:
         ada = world.person()
         with pytest.raises(ValidationFailed) as failure:
-            world.update_profile(
+            world.application.update_profile(
                 user_id=ada.id, name="Eve", email="eve@example.com", current_password=given
             )
         assert codes(failure) == [("current_password", code)]
-        assert world.get_profile(user_id=ada.id) == ada
+        assert world.application.get_profile(user_id=ada.id) == ada
 
     def test_a_reset_that_was_mailed_to_the_old_email_is_withdrawn(self, world: World) -> None:
         ada = world.person()
         token = requested_reset(world)
-        world.update_profile(user_id=ada.id, email="new@example.com", current_password=PASSWORD)
+        world.application.update_profile(
+            user_id=ada.id, email="new@example.com", current_password=PASSWORD
+        )
         with pytest.raises(InvalidResetToken):
-            world.reset_password(token=token, new_password=NEW)
+            world.application.reset_password(token=token, new_password=NEW)
 
     def test_the_email_of_another_is_taken(self, world: World) -> None:
         ada = world.person()
         world.person("bob@example.com")
         with pytest.raises(EmailTaken):
-            world.update_profile(user_id=ada.id, email="BOB@example.com", current_password=PASSWORD)
+            world.application.update_profile(
+                user_id=ada.id, email="BOB@example.com", current_password=PASSWORD
+            )
 
     def test_nothing_new_is_nothing_to_do(self, world: World) -> None:
         ada = world.person()
-        assert world.update_profile(user_id=ada.id, name="Ada", email=str(ada.email)) == ada
-        assert world.update_profile(user_id=ada.id) == ada
+        assert (
+            world.application.update_profile(user_id=ada.id, name="Ada", email=str(ada.email))
+            == ada
+        )
+        assert world.application.update_profile(user_id=ada.id) == ada
 
 
 class TestExport:
     def test_it_has_everything_of_one_person(self, world: World) -> None:
         ada, bob = world.person(), world.person("bob@example.com")
-        task = world.create_task(owner_id=ada.id, title="Buy milk")
-        world.create_task(owner_id=bob.id, title="Somebody else's")
+        task = world.application.create_task(owner_id=ada.id, title="Buy milk")
+        world.application.create_task(owner_id=bob.id, title="Somebody else's")
         world.logged_in()
-        export = world.export_account(user_id=ada.id)
+        export = world.application.export_account(user_id=ada.id)
         assert export.user == ada
         assert export.tasks == [task]
         assert len(export.sessions) == 1
@@ -269,11 +280,11 @@ class TestExport:
     def test_exports_are_limited_for_each_user(self, world: World) -> None:
         ada, bob = world.person(), world.person("bob@example.com")
         for _ in range(2):
-            world.export_account(user_id=ada.id)
+            world.application.export_account(user_id=ada.id)
         with pytest.raises(RateLimited) as limited:
-            world.export_account(user_id=ada.id)
+            world.application.export_account(user_id=ada.id)
         assert limited.value.allowance.rule == "export"
-        assert world.export_account(user_id=bob.id).user == bob
+        assert world.application.export_account(user_id=bob.id).user == bob
         exported = [each for each in world.log.recorded if each.event is SecurityEvent.EXPORTED]
         assert len(exported) == 3
 
@@ -281,22 +292,22 @@ class TestExport:
 class TestReading:
     def test_a_user_reads_their_own_profile(self, world: World) -> None:
         ada = world.person()
-        assert world.read_profile(user_id=ada.id) == ada
+        assert world.application.read_profile(user_id=ada.id) == ada
 
     def test_profile_reads_are_limited_for_each_user(self, world: World) -> None:
         ada, bob = world.person(), world.person("bob@example.com")
         for _ in range(6):
-            world.read_profile(user_id=ada.id)
+            world.application.read_profile(user_id=ada.id)
         with pytest.raises(RateLimited) as limited:
-            world.read_profile(user_id=ada.id)
+            world.application.read_profile(user_id=ada.id)
         assert limited.value.allowance.rule == "profile"
-        assert world.read_profile(user_id=bob.id) == bob
+        assert world.application.read_profile(user_id=bob.id) == bob
 
     def test_other_use_cases_do_not_count_as_profile_reads(self, world: World) -> None:
         ada = world.person()
         for number in range(10):
-            world.update_profile(user_id=ada.id, name=f"Ada {number}")
-        assert world.read_profile(user_id=ada.id).name == "Ada 9"
+            world.application.update_profile(user_id=ada.id, name=f"Ada {number}")
+        assert world.application.read_profile(user_id=ada.id).name == "Ada 9"
 
 
 class WaitingBackground(Background):
@@ -325,15 +336,15 @@ def give_tasks(world: World, owner: User, count: int) -> None:
 class TestDelete:
     def test_everything_is_gone_and_nothing_of_others(self, world: World) -> None:
         ada, bob = world.person(), world.person("bob@example.com")
-        world.create_task(owner_id=ada.id, title="Buy milk")
-        kept = world.create_task(owner_id=bob.id, title="Buy milk")
+        world.application.create_task(owner_id=ada.id, title="Buy milk")
+        kept = world.application.create_task(owner_id=bob.id, title="Buy milk")
         requested_reset(world)
         tokens = world.logged_in().tokens
-        world.delete_account(user_id=ada.id, current_password=PASSWORD)
+        world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
         with pytest.raises(AccountGone):
-            world.get_profile(user_id=ada.id)
+            world.application.get_profile(user_id=ada.id)
         with pytest.raises(InvalidAccessToken):
-            world.authenticate(tokens.access_token.value)
+            world.application.authenticate(tokens.access_token.value)
         with pytest.raises(InvalidCredentials):
             world.logged_in()
         assert list(world.store.tasks.values()) == [kept]
@@ -347,25 +358,25 @@ class TestDelete:
         background = WaitingBackground()
         world = World(background=background)
         ada, bob = world.person(), world.person("bob@example.com")
-        kept = world.create_task(owner_id=bob.id, title="Buy milk")
+        kept = world.application.create_task(owner_id=bob.id, title="Buy milk")
         give_tasks(world, ada, 2 * BATCH + 1)
         tokens = world.logged_in().tokens
-        world.delete_account(user_id=ada.id, current_password=PASSWORD)
+        world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
         assert len(world.store.tasks) == BATCH + 2
         with pytest.raises(AccountGone):
-            world.get_profile(user_id=ada.id)
+            world.application.get_profile(user_id=ada.id)
         with pytest.raises(InvalidAccessToken):
-            world.authenticate(tokens.access_token.value)
+            world.application.authenticate(tokens.access_token.value)
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=tokens.refresh_token)
+            world.application.refresh_session(refresh_token=tokens.refresh_token)
         with pytest.raises(InvalidCredentials):
             world.logged_in()
         with pytest.raises(AccountGone):
-            world.export_account(user_id=ada.id)
+            world.application.export_account(user_id=ada.id)
         with pytest.raises(AccountGone):
-            world.delete_account(user_id=ada.id, current_password=PASSWORD)
+            world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
         again = world.person()
-        assert world.list_tasks(owner_id=again.id) == []
+        assert world.application.list_tasks(owner_id=again.id) == []
         steps = []
         while background.jobs:
             before = len(world.store.tasks)
@@ -374,7 +385,7 @@ class TestDelete:
         assert steps == [BATCH, 1, 0, 0]
         assert list(world.store.tasks.values()) == [kept]
         assert world.store.deleted_users == {}
-        assert world.get_profile(user_id=again.id) == again
+        assert world.application.get_profile(user_id=again.id) == again
 
     def test_a_deletion_that_was_interrupted_is_completed_by_the_clean_up(
         self,
@@ -383,8 +394,8 @@ class TestDelete:
         world = World(background=background)
         ada = world.person()
         give_tasks(world, ada, 2 * BATCH)
-        world.delete_account(user_id=ada.id, current_password=PASSWORD)
-        removed = [world.clean_up() for _ in range(4)]
+        world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
+        removed = [world.application.clean_up() for _ in range(4)]
         assert removed == [BATCH, 1, 0, 0]  # the tasks, and then the account
         assert world.store.tasks == {}
         assert world.store.deleted_users == {}
@@ -394,8 +405,8 @@ class TestDelete:
     def test_it_needs_the_password(self, world: World) -> None:
         ada = world.person()
         with pytest.raises(ValidationFailed):
-            world.delete_account(user_id=ada.id, current_password="wrong")
-        assert world.get_profile(user_id=ada.id) == ada
+            world.application.delete_account(user_id=ada.id, current_password="wrong")
+        assert world.application.get_profile(user_id=ada.id) == ada
 
 
 class TestCleanUp:
@@ -404,37 +415,41 @@ class TestCleanUp:
         requested_reset(world)
         old = caller_of(world)
         ended = caller_of(world)
-        world.end_session(user_id=ada.id, session_id=ended.session_id)
-        assert world.clean_up() == 0
+        world.application.end_session(user_id=ada.id, session_id=ended.session_id)
+        assert world.application.clean_up() == 0
         world.clock.advance(timedelta(days=15))
         current = caller_of(world)
-        assert world.clean_up() == 3
+        assert world.application.clean_up() == 3
         assert list(world.store.sessions) == [current.session_id]
         assert old.session_id not in world.store.sessions
         assert world.store.ended_sessions == {}
         assert world.store.password_resets == {}
-        assert world.clean_up() == 0
+        assert world.application.clean_up() == 0
 
 
 def test_every_event_is_recorded_once(world: World) -> None:
     ada = world.person()
     caller = caller_of(world)
     with pytest.raises(InvalidCredentials):
-        world.log_in(email="ada@example.com", password="wrong")
-    world.change_password(
+        world.application.log_in(email="ada@example.com", password="wrong")
+    world.application.change_password(
         user_id=ada.id,
         session_id=caller.session_id,
         current_password=PASSWORD,
         new_password=NEW,
     )
-    world.reset_password(token=requested_reset(world), new_password=PASSWORD)
-    world.update_profile(user_id=ada.id, email="new@example.com", current_password=PASSWORD)
-    world.export_account(user_id=ada.id)
-    caller = world.authenticate(world.logged_in("new@example.com").tokens.access_token.value)
-    world.log_out(caller)
+    world.application.reset_password(token=requested_reset(world), new_password=PASSWORD)
+    world.application.update_profile(
+        user_id=ada.id, email="new@example.com", current_password=PASSWORD
+    )
+    world.application.export_account(user_id=ada.id)
+    caller = world.application.authenticate(
+        world.logged_in("new@example.com").tokens.access_token.value
+    )
+    world.application.log_out(caller)
     with pytest.raises(ValidationFailed):
-        world.delete_account(user_id=ada.id, current_password="wrong")
-    world.delete_account(user_id=ada.id, current_password=PASSWORD)
+        world.application.delete_account(user_id=ada.id, current_password="wrong")
+    world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
     assert [each.event for each in world.log.recorded] == [
         SecurityEvent.REGISTERED,
         SecurityEvent.LOGGED_IN,
@@ -470,26 +485,32 @@ class TestAdmission:
         self, world: World, rule: str, allowed: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ada = world.person()
-        session_id = world.authenticate(world.logged_in().tokens.access_token.value).session_id
+        session_id = world.application.authenticate(
+            world.logged_in().tokens.access_token.value
+        ).session_id
         looked_at: list[str] = []
         monkeypatch.setattr(world.passwords, "verify", lambda *_: looked_at.append("verify"))
         monkeypatch.setattr(world.passwords, "hash", lambda *_: looked_at.append("hash"))
         admissions: dict[str, Callable[[], Admitted[object]]] = {
-            "log in": lambda: world.log_in.admit(email="ada@example.com", password=PASSWORD),
-            "register": lambda: world.register_user.admit(
+            "log in": lambda: world.application.log_in.admit(
+                email="ada@example.com", password=PASSWORD
+            ),
+            "register": lambda: world.application.register_user.admit(
                 name="Bob", email="bob@example.com", password=PASSWORD, address="192.0.2.1"
             ),
-            "reset": lambda: world.reset_password.admit(token="any", new_password=NEW),
-            "change": lambda: world.change_password.admit(
+            "reset": lambda: world.application.reset_password.admit(token="any", new_password=NEW),
+            "change": lambda: world.application.change_password.admit(
                 user_id=ada.id,
                 session_id=session_id,
                 current_password=PASSWORD,
                 new_password=NEW,
             ),
-            "email": lambda: world.update_profile.admit(
+            "email": lambda: world.application.update_profile.admit(
                 user_id=ada.id, email="new@example.com", current_password=PASSWORD
             ),
-            "delete": lambda: world.delete_account.admit(user_id=ada.id, current_password=PASSWORD),
+            "delete": lambda: world.application.delete_account.admit(
+                user_id=ada.id, current_password=PASSWORD
+            ),
         }
         for _ in range(allowed):
             assert admissions[rule]().hashes
@@ -500,7 +521,7 @@ class TestAdmission:
     def test_a_change_of_the_name_alone_hashes_nothing(self, world: World) -> None:
         ada = world.person()
         for _ in range(10):
-            admitted = world.update_profile.admit(
+            admitted = world.application.update_profile.admit(
                 user_id=ada.id, name="Ada King", email="ada@example.com", current_password="wrong"
             )
             assert not admitted.hashes
@@ -510,8 +531,10 @@ class TestAdmission:
         self, world: World
     ) -> None:
         ada = world.person()
-        admitted = world.update_profile.admit(user_id=ada.id, email="ada@example.com")
-        world.update_profile(user_id=ada.id, email="new@example.com", current_password=PASSWORD)
+        admitted = world.application.update_profile.admit(user_id=ada.id, email="ada@example.com")
+        world.application.update_profile(
+            user_id=ada.id, email="new@example.com", current_password=PASSWORD
+        )
         with pytest.raises(EditConflict):
             admitted.complete()
         assert world.users.get(ada.id).email == "new@example.com"
@@ -520,7 +543,7 @@ class TestAdmission:
         self, world: World
     ) -> None:
         ada = without_password(world)
-        admitted = world.delete_account.admit(user_id=ada.id)
+        admitted = world.application.delete_account.admit(user_id=ada.id)
         assert not admitted.hashes
         admitted.complete()
         assert world.store.users == {}

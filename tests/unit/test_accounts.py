@@ -34,7 +34,7 @@ class TestRegistration:
 
     def test_everything_that_is_wrong_is_named(self, world: World) -> None:
         with pytest.raises(ValidationFailed) as failure:
-            world.register_user(name=" ", email="ada", password="password1")
+            world.application.register_user(name=" ", email="ada", password="password1")
         assert [(error.field, error.code) for error in failure.value.errors] == [
             ("name", "too_short"),
             ("email", "invalid_email"),
@@ -42,7 +42,7 @@ class TestRegistration:
         ]
 
     def test_closed_registration_opens_no_account_and_counts_nothing(self, world: World) -> None:
-        closed = replace(world.register_user, is_open=False)
+        closed = replace(world.application.register_user, is_open=False)
         for _ in range(25):
             with pytest.raises(RegistrationClosed):
                 closed(name="", email="", password="")
@@ -53,8 +53,8 @@ class TestRegistration:
 class TestLogin:
     def test_the_tokens_speak_for_the_person(self, world: World) -> None:
         ada = world.person()
-        logged_in = world.log_in(email="ADA@example.com", password=PASSWORD)
-        caller = world.authenticate(logged_in.tokens.access_token.value)
+        logged_in = world.application.log_in(email="ADA@example.com", password=PASSWORD)
+        caller = world.application.authenticate(logged_in.tokens.access_token.value)
         assert caller.user_id == logged_in.user.id == ada.id
         assert caller.session_id in world.store.sessions
         session = world.store.sessions[caller.session_id]
@@ -64,8 +64,8 @@ class TestLogin:
 
     def test_every_login_is_a_session_of_its_own(self, world: World) -> None:
         world.person()
-        first = world.log_in(email="ada@example.com", password=PASSWORD)
-        second = world.log_in(email="ada@example.com", password=PASSWORD)
+        first = world.application.log_in(email="ada@example.com", password=PASSWORD)
+        second = world.application.log_in(email="ada@example.com", password=PASSWORD)
         assert first.tokens.refresh_token != second.tokens.refresh_token
         assert len(world.store.sessions) == 2
 
@@ -84,14 +84,14 @@ class TestLogin:
     def test_a_wrong_pair_opens_nothing(self, world: World, email: str, password: str) -> None:
         world.person()
         with pytest.raises(InvalidCredentials):
-            world.log_in(email=email, password=password)
+            world.application.log_in(email=email, password=password)
         assert world.store.sessions == {}
 
     def test_who_has_no_password_cannot_log_in_with_one(self, world: World) -> None:
         ada = world.person()
         world.users.save(replace(ada, password_hash=None))
         with pytest.raises(InvalidCredentials):
-            world.log_in(email="ada@example.com", password=PASSWORD)
+            world.application.log_in(email="ada@example.com", password=PASSWORD)
 
     def test_the_comparison_takes_place_whoever_it_is(
         self, world: World, monkeypatch: pytest.MonkeyPatch
@@ -112,7 +112,7 @@ class TestLogin:
             ("ada@example.com", "\x00"),
         ):
             with pytest.raises(InvalidCredentials):
-                world.log_in(email=email, password=password)
+                world.application.log_in(email=email, password=password)
         assert compared == [ada.password_hash, None, None, None]
 
     @pytest.mark.parametrize(
@@ -126,12 +126,12 @@ class TestLogin:
     def test_an_outdated_hash_is_replaced(self, world: World, outdated: str) -> None:
         ada = world.person()
         world.users.save(replace(ada, password_hash=outdated))
-        world.log_in(email="ada@example.com", password=PASSWORD)
+        world.application.log_in(email="ada@example.com", password=PASSWORD)
         renewed = world.users.get(ada.id)
         assert renewed.password_hash is not None
         assert renewed.password_hash.startswith("$bcrypt-sha256$")
         assert not world.passwords.needs_rehash(renewed.password_hash)
-        world.log_in(email="ada@example.com", password=PASSWORD)
+        world.application.log_in(email="ada@example.com", password=PASSWORD)
         assert world.users.get(ada.id) == renewed
 
     def test_a_password_changed_meanwhile_is_no_longer_good(
@@ -150,7 +150,7 @@ class TestLogin:
 
         monkeypatch.setattr(world.passwords, "needs_rehash", change_meanwhile)
         with pytest.raises(InvalidCredentials):
-            world.log_in(email="ada@example.com", password=PASSWORD)
+            world.application.log_in(email="ada@example.com", password=PASSWORD)
         assert world.store.sessions == {}
 
 
@@ -177,7 +177,7 @@ def test_the_commonest_passwords_are_known() -> None:
 
 def test_an_account_that_is_gone_is_told_as_such(world: World) -> None:
     ada = world.person()
-    assert world.get_profile(user_id=ada.id) == ada
+    assert world.application.get_profile(user_id=ada.id) == ada
     world.store.users.clear()
     with pytest.raises(AccountGone):
-        world.get_profile(user_id=ada.id)
+        world.application.get_profile(user_id=ada.id)

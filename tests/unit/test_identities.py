@@ -44,11 +44,11 @@ def vouch(
 
 
 def test_the_first_token_opens_an_account_and_the_next_finds_it(world: World) -> None:
-    first = world.authenticate(vouch(world))
-    later = world.authenticate(vouch(world, "external ada later", minutes=20))
+    first = world.application.authenticate(vouch(world))
+    later = world.application.authenticate(vouch(world, "external ada later", minutes=20))
     assert (first.user_id, first.session_id) == (later.user_id, later.session_id)
     assert first.alias == "ada"
-    user = world.get_profile(user_id=first.user_id)
+    user = world.application.get_profile(user_id=first.user_id)
     assert (user.name, user.email, user.password_hash) == ("Ada", "ada@example.com", None)
     assert world.log.recorded == [
         Recorded(SecurityEvent.PROVISIONED, first.user_id, first.session_id)
@@ -57,16 +57,16 @@ def test_the_first_token_opens_an_account_and_the_next_finds_it(world: World) ->
 
 def test_who_was_seen_is_recalled_without_waiting(world: World) -> None:
     token = vouch(world)
-    assert world.authenticate.without_waiting(token) is None
-    caller = world.authenticate(token)
+    assert world.application.authenticate.without_waiting(token) is None
+    caller = world.application.authenticate(token)
     world.store.users.clear()
     world.store.identities.clear()
-    assert world.authenticate.without_waiting(token) == caller
+    assert world.application.authenticate.without_waiting(token) == caller
 
 
 def test_subjects_of_other_issuers_and_other_subjects_are_other_people(world: World) -> None:
     people = [
-        world.authenticate(
+        world.application.authenticate(
             vouch(world, f"external {issuer} {subject}", issuer=issuer, subject=subject)
         )
         for issuer in (ISSUER, "https://other.example.com")
@@ -77,35 +77,41 @@ def test_subjects_of_other_issuers_and_other_subjects_are_other_people(world: Wo
 
 
 def test_new_accounts_from_one_address_are_limited(world: World) -> None:
-    known = world.authenticate(vouch(world, "external 0", subject="0"), address="192.0.2.1")
+    known = world.application.authenticate(
+        vouch(world, "external 0", subject="0"), address="192.0.2.1"
+    )
     for n in range(1, 4):
-        world.authenticate(vouch(world, f"external {n}", subject=f"{n}"), address="192.0.2.1")
+        world.application.authenticate(
+            vouch(world, f"external {n}", subject=f"{n}"), address="192.0.2.1"
+        )
     newcomer = vouch(world, "external 4", subject="4")
     with pytest.raises(RateLimited) as limited:
-        world.authenticate(newcomer, address="192.0.2.1")
+        world.application.authenticate(newcomer, address="192.0.2.1")
     assert limited.value.allowance.rule == "provision_address"
     assert len(world.store.users) == 4
     world.known_people.__init__()  # type: ignore[misc]  # as in another process
-    assert world.authenticate("external 0", address="192.0.2.1") == known
-    assert world.authenticate(newcomer, address="192.0.2.2").user_id != known.user_id
+    assert world.application.authenticate("external 0", address="192.0.2.1") == known
+    assert world.application.authenticate(newcomer, address="192.0.2.2").user_id != known.user_id
 
 
 def test_new_accounts_of_one_issuer_are_limited(world: World) -> None:
     for n in range(6):
-        world.authenticate(vouch(world, f"external {n}", subject=f"{n}"))
+        world.application.authenticate(vouch(world, f"external {n}", subject=f"{n}"))
     newcomer = vouch(world, "external 6", subject="6")
     with pytest.raises(RateLimited) as limited:
-        world.authenticate(newcomer, address="192.0.2.1")
+        world.application.authenticate(newcomer, address="192.0.2.1")
     assert limited.value.allowance.rule == "provision_issuer"
     other = vouch(world, "external 7", subject="6", issuer="https://other.example.com")
-    world.authenticate(other, address="192.0.2.1")
+    world.application.authenticate(other, address="192.0.2.1")
     assert len(world.store.users) == 7
 
 
 def test_an_account_that_takes_several_attempts_is_counted_once(world: World) -> None:
     for n in range(6):
         world.person(f"{n}@example.com")  # whose emails are taken
-        world.authenticate(vouch(world, f"external {n}", subject=f"{n}", email=f"{n}@example.com"))
+        world.application.authenticate(
+            vouch(world, f"external {n}", subject=f"{n}", email=f"{n}@example.com")
+        )
     assert len(world.store.identities) == 6
 
 
@@ -113,7 +119,7 @@ def test_users_with_an_account_do_not_count_as_new_ones(world: World) -> None:
     for n in range(20):
         world.known_people.__init__()  # type: ignore[misc]  # as in another process
         token = vouch(world, f"external {n}", name=f"Ada {n}", minutes=n)
-        world.authenticate(token, address="192.0.2.1")
+        world.application.authenticate(token, address="192.0.2.1")
     assert len(world.store.users) == 1
 
 
@@ -131,18 +137,18 @@ def test_a_subject_that_is_the_id_of_another_user_does_not_stand_for_the_callers
     world: World, spelling: Callable[[UUID], str]
 ) -> None:
     bob = world.person("bob@example.com")
-    caller = world.authenticate(vouch(world, subject=spelling(bob.id)))
+    caller = world.application.authenticate(vouch(world, subject=spelling(bob.id)))
     assert caller.user_id != bob.id
     assert caller.alias is None
-    recalled = world.authenticate.without_waiting("external ada")
+    recalled = world.application.authenticate.without_waiting("external ada")
     assert recalled == caller
 
 
 def test_a_subject_that_is_a_uuid_of_no_user_stands_for_the_callers_id(world: World) -> None:
     subject = str(uuid4())
-    caller = world.authenticate(vouch(world, subject=subject))
+    caller = world.application.authenticate(vouch(world, subject=subject))
     assert caller.alias == subject
-    again = world.authenticate(
+    again = world.application.authenticate(
         vouch(world, "external own id", subject=str(caller.user_id), issuer="https://other")
     )
     assert again.alias is None
@@ -150,45 +156,45 @@ def test_a_subject_that_is_a_uuid_of_no_user_stands_for_the_callers_id(world: Wo
 
 def test_an_email_never_links_to_an_account_that_is_there(world: World) -> None:
     registered = world.person("Ada@example.com")
-    caller = world.authenticate(vouch(world))
+    caller = world.application.authenticate(vouch(world))
     assert caller.user_id != registered.id
-    assert world.get_profile(user_id=caller.user_id).email is None
-    assert world.get_profile(user_id=registered.id) == registered
+    assert world.application.get_profile(user_id=caller.user_id).email is None
+    assert world.application.get_profile(user_id=registered.id) == registered
 
 
 def test_an_email_that_is_anothers_is_left_out_when_it_changes_too(world: World) -> None:
     world.person("taken@example.com")
-    caller = world.authenticate(vouch(world))
-    world.authenticate(vouch(world, "external 2", email="taken@example.com", minutes=1))
-    assert world.get_profile(user_id=caller.user_id).email is None
-    world.authenticate(vouch(world, "external 3", email="free@example.com", minutes=2))
-    assert world.get_profile(user_id=caller.user_id).email == "free@example.com"
+    caller = world.application.authenticate(vouch(world))
+    world.application.authenticate(vouch(world, "external 2", email="taken@example.com", minutes=1))
+    assert world.application.get_profile(user_id=caller.user_id).email is None
+    world.application.authenticate(vouch(world, "external 3", email="free@example.com", minutes=2))
+    assert world.application.get_profile(user_id=caller.user_id).email == "free@example.com"
 
 
 def test_name_and_email_follow_what_the_issuer_says_last(world: World) -> None:
     old = vouch(world)
-    caller = world.authenticate(old)
+    caller = world.application.authenticate(old)
     new = vouch(world, "external 2", name="Ada L.", email="ada.l@example.com", minutes=1)
-    world.authenticate(new)
+    world.application.authenticate(new)
     for token in (new, old):
-        world.authenticate(token)
-        user = world.get_profile(user_id=caller.user_id)
+        world.application.authenticate(token)
+        user = world.application.get_profile(user_id=caller.user_id)
         assert (user.name, user.email) == ("Ada L.", "ada.l@example.com")
 
 
 def test_a_name_that_was_changed_here_stays_until_the_issuer_changes_it(world: World) -> None:
-    caller = world.authenticate(vouch(world))
-    world.update_profile(user_id=caller.user_id, name="Countess")
-    world.authenticate(vouch(world, "external 2", minutes=1))
-    assert world.get_profile(user_id=caller.user_id).name == "Countess"
-    world.authenticate(vouch(world, "external 3", name="Ada Lovelace", minutes=2))
-    assert world.get_profile(user_id=caller.user_id).name == "Ada Lovelace"
+    caller = world.application.authenticate(vouch(world))
+    world.application.update_profile(user_id=caller.user_id, name="Countess")
+    world.application.authenticate(vouch(world, "external 2", minutes=1))
+    assert world.application.get_profile(user_id=caller.user_id).name == "Countess"
+    world.application.authenticate(vouch(world, "external 3", name="Ada Lovelace", minutes=2))
+    assert world.application.get_profile(user_id=caller.user_id).name == "Ada Lovelace"
 
 
 def test_what_a_token_does_not_say_changes_nothing(world: World) -> None:
-    caller = world.authenticate(vouch(world))
-    world.authenticate(vouch(world, "external 2", name=None, email=None, minutes=1))
-    user = world.get_profile(user_id=caller.user_id)
+    caller = world.application.authenticate(vouch(world))
+    world.application.authenticate(vouch(world, "external 2", name=None, email=None, minutes=1))
+    user = world.application.get_profile(user_id=caller.user_id)
     assert (user.name, user.email) == ("Ada", "ada@example.com")
 
 
@@ -205,8 +211,8 @@ def test_what_a_token_does_not_say_changes_nothing(world: World) -> None:
 def test_claims_of_any_kind_make_an_account(
     world: World, name: object, email: object, expected: tuple[str, str | None]
 ) -> None:
-    caller = world.authenticate(vouch(world, name=name, email=email))
-    user = world.get_profile(user_id=caller.user_id)
+    caller = world.application.authenticate(vouch(world, name=name, email=email))
+    user = world.application.get_profile(user_id=caller.user_id)
     assert (user.name, user.email) == expected
 
 
@@ -224,10 +230,10 @@ def test_a_subject_that_could_be_nobodys_is_refused(subject: str) -> None:
 
 def deleted(world: World) -> Caller:
     """Somebody who had an account, and their caller then."""
-    caller = world.authenticate(vouch(world))
-    world.create_task(owner_id=caller.user_id, title="Buy milk")
+    caller = world.application.authenticate(vouch(world))
+    world.application.create_task(owner_id=caller.user_id, title="Buy milk")
     world.clock.advance(timedelta(minutes=1))
-    world.delete_account(user_id=caller.user_id)
+    world.application.delete_account(user_id=caller.user_id)
     return caller
 
 
@@ -235,7 +241,7 @@ def test_deleting_the_account_needs_no_password_and_takes_all_along(world: World
     caller = deleted(world)
     assert world.store.identities == {}
     assert world.store.users == {}
-    assert world.list_tasks(owner_id=caller.user_id) == []
+    assert world.application.list_tasks(owner_id=caller.user_id) == []
     assert world.log.recorded[-1].event is SecurityEvent.DELETED
 
 
@@ -243,84 +249,87 @@ def test_a_token_from_before_opens_no_new_account(world: World) -> None:
     deleted(world)
     for token in ("external ada", vouch(world, "external 2", minutes=-0.5)):
         with pytest.raises(InvalidAccessToken):
-            world.authenticate(token)
+            world.application.authenticate(token)
     assert world.store.users == {}
 
 
 def test_a_token_from_before_is_refused_where_only_the_end_is_known(world: World) -> None:
-    caller = world.authenticate(vouch(world))
+    caller = world.application.authenticate(vouch(world))
     world.ended_sessions.note([caller.session_id])
-    assert world.authenticate.without_waiting("external ada") is None
+    assert world.application.authenticate.without_waiting("external ada") is None
 
 
 def test_a_token_that_says_no_time_or_one_ahead_opens_no_new_account_either(
     world: World,
 ) -> None:
     """One without a time counts as issued when it expires, which is later than now."""
-    caller = world.authenticate(vouch(world, minutes=15))
-    world.delete_account(user_id=caller.user_id, caller_identity=caller.identity)
+    caller = world.application.authenticate(vouch(world, minutes=15))
+    world.application.delete_account(user_id=caller.user_id, caller_identity=caller.identity)
     for minutes in (14, 15):
         with pytest.raises(InvalidAccessToken):
-            world.authenticate(vouch(world, f"external {minutes}", minutes=minutes))
-    assert world.authenticate(vouch(world, "external later", minutes=16)).user_id != caller.user_id
+            world.application.authenticate(vouch(world, f"external {minutes}", minutes=minutes))
+    assert (
+        world.application.authenticate(vouch(world, "external later", minutes=16)).user_id
+        != caller.user_id
+    )
 
 
 def test_a_request_under_way_opens_no_account_after_a_deletion(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caller = world.authenticate(vouch(world))
+    caller = world.application.authenticate(vouch(world))
     world.known_people.__init__()  # type: ignore[misc]  # it was long ago
     get = world.identities.get
 
     def get_after_deletion(identity: Identity) -> LinkedIdentity:
         if caller.user_id in world.store.users:
             world.clock.advance(timedelta(minutes=1))
-            world.delete_account(user_id=caller.user_id)
+            world.application.delete_account(user_id=caller.user_id)
             world.ended_sessions.__init__()  # type: ignore[misc]  # as in another process
         return get(identity)
 
     monkeypatch.setattr(world.identities, "get", get_after_deletion)
     with pytest.raises(InvalidAccessToken):
-        world.authenticate("external ada")
+        world.application.authenticate("external ada")
     assert world.store.users == {}
 
 
 def test_who_comes_back_later_begins_anew(world: World) -> None:
     before = deleted(world)
-    after = world.authenticate(vouch(world, "external 2", minutes=1))
+    after = world.application.authenticate(vouch(world, "external 2", minutes=1))
     assert after.user_id != before.user_id
-    assert world.list_tasks(owner_id=after.user_id) == []
-    assert world.authenticate("external 2") == after
+    assert world.application.list_tasks(owner_id=after.user_id) == []
+    assert world.application.authenticate("external 2") == after
 
 
 def test_what_is_the_issuers_to_do_is_refused(world: World) -> None:
-    caller = world.authenticate(vouch(world))
+    caller = world.application.authenticate(vouch(world))
     with pytest.raises(NoPassword):
-        world.change_password(
+        world.application.change_password(
             user_id=caller.user_id,
             session_id=caller.session_id,
             current_password=PASSWORD,
             new_password="another long sentence",
         )
     with pytest.raises(NoPassword):
-        world.update_profile(
+        world.application.update_profile(
             user_id=caller.user_id, email="new@example.com", current_password=PASSWORD
         )
     with pytest.raises(NotOurSession):
-        world.log_out(caller)
+        world.application.log_out(caller)
     with pytest.raises(NotOurSession):
-        world.end_other_sessions(caller)
+        world.application.end_other_sessions(caller)
 
 
 def test_somebody_with_a_password_must_give_it_to_delete(world: World) -> None:
     user = world.person()
     with pytest.raises(ValidationFailed) as failed:
-        world.delete_account(user_id=user.id)
+        world.application.delete_account(user_id=user.id)
     assert [error.code for error in failed.value.errors] == ["required"]
-    assert world.get_profile(user_id=user.id) == user
+    assert world.application.get_profile(user_id=user.id) == user
 
 
 def test_the_export_names_the_identities(world: World) -> None:
-    caller = world.authenticate(vouch(world))
-    [identity] = world.export_account(user_id=caller.user_id).identities
+    caller = world.application.authenticate(vouch(world))
+    [identity] = world.application.export_account(user_id=caller.user_id).identities
     assert (identity.issuer, identity.subject) == (ISSUER, "ada")

@@ -25,12 +25,12 @@ class TestRefresh:
         world.person()
         first = world.logged_in().tokens
         world.clock.advance(SECOND)
-        second = world.refresh_session(refresh_token=first.refresh_token)
+        second = world.application.refresh_session(refresh_token=first.refresh_token)
         assert second.refresh_token != first.refresh_token
         assert second.access_token.value != first.access_token.value
-        assert world.authenticate(second.access_token.value) == world.authenticate(
-            first.access_token.value
-        )
+        assert world.application.authenticate(
+            second.access_token.value
+        ) == world.application.authenticate(first.access_token.value)
         assert second.refresh_token not in repr(second)
 
     def test_it_goes_on_and_on(self, world: World) -> None:
@@ -38,40 +38,40 @@ class TestRefresh:
         tokens = world.logged_in().tokens
         for _ in range(5):
             world.clock.advance(timedelta(days=10))
-            tokens = world.refresh_session(refresh_token=tokens.refresh_token)
-        world.authenticate(tokens.access_token.value)
+            tokens = world.application.refresh_session(refresh_token=tokens.refresh_token)
+        world.application.authenticate(tokens.access_token.value)
 
     def test_within_the_grace_a_used_token_yields_the_same_successor(self, world: World) -> None:
         world.person()
         first = world.logged_in().tokens
-        second = world.refresh_session(refresh_token=first.refresh_token)
+        second = world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(REFRESH_GRACE - SECOND)
-        again = world.refresh_session(refresh_token=first.refresh_token)
+        again = world.application.refresh_session(refresh_token=first.refresh_token)
         assert again.refresh_token == second.refresh_token
-        third = world.refresh_session(refresh_token=again.refresh_token)
+        third = world.application.refresh_session(refresh_token=again.refresh_token)
         assert third.refresh_token != second.refresh_token
 
     def test_a_clock_that_is_set_back_makes_no_long_grace(self, world: World) -> None:
         world.person()
         world.clock.advance(timedelta(days=10))
         first = world.logged_in().tokens
-        world.refresh_session(refresh_token=first.refresh_token)
+        world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(timedelta(days=-1))
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=first.refresh_token)
+            world.application.refresh_session(refresh_token=first.refresh_token)
 
     def test_a_replay_after_the_grace_ends_the_session_for_both(self, world: World) -> None:
         ada = world.person()
         first = world.logged_in().tokens
-        second = world.refresh_session(refresh_token=first.refresh_token)
+        second = world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(REFRESH_GRACE)
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=first.refresh_token)
+            world.application.refresh_session(refresh_token=first.refresh_token)
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=second.refresh_token)
+            world.application.refresh_session(refresh_token=second.refresh_token)
         for tokens in (first, second):
             with pytest.raises(InvalidAccessToken):
-                world.authenticate(tokens.access_token.value)
+                world.application.authenticate(tokens.access_token.value)
         assert [
             (each.event, each.user_id)
             for each in world.log.recorded
@@ -81,42 +81,42 @@ class TestRefresh:
     def test_a_token_two_generations_old_is_a_replay_at_once(self, world: World) -> None:
         world.person()
         first = world.logged_in().tokens
-        second = world.refresh_session(refresh_token=first.refresh_token)
-        third = world.refresh_session(refresh_token=second.refresh_token)
+        second = world.application.refresh_session(refresh_token=first.refresh_token)
+        third = world.application.refresh_session(refresh_token=second.refresh_token)
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=first.refresh_token)
+            world.application.refresh_session(refresh_token=first.refresh_token)
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=third.refresh_token)
+            world.application.refresh_session(refresh_token=third.refresh_token)
 
     def test_another_session_is_not_concerned_by_a_replay(self, world: World) -> None:
         world.person()
         first, other = world.logged_in().tokens, world.logged_in().tokens
-        world.refresh_session(refresh_token=first.refresh_token)
+        world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(REFRESH_GRACE)
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=first.refresh_token)
-        world.refresh_session(refresh_token=other.refresh_token)
+            world.application.refresh_session(refresh_token=first.refresh_token)
+        world.application.refresh_session(refresh_token=other.refresh_token)
 
     def test_a_session_that_is_idle_for_too_long_is_over(self, world: World) -> None:
         world.person()
         tokens = world.logged_in().tokens
         world.clock.advance(IDLE - SECOND)
-        tokens = world.refresh_session(refresh_token=tokens.refresh_token)
+        tokens = world.application.refresh_session(refresh_token=tokens.refresh_token)
         world.clock.advance(IDLE)
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=tokens.refresh_token)
+            world.application.refresh_session(refresh_token=tokens.refresh_token)
 
     def test_a_session_has_its_end_however_busy_it_is(self, world: World) -> None:
         world.person()
         tokens = world.logged_in().tokens
         for _ in range(9):
             world.clock.advance(timedelta(days=10) - SECOND)
-            tokens = world.refresh_session(refresh_token=tokens.refresh_token)
+            tokens = world.application.refresh_session(refresh_token=tokens.refresh_token)
         assert tokens.access_token.expires_in == 9 * SECOND
         world.clock.advance(10 * SECOND)
         assert world.clock.now() > world.store.users.popitem()[1].created_at + LIFETIME
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=tokens.refresh_token)
+            world.application.refresh_session(refresh_token=tokens.refresh_token)
 
     @pytest.mark.parametrize(
         "changed",
@@ -128,62 +128,64 @@ class TestRefresh:
         world.person()
         tokens = world.logged_in().tokens
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=changed.format(tokens.refresh_token))
-        world.refresh_session(refresh_token=tokens.refresh_token)
+            world.application.refresh_session(refresh_token=changed.format(tokens.refresh_token))
+        world.application.refresh_session(refresh_token=tokens.refresh_token)
 
     def test_a_forged_old_generation_does_not_end_a_session(self, world: World) -> None:
         world.person()
         first = world.logged_in().tokens
-        second = world.refresh_session(refresh_token=first.refresh_token)
+        second = world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(REFRESH_GRACE)
         forged = first.refresh_token[:-4] + ("AAAA" if first.refresh_token[-4:] != "AAAA" else "BB")
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=forged)
-        world.refresh_session(refresh_token=second.refresh_token)
+            world.application.refresh_session(refresh_token=forged)
+        world.application.refresh_session(refresh_token=second.refresh_token)
 
 
 class TestEnding:
     def test_who_logs_out_is_out_here_and_nowhere_else(self, world: World) -> None:
         world.person()
         here, there = world.logged_in().tokens, world.logged_in().tokens
-        world.log_out(world.authenticate(here.access_token.value))
+        world.application.log_out(world.application.authenticate(here.access_token.value))
         with pytest.raises(InvalidAccessToken):
-            world.authenticate(here.access_token.value)
+            world.application.authenticate(here.access_token.value)
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=here.refresh_token)
-        world.authenticate(there.access_token.value)
+            world.application.refresh_session(refresh_token=here.refresh_token)
+        world.application.authenticate(there.access_token.value)
 
     def test_logging_out_twice_is_fine(self, world: World) -> None:
         world.person()
-        caller = world.authenticate(world.logged_in().tokens.access_token.value)
-        world.log_out(caller)
-        world.log_out(caller)
+        caller = world.application.authenticate(world.logged_in().tokens.access_token.value)
+        world.application.log_out(caller)
+        world.application.log_out(caller)
 
     def test_one_of_anothers_sessions_is_not_found(self, world: World) -> None:
         world.person()
         bob = world.person("bob@example.com")
         tokens = world.logged_in().tokens
-        adas = world.authenticate(tokens.access_token.value)
+        adas = world.application.authenticate(tokens.access_token.value)
         with pytest.raises(SessionNotFound):
-            world.end_session(user_id=bob.id, session_id=adas.session_id)
-        assert world.authenticate(tokens.access_token.value) == adas
-        assert world.list_sessions(user_id=bob.id) == []
+            world.application.end_session(user_id=bob.id, session_id=adas.session_id)
+        assert world.application.authenticate(tokens.access_token.value) == adas
+        assert world.application.list_sessions(user_id=bob.id) == []
 
     def test_all_others_end_and_this_one_stays(self, world: World) -> None:
         ada = world.person()
         here, there = world.logged_in().tokens, world.logged_in().tokens
-        caller = world.authenticate(here.access_token.value)
-        world.end_other_sessions(caller)
-        world.authenticate(here.access_token.value)
+        caller = world.application.authenticate(here.access_token.value)
+        world.application.end_other_sessions(caller)
+        world.application.authenticate(here.access_token.value)
         with pytest.raises(InvalidAccessToken):
-            world.authenticate(there.access_token.value)
-        assert [each.id for each in world.list_sessions(user_id=ada.id)] == [caller.session_id]
+            world.application.authenticate(there.access_token.value)
+        assert [each.id for each in world.application.list_sessions(user_id=ada.id)] == [
+            caller.session_id
+        ]
 
 
 class TestList:
     def test_a_person_recognises_their_sessions(self, world: World) -> None:
         ada = world.person()
-        world.log_in(
+        world.application.log_in(
             email="ada@example.com",
             password=PASSWORD,
             user_agent="Fire\x00fox" + "x" * 500,
@@ -191,7 +193,7 @@ class TestList:
         )
         world.clock.advance(SECOND)
         newest = world.logged_in()
-        sessions = world.list_sessions(user_id=ada.id)
+        sessions = world.application.list_sessions(user_id=ada.id)
         assert [each.address for each in sessions] == ["", "192.0.2.1"]
         assert sessions[1].user_agent.startswith("Firefoxxx")
         assert len(sessions[1].user_agent) == 256
@@ -216,8 +218,8 @@ class TestList:
         self, world: World, user_agent: str, device: str
     ) -> None:
         ada = world.person()
-        world.log_in(email="ada@example.com", password=PASSWORD, user_agent=user_agent)
-        assert [each.device for each in world.list_sessions(user_id=ada.id)] == [device]
+        world.application.log_in(email="ada@example.com", password=PASSWORD, user_agent=user_agent)
+        assert [each.device for each in world.application.list_sessions(user_id=ada.id)] == [device]
 
     @pytest.mark.parametrize(
         "user_agent",
@@ -229,9 +231,9 @@ class TestList:
         ada = world.person()
         world.logged_in()  # reads the tables
         began = time.process_time()
-        world.log_in(email="ada@example.com", password=PASSWORD, user_agent=user_agent)
+        world.application.log_in(email="ada@example.com", password=PASSWORD, user_agent=user_agent)
         assert time.process_time() - began < 0.5
-        for session in world.list_sessions(user_id=ada.id):
+        for session in world.application.list_sessions(user_id=ada.id):
             assert len(session.user_agent) <= 256
             assert 0 < len(session.device) <= 100
 
@@ -245,18 +247,18 @@ class TestMaximum:
         for _ in range(MAX_SESSIONS):
             logins.append(world.logged_in())
             world.clock.advance(SECOND)
-        used = world.refresh_session(refresh_token=logins[0].tokens.refresh_token)
+        used = world.application.refresh_session(refresh_token=logins[0].tokens.refresh_token)
         world.clock.advance(SECOND)
         newest = world.logged_in()
         revoked = logins[1].tokens
         with pytest.raises(InvalidAccessToken):
-            world.authenticate(revoked.access_token.value)
+            world.application.authenticate(revoked.access_token.value)
         with pytest.raises(InvalidRefreshToken):
-            world.refresh_session(refresh_token=revoked.refresh_token)
+            world.application.refresh_session(refresh_token=revoked.refresh_token)
         kept = [used, newest.tokens, *(each.tokens for each in logins[2:])]
-        callers = [world.authenticate(each.access_token.value) for each in kept]
+        callers = [world.application.authenticate(each.access_token.value) for each in kept]
         assert {each.session_id for each in callers} == {
-            each.id for each in world.list_sessions(user_id=ada.id)
+            each.id for each in world.application.list_sessions(user_id=ada.id)
         }
         assert len(kept) == MAX_SESSIONS
         ended = [each for each in world.log.recorded if each.event is SecurityEvent.SESSION_ENDED]
@@ -267,7 +269,7 @@ class TestMaximum:
         for _ in range(MAX_SESSIONS):
             world.logged_in()
         world.clock.advance(timedelta(minutes=-1))
-        world.authenticate(world.logged_in().tokens.access_token.value)
+        world.application.authenticate(world.logged_in().tokens.access_token.value)
         assert len(world.store.sessions) == MAX_SESSIONS
 
     def test_the_sessions_of_another_user_do_not_count(self, world: World) -> None:
@@ -277,49 +279,49 @@ class TestMaximum:
             world.logged_in()
         world.logged_in("bob@example.com")
         assert len(world.store.sessions) == MAX_SESSIONS + 1
-        assert len(world.list_sessions(user_id=bob.id)) == 1
+        assert len(world.application.list_sessions(user_id=bob.id)) == 1
 
     def test_a_session_that_is_over_is_not_listed(self, world: World) -> None:
         ada = world.person()
         world.logged_in()
         world.clock.advance(IDLE)
-        assert world.list_sessions(user_id=ada.id) == []
+        assert world.application.list_sessions(user_id=ada.id) == []
 
 
 class TestSessionLimits:
     def test_requests_about_sessions_are_limited_for_each_user(self, world: World) -> None:
         ada, bob = world.person(), world.person("bob@example.com")
-        caller = world.authenticate(world.logged_in().tokens.access_token.value)
-        other = world.authenticate(world.logged_in().tokens.access_token.value)
+        caller = world.application.authenticate(world.logged_in().tokens.access_token.value)
+        other = world.application.authenticate(world.logged_in().tokens.access_token.value)
         for _ in range(4):
-            world.list_sessions(user_id=ada.id)
-        world.end_session(user_id=ada.id, session_id=other.session_id)
-        world.end_other_sessions(caller)
+            world.application.list_sessions(user_id=ada.id)
+        world.application.end_session(user_id=ada.id, session_id=other.session_id)
+        world.application.end_other_sessions(caller)
         refused: list[Callable[[], object]] = [
-            lambda: world.list_sessions(user_id=ada.id),
-            lambda: world.end_session(user_id=ada.id, session_id=caller.session_id),
-            lambda: world.end_other_sessions(caller),
+            lambda: world.application.list_sessions(user_id=ada.id),
+            lambda: world.application.end_session(user_id=ada.id, session_id=caller.session_id),
+            lambda: world.application.end_other_sessions(caller),
         ]
         for request in refused:
             with pytest.raises(RateLimited) as limited:
                 request()
             assert limited.value.allowance.rule == "sessions"
         assert caller.session_id in world.store.sessions
-        assert world.list_sessions(user_id=bob.id) == []
+        assert world.application.list_sessions(user_id=bob.id) == []
 
     def test_logging_out_is_never_limited(self, world: World) -> None:
         ada = world.person()
-        caller = world.authenticate(world.logged_in().tokens.access_token.value)
+        caller = world.application.authenticate(world.logged_in().tokens.access_token.value)
         for _ in range(6):
-            world.list_sessions(user_id=ada.id)
-        world.log_out(caller)
+            world.application.list_sessions(user_id=ada.id)
+        world.application.log_out(caller)
         assert world.store.sessions == {}
 
 
 class TestLoginLimits:
     def wrong(self, world: World, address: str, email: str = "ada@example.com") -> None:
         with pytest.raises(InvalidCredentials):
-            world.log_in(email=email, password="wrong", address=address)
+            world.application.log_in(email=email, password="wrong", address=address)
 
     def test_after_too_many_tries_even_the_right_password_has_to_wait(self, world: World) -> None:
         world.person()
@@ -343,7 +345,9 @@ class TestLoginLimits:
         for number in range(12):
             self.wrong(world, "203.0.113.9", f"user{number}@example.com")
         with pytest.raises(RateLimited) as limited:
-            world.log_in(email="new@example.com", password="wrong", address="203.0.113.9")
+            world.application.log_in(
+                email="new@example.com", password="wrong", address="203.0.113.9"
+            )
         assert limited.value.allowance.rule == "login_address"
 
     def test_success_forgives_what_came_before(self, world: World) -> None:

@@ -18,18 +18,18 @@ HOUR = timedelta(hours=1)
 def test_a_new_task_is_to_be_done_and_made_now(world: World) -> None:
     ada = world.person()
     world.clock.advance(HOUR)
-    task = world.create_task(owner_id=ada.id, title=" Buy milk ", description="")
+    task = world.application.create_task(owner_id=ada.id, title=" Buy milk ", description="")
     assert (task.title, task.description, task.completed) == ("Buy milk", None, False)
     assert task.created_at == task.updated_at == world.clock.now()
-    assert world.list_tasks(owner_id=ada.id) == [task]
+    assert world.application.list_tasks(owner_id=ada.id) == [task]
 
 
 def test_an_invalid_task_is_not_stored(world: World) -> None:
     ada = world.person()
     with pytest.raises(ValidationFailed) as failure:
-        world.create_task(owner_id=ada.id, title="", description="a" * 1001)
+        world.application.create_task(owner_id=ada.id, title="", description="a" * 1001)
     assert [error.field for error in failure.value.errors] == ["title", "description"]
-    assert world.list_tasks(owner_id=ada.id) == []
+    assert world.application.list_tasks(owner_id=ada.id) == []
 
 
 def test_an_id_in_use_is_drawn_again(world: World) -> None:
@@ -52,9 +52,11 @@ def test_drawing_ids_ends(world: World) -> None:
 
 def test_what_an_edit_does_not_mention_stays(world: World) -> None:
     ada = world.person()
-    task = world.create_task(owner_id=ada.id, title="Buy milk", description="Two litres")
+    task = world.application.create_task(
+        owner_id=ada.id, title="Buy milk", description="Two litres"
+    )
     world.clock.advance(HOUR)
-    edited = world.update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
+    edited = world.application.update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
     assert (edited.title, edited.description, edited.completed) == ("Buy oats", "Two litres", False)
     assert edited.created_at == task.created_at
     assert edited.updated_at == world.clock.now()
@@ -63,25 +65,30 @@ def test_what_an_edit_does_not_mention_stays(world: World) -> None:
 
 def test_an_edit_that_changes_nothing_is_not_stored(world: World) -> None:
     ada = world.person()
-    task = world.create_task(owner_id=ada.id, title="Buy milk")
+    task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     world.clock.advance(HOUR)
-    assert world.update_task(owner_id=ada.id, task_id=task.id, title=" Buy milk") == task
-    assert world.toggle_completion(owner_id=ada.id, task_id=task.id, completed=False) == task
-    assert world.get_task(owner_id=ada.id, task_id=task.id) == task
+    assert (
+        world.application.update_task(owner_id=ada.id, task_id=task.id, title=" Buy milk") == task
+    )
+    assert (
+        world.application.toggle_completion(owner_id=ada.id, task_id=task.id, completed=False)
+        == task
+    )
+    assert world.application.get_task(owner_id=ada.id, task_id=task.id) == task
 
 
 def test_an_invalid_edit_is_not_stored(world: World) -> None:
     ada = world.person()
-    task = world.create_task(owner_id=ada.id, title="Buy milk")
+    task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     with pytest.raises(ValidationFailed):
-        world.update_task(owner_id=ada.id, task_id=task.id, title="\x00")
-    assert world.get_task(owner_id=ada.id, task_id=task.id) == task
+        world.application.update_task(owner_id=ada.id, task_id=task.id, title="\x00")
+    assert world.application.get_task(owner_id=ada.id, task_id=task.id) == task
 
 
 def test_completion_is_flipped_or_set(world: World) -> None:
     ada = world.person()
-    task = world.create_task(owner_id=ada.id, title="Buy milk")
-    one = world.toggle_completion
+    task = world.application.create_task(owner_id=ada.id, title="Buy milk")
+    one = world.application.toggle_completion
     assert one(owner_id=ada.id, task_id=task.id).completed
     assert not one(owner_id=ada.id, task_id=task.id).completed
     assert one(owner_id=ada.id, task_id=task.id, completed=True).completed
@@ -90,30 +97,30 @@ def test_completion_is_flipped_or_set(world: World) -> None:
 
 def test_anothers_task_is_not_found_by_any_use_case(world: World) -> None:
     ada, bob = world.person(), world.person("bob@example.com")
-    task = world.create_task(owner_id=ada.id, title="Buy milk")
+    task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     for use_case in (
-        world.get_task,
-        world.update_task,
-        world.toggle_completion,
-        world.delete_task,
+        world.application.get_task,
+        world.application.update_task,
+        world.application.toggle_completion,
+        world.application.delete_task,
     ):
         with pytest.raises(TaskNotFound):
             use_case(owner_id=bob.id, task_id=task.id)
-    assert world.list_tasks(owner_id=bob.id) == []
-    assert world.list_tasks(owner_id=ada.id) == [task]
+    assert world.application.list_tasks(owner_id=bob.id) == []
+    assert world.application.list_tasks(owner_id=ada.id) == [task]
 
 
 def test_a_deleted_task_is_gone(world: World) -> None:
     ada = world.person()
-    task = world.create_task(owner_id=ada.id, title="Buy milk")
-    world.delete_task(owner_id=ada.id, task_id=task.id)
+    task = world.application.create_task(owner_id=ada.id, title="Buy milk")
+    world.application.delete_task(owner_id=ada.id, task_id=task.id)
     with pytest.raises(TaskNotFound):
-        world.get_task(owner_id=ada.id, task_id=task.id)
+        world.application.get_task(owner_id=ada.id, task_id=task.id)
 
 
 def test_an_edit_that_loses_a_race_starts_over_on_what_won(world: World) -> None:
     ada = world.person()
-    task = world.create_task(owner_id=ada.id, title="Buy milk")
+    task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=3)
     edited = UpdateTask(contested, world.clock)(owner_id=ada.id, task_id=task.id, title="Buy oats")
     assert (edited.title, edited.description) == ("Buy oats", "Changed 3 times")
@@ -121,7 +128,7 @@ def test_an_edit_that_loses_a_race_starts_over_on_what_won(world: World) -> None
 
 def test_an_edit_that_always_loses_gives_up(world: World) -> None:
     ada = world.person()
-    task = world.create_task(owner_id=ada.id, title="Buy milk")
+    task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=1000)
     with pytest.raises(EditConflict):
         UpdateTask(contested, world.clock)(owner_id=ada.id, task_id=task.id, title="Buy oats")

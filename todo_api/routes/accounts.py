@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from todo_api.dependencies import (
     CallerDependency,
     address_of,
-    container_of,
+    application_of,
     run_admitted,
 )
 from todo_api.json_route import JsonRoute
@@ -33,7 +33,7 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=JsonRoute)
 )
 async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
     """Then log in with it. 403 if the operator has closed registration."""
-    register_user = container_of(request).register_user()
+    register_user = application_of(request).register_user
     user = await run_admitted(
         request,
         partial(
@@ -50,7 +50,7 @@ async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
 @router.get("/me", summary="Read your profile", responses=problems(401, 429, 503))
 def get_profile(request: Request, caller: CallerDependency) -> UserProfileResponse:
     """Your account, as only you see it."""
-    user = container_of(request).read_profile()(user_id=caller.user_id)
+    user = application_of(request).read_profile(user_id=caller.user_id)
     return UserProfileResponse.model_validate(user)
 
 
@@ -63,7 +63,7 @@ async def update_profile(
     request: Request, caller: CallerDependency, body: UpdateProfileRequest
 ) -> UserProfileResponse:
     """Only the fields that are sent change. A notice of another email goes to the old one."""
-    update = container_of(request).update_profile()
+    update = application_of(request).update_profile
     user = await run_admitted(
         request, partial(update.admit, user_id=caller.user_id, **body.model_dump())
     )
@@ -80,7 +80,7 @@ async def delete_account(
     request: Request, caller: CallerDependency, body: DeleteAccountRequest | None = None
 ) -> Response:
     """And with it all that is yours, for good. Who has no password here sends nothing."""
-    delete = container_of(request).delete_account()
+    delete = application_of(request).delete_account
     await run_admitted(
         request,
         partial(
@@ -101,6 +101,6 @@ async def delete_account(
 )
 def export_account(request: Request, caller: CallerDependency) -> Response:
     """You, your identities and sessions, and your tasks, as one document."""
-    export = container_of(request).export_account()(user_id=caller.user_id)
+    export = application_of(request).export_account(user_id=caller.user_id)
     # Rendered here, on a thread, and not by the framework on that of the event loop.
     return Response(export_json(export), media_type="application/json")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from todo_api.dependencies import (
     CallerDependency,
     address_of,
-    container_of,
+    application_of,
     run_admitted,
 )
 from todo_api.json_route import JsonRoute
@@ -32,7 +32,7 @@ async def change_password(
     request: Request, caller: CallerDependency, body: ChangePasswordRequest
 ) -> Response:
     """Ends your other sessions."""
-    change = container_of(request).change_password()
+    change = application_of(request).change_password
     await run_admitted(
         request,
         partial(
@@ -54,7 +54,7 @@ async def change_password(
 )
 def forgot_password(request: Request, body: ForgotPasswordRequest) -> ForgotPasswordResponse:
     """The answer is the same, and as fast, whether or not there is such an account."""
-    container_of(request).forgot_password()(email=body.email, address=address_of(request))
+    application_of(request).forgot_password(email=body.email, address=address_of(request))
     return ForgotPasswordResponse()
 
 
@@ -66,7 +66,7 @@ def forgot_password(request: Request, body: ForgotPasswordRequest) -> ForgotPass
 )
 async def reset_password(request: Request, body: ResetPasswordRequest) -> Response:
     """Ends all sessions. A token that is used, expired or unknown is answered with 400."""
-    reset = container_of(request).reset_password()
+    reset = application_of(request).reset_password
     await run_admitted(
         request,
         partial(

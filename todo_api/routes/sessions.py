@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from todo_api.dependencies import (
     CallerDependency,
     address_of,
-    container_of,
+    application_of,
     run_admitted,
 )
 from todo_api.json_route import JsonRoute
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/api/auth", tags=["sessions"], route_class=JsonRoute)
 @router.post("/login", summary="Log in", responses=problems(400, 401, 409, 413, 415, 422, 429, 503))
 async def login(request: Request, body: LoginRequest) -> LoginResponse:
     """Begin a session. A wrong email and a wrong password are answered alike."""
-    log_in = container_of(request).log_in()
+    log_in = application_of(request).log_in
     logged_in = await run_admitted(
         request,
         partial(
@@ -56,7 +56,7 @@ async def login(request: Request, body: LoginRequest) -> LoginResponse:
 )
 def refresh(request: Request, body: RefreshTokenRequest) -> RefreshTokenResponse:
     """Each refresh token is good once: keep the new one. Using an old one ends the session."""
-    tokens = container_of(request).refresh_session()(
+    tokens = application_of(request).refresh_session(
         refresh_token=body.refresh_token, address=address_of(request)
     )
     return RefreshTokenResponse.of(tokens)
@@ -65,7 +65,7 @@ def refresh(request: Request, body: RefreshTokenRequest) -> RefreshTokenResponse
 @router.post("/logout", summary="Log out", status_code=204, responses=problems(401, 409, 429, 503))
 def logout(request: Request, caller: CallerDependency) -> Response:
     """Ends this session: its tokens are of no use any more. 409 if another service began it."""
-    container_of(request).log_out()(caller)
+    application_of(request).log_out(caller)
     return Response(status_code=204)
 
 
@@ -77,7 +77,7 @@ def logout(request: Request, caller: CallerDependency) -> Response:
 )
 def list_sessions(request: Request, caller: CallerDependency) -> Response:
     """Where you are logged in, the session used last first."""
-    sessions = container_of(request).list_sessions()(user_id=caller.user_id)
+    sessions = application_of(request).list_sessions(user_id=caller.user_id)
     # Rendered here, on a thread, and not by the framework on that of the event loop.
     content = session_list_json(sessions, current=caller.session_id)
     return Response(content, media_type="application/json")
@@ -91,7 +91,7 @@ def list_sessions(request: Request, caller: CallerDependency) -> Response:
 )
 def end_other_sessions(request: Request, caller: CallerDependency) -> Response:
     """Ends all of your sessions but this one. 409 if another service logs you in."""
-    container_of(request).end_other_sessions()(caller)
+    application_of(request).end_other_sessions(caller)
     return Response(status_code=204)
 
 
@@ -103,7 +103,7 @@ def end_other_sessions(request: Request, caller: CallerDependency) -> Response:
 )
 def end_session(request: Request, caller: CallerDependency, session_id: str) -> Response:
     """Logs that device out."""
-    container_of(request).end_session()(user_id=caller.user_id, session_id=_session_id(session_id))
+    application_of(request).end_session(user_id=caller.user_id, session_id=_session_id(session_id))
     return Response(status_code=204)
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from todo_api.container import Container
-from todo_api.dependencies import OWNER_PARAMETERS, OwnerDependency, container_of
+from todo_api.dependencies import OWNER_PARAMETERS, OwnerDependency, application_of, container_of
 from todo_api.json_route import JsonRoute
 from todo_api.openapi import problems
 from todo_api.schemas.tasks import (
@@ -20,6 +19,7 @@ from todo_api.schemas.tasks import (
     task_json,
     task_list_json,
 )
+from todo_core.application import Application
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import UserId
 
@@ -54,14 +54,13 @@ def _task_id(request: Request) -> TaskId:
     return TaskId(_NO_TASK)
 
 
-def _use_cases(request: Request, owner_id: UserId) -> Container:
+def _use_cases(request: Request, owner_id: UserId) -> Application:
     """The use cases, for who is not asking too often.
 
     Counting may ask another server, so it happens here, on a thread that may wait.
     """
-    container = container_of(request)
-    container.rate_limiter().hit("tasks", str(owner_id))
-    return container
+    container_of(request).rate_limiter().hit("tasks", str(owner_id))
+    return application_of(request)
 
 
 def _task_response(task: Task) -> Response:
@@ -77,7 +76,7 @@ def _task_response(task: Task) -> Response:
 )
 def get_task(request: Request, owner_id: OwnerDependency) -> Response:
     """One of your tasks."""
-    task = _use_cases(request, owner_id).get_task()(owner_id=owner_id, task_id=_task_id(request))
+    task = _use_cases(request, owner_id).get_task(owner_id=owner_id, task_id=_task_id(request))
     return _task_response(task)
 
 
@@ -96,7 +95,7 @@ def list_tasks(
     ] = None,
 ) -> Response:
     """All of your tasks, the newest first."""
-    tasks = _use_cases(request, owner_id).list_tasks()(owner_id=owner_id, completed=completed)
+    tasks = _use_cases(request, owner_id).list_tasks(owner_id=owner_id, completed=completed)
     enveloped = request.app.state.settings.task_list_envelope
     content = task_envelope_json(tasks) if enveloped else task_list_json(tasks)
     return Response(content, media_type="application/json")
@@ -113,7 +112,7 @@ def list_tasks(
 )
 def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
     """Note down something to be done."""
-    task = _use_cases(request, owner_id).create_task()(
+    task = _use_cases(request, owner_id).create_task(
         owner_id=owner_id, title=body.title, description=body.description
     )
     location = f"/api/{owner_id}/tasks/{task.id}"
@@ -129,7 +128,7 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
 )
 def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
     """An absent description stays as it is; null or an empty one clears it."""
-    task = _use_cases(request, owner_id).update_task()(
+    task = _use_cases(request, owner_id).update_task(
         owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
     )
     return _task_response(task)
@@ -144,7 +143,7 @@ def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -
 )
 def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> Response:
     """Only the fields that are sent change."""
-    task = _use_cases(request, owner_id).update_task()(
+    task = _use_cases(request, owner_id).update_task(
         owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
     )
     return _task_response(task)
@@ -163,7 +162,7 @@ def toggle_completion(
     body: TaskUpdateStatus | None = None,
 ) -> Response:
     """With `completed`, sets it to that; without it, or without a body, flips it."""
-    task = _use_cases(request, owner_id).toggle_completion()(
+    task = _use_cases(request, owner_id).toggle_completion(
         owner_id=owner_id, task_id=_task_id(request), **(body.model_dump() if body else {})
     )
     return _task_response(task)
@@ -178,5 +177,5 @@ def toggle_completion(
 )
 def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
     """For good."""
-    _use_cases(request, owner_id).delete_task()(owner_id=owner_id, task_id=_task_id(request))
+    _use_cases(request, owner_id).delete_task(owner_id=owner_id, task_id=_task_id(request))
     return Response(status_code=204)

@@ -1,0 +1,90 @@
+"""The type checker sees how the application is assembled: a wrong wiring does not pass it.
+
+Each fault is planted in a copy of the module that wires, and mypy checks all copies at once.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+APPLICATION = (ROOT / "todo_core" / "application.py").read_text()
+CONTAINER = (ROOT / "todo_api" / "container.py").read_text()
+
+FAULTS = {
+    "a_wrong_port": (
+        "self.list_tasks = ListTasks(tasks=ports.tasks",
+        "self.list_tasks = ListTasks(tasks=ports.users",
+        'Argument "tasks" to "ListTasks" has incompatible type "UserRepository"',
+    ),
+    "an_unknown_argument": (
+        "self.list_tasks = ListTasks(tasks=ports.tasks",
+        "self.list_tasks = ListTasks(tasks=ports.tasks, clocks=ports.clock",
+        'Unexpected keyword argument "clocks" for "ListTasks"',
+    ),
+    "a_missing_argument": (
+        "self.list_tasks = ListTasks(tasks=ports.tasks",
+        "self.list_tasks = ListTasks(",
+        'Missing positional argument "tasks" in call to "ListTasks"',
+    ),
+    "a_wrong_policy": (
+        "policy=policy.passwords",
+        "policy=policy.session_lifetime",
+        'has incompatible type "timedelta"; expected "PasswordPolicy"',
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What mypy says about the module as it is (`as_it_is`) and about each faulty copy."""
+    folder = tmp_path_factory.mktemp("wiring")
+    sources = {"as_it_is": APPLICATION} | {
+        name: APPLICATION.replace(right, wrong) for name, (right, wrong, _) in FAULTS.items()
+    }
+    return checked(folder, sources)
+
+
+def checked(folder: Path, sources: dict[str, str]) -> dict[str, str]:
+    """What mypy says about each of these modules, which it is given at once."""
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mypy", "--strict", "--no-error-summary"),
+            *("--config-file", "", "--follow-imports", "silent"),
+            *("--cache-dir", str(folder / "cache")),
+            *(str(folder / f"{name}.py") for name in sources),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert not done.stderr
+    lines = done.stdout.splitlines()
+    return {
+        name: "\n".join(line for line in lines if re.search(rf"\b{name}\.py:", line))
+        for name in sources
+    }
+
+
+def test_the_application_is_wired_without_a_fault(reports: dict[str, str]) -> None:
+    assert reports["as_it_is"] == ""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_mypy_refuses_a_use_case_with_a_wiring_fault(reports: dict[str, str], fault: str) -> None:
+    assert FAULTS[fault][-1] in reports[fault]
+
+
+def test_mypy_refuses_an_adapter_of_another_port(tmp_path: Path) -> None:
+    wrong = CONTAINER.replace("users=container.users(),", "users=container.tasks(),")
+    reports = checked(tmp_path, {"as_it_is": CONTAINER, "wrong_adapter": wrong})
+    assert reports["as_it_is"] == ""
+    assert (
+        'Argument "users" to "Ports" has incompatible type "SqlTaskRepository"'
+        in reports["wrong_adapter"]
+    )

@@ -1,0 +1,292 @@
+"""The application: every use case, assembled once from the ports and the operator's policy.
+
+This is the one place where use cases are wired, for the service and for the tests alike, and it
+is ordinary Python: the type checker refuses a use case that is given the wrong port.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from todo_core.entities.user import PasswordPolicy
+from todo_core.ports.background import Background
+from todo_core.ports.clock import Clock
+from todo_core.ports.devices import DeviceNames
+from todo_core.ports.identifiers import Identifiers
+from todo_core.ports.limits import RateLimiter
+from todo_core.ports.mail import Mailer
+from todo_core.ports.repositories import (
+    IdentityRepository,
+    PasswordResetRepository,
+    SessionRepository,
+    TaskRepository,
+    UserRepository,
+)
+from todo_core.ports.security import (
+    AccessTokens,
+    EndedSessions,
+    ExternalIssuers,
+    KnownPeople,
+    PasswordHasher,
+    RefreshTokens,
+    ResetTokens,
+)
+from todo_core.ports.security_log import SecurityLog
+from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.use_cases.accounts import (
+    DeleteAccount,
+    ExportAccount,
+    GetProfile,
+    ReadProfile,
+    RegisterUser,
+    UpdateProfile,
+)
+from todo_core.use_cases.authentication import Reauthenticate
+from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
+from todo_core.use_cases.identities import RecognisePerson
+from todo_core.use_cases.passwords import ChangePassword, ForgotPassword, ResetPassword
+from todo_core.use_cases.sessions import (
+    Authenticate,
+    EndOtherSessions,
+    EndSession,
+    ListSessions,
+    LogIn,
+    LogOut,
+    RefreshSession,
+)
+from todo_core.use_cases.tasks import (
+    CreateTask,
+    DeleteTask,
+    GetTask,
+    ListTasks,
+    ToggleCompletion,
+    UpdateTask,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the application needs from outside: one adapter for each port."""
+
+    users: UserRepository
+    sessions: SessionRepository
+    identities: IdentityRepository
+    password_resets: PasswordResetRepository
+    tasks: TaskRepository
+    unit_of_work: UnitOfWork
+    passwords: PasswordHasher
+    access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
+    reset_tokens: ResetTokens
+    external_issuers: ExternalIssuers
+    known_people: KnownPeople
+    ended_sessions: EndedSessions
+    limiter: RateLimiter
+    device_names: DeviceNames
+    mailer: Mailer
+    background: Background
+    identifiers: Identifiers
+    clock: Clock
+    log: SecurityLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the operator of the service decides.
+
+    A session ends `session_lifetime` after its login, or when it was not refreshed for
+    `session_idle_lifetime`. `access_token_lifetime` and `external_token_lifetime` are the longest
+    lifetimes of our own access tokens and of an external issuer's.
+    """
+
+    passwords: PasswordPolicy
+    registration_is_open: bool
+    session_lifetime: timedelta
+    session_idle_lifetime: timedelta
+    max_sessions_per_user: int
+    access_token_lifetime: timedelta
+    external_token_lifetime: timedelta
+    password_reset_lifetime: timedelta
+
+
+class Application:
+    """Every use case of the service, one attribute for each.
+
+    An instance holds no state of its own, and may be used by many threads at once as far as its
+    adapters may.
+    """
+
+    def __init__(self, ports: Ports, policy: Policy) -> None:
+        reauthenticate = Reauthenticate(
+            passwords=ports.passwords, limiter=ports.limiter, log=ports.log
+        )
+
+        # Accounts
+        self.register_user = RegisterUser(
+            users=ports.users,
+            passwords=ports.passwords,
+            policy=policy.passwords,
+            is_open=policy.registration_is_open,
+            limiter=ports.limiter,
+            identifiers=ports.identifiers,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        self.get_profile = GetProfile(users=ports.users)
+        self.read_profile = ReadProfile(get_profile=self.get_profile, limiter=ports.limiter)
+        self.update_profile = UpdateProfile(
+            get_profile=self.get_profile,
+            unit_of_work=ports.unit_of_work,
+            reauthenticate=reauthenticate,
+            mailer=ports.mailer,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        self.export_account = ExportAccount(
+            get_profile=self.get_profile,
+            identities=ports.identities,
+            sessions=ports.sessions,
+            tasks=ports.tasks,
+            limiter=ports.limiter,
+            log=ports.log,
+        )
+        self.purge_deleted = PurgeDeleted(users=ports.users, tasks=ports.tasks)
+        self.delete_account = DeleteAccount(
+            get_profile=self.get_profile,
+            unit_of_work=ports.unit_of_work,
+            reauthenticate=reauthenticate,
+            ended_sessions=ports.ended_sessions,
+            purge_deleted=self.purge_deleted,
+            background=ports.background,
+            clock=ports.clock,
+            log=ports.log,
+        )
+
+        # Sessions
+        self.log_in = LogIn(
+            users=ports.users,
+            unit_of_work=ports.unit_of_work,
+            passwords=ports.passwords,
+            access_tokens=ports.access_tokens,
+            refresh_tokens=ports.refresh_tokens,
+            limiter=ports.limiter,
+            device_names=ports.device_names,
+            ended_sessions=ports.ended_sessions,
+            session_lifetime=policy.session_lifetime,
+            max_sessions=policy.max_sessions_per_user,
+            identifiers=ports.identifiers,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        self.recognise_person = RecognisePerson(
+            users=ports.users,
+            identities=ports.identities,
+            sessions=ports.sessions,
+            unit_of_work=ports.unit_of_work,
+            known_people=ports.known_people,
+            ended_sessions=ports.ended_sessions,
+            limiter=ports.limiter,
+            identifiers=ports.identifiers,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        self.authenticate = Authenticate(
+            access_tokens=ports.access_tokens,
+            ended_sessions=ports.ended_sessions,
+            external_issuers=ports.external_issuers,
+            recognise_person=self.recognise_person,
+            clock=ports.clock,
+        )
+        self.refresh_session = RefreshSession(
+            sessions=ports.sessions,
+            ended_sessions=ports.ended_sessions,
+            access_tokens=ports.access_tokens,
+            refresh_tokens=ports.refresh_tokens,
+            limiter=ports.limiter,
+            idle_lifetime=policy.session_idle_lifetime,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        self.list_sessions = ListSessions(
+            sessions=ports.sessions,
+            limiter=ports.limiter,
+            idle_lifetime=policy.session_idle_lifetime,
+            clock=ports.clock,
+        )
+        self.end_session = EndSession(
+            sessions=ports.sessions,
+            ended_sessions=ports.ended_sessions,
+            limiter=ports.limiter,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        self.log_out = LogOut(
+            sessions=ports.sessions,
+            ended_sessions=ports.ended_sessions,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        self.end_other_sessions = EndOtherSessions(
+            sessions=ports.sessions,
+            ended_sessions=ports.ended_sessions,
+            limiter=ports.limiter,
+            clock=ports.clock,
+            log=ports.log,
+        )
+
+        # Passwords
+        self.change_password = ChangePassword(
+            get_profile=self.get_profile,
+            unit_of_work=ports.unit_of_work,
+            reauthenticate=reauthenticate,
+            passwords=ports.passwords,
+            policy=policy.passwords,
+            ended_sessions=ports.ended_sessions,
+            mailer=ports.mailer,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        self.forgot_password = ForgotPassword(
+            users=ports.users,
+            unit_of_work=ports.unit_of_work,
+            reset_tokens=ports.reset_tokens,
+            limiter=ports.limiter,
+            mailer=ports.mailer,
+            background=ports.background,
+            lifetime=policy.password_reset_lifetime,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        self.reset_password = ResetPassword(
+            get_profile=self.get_profile,
+            password_resets=ports.password_resets,
+            unit_of_work=ports.unit_of_work,
+            reset_tokens=ports.reset_tokens,
+            passwords=ports.passwords,
+            policy=policy.passwords,
+            limiter=ports.limiter,
+            ended_sessions=ports.ended_sessions,
+            mailer=ports.mailer,
+            clock=ports.clock,
+            log=ports.log,
+        )
+
+        # Tasks
+        self.create_task = CreateTask(
+            tasks=ports.tasks, identifiers=ports.identifiers, clock=ports.clock
+        )
+        self.list_tasks = ListTasks(tasks=ports.tasks)
+        self.get_task = GetTask(tasks=ports.tasks)
+        self.update_task = UpdateTask(tasks=ports.tasks, clock=ports.clock)
+        self.toggle_completion = ToggleCompletion(tasks=ports.tasks, clock=ports.clock)
+        self.delete_task = DeleteTask(tasks=ports.tasks)
+
+        # Background jobs
+        self.clean_up = CleanUp(
+            purge_deleted=self.purge_deleted,
+            sessions=ports.sessions,
+            password_resets=ports.password_resets,
+            idle_lifetime=policy.session_idle_lifetime,
+            access_token_lifetime=policy.access_token_lifetime,
+            external_token_lifetime=policy.external_token_lifetime,
+            clock=ports.clock,
+        )
