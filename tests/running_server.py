@@ -20,7 +20,7 @@ from todo_api.container import Container
 from todo_api.server import server_options
 from todo_api.settings import Settings
 from todo_core.ports.clock import Clock
-from todo_core.ports.security import PasswordHasher
+from todo_core.ports.passwords import PasswordHasher
 
 PASSWORD = "a rather long sentence"
 _numbers = count(1)

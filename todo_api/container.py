@@ -42,7 +42,7 @@ from todo_api.settings import Settings, SettingsError
 from todo_api.worker_threads import give_way
 from todo_core.application import Application, Policy, Ports
 from todo_core.entities.user import PasswordPolicy
-from todo_core.ports.limits import RateLimiter
+from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.mail import Mailer
 
 _HOUSEKEEPING_SECONDS = 600.0
@@ -110,20 +110,20 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
     return LimitsRateLimiter(
         settings.rate_limit_storage.get_secret_value(),
         {
-            "login_account": Rule(settings.limit_login_account),
-            "login_address": Rule(settings.limit_login_address),
-            "reauthentication": Rule(settings.limit_reauthentication),
-            "register": Rule(settings.limit_register),
-            "forgot_account": Rule(settings.limit_forgot_account),
-            "forgot_address": Rule(settings.limit_forgot_address),
-            "reset_password": Rule(settings.limit_reset_password),
-            "refresh": Rule(settings.limit_refresh, fails_open=True, coarse=True),
-            "tasks": Rule(settings.limit_tasks, fails_open=True, coarse=True),
-            "profile": Rule(settings.limit_profile, fails_open=True, coarse=True),
-            "sessions": Rule(settings.limit_sessions, fails_open=True),
-            "export": Rule(settings.limit_export),
-            "provision_address": Rule(settings.limit_provision_address),
-            "provision_issuer": Rule(settings.limit_provision_issuer),
+            Limit.LOGIN_ACCOUNT: Rule(settings.limit_login_account),
+            Limit.LOGIN_ADDRESS: Rule(settings.limit_login_address),
+            Limit.REAUTHENTICATION: Rule(settings.limit_reauthentication),
+            Limit.REGISTER: Rule(settings.limit_register),
+            Limit.FORGOT_ACCOUNT: Rule(settings.limit_forgot_account),
+            Limit.FORGOT_ADDRESS: Rule(settings.limit_forgot_address),
+            Limit.RESET_PASSWORD: Rule(settings.limit_reset_password),
+            Limit.REFRESH: Rule(settings.limit_refresh, fails_open=True, coarse=True),
+            Limit.TASKS: Rule(settings.limit_tasks, fails_open=True, coarse=True),
+            Limit.PROFILE: Rule(settings.limit_profile, fails_open=True, coarse=True),
+            Limit.SESSIONS: Rule(settings.limit_sessions, fails_open=True),
+            Limit.EXPORT: Rule(settings.limit_export),
+            Limit.PROVISION_ADDRESS: Rule(settings.limit_provision_address),
+            Limit.PROVISION_ISSUER: Rule(settings.limit_provision_issuer),
         },
     )
 

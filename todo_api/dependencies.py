@@ -13,9 +13,9 @@ from todo_api.middleware import USER_ID
 from todo_api.settings import Settings
 from todo_api.worker_threads import WorkerThreads, caller_key, client_key
 from todo_core.application import Application
+from todo_core.entities.caller import Caller
 from todo_core.entities.user import UserId
 from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, ValidationFailed
-from todo_core.ports.security import Caller
 from todo_core.use_cases.admission import Admitted
 
 _log = structlog.get_logger()

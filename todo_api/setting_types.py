@@ -29,7 +29,7 @@ from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from todo_core.ports.security import MIN_SECRET_BYTES
+from todo_core.ports.tokens import MIN_SECRET_BYTES
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _POSTGRESQL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")

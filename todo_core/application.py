@@ -11,9 +11,11 @@ from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.background import Background
 from todo_core.ports.clock import Clock
 from todo_core.ports.devices import DeviceNames
+from todo_core.ports.external_issuers import ExternalIssuers, KnownPeople
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import RateLimiter
 from todo_core.ports.mail import Mailer
+from todo_core.ports.passwords import PasswordHasher
 from todo_core.ports.repositories import (
     IdentityRepository,
     PasswordResetRepository,
@@ -21,16 +23,9 @@ from todo_core.ports.repositories import (
     TaskRepository,
     UserRepository,
 )
-from todo_core.ports.security import (
-    AccessTokens,
-    EndedSessions,
-    ExternalIssuers,
-    KnownPeople,
-    PasswordHasher,
-    RefreshTokens,
-    ResetTokens,
-)
+from todo_core.ports.revoked_sessions import EndedSessions
 from todo_core.ports.security_log import SecurityLog
+from todo_core.ports.tokens import AccessTokens, RefreshTokens, ResetTokens
 from todo_core.ports.unit_of_work import UnitOfWork
 from todo_core.use_cases.accounts import (
     DeleteAccount,
@@ -40,18 +35,24 @@ from todo_core.use_cases.accounts import (
     RegisterUser,
     UpdateProfile,
 )
-from todo_core.use_cases.authentication import Reauthenticate
+from todo_core.use_cases.authentication import Authenticate, LogIn, Reauthenticate
 from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
 from todo_core.use_cases.identities import RecognisePerson
-from todo_core.use_cases.passwords import ChangePassword, ForgotPassword, ResetPassword
+from todo_core.use_cases.passwords import (
+    ChangePassword,
+    ForgotPassword,
+    ReplacePassword,
+    ResetPassword,
+)
+from todo_core.use_cases.revocation import RevokeSessions
 from todo_core.use_cases.sessions import (
-    Authenticate,
     EndOtherSessions,
     EndSession,
+    IssueTokens,
     ListSessions,
-    LogIn,
     LogOut,
     RefreshSession,
+    StartSession,
 )
 from todo_core.use_cases.tasks import (
     CreateTask,
@@ -116,8 +117,26 @@ class Application:
     """
 
     def __init__(self, ports: Ports, policy: Policy) -> None:
+        # Steps that several use cases share
         reauthenticate = Reauthenticate(
             passwords=ports.passwords, limiter=ports.limiter, log=ports.log
+        )
+        revoke_sessions = RevokeSessions(
+            sessions=ports.sessions,
+            ended_sessions=ports.ended_sessions,
+            clock=ports.clock,
+            log=ports.log,
+        )
+        issue_tokens = IssueTokens(
+            access_tokens=ports.access_tokens, refresh_tokens=ports.refresh_tokens
+        )
+        replace_password = ReplacePassword(
+            unit_of_work=ports.unit_of_work,
+            passwords=ports.passwords,
+            policy=policy.passwords,
+            revoke_sessions=revoke_sessions,
+            mailer=ports.mailer,
+            clock=ports.clock,
         )
 
         # Accounts
@@ -154,26 +173,30 @@ class Application:
             get_profile=self.get_profile,
             unit_of_work=ports.unit_of_work,
             reauthenticate=reauthenticate,
-            ended_sessions=ports.ended_sessions,
+            revoke_sessions=revoke_sessions,
             purge_deleted=self.purge_deleted,
             background=ports.background,
             clock=ports.clock,
             log=ports.log,
         )
 
-        # Sessions
+        # Authentication
         self.log_in = LogIn(
             users=ports.users,
-            unit_of_work=ports.unit_of_work,
             passwords=ports.passwords,
-            access_tokens=ports.access_tokens,
-            refresh_tokens=ports.refresh_tokens,
+            start_session=StartSession(
+                unit_of_work=ports.unit_of_work,
+                issue_tokens=issue_tokens,
+                revoke_sessions=revoke_sessions,
+                refresh_tokens=ports.refresh_tokens,
+                device_names=ports.device_names,
+                identifiers=ports.identifiers,
+                clock=ports.clock,
+                log=ports.log,
+                lifetime=policy.session_lifetime,
+                max_sessions=policy.max_sessions_per_user,
+            ),
             limiter=ports.limiter,
-            device_names=ports.device_names,
-            ended_sessions=ports.ended_sessions,
-            session_lifetime=policy.session_lifetime,
-            max_sessions=policy.max_sessions_per_user,
-            identifiers=ports.identifiers,
             clock=ports.clock,
             log=ports.log,
         )
@@ -196,53 +219,35 @@ class Application:
             recognise_person=self.recognise_person,
             clock=ports.clock,
         )
+
+        # Sessions
         self.refresh_session = RefreshSession(
             sessions=ports.sessions,
-            ended_sessions=ports.ended_sessions,
-            access_tokens=ports.access_tokens,
+            issue_tokens=issue_tokens,
+            revoke_sessions=revoke_sessions,
             refresh_tokens=ports.refresh_tokens,
             limiter=ports.limiter,
-            idle_lifetime=policy.session_idle_lifetime,
             clock=ports.clock,
             log=ports.log,
+            idle_lifetime=policy.session_idle_lifetime,
         )
         self.list_sessions = ListSessions(
             sessions=ports.sessions,
             limiter=ports.limiter,
+            clock=ports.clock,
             idle_lifetime=policy.session_idle_lifetime,
-            clock=ports.clock,
         )
-        self.end_session = EndSession(
-            sessions=ports.sessions,
-            ended_sessions=ports.ended_sessions,
-            limiter=ports.limiter,
-            clock=ports.clock,
-            log=ports.log,
-        )
-        self.log_out = LogOut(
-            sessions=ports.sessions,
-            ended_sessions=ports.ended_sessions,
-            clock=ports.clock,
-            log=ports.log,
-        )
+        self.end_session = EndSession(revoke_sessions=revoke_sessions, limiter=ports.limiter)
+        self.log_out = LogOut(revoke_sessions=revoke_sessions)
         self.end_other_sessions = EndOtherSessions(
-            sessions=ports.sessions,
-            ended_sessions=ports.ended_sessions,
-            limiter=ports.limiter,
-            clock=ports.clock,
-            log=ports.log,
+            revoke_sessions=revoke_sessions, limiter=ports.limiter
         )
 
         # Passwords
         self.change_password = ChangePassword(
             get_profile=self.get_profile,
-            unit_of_work=ports.unit_of_work,
             reauthenticate=reauthenticate,
-            passwords=ports.passwords,
-            policy=policy.passwords,
-            ended_sessions=ports.ended_sessions,
-            mailer=ports.mailer,
-            clock=ports.clock,
+            replace_password=replace_password,
             log=ports.log,
         )
         self.forgot_password = ForgotPassword(
@@ -252,33 +257,34 @@ class Application:
             limiter=ports.limiter,
             mailer=ports.mailer,
             background=ports.background,
-            lifetime=policy.password_reset_lifetime,
             clock=ports.clock,
             log=ports.log,
+            lifetime=policy.password_reset_lifetime,
         )
         self.reset_password = ResetPassword(
             get_profile=self.get_profile,
             password_resets=ports.password_resets,
-            unit_of_work=ports.unit_of_work,
             reset_tokens=ports.reset_tokens,
-            passwords=ports.passwords,
-            policy=policy.passwords,
+            replace_password=replace_password,
             limiter=ports.limiter,
-            ended_sessions=ports.ended_sessions,
-            mailer=ports.mailer,
             clock=ports.clock,
             log=ports.log,
         )
 
         # Tasks
         self.create_task = CreateTask(
-            tasks=ports.tasks, identifiers=ports.identifiers, clock=ports.clock
+            tasks=ports.tasks,
+            limiter=ports.limiter,
+            identifiers=ports.identifiers,
+            clock=ports.clock,
         )
-        self.list_tasks = ListTasks(tasks=ports.tasks)
-        self.get_task = GetTask(tasks=ports.tasks)
-        self.update_task = UpdateTask(tasks=ports.tasks, clock=ports.clock)
-        self.toggle_completion = ToggleCompletion(tasks=ports.tasks, clock=ports.clock)
-        self.delete_task = DeleteTask(tasks=ports.tasks)
+        self.list_tasks = ListTasks(tasks=ports.tasks, limiter=ports.limiter)
+        self.get_task = GetTask(tasks=ports.tasks, limiter=ports.limiter)
+        self.update_task = UpdateTask(tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock)
+        self.toggle_completion = ToggleCompletion(
+            tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock
+        )
+        self.delete_task = DeleteTask(tasks=ports.tasks, limiter=ports.limiter)
 
         # Background jobs
         self.clean_up = CleanUp(

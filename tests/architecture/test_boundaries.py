@@ -31,7 +31,7 @@ VIOLATIONS = {
     "pure-core": [
         ("todo_core/use_cases/accounts.py", "import pydantic"),
         ("todo_core/entities/user.py", "import sqlmodel"),
-        ("todo_core/ports/security.py", "import jose.jwt"),
+        ("todo_core/ports/tokens.py", "import jose.jwt"),
     ],
     "no-http-in-adapters": [
         ("todo_adapters/sql/tasks.py", "import fastapi"),

@@ -14,21 +14,22 @@ ROOT = Path(__file__).parents[2]
 APPLICATION = (ROOT / "todo_core" / "application.py").read_text()
 CONTAINER = (ROOT / "todo_api" / "container.py").read_text()
 
+RIGHT = "self.get_profile = GetProfile(users=ports.users)"
 FAULTS = {
     "a_wrong_port": (
-        "self.list_tasks = ListTasks(tasks=ports.tasks",
-        "self.list_tasks = ListTasks(tasks=ports.users",
-        'Argument "tasks" to "ListTasks" has incompatible type "UserRepository"',
+        RIGHT,
+        RIGHT.replace("ports.users", "ports.tasks"),
+        'Argument "users" to "GetProfile" has incompatible type "TaskRepository"',
     ),
     "an_unknown_argument": (
-        "self.list_tasks = ListTasks(tasks=ports.tasks",
-        "self.list_tasks = ListTasks(tasks=ports.tasks, clocks=ports.clock",
-        'Unexpected keyword argument "clocks" for "ListTasks"',
+        RIGHT,
+        RIGHT.replace("ports.users", "ports.users, clock=ports.clock"),
+        'Unexpected keyword argument "clock" for "GetProfile"',
     ),
     "a_missing_argument": (
-        "self.list_tasks = ListTasks(tasks=ports.tasks",
-        "self.list_tasks = ListTasks(",
-        'Missing positional argument "tasks" in call to "ListTasks"',
+        RIGHT,
+        RIGHT.replace("users=ports.users", ""),
+        'Missing positional argument "users" in call to "GetProfile"',
     ),
     "a_wrong_policy": (
         "policy=policy.passwords",

@@ -186,6 +186,8 @@ SQL_SESSIONS = "todo_adapters/sql/sessions.py"
 MEMORY = "todo_adapters/in_memory/repositories.py"
 TASKS = "todo_core/use_cases/tasks.py"
 SESSIONS = "todo_core/use_cases/sessions.py"
+REVOCATION = "todo_core/use_cases/revocation.py"
+AUTHENTICATION = "todo_core/use_cases/authentication.py"
 ACCOUNTS = "todo_core/use_cases/accounts.py"
 IDENTITIES = "todo_core/use_cases/identities.py"
 WHO = "todo_api/dependencies.py"
@@ -242,7 +244,8 @@ KINDS = (
     Kind("nobody for the owner", TASKS, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
-    Kind("an ended session goes on", SESSIONS, _never("in self.ended_sessions")),
+    Kind("sessions of nobody", REVOCATION, _argument("user_id", OTHERS)),
+    Kind("an ended session goes on", AUTHENTICATION, _never("in self.ended_sessions")),
     Kind("the address is not looked at", WHO, _never("request.path_params['user_id']")),
     Kind(
         "the query is not looked at",
@@ -258,7 +261,7 @@ KINDS = (
     Kind(
         "a deleted account's sessions go on",
         ACCOUNTS,
-        _instead("self._end_sessions(work, user_id, caller_identity)", "()"),
+        _instead("self._revoke_all(work, user_id, caller_identity)", "()"),
     ),
 )
 

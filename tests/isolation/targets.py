@@ -17,12 +17,12 @@ from todo_adapters.limits.rate_limiter import Unlimited
 from todo_api.container import Container
 from todo_api.errors import CORE_PROBLEMS
 from todo_core.application import Application
+from todo_core.entities.caller import Caller
 from todo_core.entities.session import SessionId
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import UserId
 from todo_core.errors import TodoError
 from todo_core.ports.repositories import TaskRepository
-from todo_core.ports.security import Caller
 
 type Fields = dict[str, Any]  # of a task, as JSON has them
 

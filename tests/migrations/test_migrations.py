@@ -126,11 +126,11 @@ def test_what_people_have_survives_every_migration_from_the_first_release_on(
 
     alembic(database, "upgrade", "head")
     require_all()
-    [task] = unmigrated.list_tasks()(owner_id=UserId(user_id))
+    [task] = unmigrated.application().list_tasks(owner_id=UserId(user_id))
     assert (task.title, task.completed) == ("Buy milk", False)
-    assert unmigrated.get_profile()(user_id=UserId(user_id)).email == "ada@example.com"
+    assert unmigrated.application().get_profile(user_id=UserId(user_id)).email == "ada@example.com"
     with pytest.raises(AccountGone):
-        unmigrated.create_task()(owner_id=UserId(uuid4()), title="Nobody's")
+        unmigrated.application().create_task(owner_id=UserId(uuid4()), title="Nobody's")
     alembic(database, "downgrade", "0002")
     require_all()
     alembic(database, "upgrade", "head")
@@ -197,12 +197,13 @@ def test_who_has_no_email_keeps_their_tasks_in_a_downgrade(unmigrated: Container
     identity = Identity.claimed(
         issuer="a", subject="ada", name=None, email=None, issued_at=datetime.now(UTC)
     )
-    user_id = unmigrated.recognise_person()(identity).user_id
-    unmigrated.create_task()(owner_id=user_id, title="Buy milk")
+    user_id = unmigrated.application().recognise_person(identity).user_id
+    unmigrated.application().create_task(owner_id=user_id, title="Buy milk")
     alembic(database, "downgrade", "0002")
     alembic(database, "upgrade", "head")
-    assert len(unmigrated.list_tasks()(owner_id=user_id)) == 1
-    assert str(unmigrated.get_profile()(user_id=user_id).email).endswith("@missing.invalid")
+    application = unmigrated.application()
+    assert len(application.list_tasks(owner_id=user_id)) == 1
+    assert str(application.get_profile(user_id=user_id).email).endswith("@missing.invalid")
 
 
 def test_a_migration_that_leaves_loose_ends_is_rolled_back(sqlite_container: Container) -> None:
@@ -316,14 +317,14 @@ def test_accounts_that_are_being_deleted_do_not_come_back_by_a_downgrade(
         for email in ("ada@example.com", "bob@example.com")
     )
     for owner in (ada, bob):
-        unmigrated.create_task()(owner_id=owner.id, title="Buy milk")
+        unmigrated.application().create_task(owner_id=owner.id, title="Buy milk")
     unmigrated.users().mark_deleted(ada, now=datetime.now(UTC))
     alembic(database, "downgrade", "0003")
     alembic(database, "upgrade", "head")
     assert unmigrated.users().marked(limit=1) == []
     assert unmigrated.users().get(bob.id) == bob
     for owner, count in ((ada, 0), (bob, 1)):
-        assert len(unmigrated.list_tasks()(owner_id=owner.id)) == count
+        assert len(unmigrated.application().list_tasks(owner_id=owner.id)) == count
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_core.application import Application, Policy, Ports
 from todo_core.entities.user import PasswordPolicy, User
 from todo_core.ports.background import Background
-from todo_core.ports.limits import RateLimiter
-from todo_core.use_cases.sessions import LoggedIn
+from todo_core.ports.limits import Limit, RateLimiter
+from todo_core.use_cases.authentication import LoggedIn
 
 PASSWORD = "a rather long sentence"
 IDLE = timedelta(days=14)
@@ -49,20 +49,21 @@ POLICY = Policy(
     external_token_lifetime=timedelta(days=30),
     password_reset_lifetime=timedelta(minutes=10),
 )
-LIMITS = {
-    "login_account": Rule("5/minute; 8/hour"),
-    "login_address": Rule("12/minute"),
-    "reauthentication": Rule("5/minute"),
-    "register": Rule("20/minute"),
-    "forgot_account": Rule("3/hour"),
-    "forgot_address": Rule("6/hour"),
-    "reset_password": Rule("10/minute"),
-    "refresh": Rule("100/minute"),
-    "profile": Rule("6/minute", coarse=True),
-    "sessions": Rule("6/minute"),
-    "export": Rule("2/minute; 3/day"),
-    "provision_address": Rule("4/minute"),
-    "provision_issuer": Rule("6/minute"),
+LIMITS: dict[str, Rule] = {
+    Limit.LOGIN_ACCOUNT: Rule("5/minute; 8/hour"),
+    Limit.LOGIN_ADDRESS: Rule("12/minute"),
+    Limit.REAUTHENTICATION: Rule("5/minute"),
+    Limit.REGISTER: Rule("20/minute"),
+    Limit.FORGOT_ACCOUNT: Rule("3/hour"),
+    Limit.FORGOT_ADDRESS: Rule("6/hour"),
+    Limit.RESET_PASSWORD: Rule("10/minute"),
+    Limit.REFRESH: Rule("100/minute"),
+    Limit.TASKS: Rule("6000/minute", coarse=True),
+    Limit.PROFILE: Rule("6/minute", coarse=True),
+    Limit.SESSIONS: Rule("6/minute"),
+    Limit.EXPORT: Rule("2/minute; 3/day"),
+    Limit.PROVISION_ADDRESS: Rule("4/minute"),
+    Limit.PROVISION_ISSUER: Rule("6/minute"),
 }
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.conftest import PASSWORD, World
+from todo_core.entities.caller import Caller
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import User
 from todo_core.errors import (
@@ -23,7 +24,6 @@ from todo_core.errors import (
 )
 from todo_core.ports.background import Background
 from todo_core.ports.mail import EmailChangedLetter, PasswordChangedLetter, PasswordResetLetter
-from todo_core.ports.security import Caller
 from todo_core.ports.security_log import SecurityEvent
 from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.cleanup import BATCH

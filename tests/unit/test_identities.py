@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.conftest import PASSWORD, World
 from todo_adapters.in_memory.security_log import Recorded
+from todo_core.entities.caller import Caller
 from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.errors import (
     InvalidAccessToken,
@@ -16,7 +17,6 @@ from todo_core.errors import (
     RateLimited,
     ValidationFailed,
 )
-from todo_core.ports.security import Caller
 from todo_core.ports.security_log import SecurityEvent
 
 ISSUER = "https://app.example.com"

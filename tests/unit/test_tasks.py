@@ -5,11 +5,20 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.conftest import World
+from tests.unit.conftest import LIMITS, World
 from todo_adapters.in_memory.repositories import InMemoryTaskRepository
+from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_core.entities.task import Task, TaskId
-from todo_core.errors import EditConflict, IdTaken, StaleVersion, TaskNotFound, ValidationFailed
+from todo_core.errors import (
+    EditConflict,
+    IdTaken,
+    RateLimited,
+    StaleVersion,
+    TaskNotFound,
+    ValidationFailed,
+)
+from todo_core.ports.limits import Limit
 from todo_core.use_cases.tasks import CreateTask, UpdateTask
 
 HOUR = timedelta(hours=1)
@@ -35,7 +44,7 @@ def test_an_invalid_task_is_not_stored(world: World) -> None:
 def test_an_id_in_use_is_drawn_again(world: World) -> None:
     ada = world.person()
     ids = iter([TaskId(1), TaskId(1), TaskId(2)])
-    create_task = CreateTask(world.tasks, Drawing(ids), world.clock)
+    create_task = CreateTask(world.tasks, world.limiter, Drawing(ids), world.clock)
     first = create_task(owner_id=ada.id, title="The first")
     second = create_task(owner_id=ada.id, title="The second")
     assert (first.id, second.id) == (1, 2)
@@ -44,7 +53,7 @@ def test_an_id_in_use_is_drawn_again(world: World) -> None:
 def test_drawing_ids_ends(world: World) -> None:
     ada = world.person()
     ids = iter([TaskId(1)] * 100)
-    create_task = CreateTask(world.tasks, Drawing(ids), world.clock)
+    create_task = CreateTask(world.tasks, world.limiter, Drawing(ids), world.clock)
     create_task(owner_id=ada.id, title="The first")
     with pytest.raises(IdTaken):
         create_task(owner_id=ada.id, title="The second")
@@ -122,7 +131,9 @@ def test_an_edit_that_loses_a_race_starts_over_on_what_won(world: World) -> None
     ada = world.person()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=3)
-    edited = UpdateTask(contested, world.clock)(owner_id=ada.id, task_id=task.id, title="Buy oats")
+    edited = UpdateTask(contested, world.limiter, world.clock)(
+        owner_id=ada.id, task_id=task.id, title="Buy oats"
+    )
     assert (edited.title, edited.description) == ("Buy oats", "Changed 3 times")
 
 
@@ -131,7 +142,9 @@ def test_an_edit_that_always_loses_gives_up(world: World) -> None:
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=1000)
     with pytest.raises(EditConflict):
-        UpdateTask(contested, world.clock)(owner_id=ada.id, task_id=task.id, title="Buy oats")
+        UpdateTask(contested, world.limiter, world.clock)(
+            owner_id=ada.id, task_id=task.id, title="Buy oats"
+        )
 
 
 class Drawing(RandomIdentifiers):
@@ -163,3 +176,31 @@ class ContestedTasks(InMemoryTaskRepository):
                 super().save(task)
             raise StaleVersion
         return super().save(task)
+
+
+def test_requests_about_tasks_are_limited_for_each_user_whatever_they_do() -> None:
+    world = World(limiter=LimitsRateLimiter("memory://", LIMITS | {Limit.TASKS: Rule("6/minute")}))
+    ada, bob = world.person(), world.person("bob@example.com")
+    application = world.application
+    task = application.create_task(owner_id=ada.id, title="Buy milk")
+    application.list_tasks(owner_id=ada.id)
+    application.get_task(owner_id=ada.id, task_id=task.id)
+    application.update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
+    application.toggle_completion(owner_id=ada.id, task_id=task.id)
+    application.delete_task(owner_id=ada.id, task_id=task.id)
+    with pytest.raises(RateLimited) as limited:
+        application.list_tasks(owner_id=ada.id)
+    assert limited.value.allowance.rule == Limit.TASKS
+    assert application.list_tasks(owner_id=bob.id) == []
+
+
+@pytest.mark.parametrize(
+    "request_about_a_task", ["get_task", "update_task", "toggle_completion", "delete_task"]
+)
+def test_a_request_beyond_the_limit_does_nothing(request_about_a_task: str) -> None:
+    world = World(limiter=LimitsRateLimiter("memory://", LIMITS | {Limit.TASKS: Rule("1/minute")}))
+    ada = world.person()
+    task = world.application.create_task(owner_id=ada.id, title="Buy milk")
+    with pytest.raises(RateLimited):
+        getattr(world.application, request_about_a_task)(owner_id=ada.id, task_id=task.id)
+    assert world.tasks.list(ada.id) == [task]

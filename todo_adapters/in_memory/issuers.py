@@ -4,7 +4,7 @@ from datetime import datetime
 
 from todo_core.entities.identity import Identity, Issuer
 from todo_core.errors import InvalidAccessToken
-from todo_core.ports.security import ExternalIssuers
+from todo_core.ports.external_issuers import ExternalIssuers
 
 
 class InMemoryExternalIssuers(ExternalIssuers):

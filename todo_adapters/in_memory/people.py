@@ -1,7 +1,7 @@
 """The people of external issuers, as far as this process knows."""
 
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
-from todo_core.ports.security import KnownPeople
+from todo_core.ports.external_issuers import KnownPeople
 
 
 class InMemoryKnownPeople(KnownPeople):

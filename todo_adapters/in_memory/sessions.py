@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from todo_core.entities.session import SessionId
-from todo_core.ports.security import EndedSessions
+from todo_core.ports.revoked_sessions import EndedSessions
 
 
 class InMemoryEndedSessions(EndedSessions):

@@ -3,7 +3,7 @@
 import time
 
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
-from todo_core.ports.security import KnownPeople
+from todo_core.ports.external_issuers import KnownPeople
 
 _MOST_PEOPLE = 50_000
 

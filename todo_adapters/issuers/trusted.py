@@ -12,7 +12,7 @@ import structlog
 from todo_adapters.issuers.claims import MAX_TOKEN_SIZE, Expected, ParsedToken, VerifiedToken
 from todo_core.entities.identity import Identity, Issuer
 from todo_core.errors import InvalidAccessToken, Unavailable
-from todo_core.ports.security import ExternalIssuers
+from todo_core.ports.external_issuers import ExternalIssuers
 
 _TOKENS_REMEMBERED = 4096
 _NAMES_REMEMBERED = 2048  # 16 MB, if all of them are as large as they may be

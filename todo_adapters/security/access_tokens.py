@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 from jose import jwk, jws, jwt
 
 from todo_adapters.security.keys import KeyRing
+from todo_core.entities.caller import Caller
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import UserId
 from todo_core.errors import InvalidAccessToken
-from todo_core.ports.security import AccessToken, AccessTokens, Caller
+from todo_core.ports.tokens import AccessToken, AccessTokens
 
 _ALGORITHM = "HS256"
 _TYPE = "at+jwt"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from todo_core.entities.session import SessionId
 from todo_core.ports.clock import Clock
 from todo_core.ports.repositories import SessionRepository
-from todo_core.ports.security import EndedSessions
+from todo_core.ports.revoked_sessions import EndedSessions
 
 _OVERLAP = timedelta(minutes=1)
 """How far back each look reaches: what was committed late, or by a clock that is behind."""

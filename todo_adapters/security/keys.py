@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from todo_core.ports.security import MIN_SECRET_BYTES
+from todo_core.ports.tokens import MIN_SECRET_BYTES
 
 _OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

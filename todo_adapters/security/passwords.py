@@ -6,7 +6,7 @@ from importlib.resources import files
 from passlib.context import CryptContext
 
 from todo_core.entities.user import Password
-from todo_core.ports.security import PasswordHasher
+from todo_core.ports.passwords import PasswordHasher
 
 _HASH_OF_NOTHING = (
     "$bcrypt-sha256$v=2,t=2b,r={cost}$LDbwTn/Yj016Ne/WKe1H7e$WkgpuJKx8Nhs/nC9X2Vmzrs1.KBRUpC"

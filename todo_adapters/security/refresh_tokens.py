@@ -9,7 +9,7 @@ from uuid import UUID
 from todo_adapters.security.keys import KeyRing
 from todo_core.entities.session import Session, SessionId
 from todo_core.errors import InvalidRefreshToken
-from todo_core.ports.security import ClaimedRefresh, RefreshTokens
+from todo_core.ports.tokens import ClaimedRefresh, RefreshTokens
 
 _PREFIX = "todo_rt_"  # lets scanners for leaked secrets recognise one
 _FORM = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{70}}")

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 
-from todo_core.ports.security import ResetTokens
+from todo_core.ports.tokens import ResetTokens
 
 _BYTES = 32
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from todo_api.dependencies import OWNER_PARAMETERS, OwnerDependency, application_of, container_of
+from todo_api.dependencies import OWNER_PARAMETERS, OwnerDependency, application_of
 from todo_api.json_route import JsonRoute
 from todo_api.openapi import problems
 from todo_api.schemas.tasks import (
@@ -19,9 +19,7 @@ from todo_api.schemas.tasks import (
     task_json,
     task_list_json,
 )
-from todo_core.application import Application
 from todo_core.entities.task import Task, TaskId
-from todo_core.entities.user import UserId
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
 
@@ -54,15 +52,6 @@ def _task_id(request: Request) -> TaskId:
     return TaskId(_NO_TASK)
 
 
-def _use_cases(request: Request, owner_id: UserId) -> Application:
-    """The use cases, for who is not asking too often.
-
-    Counting may ask another server, so it happens here, on a thread that may wait.
-    """
-    container_of(request).rate_limiter().hit("tasks", str(owner_id))
-    return application_of(request)
-
-
 def _task_response(task: Task) -> Response:
     return Response(task_json(task), media_type="application/json")
 
@@ -76,7 +65,7 @@ def _task_response(task: Task) -> Response:
 )
 def get_task(request: Request, owner_id: OwnerDependency) -> Response:
     """One of your tasks."""
-    task = _use_cases(request, owner_id).get_task(owner_id=owner_id, task_id=_task_id(request))
+    task = application_of(request).get_task(owner_id=owner_id, task_id=_task_id(request))
     return _task_response(task)
 
 
@@ -95,7 +84,7 @@ def list_tasks(
     ] = None,
 ) -> Response:
     """All of your tasks, the newest first."""
-    tasks = _use_cases(request, owner_id).list_tasks(owner_id=owner_id, completed=completed)
+    tasks = application_of(request).list_tasks(owner_id=owner_id, completed=completed)
     enveloped = request.app.state.settings.task_list_envelope
     content = task_envelope_json(tasks) if enveloped else task_list_json(tasks)
     return Response(content, media_type="application/json")
@@ -112,7 +101,7 @@ def list_tasks(
 )
 def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
     """Note down something to be done."""
-    task = _use_cases(request, owner_id).create_task(
+    task = application_of(request).create_task(
         owner_id=owner_id, title=body.title, description=body.description
     )
     location = f"/api/{owner_id}/tasks/{task.id}"
@@ -128,7 +117,7 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
 )
 def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
     """An absent description stays as it is; null or an empty one clears it."""
-    task = _use_cases(request, owner_id).update_task(
+    task = application_of(request).update_task(
         owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
     )
     return _task_response(task)
@@ -143,7 +132,7 @@ def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -
 )
 def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> Response:
     """Only the fields that are sent change."""
-    task = _use_cases(request, owner_id).update_task(
+    task = application_of(request).update_task(
         owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
     )
     return _task_response(task)
@@ -162,7 +151,7 @@ def toggle_completion(
     body: TaskUpdateStatus | None = None,
 ) -> Response:
     """With `completed`, sets it to that; without it, or without a body, flips it."""
-    task = _use_cases(request, owner_id).toggle_completion(
+    task = application_of(request).toggle_completion(
         owner_id=owner_id, task_id=_task_id(request), **(body.model_dump() if body else {})
     )
     return _task_response(task)
@@ -177,5 +166,5 @@ def toggle_completion(
 )
 def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
     """For good."""
-    _use_cases(request, owner_id).delete_task(owner_id=owner_id, task_id=_task_id(request))
+    application_of(request).delete_task(owner_id=owner_id, task_id=_task_id(request))
     return Response(status_code=204)

@@ -1,25 +1,63 @@
-"""How often somebody may do something."""
+"""Rate limits: how often something may be done."""
 
 from abc import abstractmethod
+from enum import StrEnum
 from typing import Protocol
 
 
-class RateLimiter(Protocol):
-    """Counts what is done under a rule, apart for each key, and says when it is too much.
+class Limit(StrEnum):
+    """The things that are limited. The operator decides how much each allows.
 
-    A rule is known by name, and how much it allows is a setting; it may consist of
-    several limits, such as 5 a minute and 20 an hour. Counting is atomic: of any
-    number at the same moment, exactly as many pass as are allowed.
+    Each is counted separately for each key: an address (of the client, as far as proxies are
+    trusted), a user id, an issuer, or an account as seen from one address. The names are stable:
+    clients see them in the `RateLimit` header, operators in the log.
+    """
+
+    LOGIN_ACCOUNT = "login_account"
+    """Failed logins, by email and address."""
+    LOGIN_ADDRESS = "login_address"
+    """Logins, by address."""
+    REAUTHENTICATION = "reauthentication"
+    """Confirmations of the current password, by user."""
+    REGISTER = "register"
+    """Registrations, by address."""
+    FORGOT_ACCOUNT = "forgot_account"
+    """Password reset emails, by user."""
+    FORGOT_ADDRESS = "forgot_address"
+    """Requests for a password reset email, by address."""
+    RESET_PASSWORD = "reset_password"  # noqa: S105 - the name of a limit
+    """Password resets, by address."""
+    REFRESH = "refresh"
+    """Refreshes of sessions, by address."""
+    TASKS = "tasks"
+    """Requests about tasks, by user."""
+    PROFILE = "profile"
+    """Reads of the profile, by user."""
+    SESSIONS = "sessions"
+    """Requests about sessions, by user."""
+    EXPORT = "export"
+    """Exports of an account, by user."""
+    PROVISION_ADDRESS = "provision_address"
+    """Accounts created for users of external issuers, by address."""
+    PROVISION_ISSUER = "provision_issuer"
+    """Accounts created for users of external issuers, by issuer."""
+
+
+class RateLimiter(Protocol):
+    """Counts requests under a limit, separately for each key, and refuses those beyond it.
+
+    What a limit allows may have several parts, such as 5 a minute and 20 an hour. Counting is
+    atomic: of any number of requests at the same moment, exactly as many pass as are allowed.
     """
 
     @abstractmethod
-    def hit(self, rule: str, *key: str) -> None:
-        """Count one.
+    def hit(self, limit: Limit, *key: str) -> None:
+        """Count one request.
 
         Raises:
-            RateLimited: if one of the rule's limits is used up.
+            RateLimited: if the limit is exhausted for this key.
         """
 
     @abstractmethod
-    def forgive(self, rule: str, *key: str) -> None:
-        """Forget what was counted under this rule for this key."""
+    def forgive(self, limit: Limit, *key: str) -> None:
+        """Reset the count of this limit for this key."""

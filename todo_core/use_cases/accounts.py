@@ -1,4 +1,4 @@
-"""A person's account: opening it, looking at it, changing it, taking it along, deleting it."""
+"""A user's account: registering, reading, changing, exporting and deleting it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,43 +12,40 @@ from todo_core.errors import (
     AccountGone,
     EditConflict,
     RegistrationClosed,
-    StaleVersion,
     UserNotFound,
 )
 from todo_core.ports.background import Background
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
-from todo_core.ports.limits import RateLimiter
+from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.mail import EmailChangedLetter, Mailer
+from todo_core.ports.passwords import PasswordHasher
 from todo_core.ports.repositories import (
     IdentityRepository,
     SessionRepository,
     TaskRepository,
     UserRepository,
 )
-from todo_core.ports.security import EndedSessions, PasswordHasher
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import UnitOfWork, Work
 from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.authentication import Reauthenticate, Reauthentication
 from todo_core.use_cases.cleanup import BATCH, PurgeDeleted
-from todo_core.use_cases.ending import announce_ended
-
-ATTEMPTS = 3
-"""How often a change starts over when the account is saved by somebody else meanwhile."""
+from todo_core.use_cases.retrying import retry_on_conflict
+from todo_core.use_cases.revocation import RevokeSessions
 
 
 @dataclass(frozen=True, slots=True)
 class RegisterUser:
-    """Somebody opens an account with their name, email and a password.
+    """Create an account with a name, an email and a password.
 
-    An operator may close registration (`is_open`). Users of an external issuer do not
-    register: it decides who is one of them.
+    The operator may close registration (`is_open`). Users of an external issuer do not register:
+    the issuer decides who they are.
 
     Raises:
-        RegistrationClosed: whatever was sent, if registration is closed.
+        RegistrationClosed: if registration is closed, whatever was sent.
         ValidationFailed: naming every field that breaks its rules.
-        EmailTaken: if the email belongs to an account already.
+        EmailTaken: if another account has this email.
         RateLimited: after too many registrations from this address.
     """
 
@@ -68,13 +65,13 @@ class RegisterUser:
         """Count and validate the registration, and return the rest of it.
 
         Raises:
-            RegistrationClosed: if this service takes no registrations.
+            RegistrationClosed: if registration is closed.
             ValidationFailed: naming every field that breaks its rules.
             RateLimited: after too many registrations from this address.
         """
         if not self.is_open:
             raise RegistrationClosed
-        self.limiter.hit("register", address)
+        self.limiter.hit(Limit.REGISTER, address)
         with Validation() as valid:
             valid_name = valid(PersonName, name)
             valid_email = valid(Email, email)
@@ -98,10 +95,10 @@ class RegisterUser:
 
 @dataclass(frozen=True, slots=True)
 class GetProfile:
-    """A person looks at their own account.
+    """Return a user's own account. A step of several use cases.
 
     Raises:
-        AccountGone: if it does not exist any more.
+        AccountGone: if the account was deleted.
     """
 
     users: UserRepository
@@ -115,35 +112,35 @@ class GetProfile:
 
 @dataclass(frozen=True, slots=True)
 class ReadProfile:
-    """A user reads their own profile, as a front end does at each page load.
+    """Return a user's own profile, as a front end needs it at each page load.
 
     Raises:
         RateLimited: after too many reads by this user.
-        AccountGone: if the account does not exist any more.
+        AccountGone: if the account was deleted.
     """
 
     get_profile: GetProfile
     limiter: RateLimiter
 
     def __call__(self, *, user_id: UserId) -> User:
-        self.limiter.hit("profile", str(user_id))
+        self.limiter.hit(Limit.PROFILE, str(user_id))
         return self.get_profile(user_id=user_id)
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateProfile:
-    """A person changes their name or email. What they do not mention stays as it is.
+    """Change a user's name or email. Fields that are not given keep their value.
 
-    Another email needs the current password, and a notice goes to the old address;
-    a reset that was mailed there is withdrawn.
+    A change of the email needs the current password. The old address is notified, and a password
+    reset that was sent there is withdrawn.
 
     Raises:
         ValidationFailed: if the name or the email breaks its rules, or the current
             password is missing or wrong.
-        NoPassword: if another email is asked for by a person without a password.
-        EmailTaken: if the email belongs to another account.
-        RateLimited: after too many wrong passwords.
-        AccountGone: if the account does not exist any more.
+        NoPassword: if a user without a password wants to change the email.
+        EmailTaken: if another account has this email.
+        RateLimited: after too many attempts to confirm the password.
+        AccountGone: if the account was deleted.
         EditConflict: if the account keeps being changed at the same time.
     """
 
@@ -179,18 +176,19 @@ class UpdateProfile:
         Raises:
             ValidationFailed: if the name or the email breaks its rules, or the current
                 password is missing.
-            NoPassword: if another email is asked for by a user without a password.
-            RateLimited: after too many wrong passwords.
-            AccountGone: if the account does not exist any more.
+            NoPassword: if a user without a password wants to change the email.
+            RateLimited: after too many attempts to confirm the password.
+            AccountGone: if the account was deleted.
         """
         user = self.get_profile(user_id=user_id)
-        changed = self._changed(user, name, email)
-        if changed.email == user.email:
-            return Admitted(lambda: self._update(user_id, name, email, None), hashes=False)
-        admitted = self.reauthenticate.admit(user, current_password)
-        return Admitted(lambda: self._update(user_id, name, email, admitted))
+        needs_password = self._apply(user, name, email).email != user.email
+        admitted = self.reauthenticate.admit(user, current_password) if needs_password else None
+        return Admitted(
+            lambda: retry_on_conflict(lambda: self._update(user_id, name, email, admitted)),
+            hashes=needs_password,
+        )
 
-    def _changed(self, user: User, name: str | Unchanged, email: str | Unchanged) -> User:
+    def _apply(self, user: User, name: str | Unchanged, email: str | Unchanged) -> User:
         with Validation() as valid:
             new_name = user.name if name is UNCHANGED else valid(PersonName, name)
             new_email = user.email if email is UNCHANGED else valid(Email, email)
@@ -203,30 +201,25 @@ class UpdateProfile:
         email: str | Unchanged,
         admitted: Reauthentication | None,
     ) -> User:
-        for _ in range(ATTEMPTS):
-            user = self.get_profile(user_id=user_id)
-            changed = self._changed(user, name, email)
-            if changed is user:
-                return user
-            if changed.email != user.email:
-                if admitted is None:
-                    break  # the email was the same a moment ago: no password was counted
-                self.reauthenticate(user, admitted)
-            try:
-                saved = self._saved(user, changed)
-            except StaleVersion:
-                continue
-            if changed.email != user.email:
-                self.log.record(SecurityEvent.EMAIL_CHANGED, user_id=user_id)
-                self._notify(user, changed.email)
-            return saved
-        raise EditConflict
+        user = self.get_profile(user_id=user_id)
+        changed = self._apply(user, name, email)
+        if changed is user:
+            return user
+        if changed.email != user.email:
+            if admitted is None:
+                raise EditConflict  # the email was changed since: no password was counted
+            self.reauthenticate(user, admitted)
+        saved = self._save(user, changed)
+        if changed.email != user.email:
+            self.log.record(SecurityEvent.EMAIL_CHANGED, user_id=user_id)
+            self._notify(user, changed.email)
+        return saved
 
     def _notify(self, user: User, new_email: Email | None) -> None:
         if user.email is not None and new_email is not None:
             self.mailer.send(EmailChangedLetter(to=user.email, name=user.name, new_email=new_email))
 
-    def _saved(self, user: User, changed: User) -> User:
+    def _save(self, user: User, changed: User) -> User:
         with self.unit_of_work() as work:
             saved = work.users.save(changed)
             if changed.email != user.email:
@@ -236,7 +229,7 @@ class UpdateProfile:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """All that is stored about a person."""
+    """Everything that is stored about a user."""
 
     user: User
     identities: Sequence[Identity]
@@ -246,13 +239,13 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class ExportAccount:
-    """A person takes along all that is stored about them (GDPR, articles 15 and 20).
+    """Return everything that is stored about a user (GDPR, articles 15 and 20).
 
     An export is expensive, so it is counted before anything is read.
 
     Raises:
         RateLimited: after too many exports by this user.
-        AccountGone: if the account does not exist any more.
+        AccountGone: if the account was deleted.
     """
 
     get_profile: GetProfile
@@ -263,7 +256,7 @@ class ExportAccount:
     log: SecurityLog
 
     def __call__(self, *, user_id: UserId) -> Export:
-        self.limiter.hit("export", str(user_id))
+        self.limiter.hit(Limit.EXPORT, str(user_id))
         user = self.get_profile(user_id=user_id)
         self.log.record(SecurityEvent.EXPORTED, user_id=user_id)
         return Export(
@@ -276,7 +269,7 @@ class ExportAccount:
 
 @dataclass(frozen=True, slots=True)
 class DeleteAccount:
-    """A person deletes their account, and with it everything that is theirs, for good.
+    """Delete an account and everything that belongs to it, permanently.
 
     With fewer than `BATCH` tasks, everything is deleted in one transaction. Otherwise a short
     transaction marks the account as deleted and removes everything but the remaining tasks. They
@@ -285,21 +278,21 @@ class DeleteAccount:
     deleted in the background, in batches, so that no other request waits for a long transaction.
     If that is interrupted, `CleanUp` completes it.
 
-    They give their password once more, if they have one; who comes through an external
-    issuer proves who they are to that (`caller_identity`). Its tokens up to the one that
-    they call with open no new account.
+    Users who have a password must give it again. For users of an external issuer, the access
+    token suffices (`caller_identity` is what it says about them). Tokens of the issuer up to that
+    one do not create a new account.
 
     Raises:
         ValidationFailed: if the current password is missing or wrong.
-        RateLimited: after too many wrong passwords.
-        AccountGone: if the account does not exist any more.
+        RateLimited: after too many attempts to confirm the password.
+        AccountGone: if the account was deleted.
         EditConflict: if the account keeps being changed at the same time.
     """
 
     get_profile: GetProfile
     unit_of_work: UnitOfWork
     reauthenticate: Reauthenticate
-    ended_sessions: EndedSessions
+    revoke_sessions: RevokeSessions
     purge_deleted: PurgeDeleted
     background: Background
     clock: Clock
@@ -327,14 +320,16 @@ class DeleteAccount:
 
         Raises:
             ValidationFailed: if the current password is missing.
-            RateLimited: after too many wrong passwords.
-            AccountGone: if the account does not exist any more.
+            RateLimited: after too many attempts to confirm the password.
+            AccountGone: if the account was deleted.
         """
         user = self.get_profile(user_id=user_id)
-        if user.password_hash is None:
-            return Admitted(lambda: self._delete(user_id, None, caller_identity), hashes=False)
-        admitted = self.reauthenticate.admit(user, current_password)
-        return Admitted(lambda: self._delete(user_id, admitted, caller_identity))
+        needs_password = user.password_hash is not None
+        admitted = self.reauthenticate.admit(user, current_password) if needs_password else None
+        return Admitted(
+            lambda: retry_on_conflict(lambda: self._delete(user_id, admitted, caller_identity)),
+            hashes=needs_password,
+        )
 
     def _delete(
         self,
@@ -342,43 +337,36 @@ class DeleteAccount:
         admitted: Reauthentication | None,
         caller_identity: Identity | None,
     ) -> None:
-        for _ in range(ATTEMPTS):
-            user = self.get_profile(user_id=user_id)
-            if user.password_hash is not None:
-                if admitted is None:
-                    break  # there was no password a moment ago: none was counted
-                self.reauthenticate(user, admitted)
-            try:
-                with self.unit_of_work() as work:
-                    # In this order, a login at the same time either is ended here
-                    # too, or finds the account gone.
-                    work.users.confirm(user)
-                    ended = self._end_sessions(work, user_id, caller_identity)
-                    is_marked = work.tasks.remove_some(user_id, limit=BATCH) == BATCH
-                    if is_marked:
-                        work.users.mark_deleted(user, now=self.clock.now())
-                    else:
-                        work.users.remove(user)
-            except StaleVersion:
-                continue
-            announce_ended(ended, user_id=user_id, ended_sessions=self.ended_sessions, log=self.log)
-            self.log.record(SecurityEvent.DELETED, user_id=user_id)
-            if is_marked:
-                self.background.run(self._purge)
-            return
-        raise EditConflict
+        user = self.get_profile(user_id=user_id)
+        if user.password_hash is not None:
+            if admitted is None:
+                raise EditConflict  # the user got a password since: none was counted
+            self.reauthenticate(user, admitted)
+        with self.unit_of_work() as work:
+            # In this order, a concurrent login either is revoked here too, or finds no account.
+            work.users.confirm(user)
+            revoked = self._revoke_all(work, user_id, caller_identity)
+            has_more_tasks = work.tasks.remove_some(user_id, limit=BATCH) == BATCH
+            if has_more_tasks:
+                work.users.mark_deleted(user, now=self.clock.now())
+            else:
+                work.users.remove(user)
+        self.revoke_sessions.announce(revoked, user_id=user_id)
+        self.log.record(SecurityEvent.DELETED, user_id=user_id)
+        if has_more_tasks:
+            self.background.run(self._purge)
 
     def _purge(self) -> None:
-        """Delete one batch, and let others have their turn before the next."""
+        """Delete one batch. The next one is another job, so that other jobs can run in between."""
         if self.purge_deleted():
             self.background.run(self._purge)
 
-    def _end_sessions(
+    def _revoke_all(
         self, work: Work, user_id: UserId, caller_identity: Identity | None
     ) -> Sequence[SessionId]:
         now = self.clock.now()
-        # Its clock may be ahead; and a token that does not say when it was issued counts
-        # as issued when it expires.
+        # The clock of the issuer may be ahead. A token that does not say when it was issued
+        # counts as issued when it expires.
         until = now if caller_identity is None else max(now, caller_identity.issued_at)
         external = [identity.session_id for identity in work.identities.list(user_id)]
         for session_id in external:

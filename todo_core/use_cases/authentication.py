@@ -1,27 +1,182 @@
-"""Proving again that one is who one is, for what must not be done by a found device."""
+"""Authentication: by password, by access token, and again by password for sensitive changes."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from todo_core.entities.user import Password, User
-from todo_core.errors import FieldError, NoPassword, ValidationFailed
-from todo_core.ports.limits import RateLimiter
-from todo_core.ports.security import PasswordHasher
+from todo_core.entities.caller import Caller
+from todo_core.entities.identity import Identity, LinkedIdentity
+from todo_core.entities.user import Email, Password, User
+from todo_core.errors import (
+    FieldError,
+    InvalidAccessToken,
+    InvalidCredentials,
+    NoPassword,
+    UserNotFound,
+    ValidationFailed,
+)
+from todo_core.ports.clock import Clock
+from todo_core.ports.external_issuers import ExternalIssuers
+from todo_core.ports.limits import Limit, RateLimiter
+from todo_core.ports.passwords import PasswordHasher
+from todo_core.ports.repositories import UserRepository
+from todo_core.ports.revoked_sessions import EndedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
+from todo_core.ports.tokens import AccessTokens
+from todo_core.use_cases.admission import Admitted
+from todo_core.use_cases.identities import RecognisePerson
+from todo_core.use_cases.retrying import retry_on_conflict
+from todo_core.use_cases.sessions import StartSession, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """The result of a login: the user and the tokens of their new session."""
+
+    user: User
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """Start a session for a user who gives their email and password.
+
+    Neither the error nor the response time reveals whether the email is unknown or the password
+    wrong (OWASP ASVS 5.0, 6.3.8). Each attempt is counted before the password is compared, for
+    its address and for the account as seen from that address: nobody can lock a user out from
+    elsewhere. A password whose hash is outdated is hashed again on this occasion.
+
+    Raises:
+        InvalidCredentials: if there is no account with this email and password.
+        RateLimited: after too many attempts.
+        EditConflict: if the account keeps being changed at the same time.
+    """
+
+    users: UserRepository
+    passwords: PasswordHasher
+    start_session: StartSession
+    limiter: RateLimiter
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(
+        self, *, email: str, password: str, user_agent: str = "", address: str = ""
+    ) -> LoggedIn:
+        return self.admit(
+            email=email, password=password, user_agent=user_agent, address=address
+        ).complete()
+
+    def admit(
+        self, *, email: str, password: str, user_agent: str = "", address: str = ""
+    ) -> Admitted[LoggedIn]:
+        """Count the attempt, and return the login itself.
+
+        Raises:
+            RateLimited: after too many attempts.
+        """
+        self.limiter.hit(Limit.LOGIN_ADDRESS, address)
+        self.limiter.hit(Limit.LOGIN_ACCOUNT, _account(email), address)
+
+        def log_in() -> LoggedIn:
+            user, given = self._authenticate(email, password)
+            tokens = self.start_session(
+                user, rehashed=self._rehash(user, given), user_agent=user_agent, address=address
+            )
+            self.limiter.forgive(Limit.LOGIN_ACCOUNT, _account(email), address)
+            return LoggedIn(user, tokens)
+
+        return Admitted(lambda: retry_on_conflict(log_in))
+
+    def _authenticate(self, email: str, password: str) -> tuple[User, Password]:
+        user = self._find(email)
+        try:
+            given = Password(password)
+        except ValidationFailed:
+            # No account has such a password, but the comparison takes its time all the same.
+            given, user = Password.stored(""), None
+        if not self.passwords.verify(given, user.password_hash if user else None) or user is None:
+            self.log.record(SecurityEvent.LOGIN_FAILED, user_id=user.id if user else None)
+            raise InvalidCredentials
+        return user, given
+
+    def _find(self, email: str) -> User | None:
+        try:
+            return self.users.get_by_email(Email(email))
+        except (ValidationFailed, UserNotFound):
+            return None
+
+    def _rehash(self, user: User, password: Password) -> User | None:
+        """Return the user with a new hash if the present one is outdated, otherwise None."""
+        if user.password_hash is None or not self.passwords.needs_rehash(user.password_hash):
+            return None
+        return user.with_password_hash(self.passwords.hash(password), now=self.clock.now())
+
+
+def _account(email: str) -> str:
+    """Return the key that stands for the account of this email in its limits."""
+    return email.strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Return the caller whom an access token authenticates, ours or an external issuer's.
+
+    Raises:
+        InvalidAccessToken: if the token is not valid, or its session was revoked.
+        RateLimited: if the token needs a new account, and too many were created.
+        Unavailable: if the keys of the external issuer cannot be fetched.
+    """
+
+    access_tokens: AccessTokens
+    ended_sessions: EndedSessions
+    external_issuers: ExternalIssuers
+    recognise_person: RecognisePerson
+    clock: Clock
+
+    def __call__(self, token: str, *, address: str = "") -> Caller:
+        now = self.clock.now()
+        if self.external_issuers.named_by(token) is None:
+            return self._verify_own(token, now)
+        identity = self.external_issuers.verify(token, now=now)
+        return _external_caller(identity, self.recognise_person(identity, address=address))
+
+    def without_waiting(self, token: str) -> Caller | None:
+        """Do the same for our own tokens, and for external users who are cached.
+
+        Return None if the issuer or the database would have to be asked.
+        """
+        now = self.clock.now()
+        if self.external_issuers.named_by(token) is None:
+            return self._verify_own(token, now)
+        identity = self.external_issuers.recall(token, now=now)
+        if identity is None or (person := self.recognise_person.recall(identity)) is None:
+            return None
+        return _external_caller(identity, person)
+
+    def _verify_own(self, token: str, now: datetime) -> Caller:
+        caller = self.access_tokens.verify(token, now=now)
+        if caller.session_id in self.ended_sessions:
+            raise InvalidAccessToken
+        return caller
+
+
+def _external_caller(identity: Identity, person: LinkedIdentity) -> Caller:
+    return Caller(person.user_id, identity.session_id, identity, person.alias)
 
 
 @dataclass(frozen=True, slots=True)
 class Reauthentication:
-    """The password that a user gave once more. It was counted, and not yet compared."""
+    """A password that a logged-in user gave again. It was counted, but not compared yet."""
 
     current_password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Reauthenticate:
-    """A user who is logged in gives their password once more (OWASP ASVS 5.0, 7.5.1).
+    """Verify the password that a logged-in user gives again (OWASP ASVS 5.0, 7.5.1).
 
-    A wrong one is a mistake in what was sent, not in who is calling: the access
-    token is as good as before. Every try counts before the password is looked at (`admit`).
+    Sensitive changes need it, so that a stolen device or access token does not suffice for them.
+    A wrong password is a validation error, not an authentication error: the access token is
+    still valid. Each attempt is counted before the password is compared (`admit`).
 
     Raises:
         ValidationFailed: if the password is wrong.
@@ -33,18 +188,18 @@ class Reauthenticate:
     log: SecurityLog
 
     def admit(self, user: User, current_password: str | None) -> Reauthentication:
-        """Count the try.
+        """Count the attempt.
 
         Raises:
             ValidationFailed: if no password was given.
             NoPassword: if the user has none.
-            RateLimited: after too many tries.
+            RateLimited: after too many attempts.
         """
         if user.password_hash is None:
             raise NoPassword
         if current_password is None:
             raise _refusal("required", "is required")
-        self.limiter.hit("reauthentication", str(user.id))
+        self.limiter.hit(Limit.REAUTHENTICATION, str(user.id))
         return Reauthentication(current_password)
 
     def __call__(self, user: User, admitted: Reauthentication) -> None:

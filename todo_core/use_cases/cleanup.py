@@ -1,4 +1,4 @@
-"""Removing what is of no use to anybody any more."""
+"""Deleting what is no longer needed."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,12 +12,12 @@ from todo_core.ports.repositories import (
 )
 
 BATCH = 1000
-"""How many rows of a kind are deleted at a time, so that no other writer has to wait for long."""
+"""How many rows of each kind are deleted at a time, so that other writers do not wait for long."""
 
 
 @dataclass(frozen=True, slots=True)
 class PurgeDeleted:
-    """The service deletes what is left of accounts that are marked as deleted.
+    """Delete what is left of accounts that are marked as deleted.
 
     Each call deletes a bounded number of rows and returns how many. Call it until it returns 0;
     several processes may do so at once.
@@ -35,11 +35,12 @@ class PurgeDeleted:
 
 @dataclass(frozen=True, slots=True)
 class CleanUp:
-    """The service removes expired sessions and resets, and what is left of deleted accounts.
+    """Delete expired sessions and password resets, and what is left of deleted accounts.
 
-    It removes a bounded number and returns how many, so that it may be called until that is
-    none; several processes may do so at once. Notes of ended sessions are kept for as
-    long as their access tokens may live, our own or an external issuer's.
+    Each call deletes a bounded number of rows and returns how many. Call it until it returns 0;
+    several processes may do so at once. Revoked sessions are remembered as long as their access
+    tokens may be valid: `access_token_lifetime` for our own, `external_token_lifetime` for those of
+    external issuers.
     """
 
     purge_deleted: PurgeDeleted

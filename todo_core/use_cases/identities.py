@@ -1,4 +1,4 @@
-"""People who are logged in by others: who they are here."""
+"""Users of external issuers: which account belongs to an identity."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -6,6 +6,7 @@ from uuid import UUID
 from todo_core.entities.identity import Identity, LinkedIdentity, Subject
 from todo_core.entities.user import Email, User, UserId
 from todo_core.errors import (
+    EditConflict,
     EmailTaken,
     IdentityNotFound,
     IdentityTaken,
@@ -15,33 +16,34 @@ from todo_core.errors import (
     UserNotFound,
 )
 from todo_core.ports.clock import Clock
+from todo_core.ports.external_issuers import KnownPeople
 from todo_core.ports.identifiers import Identifiers
-from todo_core.ports.limits import RateLimiter
+from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import IdentityRepository, SessionRepository, UserRepository
-from todo_core.ports.security import EndedSessions, KnownPeople
+from todo_core.ports.revoked_sessions import EndedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.unit_of_work import UnitOfWork, Work
+from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.use_cases.retrying import retry_on_conflict
 
 ATTEMPTS = 5
-"""How often it is looked anew when others do the same for this person meanwhile."""
+"""How often the account is looked up while concurrent requests do the same for this user."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecognisePerson:
-    """Somebody for whom an external issuer vouches is told apart, and gets an account at first.
+    """Return the user whom an external issuer authenticated, with a new account if they have none.
 
-    They are known by issuer and subject alone. An account that has the same email is
-    never theirs for that: whoever can name any address to the issuer could take it
-    over. So their own account does without an email that is another's already. Name and
-    email follow what the issuer says, whenever it says something new.
+    Users are recognised by issuer and subject alone, never by email: otherwise anybody who can
+    choose an email at the issuer could take an account over. So a new account does without an
+    email that another account has. Name and email follow later changes at the issuer.
 
     The issuer's subject may be used instead of the user id in a URL, unless it is the id of
     another user.
 
-    Who deleted their account is not given a new one by a token from before.
+    A token that was issued before its user deleted their account does not create a new one.
 
-    New accounts are counted against limits of the client's address, where it is known,
-    and of the issuer. Users who have an account are never affected by these.
+    New accounts count against limits of the client's address, if it is known, and of the issuer.
+    Users who have an account are not affected by these.
 
     Raises:
         InvalidAccessToken: if the account was deleted after the token was issued.
@@ -61,7 +63,10 @@ class RecognisePerson:
     log: SecurityLog
 
     def recall(self, identity: Identity) -> LinkedIdentity | None:
-        """Who it is, if this process saw them lately and nothing has changed: it asks nobody."""
+        """Return the user if they are cached and nothing has changed, otherwise None.
+
+        It never waits.
+        """
         person = self.known_people.recall(identity)
         if (
             person is None
@@ -76,31 +81,37 @@ class RecognisePerson:
             return known
         email = identity.email
         is_counted = False
-        for _ in range(ATTEMPTS):
+
+        def find_or_create() -> LinkedIdentity:
+            nonlocal email, is_counted
             try:
-                person = self._found(identity, email)
-                if person is None:
-                    if not is_counted:
-                        self._count(identity, address)
-                        is_counted = True
-                    person = self._open_account(identity, email)
-            except (IdentityTaken, StaleVersion):
-                continue  # another request was faster
-            except EmailTaken:
-                # By another request for this very person, or by somebody else: if the
-                # next look does not find them, then without it.
+                if (found := self._find(identity, email)) is not None:
+                    return found
+                if not is_counted:
+                    self._count(identity, address)
+                    is_counted = True
+                return self._create_account(identity, email)
+            except EmailTaken as taken:
+                # By a concurrent request for this identity, or by another user. If the next
+                # attempt does not find the identity, the account is created without an email.
                 email = None
-                continue
-            person = replace(person, alias=self._alias(person))
-            self.known_people.remember(person)
-            return person
-        raise Unavailable("accounts")
+                raise StaleVersion from taken
+            except IdentityTaken as created_meanwhile:
+                raise StaleVersion from created_meanwhile
+
+        try:
+            person = retry_on_conflict(find_or_create, attempts=ATTEMPTS)
+        except EditConflict as conflict:
+            raise Unavailable("accounts") from conflict
+        person = replace(person, alias=self._alias(person))
+        self.known_people.remember(person)
+        return person
 
     def _alias(self, person: LinkedIdentity) -> Subject | None:
-        """Return the subject, unless it reads as the id of another user here.
+        """Return the subject, unless it reads as the id of another user.
 
-        Issuers may choose UUIDs as subjects, and an id here is a random UUID: no user who
-        registers later can get one that is a subject already, so the answer does not change.
+        Issuers may choose UUIDs as subjects. The result does not change later: ids are random
+        UUIDs, so no user who registers later can get one that is already a subject.
         """
         subject = person.identity.subject
         try:
@@ -118,26 +129,27 @@ class RecognisePerson:
             return False
         return True
 
-    def _found(self, identity: Identity, email: Email | None) -> LinkedIdentity | None:
+    def _find(self, identity: Identity, email: Email | None) -> LinkedIdentity | None:
         try:
             person = self.identities.get(identity)
         except IdentityNotFound:
             person = None
-        # Asked after that: who finds nobody because of a deletion, finds its note.
+        # In this order: a lookup that fails because of a deletion is followed by one that
+        # finds the revocation which the deletion stored.
         ended_at = self.sessions.external_end(identity.session_id)
         if ended_at is not None and identity.issued_at <= ended_at:
             raise InvalidAccessToken
         if person is not None and identity.says_something_new(person.identity):
-            return self._follow(person, identity, email)
+            return self._update(person, identity, email)
         return person
 
     def _count(self, identity: Identity, address: str) -> None:
-        """Count a new account, by the issuer only if its address may open one."""
+        """Count a new account, for the issuer only if the address is within its limit."""
         if address:
-            self.limiter.hit("provision_address", address)
-        self.limiter.hit("provision_issuer", identity.issuer)
+            self.limiter.hit(Limit.PROVISION_ADDRESS, address)
+        self.limiter.hit(Limit.PROVISION_ISSUER, identity.issuer)
 
-    def _open_account(self, identity: Identity, email: Email | None) -> LinkedIdentity:
+    def _create_account(self, identity: Identity, email: Email | None) -> LinkedIdentity:
         user = User.register(
             id=self.identifiers.user_id(),
             name=identity.first_name_to_use,
@@ -152,12 +164,12 @@ class RecognisePerson:
         self.log.record(SecurityEvent.PROVISIONED, user_id=user.id, session_id=identity.session_id)
         return person
 
-    def _follow(
+    def _update(
         self, person: LinkedIdentity, identity: Identity, email: Email | None
     ) -> LinkedIdentity:
-        """Take over what the issuer says anew; what the person changed here stays otherwise."""
+        """Take over what changed at the issuer. What the user changed here stays otherwise."""
         before = person.identity
-        said = replace(
+        claimed = replace(
             identity, name=identity.name or before.name, email=identity.email or before.email
         )
         try:
@@ -165,18 +177,14 @@ class RecognisePerson:
         except UserNotFound as deleted_meanwhile:
             raise StaleVersion from deleted_meanwhile
         changed = user.with_profile(
-            name=user.name if said.name in (None, before.name) else said.name,
-            email=user.email if said.email == before.email else email,
+            name=user.name if claimed.name in (None, before.name) else claimed.name,
+            email=user.email if claimed.email == before.email else email,
             now=self.clock.now(),
         )
         with self.unit_of_work() as work:
-            _save(work, user, changed)
-            work.identities.save(said)
+            if changed is not user:
+                work.users.save(changed)
+            work.identities.save(claimed)
         if changed.email != user.email:
             self.log.record(SecurityEvent.EMAIL_CHANGED, user_id=user.id)
-        return LinkedIdentity(said, user.id)
-
-
-def _save(work: Work, user: User, changed: User) -> None:
-    if changed is not user:
-        work.users.save(changed)
+        return LinkedIdentity(claimed, user.id)

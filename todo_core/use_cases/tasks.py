@@ -1,40 +1,45 @@
-"""What a person does with their tasks."""
+"""What users do with their tasks. Each request about tasks counts against the user's limit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from todo_core.entities.task import UNCHANGED, Task, TaskId, Unchanged
 from todo_core.entities.user import UserId
-from todo_core.errors import EditConflict, IdTaken, StaleVersion
+from todo_core.errors import IdTaken
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
+from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
+from todo_core.use_cases.retrying import retry_on_conflict
 
 EDIT_ATTEMPTS = 50
-"""How often an edit is tried on a task that others keep changing.
+"""How often an edit of a task is attempted.
 
-In each round in which an edit loses, another one has won; so this many edits of
-one task at the same moment all succeed.
+In each round of concurrent edits one succeeds, so this many edits of one task at the same moment
+all succeed.
 """
 
 ID_ATTEMPTS = 3
-"""How often an identifier is drawn; a second time is needed once in ages."""
+"""How many identifiers are tried for a new task; a second one is hardly ever needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateTask:
-    """A person notes down a new task, which is not completed yet.
+    """Create a task, which is not completed yet.
 
     Raises:
         ValidationFailed: if the title or the description breaks its rules.
-        AccountGone: if the owner does not exist any more.
+        AccountGone: if the owner was deleted.
+        RateLimited: after too many requests of this user about tasks.
     """
 
     tasks: TaskRepository
+    limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
 
     def __call__(self, *, owner_id: UserId, title: str, description: str | None = None) -> Task:
+        self.limiter.hit(Limit.TASKS, str(owner_id))
         for remaining in reversed(range(ID_ATTEMPTS)):
             task = Task.create(
                 id=self.identifiers.task_id(),
@@ -54,41 +59,52 @@ class CreateTask:
 
 @dataclass(frozen=True, slots=True)
 class ListTasks:
-    """A person looks at all of their tasks, the newest first, or at those (not) completed."""
+    """List the owner's tasks, the newest first: all, or only those (not) completed.
+
+    Raises:
+        RateLimited: after too many requests of this user about tasks.
+    """
 
     tasks: TaskRepository
+    limiter: RateLimiter
 
     def __call__(self, *, owner_id: UserId, completed: bool | None = None) -> Sequence[Task]:
+        self.limiter.hit(Limit.TASKS, str(owner_id))
         return self.tasks.list(owner_id, completed=completed)
 
 
 @dataclass(frozen=True, slots=True)
 class GetTask:
-    """A person looks at one of their tasks.
+    """Return one of the owner's tasks.
 
     Raises:
-        TaskNotFound: if they have no such task, whoever else may.
+        TaskNotFound: if the owner has no such task, even if another user has.
+        RateLimited: after too many requests of this user about tasks.
     """
 
     tasks: TaskRepository
+    limiter: RateLimiter
 
     def __call__(self, *, owner_id: UserId, task_id: TaskId) -> Task:
+        self.limiter.hit(Limit.TASKS, str(owner_id))
         return self.tasks.get(task_id, owner_id=owner_id)
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateTask:
-    """A person edits one of their tasks. What they do not mention stays as it is.
+    """Change fields of one of the owner's tasks. Fields that are not given keep their value.
 
-    Edits of different fields at the same time all survive.
+    Concurrent changes of different fields all take effect.
 
     Raises:
-        TaskNotFound: if they have no such task, whoever else may.
+        TaskNotFound: if the owner has no such task, even if another user has.
         ValidationFailed: if the title or the description breaks its rules.
-        EditConflict: if others keep changing the task faster.
+        EditConflict: if the task keeps being changed at the same time.
+        RateLimited: after too many requests of this user about tasks.
     """
 
     tasks: TaskRepository
+    limiter: RateLimiter
     clock: Clock
 
     def __call__(
@@ -108,22 +124,24 @@ class UpdateTask:
                 now=self.clock.now(),
             )
 
+        self.limiter.hit(Limit.TASKS, str(owner_id))
         return _change(self.tasks, owner_id, task_id, edit)
 
 
 @dataclass(frozen=True, slots=True)
 class ToggleCompletion:
-    """A person ticks a task off, or takes the tick back.
+    """Set whether one of the owner's tasks is completed, or invert it if `completed` is None.
 
-    With `completed` given it is set to that; without, it is flipped. Flips at
-    the same time each take effect, one after the other.
+    Concurrent inversions each take effect, one after the other.
 
     Raises:
-        TaskNotFound: if they have no such task, whoever else may.
-        EditConflict: if others keep changing the task faster.
+        TaskNotFound: if the owner has no such task, even if another user has.
+        EditConflict: if the task keeps being changed at the same time.
+        RateLimited: after too many requests of this user about tasks.
     """
 
     tasks: TaskRepository
+    limiter: RateLimiter
     clock: Clock
 
     def __call__(self, *, owner_id: UserId, task_id: TaskId, completed: bool | None = None) -> Task:
@@ -131,34 +149,35 @@ class ToggleCompletion:
             wanted = not task.completed if completed is None else completed
             return task.with_completion(wanted, now=self.clock.now())
 
+        self.limiter.hit(Limit.TASKS, str(owner_id))
         return _change(self.tasks, owner_id, task_id, toggle)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteTask:
-    """A person removes one of their tasks for good.
+    """Delete one of the owner's tasks permanently.
 
     Raises:
-        TaskNotFound: if they have no such task, whoever else may.
+        TaskNotFound: if the owner has no such task, even if another user has.
+        RateLimited: after too many requests of this user about tasks.
     """
 
     tasks: TaskRepository
+    limiter: RateLimiter
 
     def __call__(self, *, owner_id: UserId, task_id: TaskId) -> None:
+        self.limiter.hit(Limit.TASKS, str(owner_id))
         self.tasks.remove(task_id, owner_id=owner_id)
 
 
 def _change(
     tasks: TaskRepository, owner_id: UserId, task_id: TaskId, change: Callable[[Task], Task]
 ) -> Task:
-    """Load, change and save a task; start over when somebody else saved in between."""
-    for _ in range(EDIT_ATTEMPTS):
+    """Load the task, change it, and save it if that made a difference."""
+
+    def attempt() -> Task:
         task = tasks.get(task_id, owner_id=owner_id)
         changed = change(task)
-        if changed is task:
-            return task
-        try:
-            return tasks.save(changed)
-        except StaleVersion:
-            continue
-    raise EditConflict
+        return task if changed is task else tasks.save(changed)
+
+    return retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)

@@ -1,0 +1,21 @@
+"""Optimistic concurrency: starting over when another request changed what was read."""
+
+from collections.abc import Callable
+
+from todo_core.errors import EditConflict, StaleVersion
+
+
+def retry_on_conflict[Result](attempt: Callable[[], Result], *, attempts: int = 3) -> Result:
+    """Run `attempt` until it meets no conflict, and return its result.
+
+    Each attempt must load what it changes, so that it sees what the others saved.
+
+    Raises:
+        EditConflict: if every attempt met a conflict.
+    """
+    for _ in range(attempts):
+        try:
+            return attempt()
+        except StaleVersion:
+            continue
+    raise EditConflict

@@ -1,0 +1,48 @@
+"""Revoking sessions: a step of several use cases."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from todo_core.entities.session import SessionId
+from todo_core.entities.user import UserId
+from todo_core.ports.clock import Clock
+from todo_core.ports.repositories import SessionRepository
+from todo_core.ports.revoked_sessions import EndedSessions
+from todo_core.ports.security_log import SecurityEvent, SecurityLog
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeSessions:
+    """Revoke a user's sessions, so that neither of their tokens is accepted any longer.
+
+    In this process that takes effect immediately, in others within the interval in which they
+    check. Each revoked session is recorded in the security log.
+
+    Use cases that revoke sessions within a unit of work call `announce` when it is committed.
+    """
+
+    sessions: SessionRepository
+    ended_sessions: EndedSessions
+    clock: Clock
+    log: SecurityLog
+
+    def __call__(self, session_id: SessionId, *, user_id: UserId) -> None:
+        """Revoke one session.
+
+        Raises:
+            SessionNotFound: if the user has no such session.
+        """
+        self.sessions.end(session_id, user_id=user_id, now=self.clock.now())
+        self.announce([session_id], user_id=user_id)
+
+    def all_but(self, session_id: SessionId, *, user_id: UserId) -> None:
+        """Revoke all of the user's sessions but this one."""
+        revoked = self.sessions.end_all(user_id, but=session_id, now=self.clock.now())
+        self.announce(revoked, user_id=user_id)
+
+    def announce(self, session_ids: Iterable[SessionId], *, user_id: UserId) -> None:
+        """Make this process and the security log aware of sessions that were revoked."""
+        revoked = list(session_ids)
+        self.ended_sessions.note(revoked)
+        for session_id in revoked:
+            self.log.record(SecurityEvent.SESSION_ENDED, user_id=user_id, session_id=session_id)
