@@ -86,6 +86,15 @@ def test_anothers_task_cannot_be_told_from_one_that_does_not_exist(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_the_owner_may_do_what_is_refused_to_others(
+    ada: Person, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    task = ada.create()
+    answer = ada.http.request(method, ada.tasks(path.format(task_id=task["id"])), json=body)
+    assert answer.is_success
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 def test_the_address_of_anothers_tasks_is_not_found(
     ada: Person, bob: Person, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
