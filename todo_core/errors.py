@@ -1,32 +1,32 @@
-"""Everything that the core can refuse, as one tree.
+"""Every error that the core raises, as one tree.
 
     TodoError
-    ├── ValidationFailed          what was sent breaks a rule; carries FieldErrors
-    ├── AuthenticationFailed      the caller is not who they would have to be
-    │   ├── InvalidCredentials    email and password do not belong together
-    │   ├── InvalidAccessToken    the bearer token proves nothing, or its session has ended
-    │   ├── InvalidRefreshToken   it continues no session: unknown, used up, or ended
-    │   └── AccountGone           the token speaks for an account that was deleted
-    ├── NotFound                  no such thing, or not the caller's: never told apart
+    ├── ValidationFailed          a value breaks a rule; carries FieldErrors
+    ├── AuthenticationFailed      the caller could not be authenticated
+    │   ├── InvalidCredentials    no account has this email and password
+    │   ├── InvalidAccessToken    the access token is not valid, or its session was revoked
+    │   ├── InvalidRefreshToken   the refresh token is unknown, used, expired or revoked
+    │   └── AccountGone           the account of the access token was deleted
+    ├── NotFound                  it does not exist, or belongs to another user
     │   ├── TaskNotFound
     │   ├── SessionNotFound
     │   ├── UserNotFound
-    │   └── IdentityNotFound      nobody here is this person of an external issuer
-    ├── InvalidResetToken         it resets no password: unknown, used, replaced or expired
+    │   └── IdentityNotFound      no account belongs to this identity
+    ├── InvalidResetToken         the password reset token is unknown, used, replaced or expired
     ├── RegistrationClosed        the operator has closed registration
-    ├── Conflict                  the request is fine, the stored state is not
+    ├── Conflict                  the request is valid, but the stored state does not allow it
     │   ├── EmailTaken
-    │   ├── IdTaken               a freshly drawn identifier is in use already
-    │   ├── IdentityTaken         the person of an external issuer has an account already
-    │   ├── NoPassword            the person comes through an external issuer only
-    │   ├── NotOurSession         the person is logged in by an external issuer
-    │   ├── StaleVersion          somebody else saved since this entity was loaded
-    │   └── EditConflict          StaleVersion again and again: given up
-    ├── RateLimited               too often in too short a time; says when to come back
-    └── Unavailable               something that the core depends on does not answer
+    │   ├── IdTaken               a new random identifier is already in use
+    │   ├── IdentityTaken         the identity already belongs to an account
+    │   ├── NoPassword            the user logs in through an external issuer only
+    │   ├── NotOurSession         an external issuer logged the user in
+    │   ├── StaleVersion          the entity was changed since it was loaded
+    │   └── EditConflict          StaleVersion at every attempt
+    ├── RateLimited               too many requests; says when to try again
+    └── Unavailable               a dependency does not answer
 
-An adapter raises only these, or what is truly unexpected. How each one looks
-from outside is decided by the adapter that faces outwards (`todo_api.errors`).
+Adapters raise only these errors and unexpected ones. How each one is presented to clients is
+decided by `todo_api`.
 """
 
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ from datetime import timedelta
 
 
 class TodoError(Exception):
-    """The root of everything that the core and its ports raise on purpose."""
+    """The root of all errors that the core and its ports raise deliberately."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """One broken rule of one field.
 
-    `field` is the name by which the use case takes the value, `code` a stable
-    word for programs, `message` a sentence for people.
+    `field` is the name of the use case's argument, `code` a stable identifier for programs,
+    `message` a text for users.
     """
 
     field: str
@@ -51,7 +51,7 @@ class FieldError:
 
 
 class ValidationFailed(TodoError):
-    """One or more values break their rules; all of them are named at once."""
+    """One or more values break their rules. All of them are named."""
 
     def __init__(self, *errors: FieldError) -> None:
         super().__init__("; ".join(f"{error.field} {error.message}" for error in errors))
@@ -59,11 +59,11 @@ class ValidationFailed(TodoError):
 
 
 class AuthenticationFailed(TodoError):
-    """The caller could not prove who they are."""
+    """The caller could not be authenticated."""
 
 
 class InvalidCredentials(AuthenticationFailed):
-    """Unknown email or wrong password; which of the two is never said."""
+    """The email is unknown or the password wrong; which of the two is never revealed."""
 
 
 class InvalidAccessToken(AuthenticationFailed):
@@ -71,15 +71,15 @@ class InvalidAccessToken(AuthenticationFailed):
 
 
 class InvalidRefreshToken(AuthenticationFailed):
-    """The refresh token continues no session: unknown, used up, expired, or of one that ended."""
+    """The refresh token is unknown, used or expired, or its session was revoked."""
 
 
 class AccountGone(AuthenticationFailed):
-    """The account that the caller's token speaks for no longer exists."""
+    """The account that the access token was issued for was deleted."""
 
 
 class NotFound(TodoError):
-    """It does not exist, or it belongs to somebody else."""
+    """It does not exist, or it belongs to another user. The two are never distinguished."""
 
 
 class TaskNotFound(NotFound):
@@ -87,7 +87,7 @@ class TaskNotFound(NotFound):
 
 
 class SessionNotFound(NotFound):
-    """The person has no session with this id."""
+    """The user has no session with this id."""
 
 
 class UserNotFound(NotFound):
@@ -95,51 +95,51 @@ class UserNotFound(NotFound):
 
 
 class IdentityNotFound(NotFound):
-    """There is no account of this external issuer's subject."""
+    """No account belongs to this issuer and subject."""
 
 
 class InvalidResetToken(TodoError):
-    """The token resets no password: it is unknown, used, replaced by a newer one, or expired."""
+    """The password reset token is unknown, used, replaced by a newer one, or expired."""
 
 
 class RegistrationClosed(TodoError):
-    """The operator has closed registration: no account is opened with a password."""
+    """The operator has closed registration: accounts with a password cannot be created."""
 
 
 class Conflict(TodoError):
-    """The stored state does not allow it."""
+    """The request is valid, but the stored state does not allow it."""
 
 
 class EmailTaken(Conflict):
-    """Another account is registered with this email, in whatever case it is written."""
+    """Another account has this email. Upper and lower case are not distinguished."""
 
 
 class IdTaken(Conflict):
-    """An identifier that was drawn at random is in use already: draw another."""
+    """A new random identifier is already in use: another one must be drawn."""
 
 
 class IdentityTaken(Conflict):
-    """An external issuer's subject has an account already."""
+    """The identity already belongs to an account."""
 
 
 class NoPassword(Conflict):
-    """The account has no password: its person comes through an external issuer only."""
+    """The account has no password: its user logs in through an external issuer only."""
 
 
 class NotOurSession(Conflict):
-    """An external issuer logged this person in, and only it can log them out."""
+    """An external issuer logged the user in, and only that issuer can log them out."""
 
 
 class StaleVersion(Conflict):
-    """The entity was saved by somebody else, or removed, after it was loaded."""
+    """The entity was changed or deleted by a concurrent request after it was loaded."""
 
 
 class EditConflict(Conflict):
-    """Others kept changing the same entity; the edit was not applied."""
+    """The entity kept being changed by concurrent requests. The change was not applied."""
 
 
 class RateLimited(TodoError):
-    """Too much, too fast. `allowance` says of which limit, and when it is worth another try."""
+    """Too many requests. `allowance` says which limit is exhausted, and for how long."""
 
     def __init__(self, allowance: "Allowance") -> None:
         super().__init__(f"too many requests; try again in {allowance.resets_in}")
@@ -148,9 +148,9 @@ class RateLimited(TodoError):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A limit that is used up: `limit` requests in each `window`, under a rule.
+    """An exhausted limit: `limit` requests in each `window`, under the limit named `rule`.
 
-    `resets_in` is how long it takes until one more fits in.
+    `resets_in` is the time until the next request is allowed.
     """
 
     rule: str

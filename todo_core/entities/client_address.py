@@ -1,13 +1,13 @@
-"""The address that a request comes from, and which addresses belong to one client."""
+"""Client addresses, and which of them belong to the same client."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 CLIENT_PREFIX = 64
-"""The length of the IPv6 network that one client is in."""
+"""The prefix length of the IPv6 network of one client."""
 
 SITE_PREFIX = 48
-"""The length of the largest IPv6 network that one customer is usually given (RFC 6177)."""
+"""The prefix length of the largest IPv6 network that a customer is usually given (RFC 6177)."""
 
 
 def client_network(address: str, *, prefix: int = CLIENT_PREFIX) -> str:

@@ -1,4 +1,4 @@
-"""An identity: who somebody is to an external issuer of tokens."""
+"""Identities: users as an external issuer of access tokens knows them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,18 +14,18 @@ Issuer = NewType("Issuer", str)
 Subject = NewType("Subject", str)
 
 _SUBJECT_MAX_LENGTH = 255
-"""As OpenID Connect Core §2 has it."""
+"""The limit of OpenID Connect Core §2."""
 
 _SESSIONS = UUID("6a1e0a1c-6f0b-5d5c-9a55-1b0f5f3c8f0e")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an external issuer says of a person, in one of its tokens.
+    """What an external issuer says about a user in one of its tokens.
 
-    Issuer and subject together are the person, for good (OpenID Connect Core §5.7).
-    Name and email are only what the issuer knows of them at the time `issued_at`: they
-    change, and are no proof of anything. None means that it says nothing fit to be kept.
+    Issuer and subject together identify the user permanently (OpenID Connect Core §5.7). Name and
+    email are what the issuer knew at the time `issued_at`: they may change, and prove nothing.
+    They are None if the token has no suitable value.
     """
 
     issuer: Issuer
@@ -38,10 +38,12 @@ class Identity:
     def claimed(
         cls, *, issuer: str, subject: str, name: object, email: object, issued_at: datetime
     ) -> Self:
-        """What a token claims. A name is cut and cleaned, an email kept if it is a valid one.
+        """Return the identity that a token claims.
+
+        A name is truncated and stripped of control characters. An invalid email is dropped.
 
         Raises:
-            ValidationFailed: if the subject could be nobody's.
+            ValidationFailed: if the subject is not valid.
         """
         if not 1 <= len(subject) <= _SUBJECT_MAX_LENGTH or UNPRINTABLE.search(subject):
             raise ValidationFailed(FieldError("subject", "invalid_subject", "is not valid"))
@@ -55,22 +57,22 @@ class Identity:
 
     @property
     def session_id(self) -> SessionId:
-        """The id under which all that the issuer vouches for is one session.
+        """The id of the session that all tokens of this issuer and subject belong to.
 
-        It follows from issuer and subject, and does not tell them.
+        It is derived from issuer and subject, and does not reveal them.
         """
         return SessionId(uuid5(_SESSIONS, f"{self.issuer}\0{self.subject}"))
 
     @property
     def first_name_to_use(self) -> PersonName:
-        """What to call somebody whom the issuer may not name."""
+        """The name of a new account, even if the issuer gives none."""
         if self.name is not None:
             return self.name
         local_part = self.email.partition("@")[0] if self.email else ""
         return PersonName(local_part or "User")
 
     def says_something_new(self, since: "Identity") -> bool:
-        """Whether it was issued later, and claims another name or email."""
+        """Return whether it was issued later than `since`, with another name or email."""
         return self.issued_at > since.issued_at and (
             self.name not in (None, since.name) or self.email not in (None, since.email)
         )
@@ -78,10 +80,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class LinkedIdentity:
-    """An identity, as its issuer last changed it, and whose it is here.
+    """An identity, with its latest name and email, and the user it belongs to.
 
     `alias` is the subject, if it may be used instead of `user_id` in a URL. `RecognisePerson`
-    decides that; it is not stored.
+    decides that. It is not stored.
     """
 
     identity: Identity

@@ -1,4 +1,4 @@
-"""A password reset: the promise to let in whoever has a secret that was mailed."""
+"""Password resets."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,9 +8,9 @@ from todo_core.entities.user import UserId
 
 @dataclass(frozen=True, slots=True)
 class PasswordReset:
-    """The one reset that a person may have open; a new one takes the place of the older.
+    """The open password reset of a user. A new one replaces it.
 
-    `token_hash` is all that is kept of the secret. Times are aware and in UTC.
+    Only the hash of the token is stored. Times are aware and in UTC.
     """
 
     user_id: UserId

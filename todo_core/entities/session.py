@@ -1,4 +1,4 @@
-"""A session: one login of one person on one device."""
+"""Sessions: one login of a user on one device."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -11,9 +11,9 @@ from todo_core.entities.user import UserId
 SessionId = NewType("SessionId", UUID)
 
 REFRESH_GRACE = timedelta(seconds=10)
-"""For how long a used refresh token still yields its successor.
+"""How long a used refresh token still yields its successor.
 
-Two tabs may refresh at the same moment, and an answer may get lost on its way.
+Two tabs may refresh at the same time, and a response may be lost.
 """
 
 UNKNOWN_DEVICE = "Unknown device"
@@ -25,21 +25,20 @@ _DEVICE_LENGTH_OF_USER_AGENT = 40
 
 
 def clean_user_agent(user_agent: str) -> str:
-    """Return what is kept of a `User-Agent` header: it is cut and cleaned, never refused."""
+    """Return a `User-Agent` header as it is stored: truncated, without control characters."""
     return UNPRINTABLE.sub("", user_agent)[:_USER_AGENT_MAX_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What stands behind a pair of tokens.
+    """A login. Access tokens and refresh tokens are issued for it.
 
-    `refresh_salt` is random and goes into every refresh token of the session,
-    together with `generation`, which counts how often it was refreshed: so a
-    refresh token can be made again by whoever has the server's key *and* the
-    stored session, and by nobody who has only one of the two.
+    `generation` counts how often the session was refreshed. Each refresh token is derived from
+    it, from the random `refresh_salt`, and from the server's key. So it can be computed from the
+    stored session and the key together, but not from one of the two.
 
-    `user_agent`, `device` (a readable name for it) and `address` are where the login came
-    from, by which its user recognises it. All times are aware and in UTC.
+    `user_agent`, `device` (a readable name of it) and `address` show the user where the login
+    came from. All times are aware and in UTC.
     """
 
     id: SessionId
@@ -66,10 +65,10 @@ class Session:
         lifetime: timedelta,
         now: datetime,
     ) -> Self:
-        """Begin a session that ends `lifetime` from now at the latest.
+        """Create a session that expires `lifetime` from now at the latest.
 
-        What a client says of itself is cut and cleaned, never refused. A device without
-        a name is called by the beginning of its user agent.
+        What the client says about itself is truncated and stripped of control characters, never
+        refused. A device without a name is named by the beginning of its user agent.
         """
         user_agent = clean_user_agent(user_agent)
         return cls(
@@ -88,15 +87,15 @@ class Session:
         )
 
     def is_over(self, *, idle_lifetime: timedelta, now: datetime) -> bool:
-        """Whether it has come to its end, or was not refreshed for too long."""
+        """Return whether the session has expired, or was not refreshed for `idle_lifetime`."""
         return now >= self.expires_at or now >= self.refreshed_at + idle_lifetime
 
     def refreshed(self, *, now: datetime) -> Self:
-        """The session after its current refresh token was used."""
+        """Return the session after its current refresh token was used."""
         return replace(self, generation=self.generation + 1, refreshed_at=now)
 
     def was_just_refreshed_from(self, generation: int, *, now: datetime) -> bool:
-        """Whether this generation's token was the last to be used, a moment ago."""
-        # A clock that was set back since must not make the moment long.
+        """Return whether this generation is the previous one, replaced within the grace period."""
+        # If the clock was set back since, the grace must not become longer.
         since = now - self.refreshed_at
         return generation == self.generation - 1 and -REFRESH_GRACE < since < REFRESH_GRACE

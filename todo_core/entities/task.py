@@ -1,4 +1,4 @@
-"""A task: something that one person wants to get done, seen by that person alone."""
+"""Tasks. Only their owner can see them."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ TaskId = NewType("TaskId", int)
 
 
 class Unchanged(Enum):
-    """The type of `UNCHANGED`, which stands for a field that an edit does not mention."""
+    """The type of `UNCHANGED`, the value of a field that is not to be changed."""
 
     UNCHANGED = "unchanged"
 
@@ -22,7 +22,7 @@ UNCHANGED: Final = Unchanged.UNCHANGED
 
 
 class Title(Text):
-    """What is to be done: 1 to 200 characters on one line, without white space around."""
+    """The title of a task: 1 to 200 characters on one line, without surrounding white space."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ class Title(Text):
 
 
 class Description(Prose):
-    """More about it: up to 1000 characters, on as many lines as it takes."""
+    """The description of a task: 1 to 1000 characters on one or more lines."""
 
     __slots__ = ()
 
@@ -40,7 +40,7 @@ class Description(Prose):
 
     @classmethod
     def or_none(cls, raw: str | None) -> Self | None:
-        """An absent description and an empty one are the same: None."""
+        """Return the description, or None if it is absent or empty."""
         return cls(raw) if raw else None
 
 
@@ -48,9 +48,8 @@ class Description(Prose):
 class Task:
     """A task and its owner.
 
-    `version` counts how often the task was saved; it is what makes two edits at
-    the same time safe (see `todo_core.ports.repositories.TaskRepository.save`).
-    All times are aware and in UTC.
+    `version` counts how often the task was saved. It makes concurrent changes safe (see
+    `todo_core.ports.repositories.TaskRepository.save`). All times are aware and in UTC.
     """
 
     id: TaskId
@@ -72,7 +71,7 @@ class Task:
         description: str | None,
         now: datetime,
     ) -> Self:
-        """Make a new task, which is not completed.
+        """Create a task that is not completed.
 
         Raises:
             ValidationFailed: naming every field that breaks its rules.
@@ -99,10 +98,9 @@ class Task:
         completed: bool | Unchanged = UNCHANGED,
         now: datetime,
     ) -> Self:
-        """The task after an edit; what is not given stays as it is.
+        """Return the task with these fields changed. Fields that are not given keep their value.
 
-        An edit that changes nothing returns this very object, so that a caller
-        can tell that there is nothing to save.
+        If nothing changes, this same object is returned, so that the caller need not save it.
 
         Raises:
             ValidationFailed: naming every field that breaks its rules.
@@ -130,5 +128,5 @@ class Task:
         )
 
     def with_completion(self, completed: bool, *, now: datetime) -> Self:
-        """The task, done or to be done."""
+        """Return the task, completed or not. If nothing changes, it is this same object."""
         return self.edited(completed=completed, now=now)

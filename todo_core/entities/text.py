@@ -1,12 +1,11 @@
-"""The rules for text, shared by every value object that is a string.
+"""The rules for text, which all value objects that are strings share.
 
-A value object is a subclass of `str` whose constructor validates, so that a
-`Title` in a signature means "a string that passed the rules of titles", while
-it still binds, compares and serialises as the string that it is.
+A value object is a subclass of `str` whose constructor validates. A `Title` in a signature means
+"a string that satisfies the rules of titles". It is stored, compared and serialised like any
+other string.
 
-Control characters are those of the Unicode category Cc; together with unpaired
-surrogates (Cs) they are refused, since databases and terminals treat them in
-surprising ways. Lengths count code points.
+Control characters (Unicode category Cc) and unpaired surrogates (Cs) are refused, since
+databases and terminals treat them in surprising ways. Lengths count code points.
 """
 
 import re
@@ -17,7 +16,7 @@ from typing import ClassVar, Self, cast
 from todo_core.errors import FieldError, ValidationFailed
 
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters and unpaired surrogates, which no text on one line may have."""
+"""Control characters and unpaired surrogates, which no text of one line may contain."""
 
 _FORBIDDEN_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -25,8 +24,8 @@ _FORBIDDEN_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 class Text(str):
     """A string that satisfies the rules of its class.
 
-    Subclasses name their `field` and their limits, and override `normalize` or
-    `check` where they have rules of their own.
+    Subclasses set `field` and the limits of the length, and override `normalize` or `check` if
+    they have more rules.
     """
 
     __slots__ = ()
@@ -56,33 +55,33 @@ class Text(str):
 
     @classmethod
     def stored(cls, text: str) -> Self:
-        """Rebuild a value that passed the rules before it was stored."""
+        """Return a value that was validated before it was stored."""
         return super().__new__(cls, text)
 
     @classmethod
     def normalize(cls, raw: str) -> str:
-        """Bring different spellings of the same text to one, before any rule applies."""
+        """Bring equivalent forms of a text to one form, before the rules apply."""
         return raw
 
     @classmethod
     def strip_surroundings(cls, raw: str) -> str:
-        """Remove white space around the text."""
+        """Remove surrounding white space."""
         return raw.strip()
 
     @classmethod
     def check(cls, text: str) -> None:
-        """Apply the rules that only this class has; raise `cls.refusal(…)`."""
+        """Apply further rules of this class. Raise `cls.refusal(…)` if one is broken."""
 
     @classmethod
     def refusal(cls, code: str, message: str) -> ValidationFailed:
-        """The error that says why a text is not one of this class."""
+        """Return the error for a text that breaks a rule of this class."""
         return ValidationFailed(FieldError(cls.field, code, message))
 
 
 class Prose(Text):
-    """Text of several lines: tabs and line breaks are allowed, white space is kept.
+    """Text of several lines: tabs and line breaks are allowed, and white space is kept.
 
-    The line breaks of other systems (CR LF) are stored as LF.
+    Line breaks of the form CR LF are stored as LF.
     """
 
     __slots__ = ()
@@ -91,17 +90,17 @@ class Prose(Text):
 
     @classmethod
     def normalize(cls, raw: str) -> str:
-        """Write every line break as LF."""
+        """Replace CR LF by LF."""
         return raw.replace("\r\n", "\n")
 
     @classmethod
     def strip_surroundings(cls, raw: str) -> str:
-        """Keep the text as it was written."""
+        """Keep the text as it is."""
         return raw
 
 
 class Validation:
-    """Validates several fields and reports all that is wrong with them at once.
+    """Validates several fields, and reports all of their errors at once.
 
     ```
     with Validation() as valid:
@@ -109,19 +108,19 @@ class Validation:
         description = valid(Description.or_none, raw_description)
     ```
 
-    Leaving the block raises one ValidationFailed with every error collected.
+    Leaving the block raises one ValidationFailed with all errors.
     """
 
     def __init__(self) -> None:
         self._errors: list[FieldError] = []
 
     def __call__[Raw, Value](self, build: Callable[[Raw], Value], raw: Raw) -> Value:
-        """Build a value object; note its errors, if any, instead of raising them."""
+        """Build a value object. Collect its errors instead of raising them."""
         try:
             return build(raw)
         except ValidationFailed as failure:
             self._errors.extend(failure.errors)
-            # Nobody sees this None: leaving the block raises.
+            # This None is never used: leaving the block raises.
             return cast(Value, None)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A user: a person with an account, and the rules of what they tell about themselves."""
+"""Users, and the rules of their names, emails and passwords."""
 
 import re
 import unicodedata
@@ -13,7 +13,7 @@ UserId = NewType("UserId", UUID)
 
 
 class PersonName(Text):
-    """What a person wants to be called: 1 to 100 characters on one line."""
+    """The name of a user: 1 to 100 characters on one line."""
 
     __slots__ = ()
 
@@ -22,12 +22,12 @@ class PersonName(Text):
 
 
 class Email(Text):
-    """An email address that mail servers take: a dot-atom at a domain (RFC 5321 §4.1.2).
+    """An email address that mail servers accept: a dot-atom and a domain (RFC 5321 §4.1.2).
 
-    It is kept as it was written; `key` is what two spellings have in common.
+    It is stored as it was given. Addresses that differ in case only have the same `key`.
     The local part has at most 64 octets and the whole at most 254 (RFC 5321
-    §4.5.3.1); a domain outside ASCII is written in its `xn--` form. An encoded word
-    has no place in an address (RFC 2047 §5): mail software may decode it into another one.
+    §4.5.3.1); a domain outside ASCII must be given in its `xn--` form. Encoded
+    words are refused (RFC 2047 §5): mail software may decode them to another address.
     """
 
     __slots__ = ()
@@ -43,22 +43,21 @@ class Email(Text):
 
     @classmethod
     def check(cls, text: str) -> None:
-        """Apply the syntax, which leaves out quoted parts, literals and encoded words."""
+        """Apply the syntax. Quoted local parts, address literals and encoded words are refused."""
         if not cls._VALID.fullmatch(text):
             raise cls.refusal("invalid_email", "must be a valid email address")
 
     @property
     def key(self) -> str:
-        """The same for every spelling of this address: it is compared by this."""
+        """The address in lower case, by which addresses are compared."""
         return self.lower()
 
 
 class Password(Text):
-    """A password in the clear, on its way to being hashed.
+    """A password in plain text, which is not hashed yet.
 
-    Characters outside ASCII are brought to Unicode's normal form C (RFC 8265
-    §4.2), since keyboards differ in how they compose them. How long it has to
-    be, and what it must not be, is for `PasswordPolicy` to say.
+    It is brought to Unicode normalization form C (RFC 8265 §4.2), since keyboards differ in how
+    they compose characters. `PasswordPolicy` has the rules for new passwords.
     """
 
     __slots__ = ()
@@ -68,36 +67,36 @@ class Password(Text):
 
     @classmethod
     def normalize(cls, raw: str) -> str:
-        """Compose characters in one way (NFC)."""
+        """Bring the text to normalization form C."""
         return unicodedata.normalize("NFC", raw)
 
     @classmethod
     def strip_surroundings(cls, raw: str) -> str:
-        """Every character of a password counts."""
+        """Keep the text as it is: every character of a password counts."""
         return raw
 
     def __repr__(self) -> str:
-        """Nothing that a log or a traceback could give away."""
+        """Return a text without the password, for logs and tracebacks."""
         return "Password(…)"
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """Which passwords are accepted (NIST SP 800-63B §3.1.1.2: length and a blocklist).
+    """The rules for new passwords: length and a blocklist (NIST SP 800-63B §3.1.1.2).
 
-    `min_length` counts characters; `common` holds passwords that are tried first
-    by whoever guesses, in lower case.
+    `min_length` counts characters. `common` holds the passwords that attackers try first, in
+    lower case.
     """
 
     min_length: int
     common: frozenset[str]
 
     def accept(self, raw: str, *, email: str, name: str) -> Password:
-        """The password, if a person with this email and name may choose it.
+        """Return the password, if a user with this email and name may choose it.
 
         Raises:
-            ValidationFailed: if it is too short or too long, has control
-                characters, is among the commonest, or repeats the email or name.
+            ValidationFailed: if it is too short or too long, contains control characters, is one
+                of the common passwords, or equals the email or name.
         """
         password = Password(raw)
         if len(password) < self.min_length:
@@ -112,11 +111,11 @@ class PasswordPolicy:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person with an account.
+    """A user, who has an account.
 
-    People who come through an external issuer have no `password_hash`, and no `email`
-    where it says none, or one that is another account's. `version` counts how often
-    the user was saved. All times are aware and in UTC.
+    Users of an external issuer have no `password_hash`. They have no `email` if the issuer gives
+    none, or gives one that another account has. `version` counts how often the user was saved.
+    All times are aware and in UTC.
     """
 
     id: UserId
@@ -137,7 +136,7 @@ class User:
         password_hash: str | None,
         now: datetime,
     ) -> Self:
-        """Make a new account."""
+        """Create a user."""
         return cls(
             id=id,
             name=name,
@@ -149,11 +148,11 @@ class User:
         )
 
     def with_password_hash(self, password_hash: str, *, now: datetime) -> Self:
-        """The user with another password, or the same one hashed anew."""
+        """Return the user with another password hash."""
         return replace(self, password_hash=password_hash, updated_at=now)
 
     def with_profile(self, *, name: PersonName, email: Email | None, now: datetime) -> Self:
-        """The user with another name or email; this very object if both are the same."""
+        """Return the user with this name and email. If nothing changes, it is this same object."""
         if (name, email) == (self.name, self.email):
             return self
         return replace(self, name=name, email=email, updated_at=now)

@@ -1,8 +1,8 @@
-"""What the core needs from outside, one Protocol per role.
+"""Ports: what the core needs from outside, one protocol for each role.
 
-An adapter inherits the port that it implements, so that a method it forgets is
-noticed when it is constructed. The docstrings here are the contract; the
-contract tests (tests/contracts) hold every adapter to it.
+An adapter inherits the port that it implements, so that a missing method is noticed when the
+adapter is constructed. The docstrings are the contract. The contract tests (tests/contracts) hold
+every adapter to it.
 
-Any method here that needs something that does not answer raises `Unavailable`.
+Any method may raise `Unavailable` if something that it depends on does not answer.
 """

@@ -1,4 +1,4 @@
-"""Doing things after the answer."""
+"""Background jobs."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Background(Protocol):
-    """Runs what an answer must not wait for, neither for its result nor for its time."""
+    """Runs jobs that a response must not wait for."""
 
     @abstractmethod
     def run(self, job: Callable[[], None]) -> None:
-        """Take the job; it is run soon, or dropped when far too much is waiting.
+        """Run the job soon, or drop it if far too many are waiting.
 
-        What it raises is logged and goes no further.
+        Errors that the job raises are logged.
         """

@@ -1,4 +1,4 @@
-"""The time of day."""
+"""The current time."""
 
 from abc import abstractmethod
 from datetime import datetime
@@ -10,4 +10,4 @@ class Clock(Protocol):
 
     @abstractmethod
     def now(self) -> datetime:
-        """The current time, aware and in UTC, to the microsecond."""
+        """Return the current time, aware and in UTC, to the microsecond."""

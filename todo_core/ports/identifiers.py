@@ -1,4 +1,4 @@
-"""Fresh identifiers."""
+"""New identifiers."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -9,19 +9,19 @@ from todo_core.entities.user import UserId
 
 
 class Identifiers(Protocol):
-    """Draws identifiers that tell nothing about when, or how many, others were drawn.
+    """Generates random identifiers, which reveal nothing about others.
 
-    Consecutive numbers would let everyone count what everyone else does.
+    Consecutive numbers would reveal how many tasks other users create.
     """
 
     @abstractmethod
     def user_id(self) -> UserId:
-        """A new user's id; it never comes twice."""
+        """Return a unique id for a new user."""
 
     @abstractmethod
     def task_id(self) -> TaskId:
-        """A new task's id, from 1 to 2**53 - 1; on rare occasions one that is in use."""
+        """Return an id for a new task, from 1 to 2**53 - 1. In rare cases it is already in use."""
 
     @abstractmethod
     def session_id(self) -> SessionId:
-        """A new session's id; it never comes twice."""
+        """Return a unique id for a new session."""

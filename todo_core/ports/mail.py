@@ -1,6 +1,6 @@
-"""Letters to people.
+"""Emails to users.
 
-The core says what a letter tells; how it is worded and sent is the adapter's.
+The core decides what an email says. The adapter words it, and delivers it.
 """
 
 from abc import abstractmethod
@@ -13,7 +13,7 @@ from todo_core.entities.user import Email, PersonName
 
 @dataclass(frozen=True, slots=True)
 class PasswordResetLetter:
-    """Here is the link by which you choose a new password; it is good for so long."""
+    """A link with which the user can choose a new password within `expires_in`."""
 
     to: Email
     name: PersonName
@@ -23,7 +23,7 @@ class PasswordResetLetter:
 
 @dataclass(frozen=True, slots=True)
 class EmailChangedLetter:
-    """The email of your account is another now. It goes to the old address."""
+    """A notice that the email of the account was changed. It goes to the old address."""
 
     to: Email
     name: PersonName
@@ -32,7 +32,7 @@ class EmailChangedLetter:
 
 @dataclass(frozen=True, slots=True)
 class PasswordChangedLetter:
-    """The password of your account is another now."""
+    """A notice that the password of the account was changed."""
 
     to: Email
     name: PersonName
@@ -42,12 +42,12 @@ type Letter = PasswordResetLetter | EmailChangedLetter | PasswordChangedLetter
 
 
 class Mailer(Protocol):
-    """Sends letters."""
+    """Sends emails."""
 
     @abstractmethod
     def send(self, letter: Letter) -> None:
-        """Take the letter for delivery, without making the caller wait for it.
+        """Accept the email for delivery, which happens in the background.
 
-        Delivery itself may fail later; that is logged and not raised, since it
-        must not show in an answer whether there was somebody to write to.
+        A failure of the delivery is logged and not raised: a response must not reveal whether an
+        email was sent.
         """

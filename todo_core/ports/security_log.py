@@ -1,4 +1,4 @@
-"""What happens around accounts, for whoever watches over the service (OWASP ASVS 5.0, 16.3)."""
+"""The security log: events around accounts, for operators (OWASP ASVS 5.0, 16.3)."""
 
 from abc import abstractmethod
 from enum import StrEnum
@@ -9,7 +9,7 @@ from todo_core.entities.user import UserId
 
 
 class SecurityEvent(StrEnum):
-    """The kinds of events. Their names are stable."""
+    """The kinds of events. The names are stable."""
 
     REGISTERED = "account.registered"
     PROVISIONED = "account.provisioned"
@@ -28,7 +28,7 @@ class SecurityEvent(StrEnum):
 
 
 class SecurityLog(Protocol):
-    """Records events, each with the request that it came with, and never a secret."""
+    """Records security events together with the request that caused them, and never a secret."""
 
     @abstractmethod
     def record(
@@ -38,4 +38,4 @@ class SecurityLog(Protocol):
         user_id: UserId | None = None,
         session_id: SessionId | None = None,
     ) -> None:
-        """Record that it happened, to whom as far as that is known."""
+        """Record an event of a user and a session, as far as they are known."""

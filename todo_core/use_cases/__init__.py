@@ -1,5 +1,6 @@
-"""What people can do with the service, one class each.
+"""Use cases: what users can do with the service, one class each.
 
-A use case is a frozen dataclass of the ports that it needs; calling it does the
-thing. It takes plain values by keyword, applies the rules, and returns entities.
+A use case is a frozen dataclass of the ports that it needs, with `__call__`. It takes plain values
+as keyword arguments, applies the rules, and returns entities. Its docstring states the policy.
+`todo_core.application` assembles all of them.
 """
