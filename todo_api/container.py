@@ -28,10 +28,11 @@ from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
+from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
 from todo_adapters.sql.tasks import SqlTaskRepository
-from todo_adapters.sql.unit_of_work import SqlUnitOfWork
+from todo_adapters.sql.unit_of_work import BeginSqlUnitOfWork
 from todo_adapters.sql.users import SqlUserRepository
 from todo_adapters.system.background import ThreadBackground
 from todo_adapters.system.clock import SystemClock
@@ -244,10 +245,11 @@ class Container(containers.DeclarativeContainer):
     )
     users = providers.Singleton(SqlUserRepository, database)
     sessions = providers.Singleton(SqlSessionRepository, database)
+    revocations = providers.Singleton(SqlRevocationRepository, database)
     identities = providers.Singleton(SqlIdentityRepository, database)
     password_resets = providers.Singleton(SqlPasswordResetRepository, database)
     tasks = providers.Singleton(SqlTaskRepository, database)
-    unit_of_work = providers.Singleton(SqlUnitOfWork, database)
+    unit_of_work = providers.Singleton(BeginSqlUnitOfWork, database)
 
     # Security
     key_ring = providers.Singleton(_key_ring, settings)
@@ -269,7 +271,7 @@ class Container(containers.DeclarativeContainer):
     refresh_tokens = providers.Singleton(HmacRefreshTokens, key_ring)
     reset_tokens = providers.Singleton(RandomResetTokens)
     ended_sessions = providers.Singleton(
-        PolledEndedSessions, sessions, clock, remember=settings.provided.access_token_ttl
+        PolledEndedSessions, revocations, clock, remember=settings.provided.access_token_ttl
     )
     external_issuers = providers.Singleton(_external_issuers, settings)
     known_people = providers.Singleton(_known_people, settings)
@@ -346,7 +348,7 @@ class Container(containers.DeclarativeContainer):
         RecognisePerson,
         users=users,
         identities=identities,
-        sessions=sessions,
+        revocations=revocations,
         unit_of_work=unit_of_work,
         known_people=known_people,
         ended_sessions=ended_sessions,
@@ -454,6 +456,7 @@ class Container(containers.DeclarativeContainer):
         CleanUp,
         purge_deleted=purge_deleted,
         sessions=sessions,
+        revocations=revocations,
         password_resets=password_resets,
         idle_lifetime=settings.provided.refresh_token_idle_ttl,
         access_token_lifetime=settings.provided.access_token_ttl,

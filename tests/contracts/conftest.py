@@ -7,21 +7,23 @@ import pytest
 from todo_adapters.in_memory.repositories import (
     InMemoryIdentityRepository,
     InMemoryPasswordResetRepository,
+    InMemoryRevocationRepository,
     InMemorySessionRepository,
     InMemoryTaskRepository,
     InMemoryUserRepository,
 )
 from todo_adapters.in_memory.store import InMemoryStore
-from todo_adapters.in_memory.unit_of_work import InMemoryUnitOfWork
+from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_api.container import Container
 from todo_core.ports.repositories import (
     IdentityRepository,
     PasswordResetRepository,
+    RevocationRepository,
     SessionRepository,
     TaskRepository,
     UserRepository,
 )
-from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,11 @@ class Storage:
 
     users: UserRepository
     sessions: SessionRepository
+    revocations: RevocationRepository
     identities: IdentityRepository
     password_resets: PasswordResetRepository
     tasks: TaskRepository
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
 
 
 def storage_in_memory() -> Storage:
@@ -41,10 +44,11 @@ def storage_in_memory() -> Storage:
     return Storage(
         InMemoryUserRepository(store),
         InMemorySessionRepository(store),
+        InMemoryRevocationRepository(store),
         InMemoryIdentityRepository(store),
         InMemoryPasswordResetRepository(store),
         InMemoryTaskRepository(store),
-        InMemoryUnitOfWork(store),
+        BeginInMemoryUnitOfWork(store),
     )
 
 
@@ -52,6 +56,7 @@ def storage_of(container: Container) -> Storage:
     return Storage(
         container.users(),
         container.sessions(),
+        container.revocations(),
         container.identities(),
         container.password_resets(),
         container.tasks(),

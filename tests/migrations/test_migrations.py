@@ -320,7 +320,7 @@ def test_accounts_that_are_being_deleted_do_not_come_back_by_a_downgrade(
     unmigrated.users().mark_deleted(ada, now=datetime.now(UTC))
     alembic(database, "downgrade", "0003")
     alembic(database, "upgrade", "head")
-    assert unmigrated.users().marked(limit=1) == []
+    assert unmigrated.users().list_marked_deleted(limit=1) == []
     assert unmigrated.users().get(bob.id) == bob
     for owner, count in ((ada, 0), (bob, 1)):
         assert len(unmigrated.list_tasks()(owner_id=owner.id)) == count

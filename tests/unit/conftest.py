@@ -13,6 +13,7 @@ from todo_adapters.in_memory.people import InMemoryKnownPeople
 from todo_adapters.in_memory.repositories import (
     InMemoryIdentityRepository,
     InMemoryPasswordResetRepository,
+    InMemoryRevocationRepository,
     InMemorySessionRepository,
     InMemoryTaskRepository,
     InMemoryUserRepository,
@@ -20,7 +21,7 @@ from todo_adapters.in_memory.repositories import (
 from todo_adapters.in_memory.security_log import InMemorySecurityLog
 from todo_adapters.in_memory.sessions import InMemoryEndedSessions
 from todo_adapters.in_memory.store import InMemoryStore
-from todo_adapters.in_memory.unit_of_work import InMemoryUnitOfWork
+from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.security.access_tokens import JoseAccessTokens
 from todo_adapters.security.keys import KeyRing
@@ -107,10 +108,11 @@ class World:
     def __post_init__(self) -> None:
         self.users = InMemoryUserRepository(self.store)
         self.sessions = InMemorySessionRepository(self.store)
+        self.revocations = InMemoryRevocationRepository(self.store)
         self.identities = InMemoryIdentityRepository(self.store)
         self.password_resets = InMemoryPasswordResetRepository(self.store)
         self.tasks = InMemoryTaskRepository(self.store)
-        unit_of_work = InMemoryUnitOfWork(self.store)
+        unit_of_work = BeginInMemoryUnitOfWork(self.store)
         clock, log, limiter = self.clock, self.log, self.limiter
         self.access_tokens = JoseAccessTokens(
             self.key_ring, issuer="todo", audience="todo", lifetime=timedelta(hours=1)
@@ -166,7 +168,7 @@ class World:
         self.recognise_person = RecognisePerson(
             users=self.users,
             identities=self.identities,
-            sessions=self.sessions,
+            revocations=self.revocations,
             unit_of_work=unit_of_work,
             known_people=self.known_people,
             ended_sessions=self.ended_sessions,
@@ -236,6 +238,7 @@ class World:
         self.clean_up = CleanUp(
             self.purge_deleted,
             self.sessions,
+            self.revocations,
             self.password_resets,
             IDLE,
             timedelta(hours=1),

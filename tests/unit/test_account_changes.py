@@ -411,7 +411,7 @@ class TestCleanUp:
         assert world.clean_up() == 3
         assert list(world.store.sessions) == [current.session_id]
         assert old.session_id not in world.store.sessions
-        assert world.store.ended_sessions == {}
+        assert world.store.revoked_sessions == {}
         assert world.store.password_resets == {}
         assert world.clean_up() == 0
 

@@ -25,6 +25,7 @@ from todo_core.errors import (
 from todo_core.ports.repositories import (
     IdentityRepository,
     PasswordResetRepository,
+    RevocationRepository,
     SessionRepository,
     TaskRepository,
     UserRepository,
@@ -58,13 +59,13 @@ class InMemoryUserRepository(UserRepository):
 
     def save(self, user: User) -> User:
         with self._store.lock:
-            self.confirm(user)
+            self.lock(user)
             self._refuse_taken_email(user)
             saved = replace(user, version=user.version + 1)
             self._store.users[user.id] = saved
             return saved
 
-    def confirm(self, user: User) -> None:
+    def lock(self, user: User) -> None:
         with self._store.lock:
             stored = self._store.users.get(user.id)
             if stored is None or stored.version != user.version:
@@ -82,7 +83,7 @@ class InMemoryUserRepository(UserRepository):
             self._remove_all_but_tasks(user)
             self._store.deleted_users[user.id] = now
 
-    def marked(self, *, limit: int) -> Sequence[UserId]:
+    def list_marked_deleted(self, *, limit: int) -> Sequence[UserId]:
         with self._store.lock:
             deleted = self._store.deleted_users
             return sorted(deleted, key=lambda user_id: deleted[user_id])[:limit]
@@ -94,7 +95,7 @@ class InMemoryUserRepository(UserRepository):
             return self._store.deleted_users.pop(user_id, None) is not None
 
     def _remove_all_but_tasks(self, user: User) -> None:
-        self.confirm(user)
+        self.lock(user)
         store = self._store
         del store.users[user.id]
         store.password_resets.pop(user.id, None)
@@ -146,72 +147,79 @@ class InMemorySessionRepository(SessionRepository):
                 raise StaleVersion
             self._store.sessions[session.id] = session
 
-    def end(self, session_id: SessionId, *, user_id: UserId, now: datetime) -> None:
+    def revoke(self, session_id: SessionId, *, user_id: UserId, now: datetime) -> None:
         with self._store.lock:
             session = self._store.sessions.get(session_id)
             if session is None or session.user_id != user_id:
                 raise SessionNotFound
             del self._store.sessions[session_id]
-            self._store.ended_sessions[session_id] = now
+            self._store.revoked_sessions[session_id] = now
 
-    def end_all(
-        self, user_id: UserId, *, but: SessionId | None = None, now: datetime
+    def revoke_all(
+        self, user_id: UserId, *, keep: SessionId | None = None, now: datetime
     ) -> Sequence[SessionId]:
         with self._store.lock:
-            ending = [each.id for each in self.list(user_id) if each.id != but]
-            for session_id in ending:
-                self.end(session_id, user_id=user_id, now=now)
-            return ending
+            revoked = [each.id for each in self.list(user_id) if each.id != keep]
+            for session_id in revoked:
+                self.revoke(session_id, user_id=user_id, now=now)
+            return revoked
 
-    def end_oldest(self, user_id: UserId, *, keep: int, now: datetime) -> Sequence[SessionId]:
+    def revoke_least_recent(
+        self, user_id: UserId, *, keep: int, now: datetime
+    ) -> Sequence[SessionId]:
         with self._store.lock:
-            ending = [each.id for each in self.list(user_id)[keep:]]
-            for session_id in ending:
-                self.end(session_id, user_id=user_id, now=now)
-            return ending
+            revoked = [each.id for each in self.list(user_id)[keep:]]
+            for session_id in revoked:
+                self.revoke(session_id, user_id=user_id, now=now)
+            return revoked
 
-    def note_external_end(self, session_id: SessionId, *, now: datetime) -> None:
+    def purge(self, *, expired_before: datetime, idle_since: datetime, limit: int) -> int:
         with self._store.lock:
-            self._store.external_ends[session_id] = now
-
-    def external_end(self, session_id: SessionId) -> datetime | None:
-        with self._store.lock:
-            return self._store.external_ends.get(session_id)
-
-    def ended_since(self, time: datetime) -> Sequence[SessionId]:
-        with self._store.lock:
-            ended = [*self._store.ended_sessions.items(), *self._store.external_ends.items()]
-            return [session_id for session_id, ended_at in ended if ended_at >= time]
-
-    def forget(
-        self,
-        *,
-        expired: datetime,
-        idle: datetime,
-        ended: datetime,
-        ended_externally: datetime,
-        limit: int,
-    ) -> int:
-        with self._store.lock:
-            over = [
+            purged = [
                 session.id
                 for session in self._store.sessions.values()
-                if session.expires_at < expired or session.refreshed_at < idle
+                if session.expires_at < expired_before or session.refreshed_at < idle_since
             ][:limit]
-            for session_id in over:
+            for session_id in purged:
                 del self._store.sessions[session_id]
-            return (
-                len(over)
-                + _forget_notes(self._store.ended_sessions, ended, limit)
-                + _forget_notes(self._store.external_ends, ended_externally, limit)
+            return len(purged)
+
+
+class InMemoryRevocationRepository(RevocationRepository):
+    """Revocations in memory."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self._store = store
+
+    def revoke_external(self, session_id: SessionId, *, now: datetime) -> None:
+        with self._store.lock:
+            self._store.external_revocations[session_id] = now
+
+    def external_revoked_at(self, session_id: SessionId) -> datetime | None:
+        with self._store.lock:
+            return self._store.external_revocations.get(session_id)
+
+    def revoked_since(self, time: datetime) -> Sequence[SessionId]:
+        with self._store.lock:
+            store = self._store
+            revoked = [*store.revoked_sessions.items(), *store.external_revocations.items()]
+            return [session_id for session_id, revoked_at in revoked if revoked_at >= time]
+
+    def purge(
+        self, *, revoked_before: datetime, revoked_externally_before: datetime, limit: int
+    ) -> int:
+        with self._store.lock:
+            store = self._store
+            return _purge(store.revoked_sessions, revoked_before, limit) + _purge(
+                store.external_revocations, revoked_externally_before, limit
             )
 
 
-def _forget_notes(notes: dict[SessionId, datetime], before: datetime, limit: int) -> int:
-    old = [session_id for session_id, ended_at in notes.items() if ended_at < before][:limit]
-    for session_id in old:
-        del notes[session_id]
-    return len(old)
+def _purge(revoked: dict[SessionId, datetime], before: datetime, limit: int) -> int:
+    purged = [session_id for session_id, time in revoked.items() if time < before][:limit]
+    for session_id in purged:
+        del revoked[session_id]
+    return len(purged)
 
 
 class InMemoryIdentityRepository(IdentityRepository):
@@ -282,16 +290,16 @@ class InMemoryPasswordResetRepository(PasswordResetRepository):
             del self._store.password_resets[reset.user_id]
             return reset
 
-    def forget(self, *, expired: datetime, limit: int) -> int:
+    def purge(self, *, expired_before: datetime, limit: int) -> int:
         with self._store.lock:
-            over = [
+            purged = [
                 reset.user_id
                 for reset in self._store.password_resets.values()
-                if reset.expires_at < expired
+                if reset.expires_at < expired_before
             ][:limit]
-            for user_id in over:
+            for user_id in purged:
                 del self._store.password_resets[user_id]
-            return len(over)
+            return len(purged)
 
 
 class InMemoryTaskRepository(TaskRepository):
@@ -338,7 +346,7 @@ class InMemoryTaskRepository(TaskRepository):
             self.get(task_id, owner_id=owner_id)
             del self._store.tasks[task_id]
 
-    def remove_some(self, owner_id: UserId, *, limit: int) -> int:
+    def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
         with self._store.lock:
             owned = [each.id for each in self._store.tasks.values() if each.owner_id == owner_id]
             for task_id in owned[:limit]:

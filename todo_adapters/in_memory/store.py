@@ -23,8 +23,8 @@ class InMemoryStore:
     users: dict[UserId, User] = field(default_factory=dict)
     deleted_users: dict[UserId, datetime] = field(default_factory=dict)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
-    ended_sessions: dict[SessionId, datetime] = field(default_factory=dict)
-    external_ends: dict[SessionId, datetime] = field(default_factory=dict)
+    revoked_sessions: dict[SessionId, datetime] = field(default_factory=dict)
+    external_revocations: dict[SessionId, datetime] = field(default_factory=dict)
     identities: dict[tuple[Issuer, Subject], LinkedIdentity] = field(default_factory=dict)
     password_resets: dict[UserId, PasswordReset] = field(default_factory=dict)
     tasks: dict[TaskId, Task] = field(default_factory=dict)
@@ -38,8 +38,8 @@ class InMemoryStore:
                 dict(self.users),
                 dict(self.deleted_users),
                 dict(self.sessions),
-                dict(self.ended_sessions),
-                dict(self.external_ends),
+                dict(self.revoked_sessions),
+                dict(self.external_revocations),
                 dict(self.identities),
                 dict(self.password_resets),
                 dict(self.tasks),
@@ -51,8 +51,8 @@ class InMemoryStore:
                     self.users,
                     self.deleted_users,
                     self.sessions,
-                    self.ended_sessions,
-                    self.external_ends,
+                    self.revoked_sessions,
+                    self.external_revocations,
                     self.identities,
                     self.password_resets,
                     self.tasks,

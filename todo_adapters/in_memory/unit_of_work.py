@@ -6,20 +6,22 @@ from contextlib import AbstractContextManager, contextmanager
 from todo_adapters.in_memory.repositories import (
     InMemoryIdentityRepository,
     InMemoryPasswordResetRepository,
+    InMemoryRevocationRepository,
     InMemorySessionRepository,
     InMemoryTaskRepository,
     InMemoryUserRepository,
 )
 from todo_adapters.in_memory.store import InMemoryStore
-from todo_core.ports.unit_of_work import UnitOfWork, Work
+from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 
 
-class InMemoryWork(Work):
+class InMemoryUnitOfWork(UnitOfWork):
     """The repositories; the lock that the unit of work holds makes them one transaction."""
 
     def __init__(self, store: InMemoryStore) -> None:
         self._users = InMemoryUserRepository(store)
         self._sessions = InMemorySessionRepository(store)
+        self._revocations = InMemoryRevocationRepository(store)
         self._identities = InMemoryIdentityRepository(store)
         self._password_resets = InMemoryPasswordResetRepository(store)
         self._tasks = InMemoryTaskRepository(store)
@@ -31,6 +33,10 @@ class InMemoryWork(Work):
     @property
     def sessions(self) -> InMemorySessionRepository:
         return self._sessions
+
+    @property
+    def revocations(self) -> InMemoryRevocationRepository:
+        return self._revocations
 
     @property
     def identities(self) -> InMemoryIdentityRepository:
@@ -45,16 +51,16 @@ class InMemoryWork(Work):
         return self._tasks
 
 
-class InMemoryUnitOfWork(UnitOfWork):
+class BeginInMemoryUnitOfWork(BeginUnitOfWork):
     """Begins works that exclude each other."""
 
     def __init__(self, store: InMemoryStore) -> None:
         self._store = store
 
-    def __call__(self) -> AbstractContextManager[Work]:
+    def __call__(self) -> AbstractContextManager[UnitOfWork]:
         return self._work()
 
     @contextmanager
-    def _work(self) -> Iterator[Work]:
+    def _work(self) -> Iterator[UnitOfWork]:
         with self._store.transaction():
-            yield InMemoryWork(self._store)
+            yield InMemoryUnitOfWork(self._store)

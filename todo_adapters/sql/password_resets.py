@@ -24,12 +24,12 @@ _PUT = text(
 _GET = select(PasswordResetRow).where(_THIS_ONE)
 _TAKE = delete(PASSWORD_RESETS).where(_THIS_ONE).returning(*PASSWORD_RESETS.c)
 _WITHDRAW = delete(PASSWORD_RESETS).where(PASSWORD_RESETS.c.user_id == bindparam("user_id"))
-_FORGET = delete(PASSWORD_RESETS).where(
+_PURGE = delete(PASSWORD_RESETS).where(
     PASSWORD_RESETS.c.user_id.in_(
         select(PasswordResetRow)
         .with_only_columns(PASSWORD_RESETS.c.user_id)
-        .where(PASSWORD_RESETS.c.expires_at < bindparam("expired"))
-        .limit(bindparam("most"))
+        .where(PASSWORD_RESETS.c.expires_at < bindparam("expired_before"))
+        .limit(bindparam("limit"))
     )
 )
 _REFUSALS = {"fk_password_resets_user_id_users": AccountGone}
@@ -57,8 +57,8 @@ class SqlPasswordResetRepository(PasswordResetRepository):
             return _to_reset(row)
         raise InvalidResetToken
 
-    def forget(self, *, expired: datetime, limit: int) -> int:
-        return self._executor.write(_FORGET, {"expired": expired, "most": limit})
+    def purge(self, *, expired_before: datetime, limit: int) -> int:
+        return self._executor.write(_PURGE, {"expired_before": expired_before, "limit": limit})
 
 
 def _to_reset(row: AnyRow) -> PasswordReset:

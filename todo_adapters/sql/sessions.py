@@ -4,18 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlmodel import bindparam, delete, insert, or_, select, union_all, update
+from sqlmodel import bindparam, delete, insert, or_, select, update
 
 from todo_adapters.sql.database import AnyRow, SqlExecutor
-from todo_adapters.sql.tables import (
-    ENDED_SESSIONS,
-    EXTERNAL_ENDS,
-    SESSIONS,
-    EndedSessionRow,
-    ExternalEndRow,
-    SessionRow,
-    UtcDateTime,
-)
+from todo_adapters.sql.tables import ENDED_SESSIONS, SESSIONS, SessionRow
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, SessionNotFound, StaleVersion
@@ -32,14 +24,14 @@ _SAVE_REFRESHED = (
     .where(_THIS_ONE, SESSIONS.c.generation == bindparam("generation_before"))
     .values(generation=SESSIONS.c.generation + 1, refreshed_at=bindparam("new_refreshed_at"))
 )
-_END = delete(SESSIONS).where(_OWNED, _THIS_ONE).returning(SESSIONS.c.id)
-_END_ALL = delete(SESSIONS).where(_OWNED).returning(SESSIONS.c.id)
-_END_ALL_BUT_ONE = (
+_REVOKE = delete(SESSIONS).where(_OWNED, _THIS_ONE).returning(SESSIONS.c.id)
+_REVOKE_ALL = delete(SESSIONS).where(_OWNED).returning(SESSIONS.c.id)
+_REVOKE_ALL_BUT_ONE = (
     delete(SESSIONS)
     .where(_OWNED, SESSIONS.c.id != bindparam("session_id"))
     .returning(SESSIONS.c.id)
 )
-_END_OLDEST = (
+_REVOKE_LEAST_RECENT = (
     delete(SESSIONS)
     .where(
         SESSIONS.c.id.in_(
@@ -52,45 +44,19 @@ _END_OLDEST = (
     )
     .returning(SESSIONS.c.id)
 )
-_NOTE = insert(ENDED_SESSIONS)
-_FORGET_EXTERNAL_END = delete(EXTERNAL_ENDS).where(EXTERNAL_ENDS.c.id == bindparam("session_id"))
-_NOTE_EXTERNAL_END = insert(EXTERNAL_ENDS)
-_EXTERNAL_END = (
-    select(ExternalEndRow)
-    .with_only_columns(EXTERNAL_ENDS.c.ended_at)
-    .where(EXTERNAL_ENDS.c.id == bindparam("session_id"))
-)
-_ENDED_SINCE = union_all(
-    *(
-        select(row)
-        .with_only_columns(notes.c.id)
-        .where(notes.c.ended_at >= bindparam("time", type_=UtcDateTime))
-        for row, notes in ((EndedSessionRow, ENDED_SESSIONS), (ExternalEndRow, EXTERNAL_ENDS))
-    )
-)
-_FORGET = delete(SESSIONS).where(
+_REMEMBER_REVOKED = insert(ENDED_SESSIONS)
+_PURGE = delete(SESSIONS).where(
     SESSIONS.c.id.in_(
         select(SessionRow)
         .with_only_columns(SESSIONS.c.id)
         .where(
             or_(
-                SESSIONS.c.expires_at < bindparam("expired"),
-                SESSIONS.c.refreshed_at < bindparam("idle"),
+                SESSIONS.c.expires_at < bindparam("expired_before"),
+                SESSIONS.c.refreshed_at < bindparam("idle_since"),
             )
         )
-        .limit(bindparam("most"))
+        .limit(bindparam("limit"))
     )
-)
-_FORGET_NOTES, _FORGET_EXTERNAL_ENDS = (
-    delete(notes).where(
-        notes.c.id.in_(
-            select(row)
-            .with_only_columns(notes.c.id)
-            .where(notes.c.ended_at < bindparam("ended"))
-            .limit(bindparam("most"))
-        )
-    )
-    for row, notes in ((EndedSessionRow, ENDED_SESSIONS), (ExternalEndRow, EXTERNAL_ENDS))
 )
 _REFUSALS = {"fk_sessions_user_id_users": AccountGone}
 
@@ -124,68 +90,43 @@ class SqlSessionRepository(SessionRepository):
         if not saved:
             raise StaleVersion
 
-    def end(self, session_id: SessionId, *, user_id: UserId, now: datetime) -> None:
+    def revoke(self, session_id: SessionId, *, user_id: UserId, now: datetime) -> None:
         with self._executor.atomically() as executor:
-            ended = executor.rows(_END, {"user_id": user_id, "session_id": session_id})
-            if not ended:
+            rows = executor.rows(_REVOKE, {"user_id": user_id, "session_id": session_id})
+            if not rows:
                 raise SessionNotFound
-            executor.write(_NOTE, {"id": session_id, "ended_at": now})
+            executor.write(_REMEMBER_REVOKED, {"id": session_id, "ended_at": now})
 
-    def end_all(
-        self, user_id: UserId, *, but: SessionId | None = None, now: datetime
+    def revoke_all(
+        self, user_id: UserId, *, keep: SessionId | None = None, now: datetime
     ) -> Sequence[SessionId]:
         with self._executor.atomically() as executor:
-            if but is None:
-                rows = executor.rows(_END_ALL, {"user_id": user_id})
+            if keep is None:
+                rows = executor.rows(_REVOKE_ALL, {"user_id": user_id})
             else:
-                rows = executor.rows(_END_ALL_BUT_ONE, {"user_id": user_id, "session_id": but})
-            return _note_ended(executor, rows, now)
+                rows = executor.rows(_REVOKE_ALL_BUT_ONE, {"user_id": user_id, "session_id": keep})
+            return _remember_revoked(executor, rows, now)
 
-    def end_oldest(self, user_id: UserId, *, keep: int, now: datetime) -> Sequence[SessionId]:
+    def revoke_least_recent(
+        self, user_id: UserId, *, keep: int, now: datetime
+    ) -> Sequence[SessionId]:
         with self._executor.atomically() as executor:
-            rows = executor.rows(_END_OLDEST, {"user_id": user_id, "keep": keep})
-            return _note_ended(executor, rows, now)
+            rows = executor.rows(_REVOKE_LEAST_RECENT, {"user_id": user_id, "keep": keep})
+            return _remember_revoked(executor, rows, now)
 
-    def note_external_end(self, session_id: SessionId, *, now: datetime) -> None:
-        with self._executor.atomically() as executor:
-            executor.write(_FORGET_EXTERNAL_END, {"session_id": session_id})
-            executor.write(_NOTE_EXTERNAL_END, {"id": session_id, "ended_at": now})
-
-    def external_end(self, session_id: SessionId) -> datetime | None:
-        for row in self._executor.rows(_EXTERNAL_END, {"session_id": session_id}):
-            ended_at: datetime = row[0]
-            return ended_at
-        return None
-
-    def ended_since(self, time: datetime) -> Sequence[SessionId]:
-        return [SessionId(row[0]) for row in self._executor.rows(_ENDED_SINCE, {"time": time})]
-
-    def forget(
-        self,
-        *,
-        expired: datetime,
-        idle: datetime,
-        ended: datetime,
-        ended_externally: datetime,
-        limit: int,
-    ) -> int:
-        over = {"expired": expired, "idle": idle, "most": limit}
-        return (
-            self._executor.write(_FORGET, over)
-            + self._executor.write(_FORGET_NOTES, {"ended": ended, "most": limit})
-            + self._executor.write(
-                _FORGET_EXTERNAL_ENDS, {"ended": ended_externally, "most": limit}
-            )
+    def purge(self, *, expired_before: datetime, idle_since: datetime, limit: int) -> int:
+        return self._executor.write(
+            _PURGE, {"expired_before": expired_before, "idle_since": idle_since, "limit": limit}
         )
 
 
-def _note_ended(
+def _remember_revoked(
     executor: SqlExecutor, rows: Sequence[AnyRow], now: datetime
 ) -> Sequence[SessionId]:
-    ended = [SessionId(row[0]) for row in rows]
-    if ended:
-        executor.write_many(_NOTE, [{"id": each, "ended_at": now} for each in ended])
-    return ended
+    revoked = [SessionId(row[0]) for row in rows]
+    if revoked:
+        executor.write_many(_REMEMBER_REVOKED, [{"id": each, "ended_at": now} for each in revoked])
+    return revoked
 
 
 def _to_session(row: AnyRow) -> Session:

@@ -110,7 +110,7 @@ class SqlTaskRepository(TaskRepository):
         if not self._executor.write(REMOVE, {"owner_id": owner_id, "task_id": task_id}):
             raise TaskNotFound
 
-    def remove_some(self, owner_id: UserId, *, limit: int) -> int:
+    def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
         return self._executor.write(REMOVE_SOME, {"owner_id": owner_id, "most": limit})
 
 

@@ -124,7 +124,7 @@ class SqlUserRepository(UserRepository):
             raise StaleVersion
         return replace(user, version=user.version + 1)
 
-    def confirm(self, user: User) -> None:
+    def lock(self, user: User) -> None:
         self._on_loaded(_CONFIRM, user)
 
     def remove(self, user: User) -> None:
@@ -138,7 +138,7 @@ class SqlUserRepository(UserRepository):
             for statement in _REMOVE_WHAT_IS_THEIRS:
                 executor.write(statement, {"user_id": user.id})
 
-    def marked(self, *, limit: int) -> Sequence[UserId]:
+    def list_marked_deleted(self, *, limit: int) -> Sequence[UserId]:
         return [UserId(row[0]) for row in self._executor.rows(_MARKED, {"most": limit})]
 
     def purge(self, user_id: UserId) -> bool:

@@ -28,7 +28,7 @@ from todo_core.ports.repositories import (
 )
 from todo_core.ports.security import EndedSessions, PasswordHasher
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.unit_of_work import UnitOfWork, Work
+from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.authentication import Reauthenticate, Reauthentication
 from todo_core.use_cases.cleanup import BATCH, PurgeDeleted
@@ -148,7 +148,7 @@ class UpdateProfile:
     """
 
     get_profile: GetProfile
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     reauthenticate: Reauthenticate
     mailer: Mailer
     clock: Clock
@@ -297,7 +297,7 @@ class DeleteAccount:
     """
 
     get_profile: GetProfile
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     reauthenticate: Reauthenticate
     ended_sessions: EndedSessions
     purge_deleted: PurgeDeleted
@@ -352,9 +352,9 @@ class DeleteAccount:
                 with self.unit_of_work() as work:
                     # In this order, a login at the same time either is ended here
                     # too, or finds the account gone.
-                    work.users.confirm(user)
+                    work.users.lock(user)
                     ended = self._end_sessions(work, user_id, caller_identity)
-                    is_marked = work.tasks.remove_some(user_id, limit=BATCH) == BATCH
+                    is_marked = work.tasks.remove_batch(user_id, limit=BATCH) == BATCH
                     if is_marked:
                         work.users.mark_deleted(user, now=self.clock.now())
                     else:
@@ -374,7 +374,7 @@ class DeleteAccount:
             self.background.run(self._purge)
 
     def _end_sessions(
-        self, work: Work, user_id: UserId, caller_identity: Identity | None
+        self, work: UnitOfWork, user_id: UserId, caller_identity: Identity | None
     ) -> Sequence[SessionId]:
         now = self.clock.now()
         # Its clock may be ahead; and a token that does not say when it was issued counts
@@ -382,5 +382,5 @@ class DeleteAccount:
         until = now if caller_identity is None else max(now, caller_identity.issued_at)
         external = [identity.session_id for identity in work.identities.list(user_id)]
         for session_id in external:
-            work.sessions.note_external_end(session_id, now=until)
-        return [*work.sessions.end_all(user_id, now=now), *external]
+            work.revocations.revoke_external(session_id, now=until)
+        return [*work.sessions.revoke_all(user_id, now=now), *external]

@@ -17,10 +17,10 @@ from todo_core.errors import (
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import RateLimiter
-from todo_core.ports.repositories import IdentityRepository, SessionRepository, UserRepository
+from todo_core.ports.repositories import IdentityRepository, RevocationRepository, UserRepository
 from todo_core.ports.security import EndedSessions, KnownPeople
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.unit_of_work import UnitOfWork, Work
+from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 
 ATTEMPTS = 5
 """How often it is looked anew when others do the same for this person meanwhile."""
@@ -51,8 +51,8 @@ class RecognisePerson:
 
     users: UserRepository
     identities: IdentityRepository
-    sessions: SessionRepository
-    unit_of_work: UnitOfWork
+    revocations: RevocationRepository
+    unit_of_work: BeginUnitOfWork
     known_people: KnownPeople
     ended_sessions: EndedSessions
     limiter: RateLimiter
@@ -124,7 +124,7 @@ class RecognisePerson:
         except IdentityNotFound:
             person = None
         # Asked after that: who finds nobody because of a deletion, finds its note.
-        ended_at = self.sessions.external_end(identity.session_id)
+        ended_at = self.revocations.external_revoked_at(identity.session_id)
         if ended_at is not None and identity.issued_at <= ended_at:
             raise InvalidAccessToken
         if person is not None and identity.says_something_new(person.identity):
@@ -177,6 +177,6 @@ class RecognisePerson:
         return LinkedIdentity(said, user.id)
 
 
-def _save(work: Work, user: User, changed: User) -> None:
+def _save(work: UnitOfWork, user: User, changed: User) -> None:
     if changed is not user:
         work.users.save(changed)

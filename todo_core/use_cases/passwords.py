@@ -23,7 +23,7 @@ from todo_core.ports.mail import Mailer, PasswordChangedLetter, PasswordResetLet
 from todo_core.ports.repositories import PasswordResetRepository, UserRepository
 from todo_core.ports.security import EndedSessions, PasswordHasher, ResetTokens
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.accounts import GetProfile
 from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.authentication import Reauthenticate, Reauthentication
@@ -46,7 +46,7 @@ class ChangePassword:
     """
 
     get_profile: GetProfile
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     reauthenticate: Reauthenticate
     passwords: PasswordHasher
     policy: PasswordPolicy
@@ -96,7 +96,7 @@ class ChangePassword:
                 with self.unit_of_work() as work:
                     work.users.save(changed)
                     work.password_resets.withdraw(user_id)
-                    ended = work.sessions.end_all(user_id, but=session_id, now=now)
+                    ended = work.sessions.revoke_all(user_id, keep=session_id, now=now)
             except StaleVersion:
                 continue
             announce_ended(ended, user_id=user_id, ended_sessions=self.ended_sessions, log=self.log)
@@ -120,7 +120,7 @@ class ForgotPassword:
     """
 
     users: UserRepository
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     reset_tokens: ResetTokens
     limiter: RateLimiter
     mailer: Mailer
@@ -160,7 +160,7 @@ class ForgotPassword:
         """
         now = self.clock.now()
         with self.unit_of_work() as work:
-            work.users.confirm(user)
+            work.users.lock(user)
             work.password_resets.put(
                 PasswordReset(
                     user_id=user.id,
@@ -192,7 +192,7 @@ class ResetPassword:
 
     get_profile: GetProfile
     password_resets: PasswordResetRepository
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     reset_tokens: ResetTokens
     passwords: PasswordHasher
     policy: PasswordPolicy
@@ -234,7 +234,7 @@ class ResetPassword:
                     # order could wait for each other.
                     work.users.save(user.with_password_hash(password_hash, now=now))
                     work.password_resets.take(token_hash)
-                    ended = work.sessions.end_all(user.id, now=now)
+                    ended = work.sessions.revoke_all(user.id, now=now)
             except StaleVersion:
                 continue
             announce_ended(ended, user_id=user.id, ended_sessions=self.ended_sessions, log=self.log)

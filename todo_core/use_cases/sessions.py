@@ -34,7 +34,7 @@ from todo_core.ports.security import (
     RefreshTokens,
 )
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.ending import announce_ended
 from todo_core.use_cases.identities import RecognisePerson
@@ -79,7 +79,7 @@ class LogIn:
     """
 
     users: UserRepository
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     passwords: PasswordHasher
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
@@ -177,10 +177,10 @@ class LogIn:
         try:
             with self.unit_of_work() as work:
                 if rehashed is None:
-                    work.users.confirm(user)
+                    work.users.lock(user)
                 else:
                     work.users.save(rehashed)
-                revoked = work.sessions.end_oldest(
+                revoked = work.sessions.revoke_least_recent(
                     user.id, keep=self.max_sessions - 1, now=session.created_at
                 )
                 work.sessions.add(session)
@@ -308,7 +308,7 @@ class RefreshSession:
             SecurityEvent.REFRESH_REUSED, user_id=session.user_id, session_id=session.id
         )
         try:
-            self.sessions.end(session.id, user_id=session.user_id, now=now)
+            self.sessions.revoke(session.id, user_id=session.user_id, now=now)
         except SessionNotFound:
             return  # ended by somebody else at the same moment
         announce_ended(
@@ -359,7 +359,7 @@ class EndSession:
 
     def __call__(self, *, user_id: UserId, session_id: SessionId) -> None:
         self.limiter.hit("sessions", str(user_id))
-        self.sessions.end(session_id, user_id=user_id, now=self.clock.now())
+        self.sessions.revoke(session_id, user_id=user_id, now=self.clock.now())
         announce_ended(
             [session_id], user_id=user_id, ended_sessions=self.ended_sessions, log=self.log
         )
@@ -384,7 +384,7 @@ class LogOut:
         if caller.identity is not None:
             raise NotOurSession
         try:
-            self.sessions.end(caller.session_id, user_id=caller.user_id, now=self.clock.now())
+            self.sessions.revoke(caller.session_id, user_id=caller.user_id, now=self.clock.now())
         except SessionNotFound:
             return
         announce_ended(
@@ -414,7 +414,9 @@ class EndOtherSessions:
         if caller.identity is not None:
             raise NotOurSession
         self.limiter.hit("sessions", str(caller.user_id))
-        ended = self.sessions.end_all(caller.user_id, but=caller.session_id, now=self.clock.now())
+        ended = self.sessions.revoke_all(
+            caller.user_id, keep=caller.session_id, now=self.clock.now()
+        )
         announce_ended(
             ended, user_id=caller.user_id, ended_sessions=self.ended_sessions, log=self.log
         )
