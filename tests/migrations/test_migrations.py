@@ -217,7 +217,7 @@ def test_a_migration_that_leaves_loose_ends_is_rolled_back(sqlite_container: Con
     sqlite_container.users().add(user)
     sqlite_container.create_task()(owner_id=user.id, title="Buy milk")
     with (
-        pytest.raises(ValueError, match="rows that refer to none"),
+        pytest.raises(ValueError, match="rows that do not exist"),
         database.schema_change() as transaction,
     ):
         transaction.connection.exec_driver_sql("DELETE FROM users")
