@@ -60,13 +60,11 @@ class SqlRevocationRepository(RevocationRepository):
             executor.write(_ADD_EXTERNAL, {"id": session_id, "ended_at": now})
 
     def external_revoked_at(self, session_id: SessionId) -> datetime | None:
-        for row in self._executor.rows(_EXTERNAL_REVOKED_AT, {"session_id": session_id}):
-            revoked_at: datetime = row[0]
-            return revoked_at
-        return None
+        values = self._executor.values(_EXTERNAL_REVOKED_AT, {"session_id": session_id})
+        return values[0] if values else None
 
     def revoked_since(self, time: datetime) -> Sequence[SessionId]:
-        return [SessionId(row[0]) for row in self._executor.rows(_REVOKED_SINCE, {"time": time})]
+        return self._executor.values(_REVOKED_SINCE, {"time": time})
 
     def purge(
         self, *, revoked_before: datetime, revoked_externally_before: datetime, limit: int

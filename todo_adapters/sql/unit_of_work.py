@@ -1,4 +1,4 @@
-"""Units of work in SQL: one transaction each."""
+"""Units of work in SQL: each is one transaction."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -56,9 +56,9 @@ class BeginSqlUnitOfWork(BeginUnitOfWork):
         self._database = database
 
     def __call__(self) -> AbstractContextManager[UnitOfWork]:
-        return self._work()
+        return self._begin()
 
     @contextmanager
-    def _work(self) -> Iterator[UnitOfWork]:
+    def _begin(self) -> Iterator[UnitOfWork]:
         with self._database.transaction() as transaction:
             yield SqlUnitOfWork(transaction)
