@@ -11,7 +11,7 @@ from pathlib import Path
 from dependency_injector import containers, providers
 
 from todo_adapters.issuers.claims import LONGEST_LIFE, Expected
-from todo_adapters.issuers.people import RecentPeople
+from todo_adapters.issuers.identity_cache import RecentPeople
 from todo_adapters.issuers.shared_secret import JoseSharedSecretIssuer
 from todo_adapters.issuers.trusted import TrustedIssuer, TrustedIssuers
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule, Unlimited
@@ -19,11 +19,11 @@ from todo_adapters.mail.console import ConsoleMailer
 from todo_adapters.mail.rendering import LetterRenderer
 from todo_adapters.mail.smtp import SmtpMailer
 from todo_adapters.security.access_tokens import JoseAccessTokens
-from todo_adapters.security.ended_sessions import PolledEndedSessions
 from todo_adapters.security.keys import KeyRing, secret_in_file
 from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.reset_tokens import RandomResetTokens
+from todo_adapters.security.revoked_sessions import PolledEndedSessions
 from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository

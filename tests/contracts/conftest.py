@@ -4,16 +4,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from todo_adapters.in_memory.repositories import (
-    InMemoryIdentityRepository,
-    InMemoryPasswordResetRepository,
-    InMemoryRevocationRepository,
-    InMemorySessionRepository,
-    InMemoryTaskRepository,
-    InMemoryUserRepository,
-)
+from todo_adapters.in_memory.identities import InMemoryIdentityRepository
+from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
+from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
+from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
+from todo_adapters.in_memory.users import InMemoryUserRepository
 from todo_api.container import Container
 from todo_core.ports.repositories import (
     IdentityRepository,

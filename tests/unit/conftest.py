@@ -7,21 +7,19 @@ import pytest
 
 from todo_adapters.in_memory.background import ImmediateBackground
 from todo_adapters.in_memory.clock import ManualClock
-from todo_adapters.in_memory.issuers import InMemoryExternalIssuers
+from todo_adapters.in_memory.external_issuers import InMemoryExternalIssuers
+from todo_adapters.in_memory.identities import InMemoryIdentityRepository
+from todo_adapters.in_memory.identity_cache import InMemoryKnownPeople
 from todo_adapters.in_memory.mail import InMemoryMailer
-from todo_adapters.in_memory.people import InMemoryKnownPeople
-from todo_adapters.in_memory.repositories import (
-    InMemoryIdentityRepository,
-    InMemoryPasswordResetRepository,
-    InMemoryRevocationRepository,
-    InMemorySessionRepository,
-    InMemoryTaskRepository,
-    InMemoryUserRepository,
-)
+from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
+from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
+from todo_adapters.in_memory.revoked_sessions import InMemoryEndedSessions
 from todo_adapters.in_memory.security_log import InMemorySecurityLog
-from todo_adapters.in_memory.sessions import InMemoryEndedSessions
+from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
+from todo_adapters.in_memory.users import InMemoryUserRepository
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.security.access_tokens import JoseAccessTokens
 from todo_adapters.security.keys import KeyRing

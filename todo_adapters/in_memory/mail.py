@@ -1,10 +1,10 @@
-"""A mailer that keeps the letters."""
+"""A mailer that keeps the messages."""
 
 from todo_core.ports.mail import Letter, Mailer
 
 
 class InMemoryMailer(Mailer):
-    """Delivers nothing; `sent` holds every letter, the oldest first."""
+    """Delivers nothing; `sent` holds every message, the oldest first."""
 
     def __init__(self) -> None:
         self.sent: list[Letter] = []

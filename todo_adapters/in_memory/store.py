@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from threading import RLock
 
@@ -15,7 +15,7 @@ from todo_core.entities.user import User, UserId
 
 @dataclass(slots=True)
 class InMemoryStore:
-    """Everything that is stored. Whoever reads or writes it holds the lock.
+    """Everything that is stored. Hold the lock to read or write it.
 
     Since entities are frozen, copying the dictionaries copies the state.
     """
@@ -32,29 +32,13 @@ class InMemoryStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Keep others out; put everything back as it was if the block raises."""
+        """Hold the lock, and restore the previous state if the block raises."""
+        names = [each.name for each in fields(self) if each.name != "lock"]
         with self.lock:
-            before = (
-                dict(self.users),
-                dict(self.deleted_users),
-                dict(self.sessions),
-                dict(self.revoked_sessions),
-                dict(self.external_revocations),
-                dict(self.identities),
-                dict(self.password_resets),
-                dict(self.tasks),
-            )
+            before = {name: dict(getattr(self, name)) for name in names}
             try:
                 yield
             except BaseException:
-                (
-                    self.users,
-                    self.deleted_users,
-                    self.sessions,
-                    self.revoked_sessions,
-                    self.external_revocations,
-                    self.identities,
-                    self.password_resets,
-                    self.tasks,
-                ) = before
+                for name in names:
+                    setattr(self, name, before[name])
                 raise

@@ -1,22 +1,20 @@
-"""Units of work, on dictionaries."""
+"""Units of work in memory."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from todo_adapters.in_memory.repositories import (
-    InMemoryIdentityRepository,
-    InMemoryPasswordResetRepository,
-    InMemoryRevocationRepository,
-    InMemorySessionRepository,
-    InMemoryTaskRepository,
-    InMemoryUserRepository,
-)
+from todo_adapters.in_memory.identities import InMemoryIdentityRepository
+from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
+from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
+from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.tasks import InMemoryTaskRepository
+from todo_adapters.in_memory.users import InMemoryUserRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 
 
 class InMemoryUnitOfWork(UnitOfWork):
-    """The repositories; the lock that the unit of work holds makes them one transaction."""
+    """The repositories on one store, whose lock the transaction holds."""
 
     def __init__(self, store: InMemoryStore) -> None:
         self._users = InMemoryUserRepository(store)
@@ -52,15 +50,15 @@ class InMemoryUnitOfWork(UnitOfWork):
 
 
 class BeginInMemoryUnitOfWork(BeginUnitOfWork):
-    """Begins works that exclude each other."""
+    """Begins units of work, one at a time."""
 
     def __init__(self, store: InMemoryStore) -> None:
         self._store = store
 
     def __call__(self) -> AbstractContextManager[UnitOfWork]:
-        return self._work()
+        return self._begin()
 
     @contextmanager
-    def _work(self) -> Iterator[UnitOfWork]:
+    def _begin(self) -> Iterator[UnitOfWork]:
         with self._store.transaction():
             yield InMemoryUnitOfWork(self._store)

@@ -50,7 +50,7 @@ class SqlUnitOfWork(UnitOfWork):
 
 
 class BeginSqlUnitOfWork(BeginUnitOfWork):
-    """Begins transactions."""
+    """Begins units of work, one transaction each."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
