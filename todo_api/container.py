@@ -4,9 +4,12 @@ Only this module of todo_api imports todo_adapters. Everything in a container is
 made once, when it is first asked for, and lives as long as the container does.
 """
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 from dependency_injector import containers, providers
 
@@ -42,8 +45,6 @@ from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
 from todo_api.settings import Settings, SettingsError
 from todo_api.worker_threads import give_way
 from todo_core.entities.user import PasswordPolicy
-from todo_core.ports.limits import RateLimiter
-from todo_core.ports.mail import Mailer
 from todo_core.use_cases.accounts import (
     DeleteAccount,
     ExportAccount,
@@ -128,7 +129,7 @@ def _migrations_folder() -> Path:
     return Path(spec.origin).parent
 
 
-def _rate_limiter(settings: Settings) -> RateLimiter:
+def _rate_limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
     """The limits that are set. What becomes of each while the storage is down is decided here.
 
     Guessing and flooding stay limited, by each process alone; what only keeps
@@ -161,7 +162,7 @@ def _registration_is_open(settings: Settings) -> bool:
     return settings.registration == "open"
 
 
-def _mailer(settings: Settings, background: ThreadBackground) -> Mailer:
+def _mailer(settings: Settings, background: ThreadBackground) -> ConsoleMailer | SmtpMailer:
     renderer = LetterRenderer(
         sender=settings.mail_sender, password_reset_url=settings.password_reset_url
     )
@@ -485,12 +486,25 @@ def clean_up_everything(container: Container) -> int:
 
 
 def close(container: Container) -> None:
-    """Stop what goes on, finish what was promised, and close what is open."""
-    container.session_check().stop()
-    container.housekeeping().stop()
-    mailer = container.mailer()
-    if isinstance(mailer, SmtpMailer):
-        mailer.close()
-    container.background().close()
-    container.database().close()
-    container.migration_database().close()
+    """Stop the background jobs, and close what is open; each even if another cannot be closed."""
+    with ExitStack() as stack:
+        # The last is closed first: a job that was begun may still need those before it.
+        for provider in (
+            container.migration_database,
+            container.database,
+            container.external_issuers,
+            container.rate_limiter,
+            container.background,
+            container.mailer,
+            container.housekeeping,
+            container.session_check,
+        ):
+            stack.callback(_close, provider)
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+def _close(provider: Callable[[], _Closable]) -> None:
+    provider().close()

@@ -10,3 +10,6 @@ class ImmediateBackground(Background):
 
     def run(self, job: Callable[[], None]) -> None:
         job()
+
+    def close(self) -> None:
+        """Do nothing: no job is waiting."""

@@ -11,3 +11,6 @@ class InMemoryMailer(Mailer):
 
     def send(self, letter: Letter) -> None:
         self.sent.append(letter)
+
+    def close(self) -> None:
+        """Do nothing: no connection is open."""
