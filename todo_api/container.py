@@ -4,14 +4,17 @@ Only this module of todo_api imports todo_adapters. Everything in a container is
 made once, when it is first asked for, and lives as long as the container does.
 """
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 from dependency_injector import containers, providers
 
 from todo_adapters.issuers.claims import LONGEST_LIFE, Expected
-from todo_adapters.issuers.people import RecentPeople
+from todo_adapters.issuers.identity_cache import RecentPeople
 from todo_adapters.issuers.shared_secret import JoseSharedSecretIssuer
 from todo_adapters.issuers.trusted import TrustedIssuer, TrustedIssuers
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule, Unlimited
@@ -19,19 +22,20 @@ from todo_adapters.mail.console import ConsoleMailer
 from todo_adapters.mail.rendering import LetterRenderer
 from todo_adapters.mail.smtp import SmtpMailer
 from todo_adapters.security.access_tokens import JoseAccessTokens
-from todo_adapters.security.ended_sessions import PolledEndedSessions
 from todo_adapters.security.keys import KeyRing, secret_in_file
 from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.reset_tokens import RandomResetTokens
+from todo_adapters.security.revoked_sessions import PolledEndedSessions
 from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
+from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
 from todo_adapters.sql.tasks import SqlTaskRepository
-from todo_adapters.sql.unit_of_work import SqlUnitOfWork
+from todo_adapters.sql.unit_of_work import BeginSqlUnitOfWork
 from todo_adapters.sql.users import SqlUserRepository
 from todo_adapters.system.background import ThreadBackground
 from todo_adapters.system.clock import SystemClock
@@ -42,8 +46,7 @@ from todo_api.settings import Settings, SettingsError
 from todo_api.worker_threads import give_way
 from todo_core.application import Application, Policy, Ports
 from todo_core.entities.user import PasswordPolicy
-from todo_core.ports.limits import Limit, RateLimiter
-from todo_core.ports.mail import Mailer
+from todo_core.ports.limits import Limit
 
 _HOUSEKEEPING_SECONDS = 600.0
 _LONGEST_HOUSEKEEPING_SECONDS = 120.0
@@ -99,7 +102,7 @@ def _migrations_folder() -> Path:
     return Path(spec.origin).parent
 
 
-def _rate_limiter(settings: Settings) -> RateLimiter:
+def _rate_limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
     """The limits that are set. What becomes of each while the storage is down is decided here.
 
     Guessing and flooding stay limited, by each process alone; what only keeps
@@ -128,7 +131,7 @@ def _rate_limiter(settings: Settings) -> RateLimiter:
     )
 
 
-def _mailer(settings: Settings, background: ThreadBackground) -> Mailer:
+def _mailer(settings: Settings, background: ThreadBackground) -> ConsoleMailer | SmtpMailer:
     renderer = LetterRenderer(
         sender=settings.mail_sender, password_reset_url=settings.password_reset_url
     )
@@ -198,6 +201,7 @@ def _application(container: "Container") -> Application:
     ports = Ports(
         users=container.users(),
         sessions=container.sessions(),
+        revocations=container.revocations(),
         identities=container.identities(),
         password_resets=container.password_resets(),
         tasks=container.tasks(),
@@ -254,10 +258,11 @@ class Container(containers.DeclarativeContainer):
     )
     users = providers.Singleton(SqlUserRepository, database)
     sessions = providers.Singleton(SqlSessionRepository, database)
+    revocations = providers.Singleton(SqlRevocationRepository, database)
     identities = providers.Singleton(SqlIdentityRepository, database)
     password_resets = providers.Singleton(SqlPasswordResetRepository, database)
     tasks = providers.Singleton(SqlTaskRepository, database)
-    unit_of_work = providers.Singleton(SqlUnitOfWork, database)
+    unit_of_work = providers.Singleton(BeginSqlUnitOfWork, database)
 
     # Security
     key_ring = providers.Singleton(_key_ring, settings)
@@ -274,7 +279,7 @@ class Container(containers.DeclarativeContainer):
     refresh_tokens = providers.Singleton(HmacRefreshTokens, key_ring)
     reset_tokens = providers.Singleton(RandomResetTokens)
     ended_sessions = providers.Singleton(
-        PolledEndedSessions, sessions, clock, remember=settings.provided.access_token_ttl
+        PolledEndedSessions, revocations, clock, remember=settings.provided.access_token_ttl
     )
     external_issuers = providers.Singleton(_external_issuers, settings)
     known_people = providers.Singleton(_known_people, settings)
@@ -309,12 +314,25 @@ def clean_up_everything(container: Container) -> int:
 
 
 def close(container: Container) -> None:
-    """Stop what goes on, finish what was promised, and close what is open."""
-    container.session_check().stop()
-    container.housekeeping().stop()
-    mailer = container.mailer()
-    if isinstance(mailer, SmtpMailer):
-        mailer.close()
-    container.background().close()
-    container.database().close()
-    container.migration_database().close()
+    """Stop the background jobs, and close what is open; each even if another cannot be closed."""
+    with ExitStack() as stack:
+        # The last is closed first: a job that was begun may still need those before it.
+        for provider in (
+            container.migration_database,
+            container.database,
+            container.external_issuers,
+            container.rate_limiter,
+            container.background,
+            container.mailer,
+            container.housekeeping,
+            container.session_check,
+        ):
+            stack.callback(_close, provider)
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+def _close(provider: Callable[[], _Closable]) -> None:
+    provider().close()

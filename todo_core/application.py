@@ -19,6 +19,7 @@ from todo_core.ports.passwords import PasswordHasher
 from todo_core.ports.repositories import (
     IdentityRepository,
     PasswordResetRepository,
+    RevocationRepository,
     SessionRepository,
     TaskRepository,
     UserRepository,
@@ -26,7 +27,7 @@ from todo_core.ports.repositories import (
 from todo_core.ports.revoked_sessions import EndedSessions
 from todo_core.ports.security_log import SecurityLog
 from todo_core.ports.tokens import AccessTokens, RefreshTokens, ResetTokens
-from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.accounts import (
     DeleteAccount,
     ExportAccount,
@@ -70,10 +71,11 @@ class Ports:
 
     users: UserRepository
     sessions: SessionRepository
+    revocations: RevocationRepository
     identities: IdentityRepository
     password_resets: PasswordResetRepository
     tasks: TaskRepository
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     passwords: PasswordHasher
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
@@ -203,7 +205,7 @@ class Application:
         self.recognise_person = RecognisePerson(
             users=ports.users,
             identities=ports.identities,
-            sessions=ports.sessions,
+            revocations=ports.revocations,
             unit_of_work=ports.unit_of_work,
             known_people=ports.known_people,
             ended_sessions=ports.ended_sessions,
@@ -290,6 +292,7 @@ class Application:
         self.clean_up = CleanUp(
             purge_deleted=self.purge_deleted,
             sessions=ports.sessions,
+            revocations=ports.revocations,
             password_resets=ports.password_resets,
             idle_lifetime=policy.session_idle_lifetime,
             access_token_lifetime=policy.access_token_lifetime,

@@ -4,24 +4,24 @@ from dataclasses import dataclass
 
 import pytest
 
-from todo_adapters.in_memory.repositories import (
-    InMemoryIdentityRepository,
-    InMemoryPasswordResetRepository,
-    InMemorySessionRepository,
-    InMemoryTaskRepository,
-    InMemoryUserRepository,
-)
+from todo_adapters.in_memory.identities import InMemoryIdentityRepository
+from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
+from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
+from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
-from todo_adapters.in_memory.unit_of_work import InMemoryUnitOfWork
+from todo_adapters.in_memory.tasks import InMemoryTaskRepository
+from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
+from todo_adapters.in_memory.users import InMemoryUserRepository
 from todo_api.container import Container
 from todo_core.ports.repositories import (
     IdentityRepository,
     PasswordResetRepository,
+    RevocationRepository,
     SessionRepository,
     TaskRepository,
     UserRepository,
 )
-from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,11 @@ class Storage:
 
     users: UserRepository
     sessions: SessionRepository
+    revocations: RevocationRepository
     identities: IdentityRepository
     password_resets: PasswordResetRepository
     tasks: TaskRepository
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
 
 
 def storage_in_memory() -> Storage:
@@ -41,10 +42,11 @@ def storage_in_memory() -> Storage:
     return Storage(
         InMemoryUserRepository(store),
         InMemorySessionRepository(store),
+        InMemoryRevocationRepository(store),
         InMemoryIdentityRepository(store),
         InMemoryPasswordResetRepository(store),
         InMemoryTaskRepository(store),
-        InMemoryUnitOfWork(store),
+        BeginInMemoryUnitOfWork(store),
     )
 
 
@@ -52,6 +54,7 @@ def storage_of(container: Container) -> Storage:
     return Storage(
         container.users(),
         container.sessions(),
+        container.revocations(),
         container.identities(),
         container.password_resets(),
         container.tasks(),

@@ -163,7 +163,7 @@ def test_the_clean_up_goes_on_until_nothing_is_left(
     deadline = time.monotonic() + 5
     while (left := count(container.database(), "sessions")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    container.housekeeping().stop()
+    container.housekeeping().close()
     assert left == 0
 
 

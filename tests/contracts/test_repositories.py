@@ -152,11 +152,11 @@ class TestUsers:
 
     def test_a_user_who_was_saved_since_is_not_confirmed(self, storage: Storage) -> None:
         user = stored_user(storage)
-        storage.users.confirm(user)
+        storage.users.lock(user)
         saved = storage.users.save(user.with_password_hash("another", now=NOW))
-        storage.users.confirm(saved)
+        storage.users.lock(saved)
         with pytest.raises(StaleVersion):
-            storage.users.confirm(user)
+            storage.users.lock(user)
 
     def test_a_removed_user_is_gone_with_everything_and_nothing_of_others(
         self, storage: Storage
@@ -191,7 +191,7 @@ class TestUsers:
             storage.users.get(ada.id)
         with pytest.raises(UserNotFound):
             storage.users.get_by_email(Email("ada@example.com"))
-        for change in (storage.users.save, storage.users.confirm, storage.users.remove):
+        for change in (storage.users.save, storage.users.lock, storage.users.remove):
             with pytest.raises(StaleVersion):
                 change(ada)
         with pytest.raises(StaleVersion):
@@ -211,18 +211,18 @@ class TestUsers:
         ada, bob, eve = (stored_user(storage, f"{name}@example.com") for name in ("a", "b", "e"))
         stored_task(storage, ada)
         kept = stored_task(storage, eve, 2)
-        assert storage.users.marked(limit=3) == []
+        assert storage.users.list_marked_deleted(limit=3) == []
         assert not storage.users.purge(bob.id)
         storage.users.mark_deleted(bob, now=NOW + HOUR)
         storage.users.mark_deleted(ada, now=NOW)
-        assert storage.users.marked(limit=1) == [ada.id]
-        assert storage.users.marked(limit=3) == [ada.id, bob.id]
+        assert storage.users.list_marked_deleted(limit=1) == [ada.id]
+        assert storage.users.list_marked_deleted(limit=3) == [ada.id, bob.id]
         assert not storage.users.purge(ada.id)
-        assert storage.tasks.remove_some(ada.id, limit=1) == 1
+        assert storage.tasks.remove_batch(ada.id, limit=1) == 1
         assert storage.users.purge(ada.id)
         assert not storage.users.purge(ada.id)
         assert storage.users.purge(bob.id)
-        assert storage.users.marked(limit=3) == []
+        assert storage.users.list_marked_deleted(limit=3) == []
         assert storage.tasks.list(eve.id) == [kept]
         assert storage.users.get(eve.id) == eve
 
@@ -245,7 +245,7 @@ class TestUsers:
         thread = Thread(target=change)
         thread.start()
         with storage.unit_of_work() as work:
-            work.users.confirm(user)
+            work.users.lock(user)
             confirmed.set()
             thread.join(timeout=0.2)
             work.sessions.add(a_session(user))
@@ -288,28 +288,28 @@ class TestSessions:
         assert outcomes.count(None) == 1
         assert outcomes.count(StaleVersion) == 15
 
-    def test_an_ended_session_is_gone_and_noted(self, storage: Storage) -> None:
+    def test_a_revoked_session_is_gone_and_remembered(self, storage: Storage) -> None:
         user = stored_user(storage)
         session, other = stored_session(storage, user), stored_session(storage, user)
-        storage.sessions.end(session.id, user_id=user.id, now=NOW + HOUR)
+        storage.sessions.revoke(session.id, user_id=user.id, now=NOW + HOUR)
         with pytest.raises(SessionNotFound):
             storage.sessions.get(session.id)
         with pytest.raises(SessionNotFound):
-            storage.sessions.end(session.id, user_id=user.id, now=NOW + HOUR)
+            storage.sessions.revoke(session.id, user_id=user.id, now=NOW + HOUR)
         with pytest.raises(StaleVersion):
             storage.sessions.save_refreshed(session.refreshed(now=NOW))
         assert storage.sessions.list(user.id) == [other]
-        assert storage.sessions.ended_since(NOW + HOUR) == [session.id]
-        assert storage.sessions.ended_since(NOW + HOUR + MICROSECOND) == []
+        assert storage.revocations.revoked_since(NOW + HOUR) == [session.id]
+        assert storage.revocations.revoked_since(NOW + HOUR + MICROSECOND) == []
 
     def test_anothers_session_is_out_of_reach(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         session = stored_session(storage, ada)
         with pytest.raises(SessionNotFound):
-            storage.sessions.end(session.id, user_id=bob.id, now=NOW)
-        assert storage.sessions.end_all(bob.id, now=NOW) == []
+            storage.sessions.revoke(session.id, user_id=bob.id, now=NOW)
+        assert storage.sessions.revoke_all(bob.id, now=NOW) == []
         assert storage.sessions.list(ada.id) == [session]
-        assert storage.sessions.ended_since(NOW) == []
+        assert storage.revocations.revoked_since(NOW) == []
 
     def test_the_sessions_refreshed_last_are_kept_and_the_others_are_revoked(
         self, storage: Storage
@@ -321,17 +321,17 @@ class TestSessions:
         bobs = stored_session(storage, bob)
         storage.sessions.save_refreshed(first.refreshed(now=NOW + 5 * HOUR))
         now = NOW + 6 * HOUR
-        revoked = storage.sessions.end_oldest(ada.id, keep=2, now=now)
+        revoked = storage.sessions.revoke_least_recent(ada.id, keep=2, now=now)
         assert set(revoked) == {second.id, third.id}
         assert [each.id for each in storage.sessions.list(ada.id)] == [first.id, fourth.id]
         assert storage.sessions.list(bob.id) == [bobs]
-        assert set(storage.sessions.ended_since(now)) == {second.id, third.id}
-        assert storage.sessions.end_oldest(ada.id, keep=2, now=now) == []
+        assert set(storage.revocations.revoked_since(now)) == {second.id, third.id}
+        assert storage.sessions.revoke_least_recent(ada.id, keep=2, now=now) == []
 
     def test_no_session_need_be_kept(self, storage: Storage) -> None:
         ada = stored_user(storage)
         session = stored_session(storage, ada)
-        assert storage.sessions.end_oldest(ada.id, keep=0, now=NOW) == [session.id]
+        assert storage.sessions.revoke_least_recent(ada.id, keep=0, now=NOW) == [session.id]
         assert storage.sessions.list(ada.id) == []
 
     def test_concurrent_units_of_work_that_lock_the_user_keep_the_session_maximum(
@@ -342,60 +342,113 @@ class TestSessions:
         def log_in(number: int) -> None:
             now = NOW + number * HOUR
             with storage.unit_of_work() as work:
-                work.users.confirm(ada)
-                work.sessions.end_oldest(ada.id, keep=2, now=now)
+                work.users.lock(ada)
+                work.sessions.revoke_least_recent(ada.id, keep=2, now=now)
                 work.sessions.add(a_session(ada, now=now))
 
         assert set(at_once(16, log_in)) == {None}
         assert len(storage.sessions.list(ada.id)) == 3
-        assert len(storage.sessions.ended_since(NOW)) == 13
+        assert len(storage.revocations.revoked_since(NOW)) == 13
 
-    def test_all_of_a_person_end_but_one(self, storage: Storage) -> None:
+    def test_all_sessions_of_a_user_are_revoked_but_the_one_to_keep(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         kept, *others = [stored_session(storage, ada) for _ in range(3)]
         bobs = stored_session(storage, bob)
-        ended = storage.sessions.end_all(ada.id, but=kept.id, now=NOW)
+        ended = storage.sessions.revoke_all(ada.id, keep=kept.id, now=NOW)
         assert set(ended) == {session.id for session in others}
-        assert set(storage.sessions.ended_since(NOW)) == set(ended)
+        assert set(storage.revocations.revoked_since(NOW)) == set(ended)
         assert storage.sessions.list(ada.id) == [kept]
         assert storage.sessions.list(bob.id) == [bobs]
-        assert storage.sessions.end_all(ada.id, now=NOW) == [kept.id]
+        assert storage.sessions.revoke_all(ada.id, now=NOW) == [kept.id]
 
-    def test_a_note_outlives_the_user(self, storage: Storage) -> None:
+    def test_a_revocation_outlives_the_user(self, storage: Storage) -> None:
         user = stored_user(storage)
         session = stored_session(storage, user)
         with storage.unit_of_work() as work:
-            work.sessions.end_all(user.id, now=NOW)
+            work.sessions.revoke_all(user.id, now=NOW)
             work.users.remove(user)
-        assert storage.sessions.ended_since(NOW) == [session.id]
+        assert storage.revocations.revoked_since(NOW) == [session.id]
 
-    def test_what_is_over_is_forgotten_a_bounded_number_at_a_time(self, storage: Storage) -> None:
+    def test_expired_and_idle_sessions_are_purged_a_bounded_number_at_a_time(
+        self, storage: Storage
+    ) -> None:
         user = stored_user(storage)
         for _ in range(3):
             stored_session(storage, user)
         idle = stored_session(storage, user, now=NOW + HOUR)
         current = stored_session(storage, user, now=NOW + 3 * HOUR)
-        ended = stored_session(storage, user, now=NOW + 3 * HOUR)
-        storage.sessions.end(ended.id, user_id=user.id, now=NOW)
-        away, back = SessionId(uuid4()), SessionId(uuid4())
-        storage.sessions.note_external_end(away, now=NOW)
-        storage.sessions.note_external_end(back, now=NOW + HOUR)
 
-        def forget() -> int:
-            return storage.sessions.forget(
-                expired=NOW + LIFETIME + MICROSECOND,
-                idle=NOW + 2 * HOUR,
-                ended=NOW + MICROSECOND,
-                ended_externally=NOW + MICROSECOND,
-                limit=2,
+        def purge() -> int:
+            return storage.sessions.purge(
+                expired_before=NOW + LIFETIME + MICROSECOND, idle_since=NOW + 2 * HOUR, limit=2
             )
 
-        assert [forget(), forget(), forget()] == [4, 2, 0]
+        assert [purge(), purge(), purge()] == [2, 2, 0]
         assert storage.sessions.list(user.id) == [current]
         assert idle not in storage.sessions.list(user.id)
-        assert storage.sessions.ended_since(NOW - HOUR) == [back]
-        assert storage.sessions.external_end(away) is None
-        assert storage.sessions.external_end(back) == NOW + HOUR
+
+
+class TestRevocations:
+    def test_a_session_of_an_external_issuer_is_revoked_again_at_a_later_time(
+        self, storage: Storage
+    ) -> None:
+        session_id = an_identity().session_id
+        assert storage.revocations.external_revoked_at(session_id) is None
+        storage.revocations.revoke_external(session_id, now=NOW)
+        storage.revocations.revoke_external(session_id, now=NOW + HOUR)
+        assert storage.revocations.external_revoked_at(session_id) == NOW + HOUR
+        assert storage.revocations.revoked_since(NOW + HOUR) == [session_id]
+        assert storage.revocations.revoked_since(NOW + 2 * HOUR) == []
+
+    def test_a_session_of_ours_counts_as_no_external_one(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        session = stored_session(storage, user)
+        storage.sessions.revoke(session.id, user_id=user.id, now=NOW)
+        assert storage.revocations.external_revoked_at(session.id) is None
+
+    def test_a_revocation_is_rolled_back_with_its_unit_of_work(self, storage: Storage) -> None:
+        session = stored_session(storage, stored_user(storage))
+        with suppress(TaskNotFound), storage.unit_of_work() as work:
+            work.sessions.revoke_all(session.user_id, now=NOW)
+            work.revocations.revoke_external(SessionId(uuid4()), now=NOW)
+            raise TaskNotFound
+        assert storage.revocations.revoked_since(NOW) == []
+        assert storage.sessions.get(session.id) == session
+
+    def test_old_revocations_are_purged_a_bounded_number_of_each_kind_at_a_time(
+        self, storage: Storage
+    ) -> None:
+        user = stored_user(storage)
+        for now in (NOW, NOW, NOW, NOW + HOUR):
+            session = stored_session(storage, user)
+            storage.sessions.revoke(session.id, user_id=user.id, now=now)
+        external = [SessionId(uuid4()) for _ in range(4)]
+        for session_id in external:
+            storage.revocations.revoke_external(session_id, now=NOW)
+        storage.revocations.revoke_external(external[0], now=NOW + 2 * HOUR)
+
+        def purge() -> int:
+            return storage.revocations.purge(
+                revoked_before=NOW + HOUR, revoked_externally_before=NOW + MICROSECOND, limit=2
+            )
+
+        assert [purge(), purge(), purge()] == [4, 2, 0]
+        assert set(storage.revocations.revoked_since(NOW)) == {session.id, external[0]}
+        assert storage.revocations.external_revoked_at(external[1]) is None
+        assert storage.revocations.external_revoked_at(external[0]) == NOW + 2 * HOUR
+
+    def test_only_what_is_older_than_its_own_kind_is_kept_is_purged(self, storage: Storage) -> None:
+        session = stored_session(storage, stored_user(storage))
+        storage.sessions.revoke(session.id, user_id=session.user_id, now=NOW)
+        external = SessionId(uuid4())
+        storage.revocations.revoke_external(external, now=NOW)
+        assert (
+            storage.revocations.purge(
+                revoked_before=NOW + MICROSECOND, revoked_externally_before=NOW, limit=2
+            )
+            == 1
+        )
+        assert storage.revocations.revoked_since(NOW) == [external]
 
 
 class TestIdentities:
@@ -470,15 +523,6 @@ class TestIdentities:
             raise TaskNotFound
         assert storage.identities.list(ada.id) == []
 
-    def test_an_end_is_noted_anew_each_time(self, storage: Storage) -> None:
-        session_id = an_identity().session_id
-        assert storage.sessions.external_end(session_id) is None
-        storage.sessions.note_external_end(session_id, now=NOW)
-        storage.sessions.note_external_end(session_id, now=NOW + HOUR)
-        assert storage.sessions.external_end(session_id) == NOW + HOUR
-        assert storage.sessions.ended_since(NOW + HOUR) == [session_id]
-        assert storage.sessions.ended_since(NOW + 2 * HOUR) == []
-
 
 class TestPasswordResets:
     def test_a_reset_comes_back_as_it_was_stored_until_it_is_taken(self, storage: Storage) -> None:
@@ -531,9 +575,9 @@ class TestPasswordResets:
             user = stored_user(storage, f"user{number}@example.com")
             storage.password_resets.put(a_reset(user, f"hash {number}"))
         after = NOW + HOUR + MICROSECOND
-        assert storage.password_resets.forget(expired=NOW + HOUR, limit=10) == 0
-        assert storage.password_resets.forget(expired=after, limit=2) == 2
-        assert storage.password_resets.forget(expired=after, limit=2) == 1
+        assert storage.password_resets.purge(expired_before=NOW + HOUR, limit=10) == 0
+        assert storage.password_resets.purge(expired_before=after, limit=2) == 2
+        assert storage.password_resets.purge(expired_before=after, limit=2) == 1
 
 
 def stored_session(storage: Storage, user: User, *, now: datetime = NOW) -> Session:
@@ -658,7 +702,7 @@ class TestTasks:
         for id in range(1, 6):
             stored_task(storage, ada, id)
         kept = stored_task(storage, bob, 6)
-        removed = [storage.tasks.remove_some(ada.id, limit=2) for _ in range(4)]
+        removed = [storage.tasks.remove_batch(ada.id, limit=2) for _ in range(4)]
         assert removed == [2, 2, 1, 0]
         assert storage.tasks.list(ada.id) == []
         assert storage.tasks.list(bob.id) == [kept]

@@ -109,7 +109,7 @@ class TestOwnership:
         container.application().update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
         container.application().toggle_completion(owner_id=ada.id, task_id=task.id)
         container.application().delete_task(owner_id=ada.id, task_id=task.id)
-        container.tasks().remove_some(ada.id, limit=1)
+        container.tasks().remove_batch(ada.id, limit=1)
         assert len(executed) == 10
         assert {normalized(sql) for sql in executed} <= {normalized(sql) for sql in prebuilt}
 

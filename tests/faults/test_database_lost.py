@@ -31,7 +31,7 @@ from tests.faults.load import (
 from tests.postgres_server import DURABLE, running_postgres
 from tests.proof import note
 from tests.running_server import Person
-from todo_adapters.sql.database import ANSWER_TIMEOUT_SECONDS
+from todo_adapters.sql.postgresql import RESPONSE_TIMEOUT_SECONDS
 
 CRASHES = 3
 BACK_WITHIN_SECONDS = 2.0
@@ -39,7 +39,7 @@ TURN_SECONDS = 5.0
 """How long a request waits for a thread and its connection, at most."""
 
 CANCEL_SECONDS = 1.0
-LONGEST_SECONDS = TURN_SECONDS + ANSWER_TIMEOUT_SECONDS + CANCEL_SECONDS
+LONGEST_SECONDS = TURN_SECONDS + RESPONSE_TIMEOUT_SECONDS + CANCEL_SECONDS
 SLACK_SECONDS = 4.0
 """For a machine that does much else."""
 

@@ -183,7 +183,8 @@ def _instead(old: str, new: str) -> Change:
 
 SQL_TASKS = "todo_adapters/sql/tasks.py"
 SQL_SESSIONS = "todo_adapters/sql/sessions.py"
-MEMORY = "todo_adapters/in_memory/repositories.py"
+MEMORY_TASKS = "todo_adapters/in_memory/tasks.py"
+MEMORY_SESSIONS = "todo_adapters/in_memory/sessions.py"
 TASKS = "todo_core/use_cases/tasks.py"
 SESSIONS = "todo_core/use_cases/sessions.py"
 REVOCATION = "todo_core/use_cases/revocation.py"
@@ -209,12 +210,12 @@ KINDS = (
     Kind("the session's id for the owner's", SQL_SESSIONS, _parameter("user_id", "session_id")),
     Kind(
         "another's task found",
-        MEMORY,
+        MEMORY_TASKS,
         _instead("task is None or task.owner_id != owner_id", "task is None"),
     ),
     Kind(
         "another's tasks listed",
-        MEMORY,
+        MEMORY_TASKS,
         _instead(
             "task.owner_id == owner_id and completed in (None, task.completed)",
             "completed in (None, task.completed)",
@@ -222,7 +223,7 @@ KINDS = (
     ),
     Kind(
         "another's task saved",
-        MEMORY,
+        MEMORY_TASKS,
         _instead(
             "stored is None or stored.owner_id != task.owner_id or stored.version != task.version",
             "stored is None or stored.version != task.version",
@@ -230,12 +231,12 @@ KINDS = (
     ),
     Kind(
         "another's session ended",
-        MEMORY,
+        MEMORY_SESSIONS,
         _instead("session is None or session.user_id != user_id", "session is None"),
     ),
     Kind(
         "another's sessions listed",
-        MEMORY,
+        MEMORY_SESSIONS,
         _instead(
             "[each for each in self._store.sessions.values() if each.user_id == user_id]",
             "[*self._store.sessions.values()]",

@@ -218,7 +218,7 @@ def test_a_migration_that_leaves_loose_ends_is_rolled_back(sqlite_container: Con
     sqlite_container.users().add(user)
     sqlite_container.application().create_task(owner_id=user.id, title="Buy milk")
     with (
-        pytest.raises(ValueError, match="rows that refer to none"),
+        pytest.raises(ValueError, match="rows that do not exist"),
         database.schema_change() as transaction,
     ):
         transaction.connection.exec_driver_sql("DELETE FROM users")
@@ -321,7 +321,7 @@ def test_accounts_that_are_being_deleted_do_not_come_back_by_a_downgrade(
     unmigrated.users().mark_deleted(ada, now=datetime.now(UTC))
     alembic(database, "downgrade", "0003")
     alembic(database, "upgrade", "head")
-    assert unmigrated.users().marked(limit=1) == []
+    assert unmigrated.users().list_marked_deleted(limit=1) == []
     assert unmigrated.users().get(bob.id) == bob
     for owner, count in ((ada, 0), (bob, 1)):
         assert len(unmigrated.application().list_tasks(owner_id=owner.id)) == count

@@ -7,20 +7,19 @@ import pytest
 
 from todo_adapters.in_memory.background import ImmediateBackground
 from todo_adapters.in_memory.clock import ManualClock
-from todo_adapters.in_memory.issuers import InMemoryExternalIssuers
+from todo_adapters.in_memory.external_issuers import InMemoryExternalIssuers
+from todo_adapters.in_memory.identities import InMemoryIdentityRepository
+from todo_adapters.in_memory.identity_cache import InMemoryKnownPeople
 from todo_adapters.in_memory.mail import InMemoryMailer
-from todo_adapters.in_memory.people import InMemoryKnownPeople
-from todo_adapters.in_memory.repositories import (
-    InMemoryIdentityRepository,
-    InMemoryPasswordResetRepository,
-    InMemorySessionRepository,
-    InMemoryTaskRepository,
-    InMemoryUserRepository,
-)
+from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
+from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
+from todo_adapters.in_memory.revoked_sessions import InMemoryEndedSessions
 from todo_adapters.in_memory.security_log import InMemorySecurityLog
-from todo_adapters.in_memory.sessions import InMemoryEndedSessions
+from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
-from todo_adapters.in_memory.unit_of_work import InMemoryUnitOfWork
+from todo_adapters.in_memory.tasks import InMemoryTaskRepository
+from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
+from todo_adapters.in_memory.users import InMemoryUserRepository
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.security.access_tokens import JoseAccessTokens
 from todo_adapters.security.keys import KeyRing
@@ -88,6 +87,7 @@ class World:
     def __post_init__(self) -> None:
         self.users = InMemoryUserRepository(self.store)
         self.sessions = InMemorySessionRepository(self.store)
+        self.revocations = InMemoryRevocationRepository(self.store)
         self.identities = InMemoryIdentityRepository(self.store)
         self.password_resets = InMemoryPasswordResetRepository(self.store)
         self.tasks = InMemoryTaskRepository(self.store)
@@ -98,10 +98,11 @@ class World:
             Ports(
                 users=self.users,
                 sessions=self.sessions,
+                revocations=self.revocations,
                 identities=self.identities,
                 password_resets=self.password_resets,
                 tasks=self.tasks,
-                unit_of_work=InMemoryUnitOfWork(self.store),
+                unit_of_work=BeginInMemoryUnitOfWork(self.store),
                 passwords=self.passwords,
                 access_tokens=self.access_tokens,
                 refresh_tokens=HmacRefreshTokens(self.key_ring),

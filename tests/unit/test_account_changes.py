@@ -422,7 +422,7 @@ class TestCleanUp:
         assert world.application.clean_up() == 3
         assert list(world.store.sessions) == [current.session_id]
         assert old.session_id not in world.store.sessions
-        assert world.store.ended_sessions == {}
+        assert world.store.revoked_sessions == {}
         assert world.store.password_resets == {}
         assert world.application.clean_up() == 0
 

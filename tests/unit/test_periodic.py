@@ -70,7 +70,7 @@ def test_a_periodic_job_in_batches_leaves_nothing_and_its_start_does_not_wait_fo
     periodic.start()
     assert time.monotonic() - began < 0.1
     wait_until(lambda: counted == [1, 1, 1, 1, 1, 0])
-    periodic.stop()
+    periodic.close()
 
 
 def test_a_periodic_job_in_batches_stops_after_the_batch_that_it_is_at() -> None:
@@ -85,7 +85,7 @@ def test_a_periodic_job_in_batches_stops_after_the_batch_that_it_is_at() -> None
     periodic.start()
     wait_until(lambda: len(counted) >= 2)
     began = time.monotonic()
-    periodic.stop()
+    periodic.close()
     assert time.monotonic() - began < 2
     after = len(counted)
     time.sleep(0.1)
@@ -104,4 +104,4 @@ def test_a_batch_that_fails_is_left_to_the_next_run() -> None:
     periodic = PeriodicBatches("test", failing, seconds=0.01, longest=60)
     periodic.start()
     wait_until(lambda: len(calls) >= 2)
-    periodic.stop()
+    periodic.close()

@@ -1,5 +1,5 @@
-"""Complete adapters that keep everything in this process's memory.
+"""Complete adapters that keep everything in the memory of this process.
 
-The domain tests run on them, and they are held to the same contract as the SQL
-ones. They forget everything when the process ends.
+The domain tests run on them, and the same contract tests hold them and the SQL adapters.
+Everything is lost when the process ends.
 """

@@ -1,4 +1,4 @@
-"""Jobs that are done at once."""
+"""Background jobs that run at once."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,10 @@ from todo_core.ports.background import Background
 
 
 class ImmediateBackground(Background):
-    """Runs each job before it returns, so that a test sees what came of it."""
+    """Runs each job before `run` returns, so that a test sees its effect."""
 
     def run(self, job: Callable[[], None]) -> None:
         job()
+
+    def close(self) -> None:
+        """Do nothing: no job is waiting."""

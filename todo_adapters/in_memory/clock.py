@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to go on."""
+"""A clock that tests control."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,7 @@ from todo_core.ports.clock import Clock
 
 
 class ManualClock(Clock):
-    """Shows the time that it was set to."""
+    """A clock that stands still until it is advanced."""
 
     def __init__(self, now: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = now
@@ -15,5 +15,5 @@ class ManualClock(Clock):
         return self._now
 
     def advance(self, by: timedelta) -> None:
-        """Move the hands."""
+        """Move the clock forward."""
         self._now += by

@@ -1,4 +1,4 @@
-"""A security log that can be looked at."""
+"""A security log that tests can read."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from todo_core.ports.security_log import SecurityEvent, SecurityLog
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One event."""
+    """A recorded event."""
 
     event: SecurityEvent
     user_id: UserId | None

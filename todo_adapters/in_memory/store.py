@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from threading import RLock
 
@@ -15,7 +15,7 @@ from todo_core.entities.user import User, UserId
 
 @dataclass(slots=True)
 class InMemoryStore:
-    """Everything that is stored. Whoever reads or writes it holds the lock.
+    """Everything that is stored. Hold the lock to read or write it.
 
     Since entities are frozen, copying the dictionaries copies the state.
     """
@@ -23,8 +23,8 @@ class InMemoryStore:
     users: dict[UserId, User] = field(default_factory=dict)
     deleted_users: dict[UserId, datetime] = field(default_factory=dict)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
-    ended_sessions: dict[SessionId, datetime] = field(default_factory=dict)
-    external_ends: dict[SessionId, datetime] = field(default_factory=dict)
+    revoked_sessions: dict[SessionId, datetime] = field(default_factory=dict)
+    external_revocations: dict[SessionId, datetime] = field(default_factory=dict)
     identities: dict[tuple[Issuer, Subject], LinkedIdentity] = field(default_factory=dict)
     password_resets: dict[UserId, PasswordReset] = field(default_factory=dict)
     tasks: dict[TaskId, Task] = field(default_factory=dict)
@@ -32,29 +32,13 @@ class InMemoryStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Keep others out; put everything back as it was if the block raises."""
+        """Hold the lock, and restore the previous state if the block raises."""
+        names = [each.name for each in fields(self) if each.name != "lock"]
         with self.lock:
-            before = (
-                dict(self.users),
-                dict(self.deleted_users),
-                dict(self.sessions),
-                dict(self.ended_sessions),
-                dict(self.external_ends),
-                dict(self.identities),
-                dict(self.password_resets),
-                dict(self.tasks),
-            )
+            before = {name: dict(getattr(self, name)) for name in names}
             try:
                 yield
             except BaseException:
-                (
-                    self.users,
-                    self.deleted_users,
-                    self.sessions,
-                    self.ended_sessions,
-                    self.external_ends,
-                    self.identities,
-                    self.password_resets,
-                    self.tasks,
-                ) = before
+                for name in names:
+                    setattr(self, name, before[name])
                 raise

@@ -1,25 +1,25 @@
-"""Units of work, on dictionaries."""
+"""Units of work in memory."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from todo_adapters.in_memory.repositories import (
-    InMemoryIdentityRepository,
-    InMemoryPasswordResetRepository,
-    InMemorySessionRepository,
-    InMemoryTaskRepository,
-    InMemoryUserRepository,
-)
+from todo_adapters.in_memory.identities import InMemoryIdentityRepository
+from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
+from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
+from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
-from todo_core.ports.unit_of_work import UnitOfWork, Work
+from todo_adapters.in_memory.tasks import InMemoryTaskRepository
+from todo_adapters.in_memory.users import InMemoryUserRepository
+from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 
 
-class InMemoryWork(Work):
-    """The repositories; the lock that the unit of work holds makes them one transaction."""
+class InMemoryUnitOfWork(UnitOfWork):
+    """The repositories on one store, whose lock the transaction holds."""
 
     def __init__(self, store: InMemoryStore) -> None:
         self._users = InMemoryUserRepository(store)
         self._sessions = InMemorySessionRepository(store)
+        self._revocations = InMemoryRevocationRepository(store)
         self._identities = InMemoryIdentityRepository(store)
         self._password_resets = InMemoryPasswordResetRepository(store)
         self._tasks = InMemoryTaskRepository(store)
@@ -31,6 +31,10 @@ class InMemoryWork(Work):
     @property
     def sessions(self) -> InMemorySessionRepository:
         return self._sessions
+
+    @property
+    def revocations(self) -> InMemoryRevocationRepository:
+        return self._revocations
 
     @property
     def identities(self) -> InMemoryIdentityRepository:
@@ -45,16 +49,16 @@ class InMemoryWork(Work):
         return self._tasks
 
 
-class InMemoryUnitOfWork(UnitOfWork):
-    """Begins works that exclude each other."""
+class BeginInMemoryUnitOfWork(BeginUnitOfWork):
+    """Begins units of work, one at a time."""
 
     def __init__(self, store: InMemoryStore) -> None:
         self._store = store
 
-    def __call__(self) -> AbstractContextManager[Work]:
-        return self._work()
+    def __call__(self) -> AbstractContextManager[UnitOfWork]:
+        return self._begin()
 
     @contextmanager
-    def _work(self) -> Iterator[Work]:
+    def _begin(self) -> Iterator[UnitOfWork]:
         with self._store.transaction():
-            yield InMemoryWork(self._store)
+            yield InMemoryUnitOfWork(self._store)

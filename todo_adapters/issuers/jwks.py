@@ -4,10 +4,10 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as DownloadTimeout
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, override
 
 import httpx
 import structlog
@@ -54,6 +54,10 @@ class PyJwtIssuer(TrustedIssuer):
                 return self.expected.verified(token.payload)
         raise InvalidAccessToken("alg is not that of the key")
 
+    @override
+    def close(self) -> None:
+        self._keys.close()
+
 
 class PublishedKeys:
     """The keys at an issuer's address: fetched when they are first needed, and kept.
@@ -74,6 +78,7 @@ class PublishedKeys:
         self._credit = _Credit()
         self._lock = Lock()
         self._under_way: Future[None] | None = None
+        self._is_closed = False
 
     def find(self, key_id: object) -> Sequence[PyJWK]:
         """The key of this name, once for each algorithm that it may be used with.
@@ -97,6 +102,14 @@ class PublishedKeys:
             raise Unavailable("token issuer")
         raise InvalidAccessToken("the issuer has no such key")
 
+    def close(self) -> None:
+        """Begin no further download, and wait for the one that is under way, within limits."""
+        with self._lock:
+            self._is_closed = True
+            under_way = self._under_way
+        if under_way is not None:
+            wait([under_way], timeout=TIMEOUT_SECONDS)
+
     def _known(self, key_id: object) -> Sequence[PyJWK]:
         keys = self._keys
         if key_id is None:
@@ -110,8 +123,8 @@ class PublishedKeys:
     def _begin_download(self) -> Future[None] | None:
         """The download that is under way, or a new one; None if it is too soon for one."""
         with self._lock:
-            if self._failed_at is not None and (
-                time.monotonic() < self._failed_at + _RETRY_SECONDS
+            if self._is_closed or (
+                self._failed_at is not None and time.monotonic() < self._failed_at + _RETRY_SECONDS
             ):
                 return None
             if self._under_way is None or self._under_way.done():

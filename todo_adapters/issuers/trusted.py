@@ -36,6 +36,10 @@ class TrustedIssuer(ABC):
             Exception: of any other kind, if anything at all is wrong with it.
         """
 
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the downloads that are under way for this issuer."""
+
 
 @dataclass(slots=True)
 class _Remembered:
@@ -55,6 +59,7 @@ class TrustedIssuers(ExternalIssuers):
     """
 
     def __init__(self, issuers: Sequence[TrustedIssuer], *, own_name: str) -> None:
+        self._issuers = issuers
         self._own_name = own_name
         self._by_name: dict[str | None, TrustedIssuer] = {}
         for issuer in issuers:
@@ -96,6 +101,11 @@ class TrustedIssuers(ExternalIssuers):
             self._remembered.pop(next(iter(self._remembered)), None)
         self._remembered[token] = _Remembered(verified, time.monotonic() + _SECONDS_REMEMBERED)
         return identity
+
+    def close(self) -> None:
+        """Stop the downloads that are under way."""
+        for issuer in self._issuers:
+            issuer.close()
 
     def _named_by(self, token: str) -> TrustedIssuer | None:
         try:

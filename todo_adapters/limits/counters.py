@@ -83,6 +83,10 @@ class Counter(ABC):
         for item in items:
             self._moving.clear(item, key)
 
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections to the storage."""
+
     def _refusal(self, items: Sequence[RateLimitItem], rule: str, key: str) -> RateLimited:
         stats = [(item, self._moving.get_window_stats(item, key)) for item in items]
         used_up = [each for each in stats if each[1].remaining == 0] or stats[:1]
@@ -128,6 +132,10 @@ class SharedCounter(Counter):
         if not hits:
             raise _refusal(rule, [(items[limit - 1], milliseconds / 1000)])
         return Lease(hits, milliseconds / 1000, tuple(map(bytes.decode, windows)))
+
+    @override
+    def close(self) -> None:
+        self._storage.get_connection().close()  # type: ignore[attr-defined]  # redis-py has it
 
 
 _LEASE_SCRIPT = """
@@ -223,6 +231,10 @@ class MemoryCounter(Counter):
     def clear(self, items: Sequence[RateLimitItem], key: str) -> None:
         with self._lock:
             super().clear(items, key)
+
+    @override
+    def close(self) -> None:
+        """Do nothing: the storage is this process's memory."""
 
     def size(self) -> int:
         """Return how many keys are kept."""

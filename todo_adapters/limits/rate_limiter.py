@@ -114,6 +114,10 @@ class LimitsRateLimiter(RateLimiter):
             except StorageError as error:
                 self._note_down(error)
 
+    def close(self) -> None:
+        """Close the connections to the storage."""
+        self._shared.close()
+
     def _storage_key(self, rule: str, parts: tuple[str, ...]) -> str:
         """Return the hash under which this is counted.
 
@@ -137,3 +141,6 @@ class Unlimited(RateLimiter):
 
     def forgive(self, rule: str, *key: str) -> None:  # noqa: ARG002 - as above
         return
+
+    def close(self) -> None:
+        """Do nothing: no storage is used."""

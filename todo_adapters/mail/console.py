@@ -24,3 +24,6 @@ class ConsoleMailer(Mailer):
         text = body.get_content() if body else ""
         self._stream.write(f"\nTo: {letter.to}\nSubject: {message['Subject']}\n\n{text}\n")
         self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: the stream belongs to the process."""

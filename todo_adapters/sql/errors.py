@@ -1,4 +1,4 @@
-"""What the database's own errors mean to the core."""
+"""Translation of the database's errors to the core's."""
 
 from collections.abc import Mapping
 from sqlite3 import Error as SqliteError
@@ -12,31 +12,25 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from todo_adapters.sql import sqlite
 from todo_core.errors import TodoError, Unavailable
 
-type Refusals = Mapping[str, type[TodoError]]
-"""Which error it means when the constraint of this name refuses a statement."""
+type ConstraintErrors = Mapping[str, type[TodoError]]
+"""The error to raise when a statement violates the constraint of this name."""
 
 _NOT_READY = {"42P01", "42703", "25006"}
-"""PostgreSQL's codes for a table or column that is missing, and a server that only reads."""
-
-_SQLITE_CONSTRAINTS = {
-    "UNIQUE constraint failed: users.email_key": "uq_users_email_key",
-    "UNIQUE constraint failed: tasks.id": "pk_tasks",
-    "UNIQUE constraint failed: identities.issuer, identities.subject": "pk_identities",
-}
-"""SQLite describes the constraint instead of naming it."""
+"""PostgreSQL's codes for a missing table, a missing column, and a read-only server."""
 
 
-def meaning_of(error: SQLAlchemyError, refusals: Refusals) -> Exception:
-    """The core's error for the database's; the same error if it means nothing to the core.
+def translate_error(error: SQLAlchemyError, constraint_errors: ConstraintErrors) -> Exception:
+    """Return the core's error for the database's, or the same error if the core has none.
 
-    A database that does not answer, is full, locked, shutting down or not migrated, and
-    a pool without a free connection, all mean that it is unavailable for now.
+    A database that does not respond, is full, locked, shutting down or not migrated, and
+    a pool without a free connection, are all unavailable for now.
     """
     if isinstance(error, IntegrityError):
-        constraint = _violated_constraint(error, refusals)
-        return refusals[constraint]() if constraint in refusals else error
+        constraint = _violated_constraint(error, constraint_errors)
+        return constraint_errors[constraint]() if constraint in constraint_errors else error
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
         return Unavailable("database")
     if isinstance(error, DBAPIError) and (
@@ -46,12 +40,9 @@ def meaning_of(error: SQLAlchemyError, refusals: Refusals) -> Exception:
     return error
 
 
-def _violated_constraint(error: IntegrityError, refusals: Refusals) -> str:
-    refused = error.orig
-    if not isinstance(refused, SqliteError):
-        # psycopg names it; importing psycopg to say so would cost the embedded service 9 MB.
-        return str(refused.diag.constraint_name)  # type: ignore[union-attr]
-    if refused.sqlite_errorname == "SQLITE_CONSTRAINT_FOREIGNKEY":
-        # It does not even say which one; no statement here is subject to two.
-        return next((name for name in refusals if name.startswith("fk_")), "")
-    return _SQLITE_CONSTRAINTS.get(str(refused), "")
+def _violated_constraint(error: IntegrityError, constraint_errors: ConstraintErrors) -> str:
+    cause = error.orig
+    if isinstance(cause, SqliteError):
+        return sqlite.violated_constraint(cause, constraint_errors)
+    # psycopg's, which is not imported here: see docs/decisions/late-imports.md.
+    return str(cause.diag.constraint_name)  # type: ignore[union-attr]

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from sqlmodel import bindparam, insert, select, update
 
-from todo_adapters.sql.database import AnyRow, SqlExecutor
+from todo_adapters.sql.database import AnyRow, Parameters, SqlExecutor
+from todo_adapters.sql.rows import plain_text, stored_text
 from todo_adapters.sql.tables import IDENTITIES, IdentityRow
-from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
+from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.user import Email, PersonName, UserId
 from todo_core.errors import AccountGone, IdentityNotFound, IdentityTaken, StaleVersion
 from todo_core.ports.repositories import IdentityRepository
@@ -15,19 +16,27 @@ _THIS_ONE = (
     IDENTITIES.c.issuer == bindparam("of_issuer"),
     IDENTITIES.c.subject == bindparam("of_subject"),
 )
+_COLUMNS = (
+    IDENTITIES.c.issuer,
+    IDENTITIES.c.subject,
+    IDENTITIES.c.user_id,
+    IDENTITIES.c.name,
+    IDENTITIES.c.email,
+    IDENTITIES.c.issued_at,
+)
+
 _ADD = insert(IDENTITIES)
-_GET = select(IdentityRow).where(*_THIS_ONE)
-_LIST = (
-    select(IdentityRow)
-    .where(IDENTITIES.c.user_id == bindparam("user_id"))
-    .order_by(IDENTITIES.c.issued_at.desc())
+_SELECT = select(IdentityRow).with_only_columns(*_COLUMNS)
+_GET = _SELECT.where(*_THIS_ONE)
+_LIST = _SELECT.where(IDENTITIES.c.user_id == bindparam("user_id")).order_by(
+    IDENTITIES.c.issued_at.desc()
 )
 _SAVE = (
     update(IDENTITIES)
     .where(*_THIS_ONE, IDENTITIES.c.issued_at < bindparam("new_issued_at"))
     .values(name=bindparam("name"), email=bindparam("email"), issued_at=bindparam("new_issued_at"))
 )
-_REFUSALS = {"pk_identities": IdentityTaken, "fk_identities_user_id_users": AccountGone}
+_CONSTRAINT_ERRORS = {"pk_identities": IdentityTaken, "fk_identities_user_id_users": AccountGone}
 
 
 class SqlIdentityRepository(IdentityRepository):
@@ -37,28 +46,18 @@ class SqlIdentityRepository(IdentityRepository):
         self._executor = executor
 
     def add(self, person: LinkedIdentity) -> None:
-        identity = person.identity
-        self._executor.write(
-            _ADD,
-            {
-                "issuer": identity.issuer,
-                "subject": identity.subject,
-                "user_id": person.user_id,
-                "name": _text(identity.name),
-                "email": _text(identity.email),
-                "issued_at": identity.issued_at,
-            },
-            _REFUSALS,
-        )
+        self._executor.write(_ADD, _to_row(person), _CONSTRAINT_ERRORS)
 
     def get(self, identity: Identity) -> LinkedIdentity:
-        named = {"of_issuer": identity.issuer, "of_subject": identity.subject}
-        for row in self._executor.rows(_GET, named):
-            return LinkedIdentity(_to_identity(row), UserId(row.user_id))
-        raise IdentityNotFound
+        key = {"of_issuer": identity.issuer, "of_subject": identity.subject}
+        row = self._executor.row(_GET, key)
+        if row is None:
+            raise IdentityNotFound
+        return _to_linked_identity(row)
 
     def list(self, user_id: UserId) -> Sequence[Identity]:
-        return [_to_identity(row) for row in self._executor.rows(_LIST, {"user_id": user_id})]
+        rows = self._executor.rows(_LIST, {"user_id": user_id})
+        return [_to_linked_identity(row).identity for row in rows]
 
     def save(self, identity: Identity) -> None:
         saved = self._executor.write(
@@ -66,8 +65,8 @@ class SqlIdentityRepository(IdentityRepository):
             {
                 "of_issuer": identity.issuer,
                 "of_subject": identity.subject,
-                "name": _text(identity.name),
-                "email": _text(identity.email),
+                "name": plain_text(identity.name),
+                "email": plain_text(identity.email),
                 "new_issued_at": identity.issued_at,
             },
         )
@@ -75,16 +74,27 @@ class SqlIdentityRepository(IdentityRepository):
             raise StaleVersion
 
 
-def _text(value: str | None) -> str | None:
-    """A plain string, which is what drivers know."""
-    return None if value is None else str(value)
+def _to_row(linked: LinkedIdentity) -> Parameters:
+    identity = linked.identity
+    return {
+        "issuer": identity.issuer,
+        "subject": identity.subject,
+        "user_id": linked.user_id,
+        "name": plain_text(identity.name),
+        "email": plain_text(identity.email),
+        "issued_at": identity.issued_at,
+    }
 
 
-def _to_identity(row: AnyRow) -> Identity:
-    return Identity(
-        issuer=Issuer(row.issuer),
-        subject=Subject(row.subject),
-        name=None if row.name is None else PersonName.stored(row.name),
-        email=None if row.email is None else Email.stored(row.email),
-        issued_at=row.issued_at,
+def _to_linked_identity(row: AnyRow) -> LinkedIdentity:
+    issuer, subject, user_id, name, email, issued_at = row
+    return LinkedIdentity(
+        Identity(
+            issuer=issuer,
+            subject=subject,
+            name=stored_text(PersonName, name),
+            email=stored_text(Email, email),
+            issued_at=issued_at,
+        ),
+        user_id,
     )

@@ -1,25 +1,21 @@
-"""The state of the schema: which revision the database is at, and bringing it to the newest."""
+"""The revision of the schema, and its migration to the newest one."""
 
 from pathlib import Path
 
-from sqlalchemy import Column, MetaData, String, Table, inspect, select, text
+from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from todo_adapters.sql.database import Database
-from todo_adapters.sql.errors import meaning_of
+from todo_adapters.sql.errors import translate_error
 
 NEWEST_REVISION = "0005"
-"""The revision that makes the tables as they are declared; a test sees that it is the newest."""
-
-_MIGRATION_LOCK = 7_283_405_119_613
-"""An arbitrary number that all instances of this service share."""
+"""The revision that makes the tables as they are declared; a test checks that it is the newest."""
 
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String))
-_LOCK = text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
 
 
 class SqlSchema:
-    """The schema of one database, and the migrations in one folder that make it."""
+    """The schema of one database, made by the migrations in one folder."""
 
     newest = NEWEST_REVISION
 
@@ -28,10 +24,10 @@ class SqlSchema:
         self._migrations = migrations
 
     def current(self) -> str | None:
-        """The revision that the database is at; None if it was never migrated.
+        """Return the revision of the database, or None if it was never migrated.
 
         Raises:
-            Unavailable: if the database does not answer.
+            Unavailable: if the database does not respond.
         """
         try:
             with self._database.engine.connect() as connection:
@@ -39,29 +35,25 @@ class SqlSchema:
                     return None
                 return connection.execute(select(_VERSION.c.version_num)).scalar()
         except SQLAlchemyError as error:
-            raise meaning_of(error, {}) from error
+            raise translate_error(error, {}) from error
 
     def migrate(self) -> None:
-        """Bring the schema to the newest revision, all of it or nothing.
+        """Bring the schema to the newest revision, completely or not at all.
 
-        Several processes may do so at once: the first does it, the others wait
-        for it and find it done.
+        Several processes may do so at the same time: the first one migrates, and the others
+        wait for it.
 
         Raises:
-            Unavailable: if the database does not answer.
-            ValueError: if what is stored must be changed first; it says what.
+            Unavailable: if the database does not respond.
+            ValueError: if stored data must be changed first; the message says which.
         """
-        # Only whoever migrates pays for Alembic: 9 MB, and a fifth of a second.
-        from alembic import command
+        from alembic import command  # late: see docs/decisions/late-imports.md
         from alembic.config import Config
         from alembic.util import CommandError
 
         config = Config()
         config.set_main_option("script_location", str(self._migrations).replace("%", "%%"))
         with self._database.schema_change() as transaction:
-            if self._database.engine.dialect.name == "postgresql":
-                # Tied to the transaction, it works behind a transaction pooler too.
-                transaction.rows(_LOCK, {})
             config.attributes["connection"] = transaction.connection
             try:
                 command.upgrade(config, "head")

@@ -1,4 +1,4 @@
-"""Tasks in SQL. Every statement on an existing task has the owner in its WHERE."""
+"""Tasks in SQL. Every statement on an existing task has the owner in its WHERE clause."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,8 @@ from functools import partial
 
 from sqlmodel import bindparam, delete, insert, select, update
 
-from todo_adapters.sql.database import AnyRow, SqlExecutor
+from todo_adapters.sql.database import AnyRow, Parameters, SqlExecutor
+from todo_adapters.sql.rows import plain_text
 from todo_adapters.sql.tables import TASKS, TaskRow
 from todo_core.entities.task import Description, Task, TaskId, Title
 from todo_core.entities.user import UserId
@@ -16,7 +17,7 @@ from todo_core.ports.repositories import TaskRepository
 _OWNED = TASKS.c.user_id == bindparam("owner_id")
 _THIS_ONE = TASKS.c.id == bindparam("task_id")
 
-# The owner is not read back: a row that was found is the owner's who was asked for.
+# The owner is not selected: a row that was found belongs to the owner who was asked for.
 _COLUMNS = (
     TASKS.c.id,
     TASKS.c.title,
@@ -28,10 +29,10 @@ _COLUMNS = (
 )
 
 ADD = insert(TASKS)
-_OWN = select(TaskRow).with_only_columns(*_COLUMNS).where(_OWNED)
-LIST = _OWN.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
+_SELECT_OWNED = select(TaskRow).with_only_columns(*_COLUMNS).where(_OWNED)
+LIST = _SELECT_OWNED.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
 LIST_BY_COMPLETION = LIST.where(TASKS.c.completed == bindparam("completed"))
-GET = _OWN.where(_THIS_ONE)
+GET = _SELECT_OWNED.where(_THIS_ONE)
 SAVE = (
     update(TASKS)
     .where(_OWNED, _THIS_ONE, TASKS.c.version == bindparam("loaded_version"))
@@ -44,15 +45,14 @@ SAVE = (
     )
 )
 REMOVE = delete(TASKS).where(_OWNED, _THIS_ONE)
-# The owner is named in the inner query alone: named outside as well, SQLite would look through
-# all of the owner's tasks for the few that are meant.
-REMOVE_SOME = delete(TASKS).where(
+# Only the inner query names the owner: if the outer one did too, SQLite would scan all of the
+# owner's tasks for the few that are meant.
+REMOVE_BATCH = delete(TASKS).where(
     TASKS.c.id.in_(
-        select(TaskRow).with_only_columns(TASKS.c.id).where(_OWNED).limit(bindparam("most"))
+        select(TaskRow).with_only_columns(TASKS.c.id).where(_OWNED).limit(bindparam("limit"))
     )
 )
-
-_REFUSALS = {"pk_tasks": IdTaken, "fk_tasks_user_id_users": AccountGone}
+_CONSTRAINT_ERRORS = {"pk_tasks": IdTaken, "fk_tasks_user_id_users": AccountGone}
 
 
 class SqlTaskRepository(TaskRepository):
@@ -62,20 +62,7 @@ class SqlTaskRepository(TaskRepository):
         self._executor = executor
 
     def add(self, task: Task) -> None:
-        self._executor.write(
-            ADD,
-            {
-                "id": task.id,
-                "user_id": task.owner_id,
-                "title": str(task.title),
-                "description": _plain(task.description),
-                "completed": task.completed,
-                "version": task.version,
-                "created_at": task.created_at,
-                "updated_at": task.updated_at,
-            },
-            _REFUSALS,
-        )
+        self._executor.write(ADD, _to_row(task), _CONSTRAINT_ERRORS)
 
     def list(self, owner_id: UserId, *, completed: bool | None = None) -> Sequence[Task]:
         to_task = partial(_to_task, owner_id=owner_id)
@@ -85,9 +72,10 @@ class SqlTaskRepository(TaskRepository):
         return self._executor.entities(LIST_BY_COMPLETION, owned, to_task)
 
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
-        for row in self._executor.rows(GET, {"owner_id": owner_id, "task_id": task_id}):
-            return _to_task(row, owner_id)
-        raise TaskNotFound
+        row = self._executor.row(GET, {"owner_id": owner_id, "task_id": task_id})
+        if row is None:
+            raise TaskNotFound
+        return _to_task(row, owner_id)
 
     def save(self, task: Task) -> Task:
         saved = self._executor.write(
@@ -96,8 +84,8 @@ class SqlTaskRepository(TaskRepository):
                 "owner_id": task.owner_id,
                 "task_id": task.id,
                 "loaded_version": task.version,
-                "new_title": str(task.title),
-                "new_description": _plain(task.description),
+                "new_title": plain_text(task.title),
+                "new_description": plain_text(task.description),
                 "new_completed": task.completed,
                 "new_updated_at": task.updated_at,
             },
@@ -110,12 +98,21 @@ class SqlTaskRepository(TaskRepository):
         if not self._executor.write(REMOVE, {"owner_id": owner_id, "task_id": task_id}):
             raise TaskNotFound
 
-    def remove_some(self, owner_id: UserId, *, limit: int) -> int:
-        return self._executor.write(REMOVE_SOME, {"owner_id": owner_id, "most": limit})
+    def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
+        return self._executor.write(REMOVE_BATCH, {"owner_id": owner_id, "limit": limit})
 
 
-def _plain(description: Description | None) -> str | None:
-    return None if description is None else str(description)
+def _to_row(task: Task) -> Parameters:
+    return {
+        "id": task.id,
+        "user_id": task.owner_id,
+        "title": plain_text(task.title),
+        "description": plain_text(task.description),
+        "completed": task.completed,
+        "version": task.version,
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+    }
 
 
 def _to_task(row: AnyRow, owner_id: UserId) -> Task:

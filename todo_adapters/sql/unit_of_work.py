@@ -1,4 +1,4 @@
-"""Units of work in SQL: one transaction each."""
+"""Units of work in SQL: each is one transaction."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -6,18 +6,20 @@ from contextlib import AbstractContextManager, contextmanager
 from todo_adapters.sql.database import Database, SqlExecutor
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
+from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.sessions import SqlSessionRepository
 from todo_adapters.sql.tasks import SqlTaskRepository
 from todo_adapters.sql.users import SqlUserRepository
-from todo_core.ports.unit_of_work import UnitOfWork, Work
+from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 
 
-class SqlWork(Work):
+class SqlUnitOfWork(UnitOfWork):
     """The repositories, on one transaction."""
 
     def __init__(self, executor: SqlExecutor) -> None:
         self._users = SqlUserRepository(executor)
         self._sessions = SqlSessionRepository(executor)
+        self._revocations = SqlRevocationRepository(executor)
         self._identities = SqlIdentityRepository(executor)
         self._password_resets = SqlPasswordResetRepository(executor)
         self._tasks = SqlTaskRepository(executor)
@@ -29,6 +31,10 @@ class SqlWork(Work):
     @property
     def sessions(self) -> SqlSessionRepository:
         return self._sessions
+
+    @property
+    def revocations(self) -> SqlRevocationRepository:
+        return self._revocations
 
     @property
     def identities(self) -> SqlIdentityRepository:
@@ -43,16 +49,16 @@ class SqlWork(Work):
         return self._tasks
 
 
-class SqlUnitOfWork(UnitOfWork):
-    """Begins transactions."""
+class BeginSqlUnitOfWork(BeginUnitOfWork):
+    """Begins units of work, one transaction each."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def __call__(self) -> AbstractContextManager[Work]:
-        return self._work()
+    def __call__(self) -> AbstractContextManager[UnitOfWork]:
+        return self._begin()
 
     @contextmanager
-    def _work(self) -> Iterator[Work]:
+    def _begin(self) -> Iterator[UnitOfWork]:
         with self._database.transaction() as transaction:
-            yield SqlWork(transaction)
+            yield SqlUnitOfWork(transaction)

@@ -34,7 +34,7 @@ def in_batches(
 
 
 class Periodic:
-    """Calls a job every so many seconds, on a thread of its own, from `start` to `stop`.
+    """Calls a job every so many seconds, on a thread of its own, from `start` to `close`.
 
     What the job raises is logged, and it is called again at its time. `jitter` is
     up to what part of the interval it waits longer or shorter, so that processes
@@ -54,7 +54,7 @@ class Periodic:
         self._call()
         self._thread.start()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Make no further call, and wait for the one that may be running."""
         self._stopped.set()
         if self._thread.is_alive():

@@ -1,4 +1,4 @@
-"""Where users, sessions, identities and tasks are kept.
+"""Where users, sessions, revocations, identities, password resets and tasks are kept.
 
 Each method is atomic by itself. Where several must stand or fall together, see
 `todo_core.ports.unit_of_work`.
@@ -56,8 +56,8 @@ class UserRepository(Protocol):
         """
 
     @abstractmethod
-    def confirm(self, user: User) -> None:
-        """See that the user is stored as they are here, and keep them so until the work ends.
+    def lock(self, user: User) -> None:
+        """Lock the user until the unit of work ends, if they are stored as they are here.
 
         Raises:
             StaleVersion: if the stored version is no longer `user.version`, or
@@ -66,26 +66,27 @@ class UserRepository(Protocol):
 
     @abstractmethod
     def remove(self, user: User) -> None:
-        """Delete the user and everything that is theirs, for good.
+        """Permanently delete the user and everything that they own.
 
         Raises:
-            StaleVersion: as `confirm` does.
+            StaleVersion: as `lock` does.
         """
 
     @abstractmethod
     def mark_deleted(self, user: User, *, now: datetime) -> None:
-        """Delete the user and everything that is theirs but their tasks, which `purge` deletes.
+        """Delete the user and everything that they own except for their tasks.
 
-        From then on the user is not found, and their email is free. A task that is added for
-        them all the same is deleted with the others.
+        From then on the user is not found, and their email is free. What is left of them is
+        deleted by `TaskRepository.remove_batch` and `purge`, and so is a task that is added
+        for them in the meantime.
 
         Raises:
-            StaleVersion: as `confirm` does.
+            StaleVersion: as `lock` does.
         """
 
     @abstractmethod
-    def marked(self, *, limit: int) -> Sequence[UserId]:
-        """Return at most `limit` users who are marked as deleted, the first to be marked first."""
+    def list_marked_deleted(self, *, limit: int) -> Sequence[UserId]:
+        """Return at most `limit` users who are marked as deleted, in the order of marking."""
 
     @abstractmethod
     def purge(self, user_id: UserId) -> bool:
@@ -96,7 +97,11 @@ class UserRepository(Protocol):
 
 
 class SessionRepository(Protocol):
-    """The sessions, and for a while the ids of those that have ended."""
+    """The sessions that can still be refreshed.
+
+    Revoking a session deletes it and adds it to what `RevocationRepository.revoked_since`
+    returns, both in one step.
+    """
 
     @abstractmethod
     def add(self, session: Session) -> None:
@@ -108,76 +113,90 @@ class SessionRepository(Protocol):
 
     @abstractmethod
     def get(self, session_id: SessionId) -> Session:
-        """The session with this id, whosever it is: a refresh token names nobody.
+        """Return the session with this id, of any user: a refresh token does not name its user.
 
         Raises:
-            SessionNotFound: if there is none, or it has ended.
+            SessionNotFound: if there is none, or it was revoked.
         """
 
     @abstractmethod
     def list(self, user_id: UserId) -> Sequence[Session]:
-        """All sessions of this person, the one that was refreshed last first."""
+        """Return all sessions of this user, the one that was refreshed last first."""
 
     @abstractmethod
     def save_refreshed(self, session: Session) -> None:
         """Store that a session was refreshed, from the generation before to its own.
 
-        Of several who refresh at the same time exactly one succeeds.
+        Of several calls at the same time exactly one succeeds.
 
         Raises:
             StaleVersion: if the stored generation is not the one before, or the
-                session has ended.
+                session was revoked.
         """
 
     @abstractmethod
-    def end(self, session_id: SessionId, *, user_id: UserId, now: datetime) -> None:
-        """End one of this person's sessions.
+    def revoke(self, session_id: SessionId, *, user_id: UserId, now: datetime) -> None:
+        """Revoke one of this user's sessions.
 
         Raises:
-            SessionNotFound: if they have no such session.
+            SessionNotFound: if this user has no such session.
         """
 
     @abstractmethod
-    def end_all(
-        self, user_id: UserId, *, but: SessionId | None = None, now: datetime
+    def revoke_all(
+        self, user_id: UserId, *, keep: SessionId | None = None, now: datetime
     ) -> Sequence[SessionId]:
-        """End all of this person's sessions, but perhaps one; the ids of those that ended."""
+        """Revoke all of this user's sessions except for `keep`, and return their ids."""
 
     @abstractmethod
-    def end_oldest(self, user_id: UserId, *, keep: int, now: datetime) -> Sequence[SessionId]:
+    def revoke_least_recent(
+        self, user_id: UserId, *, keep: int, now: datetime
+    ) -> Sequence[SessionId]:
         """Revoke all of this user's sessions but the `keep` that were refreshed last.
 
-        Returns the ids of those that were revoked.
+        Return the ids of the revoked ones.
         """
 
     @abstractmethod
-    def note_external_end(self, session_id: SessionId, *, now: datetime) -> None:
-        """Note that what an external issuer vouches for ends: its tokens are good no longer."""
+    def purge(self, *, expired_before: datetime, idle_since: datetime, limit: int) -> int:
+        """Delete at most `limit` sessions that can no longer be refreshed, and return how many.
+
+        These are sessions that expired before `expired_before`, or that were last
+        refreshed before `idle_since`.
+        """
+
+
+class RevocationRepository(Protocol):
+    """The ids of revoked sessions, kept while an access token of theirs may be unexpired.
+
+    They do not depend on the session or the user, which may both be deleted.
+    """
 
     @abstractmethod
-    def external_end(self, session_id: SessionId) -> datetime | None:
-        """When this was noted last; None if it never was, or is forgotten."""
+    def revoke_external(self, session_id: SessionId, *, now: datetime) -> None:
+        """Revoke a session of an external issuer: its tokens that were issued until now.
+
+        A later time replaces an earlier one.
+        """
 
     @abstractmethod
-    def ended_since(self, time: datetime) -> Sequence[SessionId]:
-        """The sessions that were ended, by whomever, at this time or later."""
+    def external_revoked_at(self, session_id: SessionId) -> datetime | None:
+        """Return when a session of an external issuer was revoked last.
+
+        Return None if it never was, or if that was purged.
+        """
 
     @abstractmethod
-    def forget(
-        self,
-        *,
-        expired: datetime,
-        idle: datetime,
-        ended: datetime,
-        ended_externally: datetime,
-        limit: int,
+    def revoked_since(self, time: datetime) -> Sequence[SessionId]:
+        """Return the sessions, our own and external ones, revoked at this time or later."""
+
+    @abstractmethod
+    def purge(
+        self, *, revoked_before: datetime, revoked_externally_before: datetime, limit: int
     ) -> int:
-        """Remove at most `limit` sessions, and as many notes of ended ones, for good.
+        """Delete what was revoked before these times, and return how many revocations.
 
-        These are sessions whose `expires_at` is before `expired` or whose
-        `refreshed_at` is before `idle`, and notes of sessions that were ended
-        before `ended`, or before `ended_externally` if it is an external issuer's.
-        Returns how many it was.
+        At most `limit` of our own sessions and as many of external ones are deleted.
         """
 
 
@@ -251,8 +270,8 @@ class PasswordResetRepository(Protocol):
         """
 
     @abstractmethod
-    def forget(self, *, expired: datetime, limit: int) -> int:
-        """Remove at most `limit` resets that expired before a time; how many it was."""
+    def purge(self, *, expired_before: datetime, limit: int) -> int:
+        """Delete at most `limit` resets that expired before this time, and return how many."""
 
 
 class TaskRepository(Protocol):
@@ -303,5 +322,5 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def remove_some(self, owner_id: UserId, *, limit: int) -> int:
-        """Delete at most `limit` of this owner's tasks, and return how many it was."""
+    def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
+        """Delete at most `limit` of this owner's tasks, and return how many."""

@@ -1,4 +1,4 @@
-"""Several writes that stand or fall together."""
+"""Several writes that succeed or fail together."""
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager
@@ -7,17 +7,18 @@ from typing import Protocol
 from todo_core.ports.repositories import (
     IdentityRepository,
     PasswordResetRepository,
+    RevocationRepository,
     SessionRepository,
     TaskRepository,
     UserRepository,
 )
 
 
-class Work(Protocol):
-    """The repositories within one unit of work: what they write is one transaction.
+class UnitOfWork(Protocol):
+    """The repositories on one transaction.
 
-    They see what was written earlier in the same work. It belongs to the thread
-    that began it, and is of no use after it ended.
+    They see what was written earlier in the same unit of work. It belongs to the thread
+    that began it, and must not be used after it ended.
     """
 
     @property
@@ -29,6 +30,11 @@ class Work(Protocol):
     @abstractmethod
     def sessions(self) -> SessionRepository:
         """The sessions."""
+
+    @property
+    @abstractmethod
+    def revocations(self) -> RevocationRepository:
+        """The revoked sessions."""
 
     @property
     @abstractmethod
@@ -46,8 +52,8 @@ class Work(Protocol):
         """The tasks."""
 
 
-class UnitOfWork(Protocol):
-    """Begins works.
+class BeginUnitOfWork(Protocol):
+    """Begins units of work.
 
     ```
     with unit_of_work() as work:
@@ -55,10 +61,10 @@ class UnitOfWork(Protocol):
         work.sessions.add(session)
     ```
 
-    Leaving the block without an exception commits; an exception rolls all of it
-    back and goes on its way.
+    Leaving the block without an exception commits; an exception rolls everything
+    back and is raised again.
     """
 
     @abstractmethod
-    def __call__(self) -> AbstractContextManager[Work]:
-        """Begin a work."""
+    def __call__(self) -> AbstractContextManager[UnitOfWork]:
+        """Begin a unit of work."""

@@ -27,7 +27,7 @@ from todo_core.ports.repositories import (
     UserRepository,
 )
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.unit_of_work import UnitOfWork, Work
+from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.authentication import Reauthenticate, Reauthentication
 from todo_core.use_cases.cleanup import BATCH, PurgeDeleted
@@ -145,7 +145,7 @@ class UpdateProfile:
     """
 
     get_profile: GetProfile
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     reauthenticate: Reauthenticate
     mailer: Mailer
     clock: Clock
@@ -290,7 +290,7 @@ class DeleteAccount:
     """
 
     get_profile: GetProfile
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     reauthenticate: Reauthenticate
     revoke_sessions: RevokeSessions
     purge_deleted: PurgeDeleted
@@ -344,9 +344,9 @@ class DeleteAccount:
             self.reauthenticate(user, admitted)
         with self.unit_of_work() as work:
             # In this order, a concurrent login either is revoked here too, or finds no account.
-            work.users.confirm(user)
+            work.users.lock(user)
             revoked = self._revoke_all(work, user_id, caller_identity)
-            has_more_tasks = work.tasks.remove_some(user_id, limit=BATCH) == BATCH
+            has_more_tasks = work.tasks.remove_batch(user_id, limit=BATCH) == BATCH
             if has_more_tasks:
                 work.users.mark_deleted(user, now=self.clock.now())
             else:
@@ -362,7 +362,7 @@ class DeleteAccount:
             self.background.run(self._purge)
 
     def _revoke_all(
-        self, work: Work, user_id: UserId, caller_identity: Identity | None
+        self, work: UnitOfWork, user_id: UserId, caller_identity: Identity | None
     ) -> Sequence[SessionId]:
         now = self.clock.now()
         # The clock of the issuer may be ahead. A token that does not say when it was issued
@@ -370,5 +370,5 @@ class DeleteAccount:
         until = now if caller_identity is None else max(now, caller_identity.issued_at)
         external = [identity.session_id for identity in work.identities.list(user_id)]
         for session_id in external:
-            work.sessions.note_external_end(session_id, now=until)
-        return [*work.sessions.end_all(user_id, now=now), *external]
+            work.revocations.revoke_external(session_id, now=until)
+        return [*work.sessions.revoke_all(user_id, now=now), *external]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from todo_core.ports.clock import Clock
 from todo_core.ports.repositories import (
     PasswordResetRepository,
+    RevocationRepository,
     SessionRepository,
     TaskRepository,
     UserRepository,
@@ -27,8 +28,8 @@ class PurgeDeleted:
     tasks: TaskRepository
 
     def __call__(self) -> int:
-        for user_id in self.users.marked(limit=1):
-            removed = self.tasks.remove_some(user_id, limit=BATCH)
+        for user_id in self.users.list_marked_deleted(limit=1):
+            removed = self.tasks.remove_batch(user_id, limit=BATCH)
             return removed or int(self.users.purge(user_id))
         return 0
 
@@ -45,6 +46,7 @@ class CleanUp:
 
     purge_deleted: PurgeDeleted
     sessions: SessionRepository
+    revocations: RevocationRepository
     password_resets: PasswordResetRepository
     idle_lifetime: timedelta
     access_token_lifetime: timedelta
@@ -55,12 +57,13 @@ class CleanUp:
         now = self.clock.now()
         return (
             self.purge_deleted()
-            + self.sessions.forget(
-                expired=now,
-                idle=now - self.idle_lifetime,
-                ended=now - self.access_token_lifetime,
-                ended_externally=now - self.external_token_lifetime,
+            + self.sessions.purge(
+                expired_before=now, idle_since=now - self.idle_lifetime, limit=BATCH
+            )
+            + self.revocations.purge(
+                revoked_before=now - self.access_token_lifetime,
+                revoked_externally_before=now - self.external_token_lifetime,
                 limit=BATCH,
             )
-            + self.password_resets.forget(expired=now, limit=BATCH)
+            + self.password_resets.purge(expired_before=now, limit=BATCH)
         )

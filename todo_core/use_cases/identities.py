@@ -19,10 +19,10 @@ from todo_core.ports.clock import Clock
 from todo_core.ports.external_issuers import KnownPeople
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
-from todo_core.ports.repositories import IdentityRepository, SessionRepository, UserRepository
+from todo_core.ports.repositories import IdentityRepository, RevocationRepository, UserRepository
 from todo_core.ports.revoked_sessions import EndedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.retrying import retry_on_conflict
 
 ATTEMPTS = 5
@@ -53,8 +53,8 @@ class RecognisePerson:
 
     users: UserRepository
     identities: IdentityRepository
-    sessions: SessionRepository
-    unit_of_work: UnitOfWork
+    revocations: RevocationRepository
+    unit_of_work: BeginUnitOfWork
     known_people: KnownPeople
     ended_sessions: EndedSessions
     limiter: RateLimiter
@@ -136,8 +136,8 @@ class RecognisePerson:
             person = None
         # In this order: a lookup that fails because of a deletion is followed by one that
         # finds the revocation which the deletion stored.
-        ended_at = self.sessions.external_end(identity.session_id)
-        if ended_at is not None and identity.issued_at <= ended_at:
+        revoked_at = self.revocations.external_revoked_at(identity.session_id)
+        if revoked_at is not None and identity.issued_at <= revoked_at:
             raise InvalidAccessToken
         if person is not None and identity.says_something_new(person.identity):
             return self._update(person, identity, email)

@@ -22,7 +22,7 @@ from todo_core.ports.passwords import PasswordHasher
 from todo_core.ports.repositories import PasswordResetRepository, UserRepository
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.tokens import ResetTokens
-from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.accounts import GetProfile
 from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.authentication import Reauthenticate, Reauthentication
@@ -42,7 +42,7 @@ class ReplacePassword:
         StaleVersion: if the account was changed since it was loaded.
     """
 
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     passwords: PasswordHasher
     policy: PasswordPolicy
     revoke_sessions: RevokeSessions
@@ -69,7 +69,7 @@ class ReplacePassword:
                 work.password_resets.withdraw(user.id)
             else:
                 work.password_resets.take(reset.token_hash)
-            revoked = work.sessions.end_all(user.id, but=keep, now=now)
+            revoked = work.sessions.revoke_all(user.id, keep=keep, now=now)
         self.revoke_sessions.announce(revoked, user_id=user.id)
         if user.email is not None:
             self.mailer.send(PasswordChangedLetter(to=user.email, name=user.name))
@@ -155,7 +155,7 @@ class ForgotPassword:
     """
 
     users: UserRepository
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     reset_tokens: ResetTokens
     limiter: RateLimiter
     mailer: Mailer
@@ -202,7 +202,7 @@ class ForgotPassword:
             expires_at=now + self.lifetime,
         )
         with self.unit_of_work() as work:
-            work.users.confirm(user)
+            work.users.lock(user)
             work.password_resets.put(reset)
 
 

@@ -32,12 +32,12 @@ class RevokeSessions:
         Raises:
             SessionNotFound: if the user has no such session.
         """
-        self.sessions.end(session_id, user_id=user_id, now=self.clock.now())
+        self.sessions.revoke(session_id, user_id=user_id, now=self.clock.now())
         self.announce([session_id], user_id=user_id)
 
     def all_but(self, session_id: SessionId, *, user_id: UserId) -> None:
         """Revoke all of the user's sessions but this one."""
-        revoked = self.sessions.end_all(user_id, but=session_id, now=self.clock.now())
+        revoked = self.sessions.revoke_all(user_id, keep=session_id, now=self.clock.now())
         self.announce(revoked, user_id=user_id)
 
     def announce(self, session_ids: Iterable[SessionId], *, user_id: UserId) -> None:

@@ -21,7 +21,7 @@ from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import SessionRepository
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.tokens import AccessToken, AccessTokens, ClaimedRefresh, RefreshTokens
-from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.retrying import retry_on_conflict
 from todo_core.use_cases.revocation import RevokeSessions
 
@@ -62,7 +62,7 @@ class StartSession:
         InvalidCredentials: if the account was deleted at the same time.
     """
 
-    unit_of_work: UnitOfWork
+    unit_of_work: BeginUnitOfWork
     issue_tokens: IssueTokens
     revoke_sessions: RevokeSessions
     refresh_tokens: RefreshTokens
@@ -99,10 +99,10 @@ class StartSession:
             with self.unit_of_work() as work:
                 # Either locks the user, so that concurrent logins count each other's sessions.
                 if rehashed is None:
-                    work.users.confirm(user)
+                    work.users.lock(user)
                 else:
                     work.users.save(rehashed)
-                revoked = work.sessions.end_oldest(
+                revoked = work.sessions.revoke_least_recent(
                     user.id, keep=self.max_sessions - 1, now=session.created_at
                 )
                 work.sessions.add(session)

@@ -1,11 +1,11 @@
-"""The people of external issuers, as far as this process knows."""
+"""A cache of the accounts of external users."""
 
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.ports.external_issuers import KnownPeople
 
 
 class InMemoryKnownPeople(KnownPeople):
-    """Knows everybody that it was told."""
+    """Remembers every identity, indefinitely."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Issuer, Subject], LinkedIdentity] = {}

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from todo_core.entities.session import SessionId
 from todo_core.ports.clock import Clock
-from todo_core.ports.repositories import SessionRepository
+from todo_core.ports.repositories import RevocationRepository
 from todo_core.ports.revoked_sessions import EndedSessions
 
 _OVERLAP = timedelta(minutes=1)
@@ -20,8 +20,10 @@ class PolledEndedSessions(EndedSessions):
     forgotten when the last of its access tokens has expired, after `remember`.
     """
 
-    def __init__(self, sessions: SessionRepository, clock: Clock, *, remember: timedelta) -> None:
-        self._sessions = sessions
+    def __init__(
+        self, revocations: RevocationRepository, clock: Clock, *, remember: timedelta
+    ) -> None:
+        self._revocations = revocations
         self._clock = clock
         self._remember = remember + _OVERLAP
         self._ended: dict[SessionId, datetime] = {}
@@ -43,7 +45,7 @@ class PolledEndedSessions(EndedSessions):
         """
         now = self._clock.now()
         reach = _OVERLAP if self._looked_at else self._remember
-        self.note(self._sessions.ended_since((self._looked_at or now) - reach))
+        self.note(self._revocations.revoked_since((self._looked_at or now) - reach))
         self._looked_at = now
         forgotten = [
             session_id

@@ -1,6 +1,6 @@
-"""Nobody waits for longer than is documented: for a thread, or for the database's answer.
+"""No request waits for longer than is documented: for a thread, or for the database's response.
 
-These are the small parts of what `test_database_lost` proves of the whole.
+These are the parts of what `test_database_lost` proves as a whole.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from tests.conftest import postgres_settings
-from todo_adapters.sql.database import ANSWER_TIMEOUT_SECONDS, Database, _wait_at_most
+from todo_adapters.sql.database import Database
+from todo_adapters.sql.postgresql import RESPONSE_TIMEOUT_SECONDS, set_timeout
 from todo_api.container import Container
 from todo_api.worker_threads import WorkerThreads
 from todo_core.errors import Unavailable
@@ -61,17 +62,17 @@ def database(postgres_url: str) -> Iterator[Database]:
     container.database().close()
 
 
-def patience(database: Database) -> object:
-    """For how many seconds the only connection waits for an answer."""
+def response_timeout(database: Database) -> object:
+    """Return for how many seconds the only connection waits for a response."""
     with database.engine.connect() as connection:
-        return getattr(connection.connection.dbapi_connection, "answer_timeout", "for ever")
+        return getattr(connection.connection.dbapi_connection, "response_timeout", "unset")
 
 
-def test_an_answer_that_does_not_come_is_given_up_and_the_statement_is_cancelled(
+def test_a_statement_without_a_response_in_time_fails_and_is_cancelled(
     database: Database,
 ) -> None:
     with database.engine.connect() as connection:
-        _wait_at_most(connection.connection.dbapi_connection, SHORT_SECONDS)
+        set_timeout(connection.connection.dbapi_connection, SHORT_SECONDS)
     began = time.monotonic()
     with pytest.raises(Unavailable):
         database.rows(text("SELECT pg_sleep(60)"), {})
@@ -82,13 +83,13 @@ def test_an_answer_that_does_not_come_is_given_up_and_the_statement_is_cancelled
     )
     deadline = time.monotonic() + SOON_SECONDS
     while database.rows(asleep, {}) != [(0,)]:
-        assert time.monotonic() < deadline, "the server goes on with it"
+        assert time.monotonic() < deadline, "the server still executes the statement"
         time.sleep(0.02)
 
 
-def test_migrations_may_take_any_time_and_nothing_after_them(database: Database) -> None:
-    assert patience(database) == ANSWER_TIMEOUT_SECONDS
+def test_only_migrations_have_no_timeout(database: Database) -> None:
+    assert response_timeout(database) == RESPONSE_TIMEOUT_SECONDS
     with database.schema_change() as transaction:
         driver = transaction.connection.connection.dbapi_connection
-        assert getattr(driver, "answer_timeout", "unset") is None
-    assert patience(database) == ANSWER_TIMEOUT_SECONDS
+        assert getattr(driver, "response_timeout", "unset") is None
+    assert response_timeout(database) == RESPONSE_TIMEOUT_SECONDS

@@ -1,4 +1,4 @@
-"""External issuers whose tokens are what they are told to be."""
+"""External issuers whose tokens tests choose."""
 
 from datetime import datetime
 
@@ -8,7 +8,10 @@ from todo_core.ports.external_issuers import ExternalIssuers
 
 
 class InMemoryExternalIssuers(ExternalIssuers):
-    """Vouches for the tokens in `identities`; theirs begin with `external`."""
+    """One issuer whose valid tokens are the keys of `identities`.
+
+    Tokens that begin with `external` name it as their issuer.
+    """
 
     def __init__(self) -> None:
         self.identities: dict[str, Identity] = {}

@@ -1,0 +1,94 @@
+"""Users in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from todo_adapters.in_memory.store import InMemoryStore
+from todo_core.entities.user import Email, User, UserId
+from todo_core.errors import EmailTaken, StaleVersion, UserNotFound
+from todo_core.ports.repositories import UserRepository
+
+
+class InMemoryUserRepository(UserRepository):
+    """Accounts in memory."""
+
+    def __init__(self, store: InMemoryStore) -> None:
+        self._store = store
+
+    def add(self, user: User) -> None:
+        with self._store.lock:
+            self._require_free_email(user)
+            self._store.users[user.id] = user
+
+    def get(self, user_id: UserId) -> User:
+        with self._store.lock:
+            try:
+                return self._store.users[user_id]
+            except KeyError:
+                raise UserNotFound from None
+
+    def get_by_email(self, email: Email) -> User:
+        with self._store.lock:
+            for user in self._store.users.values():
+                if user.email is not None and user.email.key == email.key:
+                    return user
+        raise UserNotFound
+
+    def save(self, user: User) -> User:
+        with self._store.lock:
+            self.lock(user)
+            self._require_free_email(user)
+            saved = replace(user, version=user.version + 1)
+            self._store.users[user.id] = saved
+            return saved
+
+    def lock(self, user: User) -> None:
+        with self._store.lock:
+            stored = self._store.users.get(user.id)
+            if stored is None or stored.version != user.version:
+                raise StaleVersion
+
+    def remove(self, user: User) -> None:
+        with self._store.lock:
+            self._remove_all_but_tasks(user)
+            store = self._store
+            for task in [each for each in store.tasks.values() if each.owner_id == user.id]:
+                del store.tasks[task.id]
+
+    def mark_deleted(self, user: User, *, now: datetime) -> None:
+        with self._store.lock:
+            self._remove_all_but_tasks(user)
+            self._store.deleted_users[user.id] = now
+
+    def list_marked_deleted(self, *, limit: int) -> Sequence[UserId]:
+        with self._store.lock:
+            deleted = self._store.deleted_users
+            return sorted(deleted, key=lambda user_id: deleted[user_id])[:limit]
+
+    def purge(self, user_id: UserId) -> bool:
+        with self._store.lock:
+            if any(task.owner_id == user_id for task in self._store.tasks.values()):
+                return False
+            return self._store.deleted_users.pop(user_id, None) is not None
+
+    def _remove_all_but_tasks(self, user: User) -> None:
+        self.lock(user)
+        store = self._store
+        del store.users[user.id]
+        store.password_resets.pop(user.id, None)
+        for key in [key for key, each in store.identities.items() if each.user_id == user.id]:
+            del store.identities[key]
+        for session in [each for each in store.sessions.values() if each.user_id == user.id]:
+            del store.sessions[session.id]
+
+    def _require_free_email(self, user: User) -> None:
+        if user.email is None:
+            return
+        for other in self._store.users.values():
+            if (
+                other.id != user.id
+                and other.email is not None
+                and other.email.key == user.email.key
+            ):
+                raise EmailTaken

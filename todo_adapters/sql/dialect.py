@@ -1,0 +1,41 @@
+"""What the kinds of database do differently."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from sqlalchemy import URL, Connection, Engine
+
+
+class DatabaseDialect(ABC):
+    """One kind of database: how to connect to it, begin a transaction, and change its schema."""
+
+    connect_arguments: Mapping[str, int | None]
+    """What its driver is told when it connects."""
+
+    begin: str
+    """The statement that begins a transaction."""
+
+    @abstractmethod
+    def check_url(self, url: URL) -> None:
+        """Check what is specific to this kind of database in the URL.
+
+        Raises:
+            ValueError: if the driver would refuse it when it connects.
+        """
+
+    @abstractmethod
+    def configure(self, engine: Engine) -> None:
+        """Prepare each new connection of this engine."""
+
+    @abstractmethod
+    def schema_change(
+        self, connection: Connection, transaction: AbstractContextManager[None]
+    ) -> AbstractContextManager[None]:
+        """Run the transaction on this connection under the conditions that migrations need.
+
+        Of several processes that do so at the same time, one runs at a time.
+
+        Raises:
+            ValueError: if rows are left that refer to rows that do not exist.
+        """

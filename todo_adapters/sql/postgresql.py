@@ -1,0 +1,160 @@
+"""PostgreSQL through psycopg 3, directly or behind a connection pooler.
+
+psycopg is imported where it is first needed: see docs/decisions/late-imports.md.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, override
+
+from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from todo_adapters.sql.dialect import DatabaseDialect
+
+if TYPE_CHECKING:
+    import psycopg
+
+RESPONSE_TIMEOUT_SECONDS = 10.0
+"""How long a statement may take before it counts as lost, and its connection too.
+
+A network component between service and server (a load balancer, a pooler) may keep
+acknowledging packets when nothing behind it responds any more; keepalives never notice that.
+Neither would the server's `statement_timeout`, which poolers moreover refuse or lose.
+"""
+
+_NETWORK_PARAMETERS: Mapping[str, int | None] = MappingProxyType(
+    {
+        "connect_timeout": 5,  # seconds, like all but the last
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,  # milliseconds
+    }
+)
+"""How libpq notices within about ten seconds that a server is gone without closing connections."""
+
+_PREPARE_AFTER_USES = 5
+_CANCEL_TIMEOUT_SECONDS = 1.0
+
+_MIGRATION_LOCK = 7_283_405_119_613
+"""An arbitrary number that all instances of this service share."""
+
+
+class PostgresqlDialect(DatabaseDialect):
+    """PostgreSQL, on connections with timeouts.
+
+    Statements that are used again and again are prepared on the server, unless
+    `prepared_statements` is false or a pooler is detected.
+    """
+
+    connect_arguments: Mapping[str, int | None] = MappingProxyType(
+        {"prepare_threshold": None, **_NETWORK_PARAMETERS}
+    )
+    begin = "BEGIN"
+
+    def __init__(self, *, prepared_statements: bool) -> None:
+        self._prepared_statements = prepared_statements
+
+    @override
+    def check_url(self, url: URL) -> None:
+        """Let libpq check the parameters now; otherwise it would refuse them at a request."""
+        import psycopg  # late: see docs/decisions/late-imports.md
+
+        positional, named = url.get_dialect()().create_connect_args(url)
+        try:
+            psycopg.conninfo.make_conninfo(*positional, **named)
+        except psycopg.Error:
+            raise ValueError(
+                "has a parameter that PostgreSQL's client library does not know"
+            ) from None
+
+    @override
+    def configure(self, engine: Engine) -> None:
+        # libpq sends this for every session, and poolers respect it: times then arrive in UTC
+        # and need not be converted one by one.
+        os.environ.setdefault("PGTZ", "UTC")
+        event.listen(engine, "do_connect", _connect)
+        if self._prepared_statements:
+            event.listen(engine, "connect", _prepare_statements)
+
+    @override
+    @contextmanager
+    def schema_change(
+        self, connection: Connection, transaction: AbstractContextManager[None]
+    ) -> Iterator[None]:
+        """Suspend the timeout, and wait for other processes that migrate."""
+        with transaction, without_timeout(connection):
+            # The lock is tied to the transaction, so that it works behind a pooler.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            yield
+
+
+@contextmanager
+def without_timeout(connection: Connection) -> Iterator[None]:
+    """Wait for responses on this connection as long as it takes, for the time of the block."""
+    driver_connection = connection.connection.dbapi_connection
+    set_timeout(driver_connection, None)
+    try:
+        yield
+    finally:
+        set_timeout(driver_connection, RESPONSE_TIMEOUT_SECONDS)
+
+
+def set_timeout(connection: DBAPIConnection | None, seconds: float | None) -> None:
+    """Set how long this connection waits for a response; None waits indefinitely."""
+    vars(connection)["response_timeout"] = seconds
+
+
+@cache
+def connection_with_timeout() -> "type[psycopg.Connection]":
+    """Return a class of connections that wait at most `response_timeout` seconds for a response.
+
+    psycopg waits by itself instead of letting libpq do so. It has a timeout for that at no
+    cost, but no way to set it.
+    """
+    import psycopg  # late: see docs/decisions/late-imports.md
+    from psycopg.abc import RV, PQGen
+    from psycopg.pq import TransactionStatus
+
+    class ConnectionWithTimeout(psycopg.Connection[psycopg.rows.TupleRow]):
+        response_timeout: float | None = RESPONSE_TIMEOUT_SECONDS
+
+        def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+            try:
+                return super().wait(gen, interval, timeout or self.response_timeout)
+            except psycopg.OperationalError:
+                if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                    # No response arrived: ask the server to cancel, in case it can hear us.
+                    with suppress(psycopg.Error):
+                        self.cancel_safe(timeout=_CANCEL_TIMEOUT_SECONDS)
+                    self.close()
+                raise
+
+    return ConnectionWithTimeout
+
+
+def _connect(
+    _dialect: Dialect,
+    _entry: ConnectionPoolEntry,
+    arguments: tuple[str, ...],
+    parameters: dict[str, Any],  # as libpq takes them
+) -> "psycopg.Connection":
+    return connection_with_timeout().connect(*arguments, **parameters)
+
+
+def _prepare_statements(connection: "psycopg.Connection", _: ConnectionPoolEntry) -> None:
+    """Let psycopg prepare statements if the session is the server's own.
+
+    A pooler that changes servers between transactions (PgBouncer, Neon) would not find
+    them again. It is recognised by the process id that it reports, which is not that of the
+    server behind it. Preparing saves a fifth of a query's time.
+    """
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    connection.rollback()
+    if row is not None and row[0] == connection.info.backend_pid:
+        connection.prepare_threshold = _PREPARE_AFTER_USES
