@@ -38,8 +38,8 @@ from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
+from todo_api.runtime.threads import give_way
 from todo_api.settings import Settings, SettingsError
-from todo_api.worker_threads import give_way
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import RateLimiter
 from todo_core.ports.mail import Mailer

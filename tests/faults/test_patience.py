@@ -14,7 +14,7 @@ from sqlalchemy import text
 from tests.conftest import postgres_settings
 from todo_adapters.sql.database import ANSWER_TIMEOUT_SECONDS, Database, _wait_at_most
 from todo_api.container import Container
-from todo_api.worker_threads import WorkerThreads
+from todo_api.runtime.threads import WorkerThreads
 from todo_core.errors import Unavailable
 
 ADA = "ada"

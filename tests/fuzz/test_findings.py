@@ -11,8 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.problems import problem
 from tests.running_server import RunningServer
-from todo_api.middleware import Guard
-from todo_api.schemas.text import LINE_PATTERN, PROSE_PATTERN
+from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
+from todo_api.server.middleware import Guard
 from todo_core.entities.task import Description, Title
 from todo_core.errors import ValidationFailed
 

@@ -1,25 +1,20 @@
 """The threads on which requests wait for the database or hash a password."""
 
 import asyncio
-import inspect
 import math
 import os
 import sys
 import time
 from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial, wraps
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread, get_native_id, local
 from typing import Any
 
-from starlette.types import Scope
-
-from todo_api.middleware import USER_ID
-from todo_core.entities.client_address import SITE_PREFIX, client_network
 from todo_core.errors import Unavailable
 
 _MAX_WAITING = 1000
@@ -326,39 +321,3 @@ def _settle(future: Future[Any], outcome: Outcome) -> None:
 def fair_share(count: int) -> int:
     """Return how many of so many threads one user or address may occupy: a third, at least two."""
     return max(2, count // 3)
-
-
-def client_key(scope: Scope) -> str:
-    """Return the network of the client that sent the request, as wide as one customer may have.
-
-    Clients take turns on threads by this key. One who is given a /48 (RFC 6177) has 65,536
-    networks of 64 bits, and must not have a turn for each.
-    """
-    client = scope.get("client")
-    return client_network(client[0], prefix=SITE_PREFIX) if client else ""
-
-
-def caller_key(scope: Scope) -> str:
-    """Return the id of the user who sent the request; of an anonymous one, the client's network."""
-    user_id: str | None = scope.get(USER_ID)
-    return user_id or client_key(scope)
-
-
-def on_worker_thread[**Parameters, Result](
-    endpoint: Callable[Parameters, Result],
-) -> Callable[Parameters, Awaitable[Result]]:
-    """Return the endpoint as one that can be awaited, and that runs on the application's threads.
-
-    It must take the request by the name `request`; an endpoint that is asynchronous
-    already is left as it is.
-    """
-    if inspect.iscoroutinefunction(endpoint):
-        return endpoint
-
-    @wraps(endpoint)
-    async def on_thread(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        request: Any = kwargs["request"]  # a Request, which the signature cannot say
-        threads: WorkerThreads = request.app.state.worker_threads
-        return await threads.run(partial(endpoint, *args, **kwargs), key=caller_key(request.scope))
-
-    return on_thread

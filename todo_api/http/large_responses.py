@@ -12,8 +12,8 @@ import structlog
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
-from todo_api.errors import CORE_PROBLEMS, problem_response
-from todo_api.worker_threads import caller_key
+from todo_api.http.problems import CORE_PROBLEMS, problem_response
+from todo_api.runtime.request_context import caller_key
 from todo_core.errors import RateLimited
 
 SLICE_SIZE = 64 * 1024

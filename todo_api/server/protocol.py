@@ -25,7 +25,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from todo_api.refusals import refusal
+from todo_api.server.refusals import refusal
 
 _FEED_SIZE = 4 * 1024
 """How many bytes the parser gets at a time: no more requests than fit in them are queued."""

@@ -1,15 +1,18 @@
 """How the body of a request is read."""
 
+import inspect
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial, wraps
 from typing import Any, NoReturn, override
 
 from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from todo_api.large_responses import in_slices
-from todo_api.worker_threads import on_worker_thread
+from todo_api.http.large_responses import in_slices
+from todo_api.runtime.request_context import caller_key
+from todo_api.runtime.threads import WorkerThreads
 
 _MALFORMED = object()
 
@@ -74,6 +77,26 @@ class JsonRoute(APIRoute):
                 raise
 
         return handle_and_send if self.body_field is None else handle_json
+
+
+def on_worker_thread[**Parameters, Result](
+    endpoint: Callable[Parameters, Result],
+) -> Callable[Parameters, Awaitable[Result]]:
+    """Return the endpoint as one that can be awaited, and that runs on the application's threads.
+
+    It must take the request by the name `request`; an endpoint that is asynchronous
+    already is left as it is.
+    """
+    if inspect.iscoroutinefunction(endpoint):
+        return endpoint
+
+    @wraps(endpoint)
+    async def on_thread(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        request: Any = kwargs["request"]  # a Request, which the signature cannot say
+        threads: WorkerThreads = request.app.state.worker_threads
+        return await threads.run(partial(endpoint, *args, **kwargs), key=caller_key(request.scope))
+
+    return on_thread
 
 
 def _is_json(content_type: str) -> bool:

@@ -9,9 +9,9 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from todo_api.container import Container
-from todo_api.middleware import USER_ID
+from todo_api.runtime.request_context import USER_ID, caller_key, client_key
+from todo_api.runtime.threads import WorkerThreads
 from todo_api.settings import Settings
-from todo_api.worker_threads import WorkerThreads, caller_key, client_key
 from todo_core.entities.user import UserId
 from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, ValidationFailed
 from todo_core.ports.security import Caller

@@ -20,11 +20,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_api import logs
-from todo_api.errors import CORS_REFUSED, HTTP_PROBLEMS, UNEXPECTED, problem_response
-
-USER_ID = "todo.user_id"
-"""The key of the request's scope under which the caller's id is noted, for the log."""
+from todo_api.http.problems import CORS_REFUSED, HTTP_PROBLEMS, UNEXPECTED, problem_response
+from todo_api.runtime.request_context import USER_ID, client_address, request_id
 
 _MAX_LENGTH_DIGITS = 19
 _ACCEPTABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -65,7 +62,7 @@ class RequestLog:
             return
         started = perf_counter()
         status = 0
-        request_id = _request_id(scope["headers"])
+        id_ = _request_id(scope["headers"])
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -74,13 +71,13 @@ class RequestLog:
                 headers = message["headers"]
                 present = {name for name, _ in headers}
                 headers.extend(header for header in ALWAYS_SENT if header[0] not in present)
-                headers.append((b"x-request-id", request_id.encode()))
+                headers.append((b"x-request-id", id_.encode()))
                 if scope["scheme"] == "https":
                     headers.append(self._OVER_TLS)
             await send(message)
 
-        logs.client_address.set(scope["client"][0] if scope.get("client") else None)
-        token = logs.request_id.set(request_id)
+        client_address.set(scope["client"][0] if scope.get("client") else None)
+        token = request_id.set(id_)
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
@@ -92,7 +89,7 @@ class RequestLog:
                 duration_ms=round((perf_counter() - started) * 1000, 2),
                 user_id=scope.get(USER_ID),
             )
-            logs.request_id.reset(token)
+            request_id.reset(token)
 
 
 def _request_id(headers: Sequence[RawHeader]) -> str:

@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from todo_api.container import Container
-from todo_api.dependencies import OWNER_PARAMETERS, OwnerDependency, container_of
-from todo_api.json_route import JsonRoute
-from todo_api.openapi import problems
-from todo_api.schemas.tasks import (
+from todo_api.http.dependencies import OWNER_PARAMETERS, OwnerDependency, container_of
+from todo_api.http.json_route import JsonRoute
+from todo_api.http.openapi import problems
+from todo_api.http.schemas.tasks import (
     TaskCreate,
     TaskListResponse,
     TaskPatch,

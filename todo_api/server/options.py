@@ -5,14 +5,14 @@ from functools import partial
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
-from todo_api.http_protocol import StrictHttpProtocol
+from todo_api.server.protocol import StrictHttpProtocol
 from todo_api.settings import Settings
 
 
 def server_options(settings: Settings) -> dict[str, Any]:  # as uvicorn takes them
     """The options of uvicorn's that do not depend on where it listens.
 
-    Its own log is ours (`todo_api.logs`), and a proxy's word about the client is
+    Its own log is ours (`todo_api.runtime.logging`), and a proxy's word about the client is
     taken from the proxies that were named, and from nobody by default.
     """
     return {

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from todo_api.schemas.passwords import PasswordText
-from todo_api.schemas.users import UserProfileResponse
+from todo_api.http.schemas.passwords import PasswordText
+from todo_api.http.schemas.users import UserProfileResponse
 from todo_core.entities.session import Session, SessionId
 from todo_core.use_cases.sessions import Tokens
 

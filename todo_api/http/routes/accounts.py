@@ -4,15 +4,15 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from todo_api.dependencies import (
+from todo_api.http.dependencies import (
     CallerDependency,
     address_of,
     container_of,
     run_admitted,
 )
-from todo_api.json_route import JsonRoute
-from todo_api.openapi import problems
-from todo_api.schemas.accounts import (
+from todo_api.http.json_route import JsonRoute
+from todo_api.http.openapi import problems
+from todo_api.http.schemas.accounts import (
     DeleteAccountRequest,
     ExportResponse,
     RegisterRequest,
@@ -20,7 +20,7 @@ from todo_api.schemas.accounts import (
     UpdateProfileRequest,
     export_json,
 )
-from todo_api.schemas.users import UserProfileResponse
+from todo_api.http.schemas.users import UserProfileResponse
 
 router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=JsonRoute)
 

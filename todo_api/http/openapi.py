@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from todo_api.errors import MEDIA_TYPE
-from todo_api.schemas.problems import Problem
-from todo_api.schemas.tasks import TaskListEnvelope
+from todo_api.http.problems import MEDIA_TYPE
+from todo_api.http.schemas.problems import Problem
+from todo_api.http.schemas.tasks import TaskListEnvelope
 from todo_api.settings import Settings
 
 type JsonObject = dict[str, Any]  # any JSON

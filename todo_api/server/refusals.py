@@ -1,14 +1,14 @@
 """Problem documents for requests that never reach the application.
 
-The protocol (`todo_api.http_protocol`) sends them for bytes that are not a request, and
+The protocol (`todo_api.server.protocol`) sends them for bytes that are not a request, and
 for requests that are too large or too slow.
 """
 
 import json
 from http import HTTPStatus
 
-from todo_api.errors import MEDIA_TYPE
-from todo_api.middleware import ALWAYS_SENT
+from todo_api.http.problems import MEDIA_TYPE
+from todo_api.server.middleware import ALWAYS_SENT
 
 _DETAILS = {
     HTTPStatus.BAD_REQUEST: "The request is not valid HTTP.",

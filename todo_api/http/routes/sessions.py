@@ -5,15 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from todo_api.dependencies import (
+from todo_api.http.dependencies import (
     CallerDependency,
     address_of,
     container_of,
     run_admitted,
 )
-from todo_api.json_route import JsonRoute
-from todo_api.openapi import problems
-from todo_api.schemas.sessions import (
+from todo_api.http.json_route import JsonRoute
+from todo_api.http.openapi import problems
+from todo_api.http.schemas.sessions import (
     LoginRequest,
     LoginResponse,
     RefreshTokenRequest,
@@ -22,7 +22,7 @@ from todo_api.schemas.sessions import (
     session_list_json,
     token_fields,
 )
-from todo_api.schemas.users import UserProfileResponse
+from todo_api.http.schemas.users import UserProfileResponse
 from todo_core.entities.session import SessionId
 from todo_core.errors import SessionNotFound
 

@@ -4,15 +4,15 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from todo_api.dependencies import (
+from todo_api.http.dependencies import (
     CallerDependency,
     address_of,
     container_of,
     run_admitted,
 )
-from todo_api.json_route import JsonRoute
-from todo_api.openapi import problems
-from todo_api.schemas.passwords import (
+from todo_api.http.json_route import JsonRoute
+from todo_api.http.openapi import problems
+from todo_api.http.schemas.passwords import (
     ChangePasswordRequest,
     ForgotPasswordRequest,
     ForgotPasswordResponse,

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field
 
-from todo_api.schemas.passwords import NewPasswordText, PasswordText
-from todo_api.schemas.sessions import StoredSession
-from todo_api.schemas.tasks import TaskResponse, task_list_json
-from todo_api.schemas.text import LINE_PATTERN
-from todo_api.schemas.users import UserProfileResponse
+from todo_api.http.schemas.passwords import NewPasswordText, PasswordText
+from todo_api.http.schemas.sessions import StoredSession
+from todo_api.http.schemas.tasks import TaskResponse, task_list_json
+from todo_api.http.schemas.text import LINE_PATTERN
+from todo_api.http.schemas.users import UserProfileResponse
 from todo_core.entities.user import Email, PersonName
 from todo_core.use_cases.accounts import Export
 

@@ -17,8 +17,8 @@ from pydantic import (
     StrictBool,
 )
 
-from todo_api.schemas.text import LINE_PATTERN, PROSE_PATTERN
-from todo_api.worker_threads import give_way
+from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
+from todo_api.runtime.threads import give_way
 from todo_core.entities.task import Description, Task, Title
 
 CHUNK = 64

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from todo_api.schemas.text import LINE_PATTERN
+from todo_api.http.schemas.text import LINE_PATTERN
 from todo_core.entities.user import Password
 
 PasswordText = Annotated[

@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from todo_api import logs
+from todo_api.runtime.request_context import request_id
 from todo_core import errors as core
 from todo_core.errors import FieldError
 
@@ -182,7 +182,7 @@ def problem_response(
         "status": kind.status.value,
         "detail": detail or kind.detail,
         "code": kind.code,
-        "request_id": logs.request_id.get() or "",
+        "request_id": request_id.get() or "",
     }
     if errors is not None:
         body["errors"] = [

@@ -10,9 +10,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -21,7 +19,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from todo_api.setting_types import (
+from todo_api.settings.external_issuers import ExternalIssuer
+from todo_api.settings.types import (
     MAX_BODY_SIZE,
     BaseUrl,
     CheckInterval,
@@ -50,21 +49,6 @@ from todo_api.setting_types import (
 
 PREFIX = "TODO_"
 
-type Algorithm = Literal[
-    "EdDSA",
-    "ES256",
-    "ES384",
-    "ES512",
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-]
-"""Signatures by a private key (RFC 7518 §3.1, RFC 8037); an HMAC has no place in a JWKS."""
-
-_USUAL_ALGORITHMS: tuple[Algorithm, ...] = ("EdDSA", "ES256", "RS256")
 _BETTER_AUTH_PATH = "/api/auth"
 BETTER_AUTH = "better-auth"
 """The name under which people of Better Auth are kept."""
@@ -72,25 +56,6 @@ BETTER_AUTH = "better-auth"
 
 class SettingsError(ValueError):
     """The service must not start like this; the message names each variable."""
-
-
-class ExternalIssuer(BaseModel):
-    """An issuer whose access tokens are trusted, by the keys that it publishes.
-
-    `audience` is what its tokens must name; null trusts those that name none, and no other.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    issuer: Name
-    jwks_url: PlainUrl
-    audience: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None
-    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = _USUAL_ALGORITHMS
-
-    @property
-    def audiences(self) -> tuple[str, ...]:
-        """All that mean this service."""
-        return (self.audience,) if isinstance(self.audience, str) else self.audience or ()
 
 
 class Settings(BaseSettings):

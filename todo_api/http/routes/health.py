@@ -6,8 +6,8 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from todo_api.dependencies import container_of
-from todo_api.json_route import JsonRoute
+from todo_api.http.dependencies import container_of
+from todo_api.http.json_route import JsonRoute
 from todo_core.errors import Unavailable
 
 router = APIRouter(tags=["operations"], route_class=JsonRoute)

@@ -8,21 +8,14 @@ import io
 import logging
 import sys
 from contextlib import suppress
-from contextvars import ContextVar
 from typing import TextIO, cast, override
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from todo_api.runtime.request_context import client_address, request_id
 from todo_api.settings import Settings
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that is being answered, if any."""
-
-
-client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
-"""Where the request comes from; security events tell it."""
 
 
 def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
