@@ -15,7 +15,7 @@ from todo_api.http.large_responses import ResponsesInFlight
 from todo_api.http.problems import handle_errors
 from todo_api.http.routes import accounts, health, passwords, sessions, tasks
 from todo_api.runtime.threads import WorkerThreads, fair_share
-from todo_api.server.middleware import CorsWhereAsked, Guard, RequestLog
+from todo_api.server.middleware import BodyLimit, BrowserOnlyCors, RequestLog, UnhandledErrors
 from todo_api.settings import Settings
 
 _HASHING_NICENESS = 10
@@ -85,7 +85,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         Middleware(RequestLog),
         Middleware(
-            CorsWhereAsked,
+            BrowserOnlyCors,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
@@ -98,7 +98,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
             ],
             max_age=600,
         ),
-        Middleware(Guard, max_body_size=settings.max_body_size),
+        Middleware(UnhandledErrors),
+        Middleware(BodyLimit, max_body_size=settings.max_body_size),
     ]
 
 

@@ -200,7 +200,7 @@ def _external_issuers(settings: Settings) -> TrustedIssuers:
         )
         secret = settings.better_auth_secret.get_secret_value()
         issuers.append(JoseSharedSecretIssuer(secret, expected))
-    return TrustedIssuers(issuers, own_name=settings.jwt_issuer)
+    return TrustedIssuers(issuers)
 
 
 def _known_people(settings: Settings) -> RecentPeople:

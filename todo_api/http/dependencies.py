@@ -1,5 +1,7 @@
-"""Who is calling, and how a route gets its use cases."""
+"""What routes depend on: the authenticated caller, and the use cases."""
 
+import json
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, cast
@@ -9,6 +11,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from todo_api.container import Container
+from todo_api.runtime.logging import loggable
 from todo_api.runtime.request_context import USER_ID, caller_key, client_key
 from todo_api.runtime.threads import WorkerThreads
 from todo_api.settings import Settings
@@ -17,26 +20,28 @@ from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, Valid
 from todo_core.ports.security import Caller
 from todo_core.use_cases.admission import Admitted
 
+_MAX_TOKEN_SIZE = 8192
+
 _log = structlog.get_logger()
 
 
 def container_of(request: Request) -> Container:
-    """The parts of the service that answers this request."""
+    """Return the container of the service that answers this request."""
     return cast(Container, request.app.state.container)
 
 
 def address_of(request: Request) -> str:
-    """Where the request comes from: the client, as far as the proxies in between are trusted."""
+    """Return the address of the client, as far as the proxies in between are trusted."""
     return request.client.host if request.client else ""
 
 
 async def run_admitted[Result](request: Request, admit: Callable[[], Admitted[Result]]) -> Result:
-    """Count the request against its limits, then run the rest of it where passwords are hashed.
+    """Count the request against its limits, then run the rest of it on a hashing thread.
 
-    Hashing takes a core for a third of a second; if it could take every thread, and did not give
-    way, a storm of logins would keep everybody from their tasks. So there are few threads for it.
-    Addresses take turns on them, and a request that is over its limit never waits for one: it is
-    counted first, on an ordinary thread, since the limiter may have to ask its storage.
+    Hashing takes a core for a third of a second. If it could take every thread, a storm of logins
+    would keep all users from their tasks, so it has a few threads of its own, on which addresses
+    take turns. A request over its limit never waits for one of them: it is counted first, on an
+    ordinary thread, because the limiter may have to ask its storage.
 
     Raises:
         Unavailable: if too many requests, from this address or in total, wait for either thread.
@@ -51,7 +56,7 @@ async def run_admitted[Result](request: Request, admit: Callable[[], Admitted[Re
 
 
 class BearerToken(HTTPBearer):
-    """Lets in who presents a valid access token (RFC 6750), and tells who it is."""
+    """Requires a valid access token (RFC 6750), and returns the caller."""
 
     def __init__(self) -> None:
         super().__init__(scheme_name="accessToken", bearerFormat="JWT")
@@ -65,28 +70,28 @@ OWNER_PARAMETERS: Sequence[Mapping[str, object]] = (
         "name": "user_id",
         "in": "path",
         "required": True,
-        "description": "Your own id; or what your issuer calls you, if you have a token of it.",
+        "description": "Your user id, or your id at the login service that issued your token.",
         "schema": {"type": "string"},
     },
     {
         "name": "url_user_id",
         "in": "query",
         "required": True,
-        "description": "Your own id again.",
+        "description": "Your user id again. It must name the same user as the path.",
         "schema": {"type": "string"},
     },
 )
-"""What `TaskOwner` reads, for OpenAPI."""
+"""The parameters that `TaskOwner` reads, for OpenAPI."""
 
 
 class TaskOwner(BearerToken):
-    """Lets in who asks for their own tasks, and tells whose they are.
+    """Requires that the URL names the caller as the owner, and returns the owner's id.
 
-    The address of somebody else's tasks is answered as that of a task which
-    does not exist: whose ids exist is nobody's business.
+    The URL of another user's tasks is answered like that of a task that does not exist, so that
+    no caller learns which ids exist.
 
-    It reads the ids from the request by itself, which the framework does at three
-    times the expense; `OWNER_PARAMETERS` describes them.
+    It reads the ids from the request itself, because the framework takes three times as long;
+    `OWNER_PARAMETERS` describes them.
     """
 
     async def __call__(self, request: Request) -> UserId:  # type: ignore[override]  # as above
@@ -95,14 +100,17 @@ class TaskOwner(BearerToken):
             raise _denied(caller)
         url_user_ids = request.query_params.getlist("url_user_id")
         if len(url_user_ids) > 1:
-            # A program that reads the first and one that reads the last would see different owners.
+            # A program that reads the first and one that reads the last would see two owners.
             raise ValidationFailed(
-                FieldError("url_user_id", "repeated", "must be given once in the query")
+                FieldError(
+                    "url_user_id", "repeated", "Url user id must be given once in the query."
+                )
             )
         if not url_user_ids:
             if cast(Settings, request.app.state.settings).require_url_user_id:
+                _log.warning("url_user_id.missing", setting="TODO_REQUIRE_URL_USER_ID")
                 raise ValidationFailed(
-                    FieldError("url_user_id", "required", "is required in the query")
+                    FieldError("url_user_id", "required", "Url user id is required in the query.")
                 )
         elif not _is_their_name(caller, url_user_ids[0]):
             raise _denied(caller)
@@ -110,7 +118,7 @@ class TaskOwner(BearerToken):
 
 
 def _is_their_name(caller: Caller, text: str) -> bool:
-    """Whether this is the caller's id here, or the one that they have at their issuer."""
+    """Return whether this is the id of the caller, here or at the issuer."""
     return text.lower() == str(caller.user_id) or text == caller.alias
 
 
@@ -126,7 +134,11 @@ async def _authenticated(request: Request) -> Caller:
     token = token.strip()
     container = container_of(request)
     authenticate = container.authenticate()
-    caller = authenticate.without_waiting(token)
+    try:
+        caller = authenticate.without_waiting(token)
+    except InvalidAccessToken:
+        _log_unknown_issuer(token, request.app.state.settings)
+        raise
     if caller is None:
         threads: Mapping[str | None, WorkerThreads] = request.app.state.issuer_threads
         issuer = container.external_issuers().named_by(token)
@@ -136,6 +148,31 @@ async def _authenticated(request: Request) -> Caller:
         )
     request.scope[USER_ID] = str(caller.user_id)
     return caller
+
+
+def _log_unknown_issuer(token: str, settings: Settings) -> None:
+    """Log the issuer that a refused token names, if the settings name no such issuer."""
+    issuer = _claimed_issuer(token)
+    if issuer is not None and issuer not in settings.known_issuers:
+        _log.warning(
+            "external_token.unknown_issuer",
+            issuer=loggable(issuer),
+            known=settings.known_issuers,
+            settings=("BETTER_AUTH_URL", "TODO_EXTERNAL_ISSUERS"),
+        )
+
+
+def _claimed_issuer(token: str) -> str | None:
+    """Return the `iss` of a token that is not verified, or None if there is none."""
+    if len(token) > _MAX_TOKEN_SIZE or token.count(".") != 2:
+        return None
+    payload = token.split(".")[1]
+    try:
+        claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    issuer = claims.get("iss") if isinstance(claims, dict) else None
+    return issuer if isinstance(issuer, str) else None
 
 
 CallerDependency = Annotated[Caller, Depends(BearerToken())]

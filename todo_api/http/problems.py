@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from todo_api.runtime.request_context import request_id
+from todo_api.runtime.request_context import current_request_id
 from todo_core import errors as core
 from todo_core.errors import FieldError
 
@@ -172,29 +172,36 @@ _TYPE_CODES = {
 _INVALID = ("invalid_type", "is not of the right type")
 
 
-def problem_response(
-    kind: ProblemKind, *, detail: str | None = None, errors: Sequence[FieldError] | None = None
-) -> Response:
-    """The answer that tells of a problem."""
-    body: dict[str, Any] = {  # JSON: strings, a number, a list
+def problem_document(
+    kind: ProblemKind,
+    request_id: str,
+    *,
+    detail: str | None = None,
+    errors: Sequence[FieldError] | None = None,
+) -> bytes:
+    """Return the problem document as JSON. Every error response of the service has one as body."""
+    document: dict[str, Any] = {  # JSON: strings, a number, a list
         "type": "about:blank",
         "title": kind.status.phrase,
         "status": kind.status.value,
         "detail": detail or kind.detail,
         "code": kind.code,
-        "request_id": request_id.get() or "",
+        "request_id": request_id,
     }
     if errors is not None:
-        body["errors"] = [
+        document["errors"] = [
             {"pointer": f"/{error.field}".rstrip("/"), "code": error.code, "message": error.message}
             for error in errors
         ]
-    return Response(
-        json.dumps(body, separators=(",", ":")).encode(),
-        kind.status,
-        kind.headers,
-        MEDIA_TYPE,
-    )
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def problem_response(
+    kind: ProblemKind, *, detail: str | None = None, errors: Sequence[FieldError] | None = None
+) -> Response:
+    """Return the response to the current request that describes the problem."""
+    document = problem_document(kind, current_request_id.get() or "", detail=detail, errors=errors)
+    return Response(document, kind.status, kind.headers, MEDIA_TYPE)
 
 
 def invalid(errors: Sequence[FieldError]) -> Response:

@@ -6,6 +6,7 @@ and those of uvicorn, Alembic and SQLAlchemy through the same renderer.
 
 import io
 import logging
+import re
 import sys
 from contextlib import suppress
 from typing import TextIO, cast, override
@@ -14,12 +15,15 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from todo_api.runtime.request_context import client_address, request_id
+from todo_api.runtime.request_context import client_address, current_request_id
 from todo_api.settings import Settings
+
+_MAX_LOGGED_CHARACTERS = 200
+_UNPRINTABLE = re.compile(r"[^ -~]")
 
 
 def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    if (current := request_id.get()) is not None:
+    if (current := current_request_id.get()) is not None:
         event["request_id"] = current
         if event.get("kind") == "security":
             event["address"] = client_address.get()
@@ -47,6 +51,11 @@ class _Lossy(io.TextIOBase):
     def flush(self) -> None:
         with suppress(OSError):
             self._stream.flush()
+
+
+def loggable(text: str) -> str:
+    """Return the text of a client as the log may show it: bounded, and printable ASCII only."""
+    return _UNPRINTABLE.sub("?", text[:_MAX_LOGGED_CHARACTERS])
 
 
 def configure_logs(settings: Settings) -> None:

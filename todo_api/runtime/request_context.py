@@ -13,7 +13,7 @@ from todo_core.entities.client_address import SITE_PREFIX, client_network
 USER_ID = "todo.user_id"
 """The key of the ASGI scope that holds the id of the authenticated caller."""
 
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the current request, or None outside a request."""
 
 client_address: ContextVar[str | None] = ContextVar("client_address", default=None)

@@ -1,7 +1,7 @@
-"""What happens to every request and answer, as plain ASGI middleware.
+"""What happens to every request and response, as plain ASGI middleware.
 
-From the outside in: `RequestLog`, `CorsWhereAsked`, `Guard`. There are few of them,
-and each wraps no more than it must: a layer costs every request some microseconds.
+From the outside in: `RequestLog`, `BrowserOnlyCors`, `UnhandledErrors`, `BodyLimit`. Each wraps
+no more than it must: a layer costs every request some microseconds.
 """
 
 import re
@@ -21,36 +21,30 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.http.problems import CORS_REFUSED, HTTP_PROBLEMS, UNEXPECTED, problem_response
-from todo_api.runtime.request_context import USER_ID, client_address, request_id
+from todo_api.runtime.logging import loggable
+from todo_api.runtime.request_context import USER_ID, client_address, current_request_id
+from todo_api.server.headers import (
+    SECURITY_HEADERS,
+    STRICT_TRANSPORT_SECURITY,
+    RawHeader,
+    request_id_header,
+)
 
 _MAX_LENGTH_DIGITS = 19
 _ACCEPTABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-
-type RawHeader = tuple[bytes, bytes]
-
-ALWAYS_SENT: tuple[RawHeader, ...] = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-)
-"""What keeps browsers from doing what an API never wants (OWASP), on every answer."""
 
 _log = structlog.get_logger()
 
 
 class RequestLog:
-    """Gives every request an id, adds what every answer bears, and logs one line about it.
+    """Gives every request an id, adds the headers of every response, and logs one line.
 
-    An id that the client or a proxy sent as `X-Request-ID` is kept; the answer
-    bears it in any case. Neither query nor headers nor bodies are logged.
+    It keeps an id that the client or a proxy sent as `X-Request-ID`, and returns the id in the
+    response in any case. It logs neither the query nor headers nor bodies.
 
-    The other headers keep browsers from doing what an API never wants (OWASP); an
-    answer that sets one of them itself keeps its own. Strict-Transport-Security goes
-    out where the request came in by TLS, here or at a trusted proxy.
+    A response that sets one of the security headers itself keeps its own.
+    Strict-Transport-Security is sent where the request came over TLS, here or at a trusted proxy.
     """
-
-    _OVER_TLS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -62,7 +56,7 @@ class RequestLog:
             return
         started = perf_counter()
         status = 0
-        id_ = _request_id(scope["headers"])
+        request_id = _request_id(scope["headers"])
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -70,14 +64,14 @@ class RequestLog:
                 status = message["status"]
                 headers = message["headers"]
                 present = {name for name, _ in headers}
-                headers.extend(header for header in ALWAYS_SENT if header[0] not in present)
-                headers.append((b"x-request-id", id_.encode()))
+                headers.extend(header for header in SECURITY_HEADERS if header[0] not in present)
+                headers.append(request_id_header(request_id))
                 if scope["scheme"] == "https":
-                    headers.append(self._OVER_TLS)
+                    headers.append(STRICT_TRANSPORT_SECURITY)
             await send(message)
 
         client_address.set(scope["client"][0] if scope.get("client") else None)
-        token = request_id.set(id_)
+        token = current_request_id.set(request_id)
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
@@ -89,7 +83,7 @@ class RequestLog:
                 duration_ms=round((perf_counter() - started) * 1000, 2),
                 user_id=scope.get(USER_ID),
             )
-            request_id.reset(token)
+            current_request_id.reset(token)
 
 
 def _request_id(headers: Sequence[RawHeader]) -> str:
@@ -106,38 +100,78 @@ def _header(headers: Sequence[RawHeader], wanted: bytes) -> bytes | None:
     return None
 
 
-class CorsWhereAsked(CORSMiddleware):
-    """Starlette's CORS, which only browsers ask for: other requests go past it.
+class BrowserOnlyCors(CORSMiddleware):
+    """Starlette's CORS middleware for requests that have an `Origin`; others pass it by.
 
-    So their answers lack `Vary: Origin`, which is for caches, and none may store them.
-    What it refuses is told as every other problem is.
+    Their responses lack `Vary: Origin`, which is for caches, and no cache may store them. A
+    refused preflight gets a problem document. Each request from an origin that is not allowed is
+    logged with the setting that would allow it, because browsers tell neither the page nor the
+    service why they block a response.
     """
 
+    @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _header(scope["headers"], b"origin") is None:
+        if scope["type"] != "http" or (origin := _header(scope["headers"], b"origin")) is None:
             await self.app(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+            return
+        if not self.is_allowed_origin(origin.decode("latin-1")):
+            host = _header(scope["headers"], b"host")
+            # Browsers send an origin to its own host too, and need no permission for it.
+            if origin.partition(b"://")[2] != host:
+                _log.warning(
+                    "cors.refused",
+                    origin=loggable(origin.decode("latin-1")),
+                    setting="TODO_CORS_ORIGINS",
+                )
+        await super().__call__(scope, receive, send)
 
     @override
     def preflight_response(self, request_headers: Headers) -> Response:
-        answer = super().preflight_response(request_headers)
-        if answer.status_code == HTTPStatus.OK:
-            return answer
-        told = {
+        response = super().preflight_response(request_headers)
+        if response.status_code == HTTPStatus.OK:
+            return response
+        headers = {
             name: value
-            for name, value in answer.headers.items()
-            if not name.startswith("content-")  # those were about its text
+            for name, value in response.headers.items()
+            if not name.startswith("content-")  # of the text that the document replaces
         }
-        return problem_response(replace(CORS_REFUSED, headers=told))
+        return problem_response(replace(CORS_REFUSED, headers=headers))
 
 
-class Guard:
-    """Keeps out bodies that are too large, and keeps in what went wrong.
+class UnhandledErrors:
+    """Logs an exception that nothing else handled, and answers with 500 without its message."""
 
-    A body of more than `max_body_size` bytes is refused before it is read where it
-    says its size, and when it exceeds it where it does not. An exception that
-    nothing else handled is logged with its traceback, and answered without it.
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_started = False
+
+        async def watching_send(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watching_send)
+        except ClientDisconnect:
+            return  # no client is left to answer
+        except Exception:  # the last line of defence
+            _log.exception("request.failed")
+            if has_started:
+                raise
+            await problem_response(UNEXPECTED)(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses a body of more than `max_body_size` bytes with 413.
+
+    A body with a `Content-Length` is refused before it is read (the parser holds the client to
+    that length), and any other as soon as it exceeds the limit. FastAPI's own `max_body_size`
+    would answer the former in plain text, and outside of `RequestLog`.
     """
 
     def __init__(self, app: ASGIApp, max_body_size: int) -> None:
@@ -148,42 +182,43 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = _header(scope["headers"], b"content-length")
-        if announced is not None and not self._fits(announced):
+        length = _header(scope["headers"], b"content-length")
+        if length is None:
+            await self._app(scope, *self._limited(receive, send))
+        elif self._fits(length):
+            await self._app(scope, receive, send)
+        else:
             refusal = problem_response(HTTP_PROBLEMS[HTTPStatus.CONTENT_TOO_LARGE])
             await refusal(scope, receive, send)
-            return
-        answering = False
+
+    def _limited(self, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        """Return a `receive` that raises when the body exceeds the limit, and its `send`.
+
+        After the response has started the application no longer reads the body, but only waits
+        for its end, so nothing is raised then.
+        """
+        has_started = False
         received = 0
 
-        async def noting_send(message: Message) -> None:
-            nonlocal answering
-            answering = True
+        async def watching_send(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
             await send(message)
 
         async def limited_receive() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            # Once there is an answer, nobody reads the body, but only waits for its end.
-            if received > self._max_body_size and not answering:
+            if received > self._max_body_size and not has_started:
                 raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE)
             return message
 
-        try:
-            await self._app(scope, limited_receive if announced is None else receive, noting_send)
-        except ClientDisconnect:
-            return  # there is nobody left to answer
-        except Exception:  # the last line of defence
-            _log.exception("request.failed")
-            if answering:
-                raise
-            await problem_response(UNEXPECTED)(scope, receive, send)
+        return limited_receive, watching_send
 
-    def _fits(self, announced: bytes) -> bool:
+    def _fits(self, length: bytes) -> bool:
         # A number of very many digits is too large, and int() refuses to read it.
         return (
-            len(announced) <= _MAX_LENGTH_DIGITS
-            and announced.isdigit()
-            and int(announced) <= self._max_body_size
+            len(length) <= _MAX_LENGTH_DIGITS
+            and length.isdigit()
+            and int(length) <= self._max_body_size
         )

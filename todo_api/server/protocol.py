@@ -15,7 +15,6 @@ Internet must not. `StrictHttpProtocol` closes those gaps:
 import asyncio
 import socket
 import struct
-from http import HTTPStatus
 from secrets import token_hex
 from typing import Any, override
 
@@ -25,7 +24,14 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from todo_api.server.refusals import refusal
+from todo_api.http.problems import ProblemKind
+from todo_api.server.refusals import (
+    BODY_TOO_LARGE,
+    HEADERS_TOO_LARGE,
+    MALFORMED_REQUEST,
+    REQUEST_TIMEOUT,
+    refusal,
+)
 
 _FEED_SIZE = 4 * 1024
 """How many bytes the parser gets at a time: no more requests than fit in them are queued."""
@@ -157,7 +163,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._read_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self._refuse(HTTPStatus.BAD_REQUEST, "malformed_request")
+            self._refuse(MALFORMED_REQUEST)
         else:
             self._limit_size()
 
@@ -170,7 +176,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(HTTPStatus.BAD_REQUEST, "malformed_request")
+            self._refuse(MALFORMED_REQUEST)
             return
         version = self.parser.get_http_version().encode()
         lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
@@ -184,12 +190,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
             return
         if self._is_in_head:
             if self._size > self.max_head_size:
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
+                self._refuse(HEADERS_TOO_LARGE)
         elif (
             self._size > self.max_head_size + self._max_body_size_on_wire
             or self._size_beside_body > self.max_head_size
         ):
-            self._refuse(HTTPStatus.CONTENT_TOO_LARGE, "body_too_large")
+            self._refuse(BODY_TOO_LARGE)
 
     # The parser's callbacks
 
@@ -330,7 +336,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _on_deadline(self) -> None:
         self._deadline = None
         if self._is_arriving:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "request_timeout")
+            self._refuse(REQUEST_TIMEOUT)
         else:
             self.transport.close()
             self._limit_writing()
@@ -366,9 +372,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     @override
     def send_400_response(self, msg: str) -> None:
-        self._refuse(HTTPStatus.BAD_REQUEST, "malformed_request")
+        self._refuse(MALFORMED_REQUEST)
 
-    def _refuse(self, status: HTTPStatus, code: str) -> None:
+    def _refuse(self, kind: ProblemKind) -> None:
         """Send a problem document after the pending responses, and close the connection.
 
         If the application has not begun to answer the refused request, this replaces its
@@ -400,9 +406,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
             return
         request_id = token_hex(16)
         _log.warning(
-            "request.refused", status=status.value, request_id=request_id, address=self._address()
+            "request.refused",
+            status=kind.status.value,
+            request_id=request_id,
+            address=self._address(),
         )
-        answer = refusal(status, code, request_id)
+        answer = refusal(kind, request_id)
         if self._running is None or self._running.response_complete:
             self._close_with(answer)
         else:

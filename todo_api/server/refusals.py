@@ -4,38 +4,39 @@ The protocol (`todo_api.server.protocol`) sends them for bytes that are not a re
 for requests that are too large or too slow.
 """
 
-import json
 from http import HTTPStatus
 
-from todo_api.http.problems import MEDIA_TYPE
-from todo_api.server.middleware import ALWAYS_SENT
+from todo_api.http.problems import HTTP_PROBLEMS, MEDIA_TYPE, ProblemKind, problem_document
+from todo_api.server.headers import SECURITY_HEADERS, request_id_header
 
-_DETAILS = {
-    HTTPStatus.BAD_REQUEST: "The request is not valid HTTP.",
-    HTTPStatus.REQUEST_TIMEOUT: "The request took too long to arrive.",
-    HTTPStatus.CONTENT_TOO_LARGE: "The body is too large.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The headers are too large.",
-}
+MALFORMED_REQUEST = ProblemKind(
+    HTTPStatus.BAD_REQUEST,
+    "malformed_request",
+    "The request is not valid HTTP. Correct it, and send it again.",
+)
+REQUEST_TIMEOUT = ProblemKind(
+    HTTPStatus.REQUEST_TIMEOUT,
+    "request_timeout",
+    "The request took too long to arrive. Send it again.",
+)
+HEADERS_TOO_LARGE = ProblemKind(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "headers_too_large",
+    "The headers are too large. Send fewer or shorter ones.",
+)
+BODY_TOO_LARGE = HTTP_PROBLEMS[HTTPStatus.CONTENT_TOO_LARGE]
 
 
-def refusal(status: HTTPStatus, code: str, request_id: str) -> bytes:
+def refusal(kind: ProblemKind, request_id: str) -> bytes:
     """Return a whole HTTP/1.1 response that names the problem and closes the connection."""
-    problem = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": _DETAILS[status],
-        "code": code,
-        "request_id": request_id,
-    }
-    body = json.dumps(problem, separators=(",", ":")).encode()
+    body = problem_document(kind, request_id)
     headers = (
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
-        (b"x-request-id", request_id.encode()),
         (b"connection", b"close"),
-        *ALWAYS_SENT,
+        *SECURITY_HEADERS,
+        request_id_header(request_id),
     )
-    lines = [b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode())]
+    lines = [b"HTTP/1.1 %d %b" % (kind.status.value, kind.status.phrase.encode())]
     lines += [name + b": " + value for name, value in headers]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body

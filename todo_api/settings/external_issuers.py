@@ -18,15 +18,15 @@ type Algorithm = Literal[
     "PS384",
     "PS512",
 ]
-"""Signatures by a private key (RFC 7518 §3.1, RFC 8037); an HMAC has no place in a JWKS."""
+"""Signatures by a private key (RFC 7518 §3.1, RFC 8037). An HMAC key is never published."""
 
-_USUAL_ALGORITHMS: tuple[Algorithm, ...] = ("EdDSA", "ES256", "RS256")
+_DEFAULT_ALGORITHMS: tuple[Algorithm, ...] = ("EdDSA", "ES256", "RS256")
 
 
 class ExternalIssuer(BaseModel):
-    """An issuer whose access tokens are trusted, by the keys that it publishes.
+    """An issuer whose access tokens are verified by the keys that it publishes.
 
-    `audience` is what its tokens must name; null trusts those that name none, and no other.
+    Its tokens must name one of `audience`. With null, only tokens without an audience are accepted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,9 +34,9 @@ class ExternalIssuer(BaseModel):
     issuer: Name
     jwks_url: PlainUrl
     audience: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None
-    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = _USUAL_ALGORITHMS
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = _DEFAULT_ALGORITHMS
 
     @property
     def audiences(self) -> tuple[str, ...]:
-        """All that mean this service."""
+        """All audiences that mean this service."""
         return (self.audience,) if isinstance(self.audience, str) else self.audience or ()

@@ -277,6 +277,13 @@ class Settings(BaseSettings):
         return frozenset(names | ({BETTER_AUTH} if self.better_auth_secret else set()))
 
     @property
+    def known_issuers(self) -> tuple[str, ...]:
+        """All names that accepted tokens may have as `iss`, this service's own first."""
+        better_auth = (self.better_auth_name,) if self.better_auth_secret else ()
+        published = (issuer.issuer for issuer in self.published_key_issuers)
+        return tuple(dict.fromkeys((self.jwt_issuer, *better_auth, *published)))
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the database is a file of ours, made and migrated at the start."""
         return self.database_dsn.startswith("sqlite")
