@@ -25,7 +25,10 @@ _ISSUER_THREADS = 4
 _EXPENSIVE_SECONDS = 0.01
 """How much processor time of one request makes its user's requests run one at a time."""
 
-DESCRIPTION = "Tasks that nobody but their owner can see, change, or learn the existence of."
+DESCRIPTION = (
+    "A task list for each user. Only the owner of a task can read it, change it, or learn that it"
+    " exists."
+)
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -168,7 +168,11 @@ class TestOpenApi:
         names = [operation["operationId"] for operation in operations(document)]
         assert sorted(names) == sorted(set(names))
         assert all(re.fullmatch("[a-z_]+", name) for name in names)
-        assert all(operation["summary"] for operation in operations(document))
+        assert all(re.fullmatch(r"[A-Z][^.]+", each["summary"]) for each in operations(document))
+        assert all(
+            re.fullmatch(r"[A-Z].*\.", each["description"], re.DOTALL)
+            for each in operations(document)
+        )
 
     def test_every_error_is_described_as_a_problem(self, document: dict[str, Any]) -> None:
         for operation in operations(document):
@@ -186,7 +190,7 @@ class TestOpenApi:
         assert url_user_id_in(document)["required"]
 
     def test_operations_that_need_a_token_may_be_limited(self, document: dict[str, Any]) -> None:
-        secured = [operation for operation in operations(document) if "security" in operation]
+        secured = [operation for operation in operations(document) if operation["security"]]
         assert len(secured) > 10
         for operation in secured:
             assert {"401", "429", "503"} <= set(operation["responses"]), operation["operationId"]

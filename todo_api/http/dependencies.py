@@ -59,7 +59,12 @@ class BearerToken(HTTPBearer):
     """Requires a valid access token (RFC 6750), and returns the caller."""
 
     def __init__(self) -> None:
-        super().__init__(scheme_name="accessToken", bearerFormat="JWT")
+        super().__init__(
+            scheme_name="accessToken",
+            bearerFormat="JWT",
+            description="The access token from `/api/auth/login`, or from a login service that"
+            " the operator has configured.",
+        )
 
     async def __call__(self, request: Request) -> Caller:  # type: ignore[override]  # the caller, not the header
         return await _authenticated(request)
@@ -103,14 +108,18 @@ class TaskOwner(BearerToken):
             # A program that reads the first and one that reads the last would see two owners.
             raise ValidationFailed(
                 FieldError(
-                    "url_user_id", "repeated", "Url user id must be given once in the query."
+                    "url_user_id", "repeated", "Send the query parameter url_user_id only once."
                 )
             )
         if not url_user_ids:
             if cast(Settings, request.app.state.settings).require_url_user_id:
                 _log.warning("url_user_id.missing", setting="TODO_REQUIRE_URL_USER_ID")
                 raise ValidationFailed(
-                    FieldError("url_user_id", "required", "Url user id is required in the query.")
+                    FieldError(
+                        "url_user_id",
+                        "required",
+                        "Send your user id in the query parameter url_user_id.",
+                    )
                 )
         elif not _is_their_name(caller, url_user_ids[0]):
             raise _denied(caller)

@@ -1,4 +1,4 @@
-"""What the generated OpenAPI document cannot know by itself."""
+"""What FastAPI cannot derive for the OpenAPI document."""
 
 from http import HTTPStatus
 from typing import Any
@@ -13,16 +13,28 @@ from todo_api.settings import Settings
 
 type JsonObject = dict[str, Any]  # any JSON
 
+_LICENSE = {"name": "MIT", "identifier": "MIT"}
+
+_SERVERS = [{"url": "/", "description": "This service."}]
+
+_TAGS = [
+    {"name": "tasks", "description": "The tasks of the caller."},
+    {"name": "sessions", "description": "Log in, refresh tokens, and log out."},
+    {"name": "passwords", "description": "Change a password, or reset a forgotten one."},
+    {"name": "accounts", "description": "Register, and manage your account."},
+    {"name": "operations", "description": "Liveness and readiness, for monitoring."},
+]
+
 
 def problems(*statuses: int) -> dict[int | str, JsonObject]:
-    """The errors that an operation can answer with, for its `responses`."""
+    """Return the errors of an operation, for its `responses`."""
     return {
         status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses
     }
 
 
 def describe(app: FastAPI, settings: Settings) -> None:
-    """Let the application describe itself as it is under these settings."""
+    """Let the application serve the document that describes it under these settings."""
 
     def openapi() -> JsonObject:
         if app.openapi_schema is None:
@@ -34,11 +46,18 @@ def describe(app: FastAPI, settings: Settings) -> None:
 
 def _document(app: FastAPI, settings: Settings) -> JsonObject:
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        license_info=_LICENSE,
+        servers=_SERVERS,
+        tags=_TAGS,
     )
     for path in document["paths"].values():
         for operation in path.values():
             _describe_problems(operation["responses"])
+            operation.setdefault("security", [])  # none, and not by an oversight
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] == "url_user_id":
                     parameter["required"] = settings.require_url_user_id
@@ -54,7 +73,7 @@ def _document(app: FastAPI, settings: Settings) -> JsonObject:
 
 
 def _describe_problems(responses: JsonObject) -> None:
-    """Name the media type of problems, and drop the framework's guess at what it never sends."""
+    """Name the media type of problems, and drop the response that FastAPI assumes for 422."""
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
     for response in responses.values():

@@ -1,7 +1,7 @@
 """Every error as a problem document (RFC 9457), from one table.
 
-`detail` is one sentence for people, `code` one word for programs. Nothing here
-says what went on inside: that goes to the log, under the same request id.
+`detail` tells users what to do, and `code` tells programs what happened. Internal causes are
+logged under the same request id, and never sent.
 """
 
 import json
@@ -29,7 +29,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """How one kind of error looks from outside."""
+    """How one kind of error is presented to clients."""
 
     status: HTTPStatus
     code: str
@@ -39,137 +39,163 @@ class ProblemKind:
 
 CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
     core.ValidationFailed: ProblemKind(
-        HTTPStatus.UNPROCESSABLE_CONTENT, "validation_failed", "What was sent is not valid."
+        HTTPStatus.UNPROCESSABLE_CONTENT,
+        "validation_failed",
+        "Some fields are not valid. Correct them and try again.",
     ),
     core.AuthenticationFailed: ProblemKind(
-        HTTPStatus.UNAUTHORIZED, "unauthenticated", "You are not logged in.", _CHALLENGE
+        HTTPStatus.UNAUTHORIZED,
+        "unauthenticated",
+        "You are not logged in. Log in and try again.",
+        _CHALLENGE,
     ),
     core.InvalidCredentials: ProblemKind(
         HTTPStatus.UNAUTHORIZED,
         "invalid_credentials",
-        "The email or the password is wrong.",
+        "The email or the password is wrong. Check both and try again.",
         _CHALLENGE,
     ),
     core.InvalidAccessToken: ProblemKind(
         HTTPStatus.UNAUTHORIZED,
         "invalid_token",
-        "A valid access token is needed. Please log in.",
+        "A valid access token is required. Log in again.",
         _CHALLENGE,
     ),
     core.InvalidRefreshToken: ProblemKind(
         HTTPStatus.UNAUTHORIZED,
         "invalid_refresh_token",
-        "This session has ended. Please log in.",
+        "This session has ended. Log in again.",
         _CHALLENGE,
     ),
     core.AccountGone: ProblemKind(
         HTTPStatus.UNAUTHORIZED, "account_gone", "This account no longer exists.", _CHALLENGE
     ),
-    core.NotFound: ProblemKind(HTTPStatus.NOT_FOUND, "not_found", "There is no such thing."),
+    core.NotFound: ProblemKind(HTTPStatus.NOT_FOUND, "not_found", "This resource does not exist."),
     core.TaskNotFound: ProblemKind(
-        HTTPStatus.NOT_FOUND, "task_not_found", "There is no such task."
+        HTTPStatus.NOT_FOUND, "task_not_found", "This task does not exist."
     ),
     core.SessionNotFound: ProblemKind(
-        HTTPStatus.NOT_FOUND, "session_not_found", "There is no such session."
+        HTTPStatus.NOT_FOUND, "session_not_found", "This session does not exist."
     ),
     core.UserNotFound: ProblemKind(
-        HTTPStatus.NOT_FOUND, "user_not_found", "There is no such user."
+        HTTPStatus.NOT_FOUND, "user_not_found", "This user does not exist."
     ),
     core.IdentityNotFound: ProblemKind(
-        HTTPStatus.NOT_FOUND, "user_not_found", "There is no such user."
+        HTTPStatus.NOT_FOUND, "user_not_found", "This user does not exist."
     ),
     core.InvalidResetToken: ProblemKind(
         HTTPStatus.BAD_REQUEST,
         "invalid_reset_token",
-        "This link is no longer good. Please ask for a new one.",
+        "This link is no longer valid. Request a new one.",
     ),
-    # It says nothing about any user or task, and is the same for every caller: 403 is right
-    # here, where it never is for what belongs to another user.
+    # The answer is the same for every caller and tells nothing about any user or task, so 403 is
+    # right here. For what belongs to another user it never is.
     core.RegistrationClosed: ProblemKind(
         HTTPStatus.FORBIDDEN,
         "registration_closed",
-        "Registration is closed. If you have an account, please log in.",
+        "Registration is closed. If you have an account, log in.",
     ),
     core.Conflict: ProblemKind(
-        HTTPStatus.CONFLICT, "conflict", "That is not possible in the present state."
+        HTTPStatus.CONFLICT,
+        "conflict",
+        "This is not possible in the current state. Reload and try again.",
     ),
     core.EmailTaken: ProblemKind(
-        HTTPStatus.CONFLICT, "email_taken", "There is an account with this email already."
+        HTTPStatus.CONFLICT,
+        "email_taken",
+        "An account with this email already exists. Log in, or use another email.",
     ),
     core.NoPassword: ProblemKind(
         HTTPStatus.CONFLICT,
         "no_password",
-        "This account has no password here: it belongs to another login service.",
+        "This account has no password here. Manage it at the login service that you use.",
     ),
     core.NotOurSession: ProblemKind(
         HTTPStatus.CONFLICT,
         "external_session",
-        "Another login service logged you in. Please log out there.",
+        "Another login service started this session. Log out there.",
     ),
     core.IdentityTaken: ProblemKind(
-        HTTPStatus.CONFLICT, "conflict", "That did not work out. Please try again."
+        HTTPStatus.CONFLICT, "conflict", "The request could not be completed. Try again."
     ),
     core.IdTaken: ProblemKind(
-        HTTPStatus.CONFLICT, "conflict", "That did not work out. Please try again."
+        HTTPStatus.CONFLICT, "conflict", "The request could not be completed. Try again."
     ),
     core.StaleVersion: ProblemKind(
-        HTTPStatus.CONFLICT, "edit_conflict", "It was changed at the same time. Please try again."
+        HTTPStatus.CONFLICT,
+        "edit_conflict",
+        "Another request made a change at the same time. Try again.",
     ),
     core.EditConflict: ProblemKind(
-        HTTPStatus.CONFLICT, "edit_conflict", "It was changed at the same time. Please try again."
+        HTTPStatus.CONFLICT,
+        "edit_conflict",
+        "Another request made a change at the same time. Try again.",
     ),
     core.RateLimited: ProblemKind(
         HTTPStatus.TOO_MANY_REQUESTS,
         "rate_limited",
-        "That was too often. Please wait a little and try again.",
+        "You have sent too many requests. Wait a moment and try again.",
     ),
     core.Unavailable: ProblemKind(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "unavailable",
-        "The service is not available at the moment. Please try again shortly.",
+        "The service is temporarily unavailable. Try again in a few seconds.",
         _RETRY_SOON,
     ),
     core.TodoError: ProblemKind(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong."
+        HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong. Try again later."
     ),
 }
-"""Every error of the core; a test sees that none is missing."""
+"""Every error of the core; a test checks that none is missing."""
 
 UNEXPECTED = CORE_PROBLEMS[core.TodoError]
 
 CORS_REFUSED = ProblemKind(
-    HTTPStatus.BAD_REQUEST, "cors_refused", "A page from there must not send such a request."
+    HTTPStatus.BAD_REQUEST, "cors_refused", "This origin may not send such requests."
 )
-"""What a browser asks before it sends a request for a page, and is told not to."""
+"""The answer to a preflight request that is refused."""
 
 HTTP_PROBLEMS: Mapping[HTTPStatus, ProblemKind] = {
     kind.status: kind
     for kind in (
-        ProblemKind(HTTPStatus.BAD_REQUEST, "malformed_body", "The body is not valid JSON."),
-        ProblemKind(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address."),
+        ProblemKind(
+            HTTPStatus.BAD_REQUEST,
+            "malformed_body",
+            "The body is not valid JSON. Correct it and try again.",
+        ),
+        ProblemKind(
+            HTTPStatus.NOT_FOUND, "not_found", "Nothing exists at this URL. Check it and try again."
+        ),
         ProblemKind(
             HTTPStatus.METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            "This address does not answer to that method.",
+            "This URL does not support the method. Use one from the Allow header.",
         ),
-        ProblemKind(HTTPStatus.CONTENT_TOO_LARGE, "body_too_large", "The body is too large."),
+        ProblemKind(
+            HTTPStatus.CONTENT_TOO_LARGE,
+            "body_too_large",
+            "The body is too large. Send a smaller one.",
+        ),
         ProblemKind(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "The body must be JSON, and say so: Content-Type: application/json.",
+            "The body must be JSON. Send it with Content-Type: application/json.",
         ),
     )
 }
-"""What the framework, or the handling of the body, refuses before any route is reached."""
+"""The errors that the framework or the handling of the body raises, by status."""
 
-_TYPE_CODES = {
+_TYPE_PROBLEMS = {
     "missing": ("required", "is required"),
     "string_type": ("invalid_type", "must be a string"),
     "string_unicode": ("invalid_characters", "must not contain unpaired surrogates"),
     "bool_type": ("invalid_type", "must be true or false"),
     "bool_parsing": ("invalid_type", "must be true or false"),
+    "model_attributes_type": ("invalid_type", "must be a JSON object"),
 }
-_INVALID = ("invalid_type", "is not of the right type")
+"""The code and the predicate of the message for each type of error that pydantic reports."""
+
+_WRONG_TYPE = ("invalid_type", "has the wrong type")
 
 
 def problem_document(
@@ -201,14 +227,15 @@ def problem_response(
 ) -> Response:
     """Return the response to the current request that describes the problem."""
     document = problem_document(kind, current_request_id.get() or "", detail=detail, errors=errors)
-    return Response(document, kind.status, kind.headers, MEDIA_TYPE)
+    return Response(document, kind.status.value, kind.headers, MEDIA_TYPE)
 
 
-def invalid(errors: Sequence[FieldError]) -> Response:
-    """The answer that names everything that is wrong with what was sent."""
-    sentences = (f"{error.field} {error.message}".strip() for error in errors)
+def validation_response(errors: Sequence[FieldError]) -> Response:
+    """Return the response that names every field that is not valid."""
     return problem_response(
-        CORE_PROBLEMS[core.ValidationFailed], detail="; ".join(sentences) + ".", errors=errors
+        CORE_PROBLEMS[core.ValidationFailed],
+        detail=" ".join(error.message for error in errors),
+        errors=errors,
     )
 
 
@@ -221,12 +248,12 @@ def handle_errors(app: FastAPI) -> None:
 
 async def _core_error(_: Request, error: Exception) -> Response:
     if isinstance(error, core.ValidationFailed):
-        return invalid(error.errors)
+        return validation_response(error.errors)
     kind = CORE_PROBLEMS[type(error)]  # type: ignore[index]  # registered for TodoError alone
     if isinstance(error, core.AuthenticationFailed):
         _log.warning("authentication.failed", kind="security", reason=kind.code)
     elif isinstance(error, core.Unavailable):
-        # A traceback only where there is something behind it.
+        # Without a cause the traceback would only lead to the adapter that raised it.
         trace = error if error.__cause__ else None
         _log.error("dependency.unavailable", dependency=error.dependency, exc_info=trace)
     elif isinstance(error, core.RateLimited):
@@ -236,7 +263,7 @@ async def _core_error(_: Request, error: Exception) -> Response:
 
 
 def _rate_limit_headers(allowance: core.Allowance) -> Mapping[str, str]:
-    """When to come back, and the fields of draft-ietf-httpapi-ratelimit-headers-10."""
+    """Return Retry-After, and the fields of draft-ietf-httpapi-ratelimit-headers-10."""
     seconds = math.ceil(allowance.resets_in.total_seconds())
     window = int(allowance.window.total_seconds())
     return {
@@ -248,14 +275,19 @@ def _rate_limit_headers(allowance: core.Allowance) -> Mapping[str, str]:
 
 async def _request_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
-    return invalid([_field_error(details) for details in error.errors()])
+    return validation_response([_field_error(details) for details in error.errors()])
 
 
 def _field_error(details: Mapping[str, Any]) -> FieldError:
-    """What pydantic found, in the terms of this API and without an echo of the value."""
-    field = "/".join(str(part) for part in details["loc"][1:])
-    code, message = _TYPE_CODES.get(details["type"], _INVALID)
-    return FieldError(field, code, message if field else f"the body {message}")
+    """Translate an error of pydantic, without the value that was sent."""
+    path = [str(part) for part in details["loc"][1:]]
+    code, predicate = _TYPE_PROBLEMS.get(details["type"], _WRONG_TYPE)
+    return FieldError("/".join(path), code, f"{_subject(path)} {predicate}.")
+
+
+def _subject(path: Sequence[str]) -> str:
+    """Return the name of the field for a message: `current_password` as `Current password`."""
+    return path[-1].replace("_", " ").capitalize() if path else "The body"
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -272,7 +304,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods_at(request: Request) -> list[str]:
-    """All methods that the address answers to; the router itself only names one route's."""
+    """Return all methods that the URL supports; the router only names those of one route."""
     found: set[str] = set()
     for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"):
         scope = {**request.scope, "method": method}

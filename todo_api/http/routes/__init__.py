@@ -1,1 +1,1 @@
-"""The endpoints. A route parses, calls one use case, and renders; it decides nothing."""
+"""The endpoints. A route parses the request, calls one use case, and renders the result."""

@@ -1,4 +1,4 @@
-"""A person's account."""
+"""Accounts: registration, the profile, deletion and export."""
 
 from functools import partial
 
@@ -27,12 +27,12 @@ router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=JsonRoute)
 
 @router.post(
     "/register",
-    summary="Open an account",
+    summary="Register",
     status_code=201,
     responses=problems(400, 403, 409, 413, 415, 422, 429, 503),
 )
 async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
-    """Then log in with it. 403 if the operator has closed registration."""
+    """Create an account. The status is 403 if the operator has closed registration."""
     register_user = container_of(request).register_user()
     user = await run_admitted(
         request,
@@ -47,22 +47,25 @@ async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
     return RegisterResponse.model_validate(user)
 
 
-@router.get("/me", summary="Read your profile", responses=problems(401, 429, 503))
+@router.get("/me", summary="Get your profile", responses=problems(401, 429, 503))
 def get_profile(request: Request, caller: CallerDependency) -> UserProfileResponse:
-    """Your account, as only you see it."""
+    """Return your account."""
     user = container_of(request).read_profile()(user_id=caller.user_id)
     return UserProfileResponse.model_validate(user)
 
 
 @router.patch(
     "/me",
-    summary="Change your name or email",
+    summary="Update your profile",
     responses=problems(400, 401, 409, 413, 415, 422, 429, 503),
 )
 async def update_profile(
     request: Request, caller: CallerDependency, body: UpdateProfileRequest
 ) -> UserProfileResponse:
-    """Only the fields that are sent change. A notice of another email goes to the old one."""
+    """Change your name or email. Fields that are not sent stay as they are.
+
+    To change the email, send your current password. A notice goes to the old email.
+    """
     update = container_of(request).update_profile()
     user = await run_admitted(
         request, partial(update.admit, user_id=caller.user_id, **body.model_dump())
@@ -79,7 +82,10 @@ async def update_profile(
 async def delete_account(
     request: Request, caller: CallerDependency, body: DeleteAccountRequest | None = None
 ) -> Response:
-    """And with it all that is yours, for good. Who has no password here sends nothing."""
+    """Permanently delete your account and all of its data.
+
+    Send your current password, unless another login service manages your account.
+    """
     delete = container_of(request).delete_account()
     await run_admitted(
         request,
@@ -95,12 +101,12 @@ async def delete_account(
 
 @router.get(
     "/me/export",
-    summary="Take along all that is stored about you",
+    summary="Export your data",
     response_model=ExportResponse,
     responses=problems(401, 429, 503),
 )
 def export_account(request: Request, caller: CallerDependency) -> Response:
-    """You, your identities and sessions, and your tasks, as one document."""
+    """Return your account, identities, sessions and tasks in one document."""
     export = container_of(request).export_account()(user_id=caller.user_id)
-    # Rendered here, on a thread, and not by the framework on that of the event loop.
+    # Render it here, on a worker thread; the framework would on that of the event loop.
     return Response(export_json(export), media_type="application/json")

@@ -1,4 +1,4 @@
-"""Whether the service lives, and whether it can do its work."""
+"""Liveness and readiness."""
 
 from http import HTTPStatus
 from typing import Literal
@@ -14,32 +14,40 @@ router = APIRouter(tags=["operations"], route_class=JsonRoute)
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """The state of the process."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """Each dependency and its state: `ok`, or what is wrong with it."""
+    """The state of the service and of each dependency: `ok`, or what is wrong."""
 
     status: Literal["ok", "unavailable"]
     dependencies: dict[str, str]
 
 
-@router.get("/healthz", summary="Is the process alive?")
+@router.get("/healthz", summary="Check liveness")
 async def healthz() -> Health:
-    """Says nothing about what the service depends on."""
+    """Return 200 if the process is running. Its dependencies are not checked."""
     return Health()
 
 
 @router.get(
     "/readyz",
-    summary="Can the service do its work?",
+    summary="Check readiness",
     response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "Something that it needs is missing."}},
+    responses={
+        503: {
+            "model": Readiness,
+            "description": "The database is not available, or its schema is not up to date.",
+        }
+    },
 )
 def readyz(request: Request) -> Response:
-    """Asks the database; without the storage of limits or a mail server the service goes on."""
+    """Return 200 if the database answers and its schema is up to date.
+
+    The rate limit storage and the mail server are not checked: the service works without them.
+    """
     state = _schema_state(request)
     readiness = Readiness(
         status="ok" if state == "ok" else "unavailable", dependencies={"database": state}

@@ -1,4 +1,4 @@
-"""Changing a password, and getting back in without it."""
+"""Changing a password, and resetting a forgotten one."""
 
 from functools import partial
 
@@ -24,14 +24,14 @@ router = APIRouter(prefix="/api/auth", tags=["passwords"], route_class=JsonRoute
 
 @router.post(
     "/change-password",
-    summary="Choose another password",
+    summary="Change your password",
     status_code=204,
     responses=problems(400, 401, 409, 413, 415, 422, 429, 503),
 )
 async def change_password(
     request: Request, caller: CallerDependency, body: ChangePasswordRequest
 ) -> Response:
-    """Ends your other sessions."""
+    """Set a new password, and end your other sessions."""
     change = container_of(request).change_password()
     await run_admitted(
         request,
@@ -48,24 +48,30 @@ async def change_password(
 
 @router.post(
     "/forgot-password",
-    summary="Ask for a letter to choose a new password by",
+    summary="Request a password reset",
     status_code=202,
     responses=problems(400, 413, 415, 422, 429, 503),
 )
 def forgot_password(request: Request, body: ForgotPasswordRequest) -> ForgotPasswordResponse:
-    """The answer is the same, and as fast, whether or not there is such an account."""
+    """Send an email with a link to set a new password.
+
+    The response is the same whether or not an account with this email exists.
+    """
     container_of(request).forgot_password()(email=body.email, address=address_of(request))
     return ForgotPasswordResponse()
 
 
 @router.post(
     "/reset-password",
-    summary="Choose a new password by a letter",
+    summary="Reset your password",
     status_code=204,
     responses=problems(400, 409, 413, 415, 422, 429, 503),
 )
 async def reset_password(request: Request, body: ResetPasswordRequest) -> Response:
-    """Ends all sessions. A token that is used, expired or unknown is answered with 400."""
+    """Set a new password with the token from the email, and end all of your sessions.
+
+    The status is 400 if the token is used, expired or unknown.
+    """
     reset = container_of(request).reset_password()
     await run_admitted(
         request,

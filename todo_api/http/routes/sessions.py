@@ -1,9 +1,10 @@
-"""Logging in, going on, and logging out."""
+"""Logging in, refreshing tokens, and logging out."""
 
 from functools import partial
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from todo_api.http.dependencies import (
     CallerDependency,
@@ -31,7 +32,10 @@ router = APIRouter(prefix="/api/auth", tags=["sessions"], route_class=JsonRoute)
 
 @router.post("/login", summary="Log in", responses=problems(400, 401, 409, 413, 415, 422, 429, 503))
 async def login(request: Request, body: LoginRequest) -> LoginResponse:
-    """Begin a session. A wrong email and a wrong password are answered alike."""
+    """Start a session, and return its tokens.
+
+    The response is the same for an unknown email and for a wrong password.
+    """
     log_in = container_of(request).log_in()
     logged_in = await run_admitted(
         request,
@@ -51,11 +55,14 @@ async def login(request: Request, body: LoginRequest) -> LoginResponse:
 
 @router.post(
     "/refresh",
-    summary="Go on with a session",
+    summary="Refresh your tokens",
     responses=problems(400, 401, 413, 415, 422, 429, 503),
 )
 def refresh(request: Request, body: RefreshTokenRequest) -> RefreshTokenResponse:
-    """Each refresh token is good once: keep the new one. Using an old one ends the session."""
+    """Exchange a refresh token for new tokens.
+
+    A refresh token is valid once, so keep the new one. Using an old one again ends the session.
+    """
     tokens = container_of(request).refresh_session()(
         refresh_token=body.refresh_token, address=address_of(request)
     )
@@ -64,7 +71,10 @@ def refresh(request: Request, body: RefreshTokenRequest) -> RefreshTokenResponse
 
 @router.post("/logout", summary="Log out", status_code=204, responses=problems(401, 409, 429, 503))
 def logout(request: Request, caller: CallerDependency) -> Response:
-    """Ends this session: its tokens are of no use any more. 409 if another service began it."""
+    """End this session; its tokens are no longer valid.
+
+    The status is 409 if another login service started the session.
+    """
     container_of(request).log_out()(caller)
     return Response(status_code=204)
 
@@ -76,39 +86,46 @@ def logout(request: Request, caller: CallerDependency) -> Response:
     responses=problems(401, 429, 503),
 )
 def list_sessions(request: Request, caller: CallerDependency) -> Response:
-    """Where you are logged in, the session used last first."""
+    """Return your active sessions, the most recently used first."""
     sessions = container_of(request).list_sessions()(user_id=caller.user_id)
-    # Rendered here, on a thread, and not by the framework on that of the event loop.
+    # Render it here, on a worker thread; the framework would on that of the event loop.
     content = session_list_json(sessions, current=caller.session_id)
     return Response(content, media_type="application/json")
 
 
 @router.delete(
     "/sessions",
-    summary="Log out everywhere else",
+    summary="End your other sessions",
     status_code=204,
     responses=problems(401, 409, 429, 503),
 )
 def end_other_sessions(request: Request, caller: CallerDependency) -> Response:
-    """Ends all of your sessions but this one. 409 if another service logs you in."""
+    """End all of your sessions except this one.
+
+    The status is 409 if another login service started this session.
+    """
     container_of(request).end_other_sessions()(caller)
     return Response(status_code=204)
 
 
 @router.delete(
     "/sessions/{session_id}",
-    summary="End one of your sessions",
+    summary="End a session",
     status_code=204,
     responses=problems(401, 404, 429, 503),
 )
-def end_session(request: Request, caller: CallerDependency, session_id: str) -> Response:
-    """Logs that device out."""
+def end_session(
+    request: Request,
+    caller: CallerDependency,
+    session_id: Annotated[str, Path(description="The id of the session, a UUID.")],
+) -> Response:
+    """End one of your sessions, which logs that device out."""
     container_of(request).end_session()(user_id=caller.user_id, session_id=_session_id(session_id))
     return Response(status_code=204)
 
 
 def _session_id(text: str) -> SessionId:
-    """Read an id; what is none is no session's either."""
+    """Read the id in the path; a text that is no id belongs to no session."""
     try:
         return SessionId(UUID(text))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A person's tasks."""
+"""Tasks of the caller."""
 
 import re
 from typing import Annotated
@@ -37,16 +37,23 @@ _ON_ONE_TASK = {
             "name": "task_id",
             "in": "path",
             "required": True,
+            "description": "The id of the task.",
             "schema": {"type": "integer", "format": "int64", "minimum": 1},
         },
     ]
 }
 
 
-def _task_id(request: Request) -> TaskId:
-    """Read the id in the path. What could never be one becomes an id that no task has.
+_LOCATION = {
+    "description": "The URL of the new task.",
+    "schema": {"type": "string", "format": "uri-reference"},
+}
 
-    So it is looked up, and not found, like any other.
+
+def _task_id(request: Request) -> TaskId:
+    """Read the id in the path. A text that is no id becomes an id that no task has.
+
+    It is looked up and not found like any other.
     """
     text = request.path_params["task_id"]
     if _DECIMAL.fullmatch(text) and (task_id := int(text)) <= _LARGEST_ID:
@@ -55,9 +62,9 @@ def _task_id(request: Request) -> TaskId:
 
 
 def _use_cases(request: Request, owner_id: UserId) -> Container:
-    """The use cases, for who is not asking too often.
+    """Return the use cases if the caller is within the rate limit.
 
-    Counting may ask another server, so it happens here, on a thread that may wait.
+    Counting may ask another server, so it happens here, on a worker thread.
     """
     container = container_of(request)
     container.rate_limiter().hit("tasks", str(owner_id))
@@ -71,12 +78,12 @@ def _task_response(task: Task) -> Response:
 @router.get(
     "/{task_id}",
     openapi_extra=_ON_ONE_TASK,
-    summary="Read a task",
+    summary="Get a task",
     response_model=TaskResponse,
     responses=problems(401, 404, 422, 429, 503),
 )
 def get_task(request: Request, owner_id: OwnerDependency) -> Response:
-    """One of your tasks."""
+    """Return one of your tasks."""
     task = _use_cases(request, owner_id).get_task()(owner_id=owner_id, task_id=_task_id(request))
     return _task_response(task)
 
@@ -92,10 +99,11 @@ def list_tasks(
     request: Request,
     owner_id: OwnerDependency,
     completed: Annotated[
-        bool | None, Query(description="Only those that are, or only those that are not.")
+        bool | None,
+        Query(description="Return only completed tasks (true) or only open ones (false)."),
     ] = None,
 ) -> Response:
-    """All of your tasks, the newest first."""
+    """Return all of your tasks, the newest first."""
     tasks = _use_cases(request, owner_id).list_tasks()(owner_id=owner_id, completed=completed)
     enveloped = request.app.state.settings.task_list_envelope
     content = task_envelope_json(tasks) if enveloped else task_list_json(tasks)
@@ -109,10 +117,10 @@ def list_tasks(
     status_code=201,
     response_model=TaskResponse,
     responses=problems(400, 401, 404, 413, 415, 422, 429, 503)
-    | {201: {"headers": {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}}},
+    | {201: {"headers": {"Location": _LOCATION}}},
 )
 def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
-    """Note down something to be done."""
+    """Create a task."""
     task = _use_cases(request, owner_id).create_task()(
         owner_id=owner_id, title=body.title, description=body.description
     )
@@ -123,12 +131,15 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
 @router.put(
     "/{task_id}",
     openapi_extra=_ON_ONE_TASK,
-    summary="Write a task's title and description",
+    summary="Replace a task",
     response_model=TaskResponse,
     responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
 )
 def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
-    """An absent description stays as it is; null or an empty one clears it."""
+    """Set the title and the description of a task.
+
+    A description that is not sent stays as it is; null or an empty text removes it.
+    """
     task = _use_cases(request, owner_id).update_task()(
         owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
     )
@@ -138,12 +149,12 @@ def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -
 @router.patch(
     "/{task_id}",
     openapi_extra=_ON_ONE_TASK,
-    summary="Change some of a task",
+    summary="Update a task",
     response_model=TaskResponse,
     responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
 )
 def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> Response:
-    """Only the fields that are sent change."""
+    """Change some fields of a task. Fields that are not sent stay as they are."""
     task = _use_cases(request, owner_id).update_task()(
         owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
     )
@@ -153,7 +164,7 @@ def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> 
 @router.patch(
     "/{task_id}/complete",
     openapi_extra=_ON_ONE_TASK,
-    summary="Tick a task off, or take the tick back",
+    summary="Complete or reopen a task",
     response_model=TaskResponse,
     responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
 )
@@ -162,7 +173,7 @@ def toggle_completion(
     owner_id: OwnerDependency,
     body: TaskUpdateStatus | None = None,
 ) -> Response:
-    """With `completed`, sets it to that; without it, or without a body, flips it."""
+    """Set `completed` to the value in the body; without a value or a body, toggle it."""
     task = _use_cases(request, owner_id).toggle_completion()(
         owner_id=owner_id, task_id=_task_id(request), **(body.model_dump() if body else {})
     )
@@ -177,6 +188,6 @@ def toggle_completion(
     responses=problems(401, 404, 422, 429, 503),
 )
 def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
-    """For good."""
+    """Permanently delete a task."""
     _use_cases(request, owner_id).delete_task()(owner_id=owner_id, task_id=_task_id(request))
     return Response(status_code=204)

@@ -34,7 +34,7 @@ EmailText = Annotated[
 
 
 class RegisterRequest(BaseModel):
-    """Who opens an account."""
+    """A new account."""
 
     name: NameText
     email: EmailText
@@ -42,14 +42,17 @@ class RegisterRequest(BaseModel):
 
 
 class RegisterResponse(UserProfileResponse):
-    """The new account."""
+    """The account that was created."""
 
     email: str
-    message: str = "Your account has been created. You can log in now."
+    message: str = Field(
+        "Your account has been created. You can log in now.",
+        description="A confirmation for the user.",
+    )
 
 
 class UpdateProfileRequest(BaseModel):
-    """What to change; what is not sent stays. Another email needs the current password."""
+    """The fields to change. A new email requires the current password."""
 
     name: NameText | MISSING = MISSING
     email: EmailText | MISSING = MISSING
@@ -57,13 +60,13 @@ class UpdateProfileRequest(BaseModel):
 
 
 class DeleteAccountRequest(BaseModel):
-    """The proof that it is really you who wants to go, if you have a password here."""
+    """The current password, unless another login service manages the account."""
 
     current_password: PasswordText | MISSING = MISSING
 
 
 class StoredIdentity(BaseModel):
-    """What an external issuer says of a person."""
+    """What a login service says about a user."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -75,7 +78,7 @@ class StoredIdentity(BaseModel):
 
 
 class _StoredAccount(BaseModel):
-    """All that is stored about a user, but their tasks."""
+    """All data that is stored about a user, except the tasks."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -85,12 +88,12 @@ class _StoredAccount(BaseModel):
 
 
 class ExportResponse(_StoredAccount):
-    """All that is stored about a user."""
+    """All data that is stored about a user."""
 
     tasks: list[TaskResponse]
 
 
 def export_json(export: Export) -> bytes:
-    """Render an export, as `ExportResponse` describes it; the tasks as in their list."""
+    """Render an export as `ExportResponse` describes it, with the tasks as in their list."""
     account = _StoredAccount.model_validate(export).model_dump_json().encode()
     return b'%b,"tasks":%b}' % (account.removesuffix(b"}"), task_list_json(export.tasks))

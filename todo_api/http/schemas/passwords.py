@@ -1,4 +1,4 @@
-"""Passwords, as JSON; they only ever come in."""
+"""Passwords, as JSON. No response contains one."""
 
 from typing import Annotated
 
@@ -20,33 +20,36 @@ NewPasswordText = Annotated[
             "maxLength": Password.max_length,
             "pattern": LINE_PATTERN,
         },
-        description="At least 8 characters (15 are recommended), and none of the commonest.",
+        description="At least 8 characters; 15 are recommended. Common passwords are refused.",
         examples=["a rather long sentence"],
     ),
 ]
 
 
 class ChangePasswordRequest(BaseModel):
-    """The password of now, and the one to be."""
+    """The current password and the new one."""
 
     current_password: PasswordText
     new_password: NewPasswordText
 
 
 class ForgotPasswordRequest(BaseModel):
-    """Whose password was forgotten."""
+    """The email of the account."""
 
     email: str = Field(examples=["ada@example.com"])
 
 
 class ForgotPasswordResponse(BaseModel):
-    """The same, whether or not there is such an account."""
+    """A confirmation that is the same whether or not the account exists."""
 
-    message: str = "If there is an account with this email, a letter is on its way to it."
+    message: str = Field(
+        "If an account with this email exists, we have sent a message to it.",
+        description="A confirmation for the user.",
+    )
 
 
 class ResetPasswordRequest(BaseModel):
-    """The secret from the letter, and the password to be."""
+    """The token from the email, and the new password."""
 
-    token: str
+    token: str = Field(description="The token in the link of the email.")
     new_password: NewPasswordText

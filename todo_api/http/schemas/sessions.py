@@ -14,40 +14,40 @@ from todo_core.use_cases.sessions import Tokens
 
 
 class LoginRequest(BaseModel):
-    """Who wants in."""
+    """The email and the password of an account."""
 
     email: str = Field(examples=["ada@example.com"])
     password: PasswordText
 
 
 class RefreshTokenRequest(BaseModel):
-    """The refresh token that was given last."""
+    """The most recent refresh token of the session."""
 
     refresh_token: str
 
 
 class RefreshTokenResponse(BaseModel):
-    """The tokens to go on with; the refresh token takes the place of the one before."""
+    """New tokens. The refresh token replaces the one before."""
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a scheme, not a secret
-    expires_in: int = Field(description="For how many seconds the access token is valid.")
+    expires_in: int = Field(description="The lifetime of the access token in seconds.")
     refresh_token: str
 
     @classmethod
     def of(cls, tokens: Tokens) -> Self:
-        """These tokens."""
+        """Return the response with these tokens."""
         return cls.model_validate(token_fields(tokens))
 
 
 class LoginResponse(RefreshTokenResponse):
-    """The tokens of a new session, and whose they are."""
+    """The tokens of a new session, and its user."""
 
     user: UserProfileResponse
 
 
 def token_fields(tokens: Tokens) -> dict[str, str | int]:
-    """The fields by which every answer gives tokens."""
+    """Return the fields in which every response gives tokens."""
     return {
         "access_token": tokens.access_token.value,
         "expires_in": int(tokens.access_token.expires_in.total_seconds()),
@@ -56,7 +56,7 @@ def token_fields(tokens: Tokens) -> dict[str, str | int]:
 
 
 class StoredSession(BaseModel):
-    """A session, as far as it says something about its person."""
+    """A session, with what it says about its user."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -70,19 +70,19 @@ class StoredSession(BaseModel):
 
 
 class SessionResponse(BaseModel):
-    """Where and since when somebody is logged in."""
+    """An active session."""
 
     id: UUID
     device: str = Field(examples=["Firefox on Windows"])
     address: str = Field(examples=["192.0.2.1"])
-    current: bool = Field(description="Whether it is the one that is asking.")
+    current: bool = Field(description="Whether this request belongs to the session.")
     created_at: datetime
-    last_used_at: datetime = Field(description="When it was last logged in or refreshed.")
+    last_used_at: datetime = Field(description="The time of the login or of the last refresh.")
     expires_at: datetime
 
     @classmethod
     def of(cls, session: Session, *, current: bool) -> Self:
-        """What a person is told of it."""
+        """Return what the API says about a session."""
         return cls(
             id=session.id,
             device=session.device,

@@ -22,7 +22,7 @@ from todo_api.runtime.threads import give_way
 from todo_core.entities.task import Description, Task, Title
 
 CHUNK = 64
-"""How many tasks are rendered at once."""
+"""The number of tasks that are rendered at once."""
 
 TitleText = Annotated[
     str,
@@ -39,7 +39,7 @@ DescriptionText = Annotated[
     str | None,
     Field(
         json_schema_extra={"maxLength": Description.max_length, "pattern": PROSE_PATTERN},
-        description="An empty one counts as none.",
+        description="An empty text is stored as null.",
         examples=["Two litres"],
     ),
 ]
@@ -53,14 +53,14 @@ class TaskCreate(BaseModel):
 
 
 class TaskUpdate(BaseModel):
-    """A task's new title and description; a description that is not sent stays."""
+    """The new title and description. A description that is not sent stays as it is."""
 
     title: TitleText
     description: DescriptionText | MISSING = MISSING
 
 
 class TaskPatch(BaseModel):
-    """What to change of a task; what is not sent stays."""
+    """The fields to change. Fields that are not sent stay as they are."""
 
     title: TitleText | MISSING = MISSING
     description: DescriptionText | MISSING = MISSING
@@ -68,7 +68,7 @@ class TaskPatch(BaseModel):
 
 
 class TaskUpdateStatus(BaseModel):
-    """Whether a task is to be completed; if that is not sent, it is flipped."""
+    """The new state of the task. If it is not sent, the state is toggled."""
 
     completed: StrictBool | MISSING = MISSING
 
@@ -78,14 +78,14 @@ class TaskResponse(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    id: int = Field(description="Below 2**53, so that JavaScript reads it exactly.")
+    id: int = Field(description="Less than 2**53, so that JavaScript represents it exactly.")
     user_id: UUID = Field(validation_alias=AliasChoices("user_id", "owner_id"))
     title: str
     description: str | None
     completed: bool
     created_at: datetime
     updated_at: datetime
-    version: int = Field(description="Grows by one with every change.")
+    version: int = Field(description="Increases by one with every change.")
 
 
 class TaskListResponse(RootModel[list[TaskResponse]]):
@@ -96,7 +96,7 @@ class TaskListEnvelope(BaseModel):
     """All tasks, the newest first, for front ends that expect an object."""
 
     tasks: list[TaskResponse]
-    total: int
+    total: int = Field(description="The number of tasks.")
 
 
 def _fields(task: Task) -> dict[str, object]:
@@ -113,19 +113,18 @@ def _fields(task: Task) -> dict[str, object]:
 
 
 def task_json(task: Task) -> bytes:
-    """A task, as `TaskResponse` describes it (a test sees that it does).
+    """Render a task as `TaskResponse` describes it; a test compares the two.
 
-    It is written without the detour of making and validating a model, which for a
-    list would take as long as the query.
+    It makes no model, because validating the models of a list would take as long as the query.
     """
     return orjson.dumps(_fields(task), option=orjson.OPT_UTC_Z)
 
 
 def task_list_json(tasks: Sequence[Task]) -> bytes:
-    """Render tasks, as `TaskListResponse` describes them.
+    """Render tasks as `TaskListResponse` describes them.
 
-    Many are rendered in chunks. While one is rendered no other thread can run, but between two
-    others may go first.
+    A long list is rendered in chunks: other threads can run between two chunks, but not during
+    one.
     """
     if len(tasks) <= CHUNK:
         return orjson.dumps([_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
@@ -138,5 +137,5 @@ def task_list_json(tasks: Sequence[Task]) -> bytes:
 
 
 def task_envelope_json(tasks: Sequence[Task]) -> bytes:
-    """Tasks, as `TaskListEnvelope` describes them."""
+    """Render tasks as `TaskListEnvelope` describes them."""
     return b'{"tasks":%b,"total":%d}' % (task_list_json(tasks), len(tasks))

@@ -1,6 +1,6 @@
-"""What of the rules of text (`todo_core.entities.text`) JSON Schema can say.
+"""The rules for texts that JSON Schema can express, for generated clients and forms.
 
-The core applies them; here they are only told to those who generate clients and forms.
+The core applies the rules (`todo_core.entities.text`); these patterns only describe them.
 """
 
 _CONTROL_CHARACTERS = r"\x00-\x1f\x7f-\x9f"

@@ -1,4 +1,4 @@
-"""A person, as JSON."""
+"""Users, as JSON."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,10 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class UserProfileResponse(BaseModel):
-    """A person, as only they themselves see it.
-
-    Only who comes through an external issuer may have no email here.
-    """
+    """Your account. Only a user of another login service can be without an email here."""
 
     model_config = ConfigDict(from_attributes=True)
 
