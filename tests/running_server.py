@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from todo_api.app import create_app
 from todo_api.container import Container
-from todo_api.server import server_options
+from todo_api.server.options import server_options
 from todo_api.settings import Settings
 from todo_core.ports.clock import Clock
 from todo_core.ports.passwords import PasswordHasher

@@ -9,14 +9,14 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
-from todo_api import docs, openapi
 from todo_api.container import Container, close, start
-from todo_api.errors import handle_errors
-from todo_api.large_responses import ResponsesInFlight
-from todo_api.middleware import CorsWhereAsked, Guard, RequestLog
-from todo_api.routes import accounts, health, passwords, sessions, tasks
+from todo_api.http import docs_page, openapi
+from todo_api.http.large_responses import ResponsesInFlight
+from todo_api.http.problems import handle_errors
+from todo_api.http.routes import accounts, health, passwords, sessions, tasks
+from todo_api.runtime.threads import WorkerThreads, fair_share
+from todo_api.server.middleware import BodyLimit, BrowserOnlyCors, RequestLog, UnhandledErrors
 from todo_api.settings import Settings
-from todo_api.worker_threads import WorkerThreads, fair_share
 
 _HASHING_NICENESS = 10
 _LONGEST_WAIT_FOR_HASHING_SECONDS = 30.0
@@ -25,7 +25,10 @@ _ISSUER_THREADS = 4
 _EXPENSIVE_SECONDS = 0.01
 """How much processor time of one request makes its user's requests run one at a time."""
 
-DESCRIPTION = "Tasks that nobody but their owner can see, change, or learn the existence of."
+DESCRIPTION = (
+    "A task list for each user. Only the owner of a task can read it, change it, or learn that it"
+    " exists."
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -68,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (tasks.router, sessions.router, passwords.router, accounts.router, health.router):
         # Routes of the application itself are found faster than those of a router in it.
         app.router.routes.extend(router.routes)
-    docs.serve(app)
+    docs_page.serve(app)
     openapi.describe(app, settings)
     return app
 
@@ -85,7 +88,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         Middleware(RequestLog),
         Middleware(
-            CorsWhereAsked,
+            BrowserOnlyCors,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
@@ -98,7 +101,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
             ],
             max_age=600,
         ),
-        Middleware(Guard, max_body_size=settings.max_body_size),
+        Middleware(UnhandledErrors),
+        Middleware(BodyLimit, max_body_size=settings.max_body_size),
     ]
 
 

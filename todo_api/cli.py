@@ -15,8 +15,8 @@ from fastapi import FastAPI
 
 from todo_api.app import create_app
 from todo_api.container import Container, clean_up_everything
-from todo_api.logs import configure_logs
-from todo_api.server import server_options
+from todo_api.runtime.logging import configure_logs
+from todo_api.server.options import server_options
 from todo_api.settings import Settings, SettingsError, load_settings
 from todo_core.errors import Unavailable
 

@@ -42,8 +42,8 @@ from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
+from todo_api.runtime.threads import give_way
 from todo_api.settings import Settings, SettingsError
-from todo_api.worker_threads import give_way
 from todo_core.application import Application, Policy, Ports
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import Limit
@@ -171,7 +171,7 @@ def _external_issuers(settings: Settings) -> TrustedIssuers:
         )
         secret = settings.better_auth_secret.get_secret_value()
         issuers.append(JoseSharedSecretIssuer(secret, expected))
-    return TrustedIssuers(issuers, own_name=settings.jwt_issuer)
+    return TrustedIssuers(issuers)
 
 
 def _known_people(settings: Settings) -> RecentPeople:

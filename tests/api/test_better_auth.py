@@ -308,4 +308,4 @@ def test_the_wrapper_in_the_readme_works(tmp_path: Path) -> None:
                 text=True,
                 timeout=60,
             ).stdout
-    assert json.loads(printed) == [True, 1, None, "There is no such task."]
+    assert json.loads(printed) == [True, 1, None, "This task does not exist."]

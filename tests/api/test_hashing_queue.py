@@ -16,7 +16,7 @@ from tests.conftest import embedded_settings
 from tests.problems import problem
 from tests.running_server import PASSWORD, Person, RunningServer, running_server
 from todo_adapters.security.passwords import PasslibPasswordHasher
-from todo_api.worker_threads import WorkerThreads
+from todo_api.runtime.threads import WorkerThreads
 from todo_core.entities.user import Password
 
 SOON_SECONDS = 10.0

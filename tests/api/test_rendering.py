@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from todo_api.schemas.tasks import (
+from todo_api.http.schemas.tasks import (
     CHUNK,
     TaskListEnvelope,
     TaskListResponse,

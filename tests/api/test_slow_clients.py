@@ -16,7 +16,7 @@ import pytest
 from tests.api.test_command import Served, served
 from tests.proof import note
 from tests.running_server import RunningServer, new_person
-from todo_api.http_protocol import StrictHttpProtocol
+from todo_api.server.protocol import StrictHttpProtocol
 
 HEAD = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nContent-Type: application/json\r\n"
 SLOW_SOCKETS = 2000

@@ -1,6 +1,7 @@
 """What every answer bears, and what the service says about itself."""
 
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from structlog.typing import EventDict
 
 from tests.api.conftest import migrate
 from tests.conftest import embedded_settings, postgres_settings
+from tests.issuer import Key, claims
 from tests.postgres_server import create_database, drop_database, running_postgres
 from tests.problems import problem
 from tests.running_server import Person, RunningServer, running_server
@@ -166,7 +168,11 @@ class TestOpenApi:
         names = [operation["operationId"] for operation in operations(document)]
         assert sorted(names) == sorted(set(names))
         assert all(re.fullmatch("[a-z_]+", name) for name in names)
-        assert all(operation["summary"] for operation in operations(document))
+        assert all(re.fullmatch(r"[A-Z][^.]+", each["summary"]) for each in operations(document))
+        assert all(
+            re.fullmatch(r"[A-Z].*\.", each["description"], re.DOTALL)
+            for each in operations(document)
+        )
 
     def test_every_error_is_described_as_a_problem(self, document: dict[str, Any]) -> None:
         for operation in operations(document):
@@ -184,7 +190,7 @@ class TestOpenApi:
         assert url_user_id_in(document)["required"]
 
     def test_operations_that_need_a_token_may_be_limited(self, document: dict[str, Any]) -> None:
-        secured = [operation for operation in operations(document) if "security" in operation]
+        secured = [operation for operation in operations(document) if operation["security"]]
         assert len(secured) > 10
         for operation in secured:
             assert {"401", "429", "503"} <= set(operation["responses"]), operation["operationId"]
@@ -277,6 +283,81 @@ class TestLog:
             ada.http.get(ada.tasks_of("somebody-else"))
         [line] = [line for line in lines if line["event"] == "access.denied"]
         assert line["user_id"] == ada.id
+
+    @pytest.mark.parametrize("method", ["OPTIONS", "GET"])
+    def test_a_refused_origin_is_logged_with_the_setting_that_allows_it(
+        self, http: httpx.Client, method: str
+    ) -> None:
+        headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "GET"}
+        with structlog.testing.capture_logs() as lines:
+            http.request(method, "/api/x/tasks", headers=headers)
+        assert [line for line in lines if line["event"] == "cors.refused"] == [
+            {
+                "event": "cors.refused",
+                "log_level": "warning",
+                "origin": "https://app.example.com",
+                "setting": "TODO_CORS_ORIGINS",
+            }
+        ]
+
+    def test_an_origin_in_the_log_is_bounded_and_printable(self, http: httpx.Client) -> None:
+        with structlog.testing.capture_logs() as lines:
+            http.get("/healthz", headers={b"Origin": b"http://\xff\x9b" + b"a" * 5000})
+        [line] = [line for line in lines if line["event"] == "cors.refused"]
+        assert line["origin"] == "http://??" + "a" * 191
+
+    def test_neither_an_allowed_origin_nor_the_service_s_own_is_logged_as_refused(
+        self, http: httpx.Client
+    ) -> None:
+        own = f"http://{http.base_url.netloc.decode()}"
+        with structlog.testing.capture_logs() as lines:
+            for origin in ("http://localhost:3000", own):
+                http.post("/api/auth/login", headers={"Origin": origin})
+        assert not [line for line in lines if line["event"] == "cors.refused"]
+
+    def test_a_missing_url_user_id_is_logged_with_its_setting(self, ada: Person) -> None:
+        with structlog.testing.capture_logs() as lines:
+            answer = ada.http.get(f"/api/{ada.id}/tasks")
+        assert answer.status_code == 422
+        [line] = [line for line in lines if line["event"] == "url_user_id.missing"]
+        assert line["setting"] == "TODO_REQUIRE_URL_USER_ID"
+
+    def test_an_unknown_issuer_is_logged_with_the_known_ones_and_the_settings(
+        self, http: httpx.Client
+    ) -> None:
+        token = Key.made("EdDSA").sign(claims("https://auth.example.com", "todo", sub="ada"))
+        with structlog.testing.capture_logs() as lines:
+            answer = http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 401
+        assert [line for line in lines if line["event"] == "external_token.unknown_issuer"] == [
+            {
+                "event": "external_token.unknown_issuer",
+                "log_level": "warning",
+                "issuer": "https://auth.example.com",
+                "known": ("todo",),
+                "settings": ("BETTER_AUTH_URL", "TODO_EXTERNAL_ISSUERS"),
+            }
+        ]
+        assert token not in str(lines)
+
+    @pytest.mark.parametrize(
+        "payload", [b"{", b"[]", b"[" * 4000, b'{"iss": 5}', b'{"sub": "ada"}', b'{"iss": "todo"}']
+    )
+    def test_a_refused_token_without_an_unknown_issuer_is_not_logged_as_one(
+        self, http: httpx.Client, payload: bytes
+    ) -> None:
+        token = f"e30.{urlsafe_b64encode(payload).rstrip(b'=').decode()}.e30"
+        with structlog.testing.capture_logs() as lines:
+            answer = http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 401
+        assert not [line for line in lines if "issuer" in line]
+
+    def test_an_issuer_in_the_log_is_bounded_and_printable(self, http: httpx.Client) -> None:
+        token = Key.made("EdDSA").sign(claims("a\x1b\n" + "b" * 900, "todo", sub="ada"))
+        with structlog.testing.capture_logs() as lines:
+            http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
+        [line] = [line for line in lines if line["event"] == "external_token.unknown_issuer"]
+        assert line["issuer"] == "a??" + "b" * 197
 
 
 def requests(lines: list[EventDict]) -> list[EventDict]:

@@ -127,7 +127,7 @@ class TestPut:
         answer = ada.http.put(task_url(ada, task), json={"description": "x"})
         assert answer.status_code == 422
         assert problem(answer)["errors"] == [
-            {"pointer": "/title", "code": "required", "message": "is required"}
+            {"pointer": "/title", "code": "required", "message": "Title is required."}
         ]
 
 

@@ -28,6 +28,28 @@ VIOLATIONS = {
         ("todo_core/errors.py", "import todo_core.entities.text"),
         ("todo_core/helpers.py", "# a module that no layer has a place for"),
     ],
+    "api": [
+        ("todo_api/app.py", "import todo_api.cli"),
+        ("todo_api/server/options.py", "import todo_api.app"),
+        ("todo_api/http/problems.py", "import todo_api.server.middleware"),
+        ("todo_api/container.py", "import todo_api.http.problems"),
+        ("todo_api/runtime/threads.py", "import todo_api.container"),
+        ("todo_api/settings/types.py", "import todo_api.runtime.logging"),
+        ("todo_api/helpers.py", "# a module that no layer has a place for"),
+    ],
+    "http": [
+        ("todo_api/http/dependencies.py", "import todo_api.http.routes.tasks"),
+        ("todo_api/http/dependencies.py", "import todo_api.http.json_route"),
+        ("todo_api/http/large_responses.py", "import todo_api.http.json_route"),
+        ("todo_api/http/problems.py", "import todo_api.http.large_responses"),
+        ("todo_api/http/schemas/text.py", "import todo_api.http.problems"),
+        ("todo_api/http/helpers.py", "# a module that no layer has a place for"),
+    ],
+    "plumbing": [
+        ("todo_api/server/middleware.py", "import todo_core.use_cases.tasks"),
+        ("todo_api/runtime/threads.py", "import todo_core.use_cases.tasks"),
+        ("todo_api/settings/settings.py", "import todo_core.use_cases.tasks"),
+    ],
     "pure-core": [
         ("todo_core/use_cases/accounts.py", "import pydantic"),
         ("todo_core/entities/user.py", "import sqlmodel"),
@@ -38,11 +60,11 @@ VIOLATIONS = {
         ("todo_adapters/mail/console.py", "import starlette.requests"),
     ],
     "no-sql-in-api": [
-        ("todo_api/routes/tasks.py", "import sqlalchemy"),
-        ("todo_api/dependencies.py", "import jose.jwt"),
+        ("todo_api/http/routes/tasks.py", "import sqlalchemy"),
+        ("todo_api/http/dependencies.py", "import jose.jwt"),
     ],
     "composition-root": [
-        ("todo_api/routes/tasks.py", "import todo_adapters.sql.tasks"),
+        ("todo_api/http/routes/tasks.py", "import todo_adapters.sql.tasks"),
         ("todo_api/cli.py", "import todo_adapters.sql.database"),
     ],
 }

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from todo_api.errors import CORE_PROBLEMS
+from todo_api.http.problems import CORE_PROBLEMS
 from todo_core import errors
 from todo_core.errors import TodoError
 

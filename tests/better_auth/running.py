@@ -6,7 +6,6 @@ Auth. These come from Better Auth itself, in the version that `package.json` pin
 
 import os
 import secrets
-import shutil
 import subprocess
 import tempfile
 import time
@@ -19,9 +18,9 @@ from typing import Any
 import httpx
 
 from tests.postgres_server import free_port
+from tests.support.node import install, program
 
 FOLDER = Path(__file__).parent
-INSTALL_TIMEOUT_SECONDS = 300
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 10
 PASSWORD = "a rather long sentence"
@@ -99,7 +98,7 @@ def running_better_auth() -> Iterator[BetterAuth]:
         RuntimeError: Node or npm is missing, its packages cannot be installed,
             or it does not start in time.
     """
-    _install()
+    install(FOLDER)
     better_auth = BetterAuth(f"http://127.0.0.1:{free_port()}", secrets.token_urlsafe(32))
     environment = {
         **os.environ,
@@ -108,7 +107,7 @@ def running_better_auth() -> Iterator[BetterAuth]:
     }
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [_program("node"), "server.mjs"], cwd=FOLDER, env=environment, stdout=log, stderr=log
+            [program("node"), "server.mjs"], cwd=FOLDER, env=environment, stdout=log, stderr=log
         )
         try:
             if not _started(process, better_auth.url):
@@ -117,33 +116,6 @@ def running_better_auth() -> Iterator[BetterAuth]:
             yield better_auth
         finally:
             _stop(process)
-
-
-def _install() -> None:
-    """Install what `package-lock.json` names, unless that is done already."""
-    npm = _program("npm")
-    lock = FOLDER / "package-lock.json"
-    # npm writes this when everything is in place, so an install that broke off has none.
-    installed = FOLDER / "node_modules" / ".package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    result = subprocess.run(
-        [npm, "ci", "--no-audit", "--no-fund"],
-        cwd=FOLDER,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_TIMEOUT_SECONDS,
-    )
-    if result.returncode != 0:
-        raise RuntimeError(f"npm could not install Better Auth:\n{result.stderr}")
-
-
-def _program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise RuntimeError(f"{name} is missing; Better Auth needs Node 20 or newer, with npm")
-    return path
 
 
 def _started(process: subprocess.Popen[bytes], url: str) -> bool:

@@ -34,7 +34,7 @@ class Trusting:
             audiences=(AUDIENCE,),
             needs_audience=True,
         )
-        self.issuers = TrustedIssuers([PyJwtIssuer(keys, expected)], own_name="todo")
+        self.issuers = TrustedIssuers([PyJwtIssuer(keys, expected)])
 
     def verify(self, key: Key = KEY) -> Identity:
         """Verify a token of a new person."""

@@ -15,7 +15,7 @@ from tests.conftest import postgres_settings
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.postgresql import RESPONSE_TIMEOUT_SECONDS, set_timeout
 from todo_api.container import Container
-from todo_api.worker_threads import WorkerThreads
+from todo_api.runtime.threads import WorkerThreads
 from todo_core.errors import Unavailable
 
 ADA = "ada"

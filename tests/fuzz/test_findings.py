@@ -11,8 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.problems import problem
 from tests.running_server import RunningServer
-from todo_api.middleware import Guard
-from todo_api.schemas.text import LINE_PATTERN, PROSE_PATTERN
+from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
+from todo_api.server.middleware import BodyLimit
 from todo_core.entities.task import Description, Title
 from todo_core.errors import ValidationFailed
 
@@ -82,8 +82,8 @@ def test_a_body_that_is_too_large_does_not_break_off_an_answer() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    guard = Guard(answers_before_the_body_came, max_body_size=10)
-    anyio.run(guard, {"type": "http", "headers": []}, too_much, send)
+    limit = BodyLimit(answers_before_the_body_came, max_body_size=10)
+    anyio.run(limit, {"type": "http", "headers": []}, too_much, send)
     assert [message.get("body") for message in sent] == [None, b"all of it"]
 
 

@@ -191,8 +191,8 @@ REVOCATION = "todo_core/use_cases/revocation.py"
 AUTHENTICATION = "todo_core/use_cases/authentication.py"
 ACCOUNTS = "todo_core/use_cases/accounts.py"
 IDENTITIES = "todo_core/use_cases/identities.py"
-WHO = "todo_api/dependencies.py"
-TASK_ROUTES = "todo_api/routes/tasks.py"
+WHO = "todo_api/http/dependencies.py"
+TASK_ROUTES = "todo_api/http/routes/tasks.py"
 OTHERS = "__import__('uuid').UUID(int=0)"
 
 KINDS = (

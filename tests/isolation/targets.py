@@ -15,7 +15,7 @@ from tests.running_server import client_of
 from tests.unit.conftest import World
 from todo_adapters.limits.rate_limiter import Unlimited
 from todo_api.container import Container
-from todo_api.errors import CORE_PROBLEMS
+from todo_api.http.problems import CORE_PROBLEMS
 from todo_core.application import Application
 from todo_core.entities.caller import Caller
 from todo_core.entities.session import SessionId

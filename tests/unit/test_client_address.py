@@ -2,7 +2,7 @@
 
 import pytest
 
-from todo_api.worker_threads import caller_key, client_key
+from todo_api.runtime.request_context import caller_key, client_key
 from todo_core.entities.client_address import client_network
 
 

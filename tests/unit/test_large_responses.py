@@ -1,6 +1,6 @@
 """How much of large responses may be in flight, for one user and for all of them."""
 
-from todo_api.large_responses import (
+from todo_api.http.large_responses import (
     MAX_BYTES_FOR_ALL_USERS,
     MAX_BYTES_PER_USER,
     ResponsesInFlight,

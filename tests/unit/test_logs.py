@@ -9,7 +9,7 @@ from typing import override
 import pytest
 import structlog
 
-from todo_api.logs import configure_logs
+from todo_api.runtime.logging import configure_logs
 from todo_api.settings import Settings
 
 

@@ -10,7 +10,7 @@ import pytest
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from todo_api.container import Container
-from todo_api.server import server_options
+from todo_api.server.options import server_options
 from todo_api.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from threading import Event, Lock
 
 import pytest
 
-from todo_api.worker_threads import WorkerThreads, fair_share, give_way
+from todo_api.runtime.threads import WorkerThreads, fair_share, give_way
 from todo_core.errors import Unavailable
 
 LONG_SECONDS = 30.0

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from todo_api.http_protocol import StrictHttpProtocol
+from todo_api.server.protocol import StrictHttpProtocol
 
 MAX_BODY_SIZE = 1024
 EARLY = b"/early"

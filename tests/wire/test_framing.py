@@ -15,7 +15,7 @@ from tests.proof import note
 from tests.wire.connection import Connections, Exchange, MemoryTransport, Seen
 from tests.wire.messages import SMUGGLED, UPGRADES, cut, sequence
 from tests.wire.oracle import read_by_h11
-from todo_api.http_protocol import StrictHttpProtocol
+from todo_api.server.protocol import StrictHttpProtocol
 
 
 def fault_in(exchange: Exchange, requests: Sequence[Seen]) -> str | None:

@@ -15,8 +15,8 @@ import pytest
 from tests.api.conftest import on_sqlite
 from tests.api.test_command import served
 from tests.running_server import Person, RunningServer, new_person, running_server
-from todo_api.http_protocol import StrictHttpProtocol
-from todo_api.large_responses import MAX_BYTES_PER_USER
+from todo_api.http.large_responses import MAX_BYTES_PER_USER
+from todo_api.server.protocol import StrictHttpProtocol
 
 UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
 

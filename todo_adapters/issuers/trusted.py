@@ -17,7 +17,6 @@ from todo_core.ports.external_issuers import ExternalIssuers
 _TOKENS_REMEMBERED = 4096
 _NAMES_REMEMBERED = 2048  # 16 MB, if all of them are as large as they may be
 _SECONDS_REMEMBERED = 300.0
-_LOGGED_CHARACTERS = 200
 
 _log = structlog.get_logger()
 
@@ -55,12 +54,11 @@ class TrustedIssuers(ExternalIssuers):
     That a token was signed by its issuer is remembered for those seen last, for a few
     minutes, so that a key which is withdrawn is of no use for long. Whether it is
     valid at this moment is checked every time. Why a token is refused is logged, without
-    the token; so is the name of an issuer that is neither one of them nor `own_name`.
+    the token.
     """
 
-    def __init__(self, issuers: Sequence[TrustedIssuer], *, own_name: str) -> None:
+    def __init__(self, issuers: Sequence[TrustedIssuer]) -> None:
         self._issuers = issuers
-        self._own_name = own_name
         self._by_name: dict[str | None, TrustedIssuer] = {}
         for issuer in issuers:
             if not issuer.expected.names_itself:
@@ -114,6 +112,4 @@ class TrustedIssuers(ExternalIssuers):
             return None
         if name is not None and not isinstance(name, str):
             return None
-        if name not in self._by_name and name != self._own_name:
-            _log.info("external_token.unknown_issuer", issuer=ascii(name)[:_LOGGED_CHARACTERS])
         return self._by_name.get(name)

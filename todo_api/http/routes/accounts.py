@@ -1,0 +1,112 @@
+"""Accounts: registration, the profile, deletion and export."""
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+
+from todo_api.http.dependencies import (
+    CallerDependency,
+    address_of,
+    application_of,
+    run_admitted,
+)
+from todo_api.http.json_route import JsonRoute
+from todo_api.http.openapi import problems
+from todo_api.http.schemas.accounts import (
+    DeleteAccountRequest,
+    ExportResponse,
+    RegisterRequest,
+    RegisterResponse,
+    UpdateProfileRequest,
+    export_json,
+)
+from todo_api.http.schemas.users import UserProfileResponse
+
+router = APIRouter(prefix="/api/auth", tags=["accounts"], route_class=JsonRoute)
+
+
+@router.post(
+    "/register",
+    summary="Register",
+    status_code=201,
+    responses=problems(400, 403, 409, 413, 415, 422, 429, 503),
+)
+async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
+    """Create an account. The status is 403 if the operator has closed registration."""
+    register_user = application_of(request).register_user
+    user = await run_admitted(
+        request,
+        partial(
+            register_user.admit,
+            name=body.name,
+            email=body.email,
+            password=body.password,
+            address=address_of(request),
+        ),
+    )
+    return RegisterResponse.model_validate(user)
+
+
+@router.get("/me", summary="Get your profile", responses=problems(401, 429, 503))
+def get_profile(request: Request, caller: CallerDependency) -> UserProfileResponse:
+    """Return your account."""
+    user = application_of(request).read_profile(user_id=caller.user_id)
+    return UserProfileResponse.model_validate(user)
+
+
+@router.patch(
+    "/me",
+    summary="Update your profile",
+    responses=problems(400, 401, 409, 413, 415, 422, 429, 503),
+)
+async def update_profile(
+    request: Request, caller: CallerDependency, body: UpdateProfileRequest
+) -> UserProfileResponse:
+    """Change your name or email. Fields that are not sent stay as they are.
+
+    To change the email, send your current password. A notice goes to the old email.
+    """
+    update = application_of(request).update_profile
+    user = await run_admitted(
+        request, partial(update.admit, user_id=caller.user_id, **body.model_dump())
+    )
+    return UserProfileResponse.model_validate(user)
+
+
+@router.delete(
+    "/me",
+    summary="Delete your account",
+    status_code=204,
+    responses=problems(400, 401, 409, 413, 415, 422, 429, 503),
+)
+async def delete_account(
+    request: Request, caller: CallerDependency, body: DeleteAccountRequest | None = None
+) -> Response:
+    """Permanently delete your account and all of its data.
+
+    Send your current password, unless another login service manages your account.
+    """
+    delete = application_of(request).delete_account
+    await run_admitted(
+        request,
+        partial(
+            delete.admit,
+            user_id=caller.user_id,
+            caller_identity=caller.identity,
+            **(body.model_dump() if body else {}),
+        ),
+    )
+    return Response(status_code=204)
+
+
+@router.get(
+    "/me/export",
+    summary="Export your data",
+    response_model=ExportResponse,
+    responses=problems(401, 429, 503),
+)
+def export_account(request: Request, caller: CallerDependency) -> Response:
+    """Return your account, identities, sessions and tasks in one document."""
+    export = application_of(request).export_account(user_id=caller.user_id)
+    # Render it here, on a worker thread; the framework would on that of the event loop.
+    return Response(export_json(export), media_type="application/json")

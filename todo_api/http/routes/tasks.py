@@ -1,0 +1,181 @@
+"""Tasks of the caller."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from todo_api.http.dependencies import OWNER_PARAMETERS, OwnerDependency, application_of
+from todo_api.http.json_route import JsonRoute
+from todo_api.http.openapi import problems
+from todo_api.http.schemas.tasks import (
+    TaskCreate,
+    TaskListResponse,
+    TaskPatch,
+    TaskResponse,
+    TaskUpdate,
+    TaskUpdateStatus,
+    task_envelope_json,
+    task_json,
+    task_list_json,
+)
+from todo_core.entities.task import Task, TaskId
+
+router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
+
+_DECIMAL = re.compile(r"[1-9][0-9]{0,18}")
+_LARGEST_ID = 2**63 - 1
+_NO_TASK = 0
+
+_ON_TASKS = {"parameters": [*OWNER_PARAMETERS]}
+_ON_ONE_TASK = {
+    "parameters": [
+        *OWNER_PARAMETERS,
+        {
+            "name": "task_id",
+            "in": "path",
+            "required": True,
+            "description": "The id of the task.",
+            "schema": {"type": "integer", "format": "int64", "minimum": 1},
+        },
+    ]
+}
+
+
+_LOCATION = {
+    "description": "The URL of the new task.",
+    "schema": {"type": "string", "format": "uri-reference"},
+}
+
+
+def _task_id(request: Request) -> TaskId:
+    """Read the id in the path. A text that is no id becomes an id that no task has.
+
+    It is looked up and not found like any other.
+    """
+    text = request.path_params["task_id"]
+    if _DECIMAL.fullmatch(text) and (task_id := int(text)) <= _LARGEST_ID:
+        return TaskId(task_id)
+    return TaskId(_NO_TASK)
+
+
+def _task_response(task: Task) -> Response:
+    return Response(task_json(task), media_type="application/json")
+
+
+@router.get(
+    "/{task_id}",
+    openapi_extra=_ON_ONE_TASK,
+    summary="Get a task",
+    response_model=TaskResponse,
+    responses=problems(401, 404, 422, 429, 503),
+)
+def get_task(request: Request, owner_id: OwnerDependency) -> Response:
+    """Return one of your tasks."""
+    task = application_of(request).get_task(owner_id=owner_id, task_id=_task_id(request))
+    return _task_response(task)
+
+
+@router.get(
+    "",
+    openapi_extra=_ON_TASKS,
+    summary="List your tasks",
+    response_model=TaskListResponse,
+    responses=problems(401, 404, 422, 429, 503),
+)
+def list_tasks(
+    request: Request,
+    owner_id: OwnerDependency,
+    completed: Annotated[
+        bool | None,
+        Query(description="Return only completed tasks (true) or only open ones (false)."),
+    ] = None,
+) -> Response:
+    """Return all of your tasks, the newest first."""
+    tasks = application_of(request).list_tasks(owner_id=owner_id, completed=completed)
+    enveloped = request.app.state.settings.task_list_envelope
+    content = task_envelope_json(tasks) if enveloped else task_list_json(tasks)
+    return Response(content, media_type="application/json")
+
+
+@router.post(
+    "",
+    openapi_extra=_ON_TASKS,
+    summary="Create a task",
+    status_code=201,
+    response_model=TaskResponse,
+    responses=problems(400, 401, 404, 413, 415, 422, 429, 503)
+    | {201: {"headers": {"Location": _LOCATION}}},
+)
+def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
+    """Create a task."""
+    task = application_of(request).create_task(
+        owner_id=owner_id, title=body.title, description=body.description
+    )
+    location = f"/api/{owner_id}/tasks/{task.id}"
+    return Response(task_json(task), 201, {"Location": location}, "application/json")
+
+
+@router.put(
+    "/{task_id}",
+    openapi_extra=_ON_ONE_TASK,
+    summary="Replace a task",
+    response_model=TaskResponse,
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
+)
+def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
+    """Set the title and the description of a task.
+
+    A description that is not sent stays as it is; null or an empty text removes it.
+    """
+    task = application_of(request).update_task(
+        owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
+    )
+    return _task_response(task)
+
+
+@router.patch(
+    "/{task_id}",
+    openapi_extra=_ON_ONE_TASK,
+    summary="Update a task",
+    response_model=TaskResponse,
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
+)
+def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> Response:
+    """Change some fields of a task. Fields that are not sent stay as they are."""
+    task = application_of(request).update_task(
+        owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
+    )
+    return _task_response(task)
+
+
+@router.patch(
+    "/{task_id}/complete",
+    openapi_extra=_ON_ONE_TASK,
+    summary="Complete or reopen a task",
+    response_model=TaskResponse,
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
+)
+def toggle_completion(
+    request: Request,
+    owner_id: OwnerDependency,
+    body: TaskUpdateStatus | None = None,
+) -> Response:
+    """Set `completed` to the value in the body; without a value or a body, toggle it."""
+    task = application_of(request).toggle_completion(
+        owner_id=owner_id, task_id=_task_id(request), **(body.model_dump() if body else {})
+    )
+    return _task_response(task)
+
+
+@router.delete(
+    "/{task_id}",
+    openapi_extra=_ON_ONE_TASK,
+    summary="Delete a task",
+    status_code=204,
+    responses=problems(401, 404, 422, 429, 503),
+)
+def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
+    """Permanently delete a task."""
+    application_of(request).delete_task(owner_id=owner_id, task_id=_task_id(request))
+    return Response(status_code=204)

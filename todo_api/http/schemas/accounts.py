@@ -1,0 +1,99 @@
+"""Accounts, as JSON."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import MISSING, BaseModel, ConfigDict, Field
+
+from todo_api.http.schemas.passwords import NewPasswordText, PasswordText
+from todo_api.http.schemas.sessions import StoredSession
+from todo_api.http.schemas.tasks import TaskResponse, task_list_json
+from todo_api.http.schemas.text import LINE_PATTERN
+from todo_api.http.schemas.users import UserProfileResponse
+from todo_core.entities.user import Email, PersonName
+from todo_core.use_cases.accounts import Export
+
+NameText = Annotated[
+    str,
+    Field(
+        json_schema_extra={
+            "minLength": PersonName.min_length,
+            "maxLength": PersonName.max_length,
+            "pattern": LINE_PATTERN,
+        },
+        examples=["Ada"],
+    ),
+]
+EmailText = Annotated[
+    str,
+    Field(
+        json_schema_extra={"format": "email", "maxLength": Email.max_length},
+        examples=["ada@example.com"],
+    ),
+]
+
+
+class RegisterRequest(BaseModel):
+    """A new account."""
+
+    name: NameText
+    email: EmailText
+    password: NewPasswordText
+
+
+class RegisterResponse(UserProfileResponse):
+    """The account that was created."""
+
+    email: str
+    message: str = Field(
+        "Your account has been created. You can log in now.",
+        description="A confirmation for the user.",
+    )
+
+
+class UpdateProfileRequest(BaseModel):
+    """The fields to change. A new email requires the current password."""
+
+    name: NameText | MISSING = MISSING
+    email: EmailText | MISSING = MISSING
+    current_password: PasswordText | MISSING = MISSING
+
+
+class DeleteAccountRequest(BaseModel):
+    """The current password, unless another login service manages the account."""
+
+    current_password: PasswordText | MISSING = MISSING
+
+
+class StoredIdentity(BaseModel):
+    """What a login service says about a user."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    issuer: str
+    subject: str
+    name: str | None
+    email: str | None
+    issued_at: datetime
+
+
+class _StoredAccount(BaseModel):
+    """All data that is stored about a user, except the tasks."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    user: UserProfileResponse
+    identities: list[StoredIdentity]
+    sessions: list[StoredSession]
+
+
+class ExportResponse(_StoredAccount):
+    """All data that is stored about a user."""
+
+    tasks: list[TaskResponse]
+
+
+def export_json(export: Export) -> bytes:
+    """Render an export as `ExportResponse` describes it, with the tasks as in their list."""
+    account = _StoredAccount.model_validate(export).model_dump_json().encode()
+    return b'%b,"tasks":%b}' % (account.removesuffix(b"}"), task_list_json(export.tasks))

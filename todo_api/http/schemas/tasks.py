@@ -1,0 +1,141 @@
+"""Tasks, as JSON."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import batched
+from typing import Annotated
+from uuid import UUID
+
+import orjson
+from pydantic import (
+    MISSING,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    StrictBool,
+)
+
+from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
+from todo_api.runtime.threads import give_way
+from todo_core.entities.task import Description, Task, Title
+
+CHUNK = 64
+"""The number of tasks that are rendered at once."""
+
+TitleText = Annotated[
+    str,
+    Field(
+        json_schema_extra={
+            "minLength": Title.min_length,
+            "maxLength": Title.max_length,
+            "pattern": LINE_PATTERN,
+        },
+        examples=["Buy milk"],
+    ),
+]
+DescriptionText = Annotated[
+    str | None,
+    Field(
+        json_schema_extra={"maxLength": Description.max_length, "pattern": PROSE_PATTERN},
+        description="An empty text is stored as null.",
+        examples=["Two litres"],
+    ),
+]
+
+
+class TaskCreate(BaseModel):
+    """A new task."""
+
+    title: TitleText
+    description: DescriptionText = None
+
+
+class TaskUpdate(BaseModel):
+    """The new title and description. A description that is not sent stays as it is."""
+
+    title: TitleText
+    description: DescriptionText | MISSING = MISSING
+
+
+class TaskPatch(BaseModel):
+    """The fields to change. Fields that are not sent stay as they are."""
+
+    title: TitleText | MISSING = MISSING
+    description: DescriptionText | MISSING = MISSING
+    completed: StrictBool | MISSING = MISSING
+
+
+class TaskUpdateStatus(BaseModel):
+    """The new state of the task. If it is not sent, the state is toggled."""
+
+    completed: StrictBool | MISSING = MISSING
+
+
+class TaskResponse(BaseModel):
+    """A task."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int = Field(description="Less than 2**53, so that JavaScript represents it exactly.")
+    user_id: UUID = Field(validation_alias=AliasChoices("user_id", "owner_id"))
+    title: str
+    description: str | None
+    completed: bool
+    created_at: datetime
+    updated_at: datetime
+    version: int = Field(description="Increases by one with every change.")
+
+
+class TaskListResponse(RootModel[list[TaskResponse]]):
+    """All tasks, the newest first."""
+
+
+class TaskListEnvelope(BaseModel):
+    """All tasks, the newest first, for front ends that expect an object."""
+
+    tasks: list[TaskResponse]
+    total: int = Field(description="The number of tasks.")
+
+
+def _fields(task: Task) -> dict[str, object]:
+    return {
+        "id": task.id,
+        "user_id": task.owner_id,
+        "title": task.title,
+        "description": task.description,
+        "completed": task.completed,
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+        "version": task.version,
+    }
+
+
+def task_json(task: Task) -> bytes:
+    """Render a task as `TaskResponse` describes it; a test compares the two.
+
+    It makes no model, because validating the models of a list would take as long as the query.
+    """
+    return orjson.dumps(_fields(task), option=orjson.OPT_UTC_Z)
+
+
+def task_list_json(tasks: Sequence[Task]) -> bytes:
+    """Render tasks as `TaskListResponse` describes them.
+
+    A long list is rendered in chunks: other threads can run between two chunks, but not during
+    one.
+    """
+    if len(tasks) <= CHUNK:
+        return orjson.dumps([_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
+    parts = []
+    for chunk in batched(tasks, CHUNK, strict=False):
+        fields = [_fields(task) for task in chunk]
+        parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
+        give_way()
+    return b"[%b]" % b",".join(parts)
+
+
+def task_envelope_json(tasks: Sequence[Task]) -> bytes:
+    """Render tasks as `TaskListEnvelope` describes them."""
+    return b'{"tasks":%b,"total":%d}' % (task_list_json(tasks), len(tasks))

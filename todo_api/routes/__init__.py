@@ -1,1 +1,0 @@
-"""The endpoints. A route parses, calls one use case, and renders; it decides nothing."""

@@ -1,0 +1,106 @@
+"""Structured logs: one line an event, as JSON or, on a terminal, in colour.
+
+Everything goes to standard error: the service's own events through structlog,
+and those of uvicorn, Alembic and SQLAlchemy through the same renderer.
+"""
+
+import io
+import logging
+import re
+import sys
+from contextlib import suppress
+from typing import TextIO, cast, override
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from todo_api.runtime.request_context import client_address, current_request_id
+from todo_api.settings import Settings
+
+_MAX_LOGGED_CHARACTERS = 200
+_UNPRINTABLE = re.compile(r"[^ -~]")
+
+
+def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if (current := current_request_id.get()) is not None:
+        event["request_id"] = current
+        if event.get("kind") == "security":
+            event["address"] = client_address.get()
+    return event
+
+
+def _json(event: EventDict, **_: object) -> str:
+    """The event as JSON; what JSON has no form for is written as its text."""
+    return orjson.dumps(event, default=str).decode()
+
+
+class _Lossy(io.TextIOBase):
+    """A stream that loses what it cannot write: a full disk must not fail what is logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @override
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    @override
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
+def loggable(text: str) -> str:
+    """Return the text of a client as the log may show it: bounded, and printable ASCII only."""
+    return _UNPRINTABLE.sub("?", text[:_MAX_LOGGED_CHARACTERS])
+
+
+def configure_logs(settings: Settings) -> None:
+    """Set up logging for the whole process."""
+    level = logging.DEBUG if settings.debug else settings.log_level.upper()
+    as_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and not sys.stderr.isatty()
+    )
+    shared: list[Processor] = [
+        _add_request,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderers: list[Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
+        if as_json
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # Others print the values of variables too, passwords among them.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
+    )
+    structlog.configure(
+        processors=[*shared, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Lossy(sys.stderr))),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(_Lossy(sys.stderr))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+    logging.getLogger("httpx").setLevel(
+        logging.WARNING
+    )  # its requests are logged by who makes them
+    # At its level "info" SQLAlchemy logs every statement; parameters are hidden.
+    sql_level = logging.INFO if settings.debug else logging.WARNING
+    logging.getLogger("sqlalchemy.engine").setLevel(sql_level)

@@ -1,0 +1,37 @@
+"""Who and what a request is: its id, its client, and its caller.
+
+The log adds the id and the client's address to its events. Worker threads and limits use the
+client's network or the caller's id as a key.
+"""
+
+from contextvars import ContextVar
+
+from starlette.types import Scope
+
+from todo_core.entities.client_address import SITE_PREFIX, client_network
+
+USER_ID = "todo.user_id"
+"""The key of the ASGI scope that holds the id of the authenticated caller."""
+
+current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the current request, or None outside a request."""
+
+client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
+"""The address of the client that sent the current request. Security events include it."""
+
+
+def client_key(scope: Scope) -> str:
+    """Return the network of the client that sent the request.
+
+    The network is as wide as one customer may have, because clients take turns on threads by this
+    key. A customer with a /48 (RFC 6177) has 65,536 networks of 64 bits, and must not get a turn
+    for each of them.
+    """
+    client = scope.get("client")
+    return client_network(client[0], prefix=SITE_PREFIX) if client else ""
+
+
+def caller_key(scope: Scope) -> str:
+    """Return the id of the caller or, for an anonymous request, the network of the client."""
+    user_id: str | None = scope.get(USER_ID)
+    return user_id or client_key(scope)

@@ -1,0 +1,224 @@
+"""What happens to every request and response, as plain ASGI middleware.
+
+From the outside in: `RequestLog`, `BrowserOnlyCors`, `UnhandledErrors`, `BodyLimit`. Each wraps
+no more than it must: a layer costs every request some microseconds.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from secrets import token_hex
+from time import perf_counter
+from typing import override
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from todo_api.http.problems import CORS_REFUSED, HTTP_PROBLEMS, UNEXPECTED, problem_response
+from todo_api.runtime.logging import loggable
+from todo_api.runtime.request_context import USER_ID, client_address, current_request_id
+from todo_api.server.headers import (
+    SECURITY_HEADERS,
+    STRICT_TRANSPORT_SECURITY,
+    RawHeader,
+    request_id_header,
+)
+
+_MAX_LENGTH_DIGITS = 19
+_ACCEPTABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+_log = structlog.get_logger()
+
+
+class RequestLog:
+    """Gives every request an id, adds the headers of every response, and logs one line.
+
+    It keeps an id that the client or a proxy sent as `X-Request-ID`, and returns the id in the
+    response in any case. It logs neither the query nor headers nor bodies.
+
+    A response that sets one of the security headers itself keeps its own.
+    Strict-Transport-Security is sent where the request came over TLS, here or at a trusted proxy.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._log = structlog.get_logger().bind()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        status = 0
+        request_id = _request_id(scope["headers"])
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = message["headers"]
+                present = {name for name, _ in headers}
+                headers.extend(header for header in SECURITY_HEADERS if header[0] not in present)
+                headers.append(request_id_header(request_id))
+                if scope["scheme"] == "https":
+                    headers.append(STRICT_TRANSPORT_SECURITY)
+            await send(message)
+
+        client_address.set(scope["client"][0] if scope.get("client") else None)
+        token = current_request_id.set(request_id)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            self._log.info(
+                "request",
+                method=scope["method"],
+                route=getattr(scope.get("route"), "path", None),
+                status=status,
+                duration_ms=round((perf_counter() - started) * 1000, 2),
+                user_id=scope.get(USER_ID),
+            )
+            current_request_id.reset(token)
+
+
+def _request_id(headers: Sequence[RawHeader]) -> str:
+    sent = _header(headers, b"x-request-id")
+    if sent is not None and _ACCEPTABLE_REQUEST_ID.fullmatch(sent):
+        return sent.decode()
+    return token_hex(16)
+
+
+def _header(headers: Sequence[RawHeader], wanted: bytes) -> bytes | None:
+    for name, value in headers:
+        if name == wanted:
+            return value
+    return None
+
+
+class BrowserOnlyCors(CORSMiddleware):
+    """Starlette's CORS middleware for requests that have an `Origin`; others pass it by.
+
+    Their responses lack `Vary: Origin`, which is for caches, and no cache may store them. A
+    refused preflight gets a problem document. Each request from an origin that is not allowed is
+    logged with the setting that would allow it, because browsers tell neither the page nor the
+    service why they block a response.
+    """
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (origin := _header(scope["headers"], b"origin")) is None:
+            await self.app(scope, receive, send)
+            return
+        if not self.is_allowed_origin(origin.decode("latin-1")):
+            host = _header(scope["headers"], b"host")
+            # Browsers send an origin to its own host too, and need no permission for it.
+            if origin.partition(b"://")[2] != host:
+                _log.warning(
+                    "cors.refused",
+                    origin=loggable(origin.decode("latin-1")),
+                    setting="TODO_CORS_ORIGINS",
+                )
+        await super().__call__(scope, receive, send)
+
+    @override
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code == HTTPStatus.OK:
+            return response
+        headers = {
+            name: value
+            for name, value in response.headers.items()
+            if not name.startswith("content-")  # of the text that the document replaces
+        }
+        return problem_response(replace(CORS_REFUSED, headers=headers))
+
+
+class UnhandledErrors:
+    """Logs an exception that nothing else handled, and answers with 500 without its message."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_started = False
+
+        async def watching_send(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watching_send)
+        except ClientDisconnect:
+            return  # no client is left to answer
+        except Exception:  # the last line of defence
+            _log.exception("request.failed")
+            if has_started:
+                raise
+            await problem_response(UNEXPECTED)(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses a body of more than `max_body_size` bytes with 413.
+
+    A body with a `Content-Length` is refused before it is read (the parser holds the client to
+    that length), and any other as soon as it exceeds the limit. FastAPI's own `max_body_size`
+    would answer the former in plain text, and outside of `RequestLog`.
+    """
+
+    def __init__(self, app: ASGIApp, max_body_size: int) -> None:
+        self._app = app
+        self._max_body_size = max_body_size
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = _header(scope["headers"], b"content-length")
+        if length is None:
+            await self._app(scope, *self._limited(receive, send))
+        elif self._fits(length):
+            await self._app(scope, receive, send)
+        else:
+            refusal = problem_response(HTTP_PROBLEMS[HTTPStatus.CONTENT_TOO_LARGE])
+            await refusal(scope, receive, send)
+
+    def _limited(self, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        """Return a `receive` that raises when the body exceeds the limit, and its `send`.
+
+        After the response has started the application no longer reads the body, but only waits
+        for its end, so nothing is raised then.
+        """
+        has_started = False
+        received = 0
+
+        async def watching_send(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        async def limited_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_size and not has_started:
+                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE)
+            return message
+
+        return limited_receive, watching_send
+
+    def _fits(self, length: bytes) -> bool:
+        # A number of very many digits is too large, and int() refuses to read it.
+        return (
+            len(length) <= _MAX_LENGTH_DIGITS
+            and length.isdigit()
+            and int(length) <= self._max_body_size
+        )

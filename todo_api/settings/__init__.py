@@ -1,0 +1,6 @@
+"""The settings: what an operator can set, how each value is read, and which are refused."""
+
+from todo_api.settings.external_issuers import ExternalIssuer
+from todo_api.settings.settings import Settings, SettingsError, load_settings
+
+__all__ = ["ExternalIssuer", "Settings", "SettingsError", "load_settings"]
