@@ -42,7 +42,7 @@ class FieldError:
     """One broken rule of one field.
 
     `field` is the name of the use case's argument, `code` a stable identifier for programs,
-    `message` a text for users.
+    `message` a sentence for users.
     """
 
     field: str
@@ -54,7 +54,7 @@ class ValidationFailed(TodoError):
     """One or more values break their rules. All of them are named."""
 
     def __init__(self, *errors: FieldError) -> None:
-        super().__init__("; ".join(f"{error.field} {error.message}" for error in errors))
+        super().__init__(" ".join(error.message for error in errors))
         self.errors = errors
 
 

@@ -157,3 +157,35 @@ class TestPassword:
 
     def test_it_does_not_show_itself(self) -> None:
         assert repr(self.accept("correct horse")) == "Password(…)"
+
+
+POLICY = PasswordPolicy(min_length=8, common=frozenset({"password1"}))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Title(""), "Title must not be empty."),
+        (lambda: Title("a" * 201), "Title must have at most 200 characters."),
+        (lambda: Title("\0"), "Title must not contain control characters."),
+        (lambda: Email("ada"), "Email must be a valid email address."),
+        (
+            lambda: POLICY.accept("short", email="", name=""),
+            "Password must have at least 8 characters.",
+        ),
+        (
+            lambda: POLICY.accept("password1", email="", name=""),
+            "Choose a less common password.",
+        ),
+        (
+            lambda: POLICY.accept("ada lovelace", email="", name="Ada Lovelace"),
+            "Choose a password that is not your email or your name.",
+        ),
+    ],
+)
+def test_a_message_is_a_sentence_that_says_what_to_do(
+    build: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(ValidationFailed) as failure:
+        build()
+    assert [error.message for error in failure.value.errors] == [message]

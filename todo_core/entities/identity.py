@@ -46,7 +46,9 @@ class Identity:
             ValidationFailed: if the subject is not valid.
         """
         if not 1 <= len(subject) <= _SUBJECT_MAX_LENGTH or UNPRINTABLE.search(subject):
-            raise ValidationFailed(FieldError("subject", "invalid_subject", "is not valid"))
+            raise ValidationFailed(
+                FieldError("subject", "invalid_subject", "Subject is not valid.")
+            )
         return cls(
             issuer=Issuer(issuer),
             subject=Subject(subject),

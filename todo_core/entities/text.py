@@ -42,14 +42,20 @@ class Text(str):
             ValidationFailed: with one FieldError, named after the class's field.
         """
         if cls.forbidden.search(raw := cls.normalize(raw)):
-            raise cls.refusal("invalid_characters", "must not contain control characters")
+            raise cls.refusal(
+                "invalid_characters", f"{cls.label()} must not contain control characters."
+            )
         text = cls.strip_surroundings(raw)
         if len(text) < cls.min_length:
             if cls.min_length == 1:
-                raise cls.refusal("too_short", "must not be empty")
-            raise cls.refusal("too_short", f"must have at least {cls.min_length} characters")
+                raise cls.refusal("too_short", f"{cls.label()} must not be empty.")
+            raise cls.refusal(
+                "too_short", f"{cls.label()} must have at least {cls.min_length} characters."
+            )
         if len(text) > cls.max_length:
-            raise cls.refusal("too_long", f"must have at most {cls.max_length} characters")
+            raise cls.refusal(
+                "too_long", f"{cls.label()} must have at most {cls.max_length} characters."
+            )
         cls.check(text)
         return super().__new__(cls, text)
 
@@ -71,6 +77,11 @@ class Text(str):
     @classmethod
     def check(cls, text: str) -> None:
         """Apply further rules of this class. Raise `cls.refusal(…)` if one is broken."""
+
+    @classmethod
+    def label(cls) -> str:
+        """Return the name of the field for a message to users, such as `Title`."""
+        return cls.field.replace("_", " ").capitalize()
 
     @classmethod
     def refusal(cls, code: str, message: str) -> ValidationFailed:

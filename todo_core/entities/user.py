@@ -45,7 +45,7 @@ class Email(Text):
     def check(cls, text: str) -> None:
         """Apply the syntax. Quoted local parts, address literals and encoded words are refused."""
         if not cls._VALID.fullmatch(text):
-            raise cls.refusal("invalid_email", "must be a valid email address")
+            raise cls.refusal("invalid_email", "Email must be a valid email address.")
 
     @property
     def key(self) -> str:
@@ -100,12 +100,16 @@ class PasswordPolicy:
         """
         password = Password(raw)
         if len(password) < self.min_length:
-            raise Password.refusal("too_short", f"must have at least {self.min_length} characters")
+            raise Password.refusal(
+                "too_short", f"Password must have at least {self.min_length} characters."
+            )
         lowered = password.lower()
         if lowered in self.common:
-            raise Password.refusal("too_common", "is among the commonest passwords")
+            raise Password.refusal("too_common", "Choose a less common password.")
         if lowered in (email.strip().lower(), name.strip().lower()):
-            raise Password.refusal("repeats_identity", "must not be your email or your name")
+            raise Password.refusal(
+                "repeats_identity", "Choose a password that is not your email or your name."
+            )
         return password
 
 

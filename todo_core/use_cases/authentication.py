@@ -198,7 +198,7 @@ class Reauthenticate:
         if user.password_hash is None:
             raise NoPassword
         if current_password is None:
-            raise _refusal("required", "is required")
+            raise _refusal("required", "Current password is required.")
         self.limiter.hit(Limit.REAUTHENTICATION, str(user.id))
         return Reauthentication(current_password)
 
@@ -211,7 +211,7 @@ class Reauthenticate:
             given = None
         if given is None or not self.passwords.verify(given, user.password_hash):
             self.log.record(SecurityEvent.REAUTHENTICATION_FAILED, user_id=user.id)
-            raise _refusal("incorrect", "is not your current password")
+            raise _refusal("incorrect", "Current password is wrong.")
 
 
 def _refusal(code: str, message: str) -> ValidationFailed:
