@@ -1,1 +1,1 @@
-"""The outside of the service: one room per technology, each implementing ports of the core."""
+"""The adapters: one package per technology, each implementing ports of the core."""

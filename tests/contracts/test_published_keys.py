@@ -191,7 +191,7 @@ def test_a_new_key_is_found_a_little_later_even_if_somebody_makes_up_names(
     server.document = jwks(KEY, new)
     with pytest.raises(InvalidAccessToken):
         trusting.verify(new)
-    monkeypatch.setattr(room, "_SECONDS_TO_EARN_ONE", 0.1)
+    monkeypatch.setattr(room, "_SECONDS_PER_TOKEN", 0.1)
     time.sleep(0.2)
     trusting.verify(new)
 

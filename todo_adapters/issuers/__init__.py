@@ -1,1 +1,1 @@
-"""Issuers outside of this service, whose tokens it was told to trust."""
+"""External issuers, whose tokens the service is configured to trust."""

@@ -1,7 +1,7 @@
-"""What a token says, and what of it must be so.
+"""Parsing and validation of an external token's header and claims.
 
-The libraries verify signatures, and nothing else: of claims each of them checks
-other things by default, and some not at all. So they are checked here, in one way.
+The libraries verify signatures and nothing else here: each of them checks other claims by
+default, and none checks all. So all claims are checked in this module, in one way.
 """
 
 import json
@@ -16,7 +16,7 @@ from todo_core.entities.identity import Identity
 from todo_core.errors import InvalidAccessToken
 
 LONGEST_LIFE = timedelta(days=30)
-"""A token is good for no longer than this after it was issued, whatever it says itself."""
+"""The longest lifetime of a token after it was issued, whatever its `exp` says."""
 
 MAX_TOKEN_SIZE = 8192
 _MAX_CLOCK_SKEW_SECONDS = 30
@@ -29,7 +29,7 @@ type Claims = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class ParsedToken:
-    """A token in the compact form (RFC 7515 §7.1), of which nothing is proven yet."""
+    """A token in compact serialization (RFC 7515 §7.1), not yet verified."""
 
     text: str
     header: Claims
@@ -37,26 +37,27 @@ class ParsedToken:
 
     @classmethod
     def of(cls, text: str) -> "ParsedToken":
-        """Read a token whose parts are written in the one way that base64url has.
+        """Parse a token whose parts are canonical base64url.
 
         Raises:
-            ValueError: if it is not one, of any kind.
+            ValueError: if it is malformed.
             RecursionError: if its JSON is nested too deeply.
         """
         if len(text) > MAX_TOKEN_SIZE or not _COMPACT.fullmatch(text):
             raise ValueError("not a token")
-        header, payload, _ = map(_decoded, text.split("."))
+        header, payload, _ = map(_decode, text.split("."))
         return cls(text, _json_object(header), _json_object(payload))
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the tokens of one issuer must say.
+    """What the tokens of one issuer must claim.
 
-    `issuer` is what it calls itself, or would if it did (`names_itself`), and `known_as`
-    the name under which its people are kept here, which does not change when that does.
-    `audiences` are those that mean this service; with `needs_audience` a token has to
-    name one of them, and otherwise it may name none at all.
+    Attributes:
+        issuer: its `iss`, which may be missing unless `names_itself`.
+        known_as: the namespace of its subjects here, which stays when `issuer` changes.
+        audiences: the values of `aud` that mean this service.
+        needs_audience: whether `aud` is required; otherwise it may be missing.
     """
 
     issuer: str
@@ -66,37 +67,38 @@ class Expected:
     needs_audience: bool
 
     def check_header(self, header: Claims) -> None:
-        """See that it is an access token, or one of no stated type.
+        """Check that it is an access token, or that it has no type.
 
-        Better Auth signs its session cache with the same keys, and says so by its type.
+        Better Auth signs its session cache with the same keys, but with a type of its own.
 
         Raises:
-            InvalidAccessToken: if it is another one, or has critical extensions
-                (RFC 7515 §4.1.11), of which none is understood.
+            InvalidAccessToken: if it has another type, or critical extensions
+                (RFC 7515 §4.1.11), none of which is supported.
         """
         kind = header.get("typ")
         if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
             raise InvalidAccessToken("typ is not that of an access token")
         if "crit" in header:
-            raise InvalidAccessToken("crit is not understood")
+            raise InvalidAccessToken("crit is not supported")
 
     def verified(self, claims: Claims) -> "VerifiedToken":
-        """What is true for good of a token with these claims, whose signature was verified.
+        """Check all claims that do not depend on the current time; the signature is verified.
 
         Raises:
-            InvalidAccessToken: if a claim is missing, malformed, or of somebody else.
-            ValidationFailed: if the subject could be nobody's.
+            InvalidAccessToken: if a claim is missing, malformed or not the expected one.
+            ValidationFailed: if the subject is not a valid one.
         """
         subject = claims.get("sub")
         if not isinstance(subject, str):
-            raise InvalidAccessToken("sub is missing, or no text")
-        if not self._is_the_issuer(claims.get("iss")):
+            raise InvalidAccessToken("sub is missing or not a string")
+        if not self._has_issuer(claims.get("iss")):
             raise InvalidAccessToken("iss is another")
-        if not self._is_meant_for_us(claims.get("aud")):
+        if not self._has_audience(claims.get("aud")):
             raise InvalidAccessToken("aud is not this service")
         expires_at = _seconds(claims, "exp")
         not_before = _seconds(claims, "nbf") if "nbf" in claims else -math.inf
-        # An issuer that does not say when is consistent in that, and in how long its tokens live.
+        # All tokens of an issuer have `iat` or none has, and all have the same lifetime: so `exp`
+        # orders them as well.
         issued_at = _seconds(claims, "iat") if "iat" in claims else expires_at
         return VerifiedToken(
             identity=Identity.claimed(
@@ -110,12 +112,12 @@ class Expected:
             expires_at=min(expires_at, issued_at + _LONGEST_LIFE_SECONDS),
         )
 
-    def _is_the_issuer(self, claim: object) -> bool:
+    def _has_issuer(self, claim: object) -> bool:
         if claim is None:
             return not self.names_itself
         return claim == self.issuer
 
-    def _is_meant_for_us(self, claim: object) -> bool:
+    def _has_audience(self, claim: object) -> bool:
         if claim is None:
             return not self.needs_audience
         named = claim if isinstance(claim, list) else [claim]
@@ -124,45 +126,47 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """Whom a token speaks for, and from when to when, in seconds since 1970."""
+    """A verified token: its identity, and when it is valid, in seconds since 1970."""
 
     identity: Identity
     not_before: float
     expires_at: float
 
     def identity_at(self, now: datetime) -> Identity:
-        """Whom it speaks for at this time.
+        """Return the identity if the token is valid at this time.
 
         Raises:
-            InvalidAccessToken: if it is too late, or too early by more than clocks differ.
+            InvalidAccessToken: if it has expired, or is not valid yet by more than clocks differ.
         """
         seconds = now.timestamp()
         if seconds >= self.expires_at:
-            raise InvalidAccessToken("it has expired")
+            raise InvalidAccessToken("the token has expired")
         if self.expires_at > seconds + _LONGEST_LIFE_SECONDS + _MAX_CLOCK_SKEW_SECONDS:
-            raise InvalidAccessToken("it would live for too long")
+            raise InvalidAccessToken("exp is too far in the future")
         if seconds + _MAX_CLOCK_SKEW_SECONDS < self.not_before:
-            raise InvalidAccessToken("it is of the future: are the clocks right?")
+            raise InvalidAccessToken(
+                "iat or nbf is in the future: check the clocks of both servers"
+            )
         return self.identity
 
 
-def _decoded(part: str) -> bytes:
+def _decode(part: str) -> bytes:
     decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
     if urlsafe_b64encode(decoded).rstrip(b"=") != part.encode():
-        raise ValueError("not the one way to write it")
+        raise ValueError("not canonical base64url")
     return decoded
 
 
 def _json_object(raw: bytes) -> Claims:
     parsed = json.loads(raw)
     if not isinstance(parsed, dict):
-        raise ValueError("not an object")
+        raise ValueError("not a JSON object")
     return parsed
 
 
 def _seconds(claims: Claims, name: str) -> float:
-    """A NumericDate (RFC 7519 §2), in the years that can be dealt with."""
+    """Return a NumericDate (RFC 7519 §2) in the supported range of years."""
     claim = claims.get(name)
     if isinstance(claim, bool) or not isinstance(claim, int | float) or not 0 <= claim < 2**33:
-        raise InvalidAccessToken(f"{name} is missing, or no number of seconds")
+        raise InvalidAccessToken(f"{name} is missing or not a number of seconds")
     return claim

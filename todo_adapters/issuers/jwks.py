@@ -1,4 +1,4 @@
-"""Tokens that are signed with a key which the issuer publishes (JWKS, RFC 7517)."""
+"""Tokens signed with a key that the issuer publishes as a JWKS (RFC 7517)."""
 
 import asyncio
 import json
@@ -22,23 +22,23 @@ TIMEOUT_SECONDS = 3.0
 
 _LIFETIME_SECONDS = 600.0
 _RETRY_SECONDS = 2.0
-_MOST_AT_ONCE = 4
-_SECONDS_TO_EARN_ONE = 15.0
+_MAX_TOKENS = 4
+_SECONDS_PER_TOKEN = 15.0
 _MAX_SIZE = 256 * 1024
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 type Keys = Mapping[str, Sequence[PyJWK]]
-"""By the name of each, the key for every algorithm that it is used with."""
+"""By key id, the key for each algorithm that it may be used with."""
 
 _log = structlog.get_logger()
 
 
 class PyJwtIssuer(TrustedIssuer):
-    """Signatures by public keys, each good for the one algorithm that its issuer made it for.
+    """Verifies signatures by public keys, each with the one algorithm that it is meant for.
 
     The library is given the key as an object that knows its algorithm, one of those that
-    were configured. So a public key is never taken for the secret of an HMAC, whatever a
-    token says of itself.
+    were configured. So a public key is never used as the secret of an HMAC, whatever the
+    token's header says.
     """
 
     def __init__(self, keys: "PublishedKeys", expected: Expected) -> None:
@@ -60,13 +60,12 @@ class PyJwtIssuer(TrustedIssuer):
 
 
 class PublishedKeys:
-    """The keys at an issuer's address: fetched when they are first needed, and kept.
+    """The keys at an issuer's URL: downloaded when they are first needed, and cached.
 
-    They are looked at anew every ten minutes, and when a token names one that is not
-    among them. While the issuer is down, those that are known go on to be good, and it
-    is asked every two seconds. One download is under way at a time, everybody waits for
-    the same, and nobody for longer than `TIMEOUT_SECONDS`. Tokens that name keys at
-    random cause four downloads at first, and then one in 15 seconds.
+    They are downloaded again after ten minutes, and when a token names an unknown key. While
+    the issuer is down, cached keys stay valid, and a download is tried every two seconds.
+    There is one download at a time; all callers wait for it, at most `TIMEOUT_SECONDS` each.
+    Tokens that name random keys cause at most four downloads, and then one in 15 seconds.
     """
 
     def __init__(self, url: str, algorithms: Sequence[str]) -> None:
@@ -75,23 +74,23 @@ class PublishedKeys:
         self._keys: Keys = {}
         self._downloaded_at: float | None = None
         self._failed_at: float | None = None
-        self._credit = _Credit()
+        self._bucket = _TokenBucket()
         self._lock = Lock()
         self._under_way: Future[None] | None = None
         self._is_closed = False
 
     def find(self, key_id: object) -> Sequence[PyJWK]:
-        """The key of this name, once for each algorithm that it may be used with.
+        """Return the key with this id, once for each algorithm that it may be used with.
 
-        Without a name it is the only one that there is.
+        Without an id, return the issuer's only key.
 
         Raises:
-            Unavailable: if the issuer does not answer, and the key is not known.
+            Unavailable: if the key is not known and the issuer does not respond.
             InvalidAccessToken: if there is no such key.
         """
         if known := self._known(key_id):
             if self._is_old():
-                self._begin_download()  # for later: what is known is good meanwhile
+                self._begin_download()  # without waiting for it
             return known
         download = self._begin_download()
         if download is not None:
@@ -121,17 +120,17 @@ class PublishedKeys:
         return downloaded_at is None or time.monotonic() >= downloaded_at + _LIFETIME_SECONDS
 
     def _begin_download(self) -> Future[None] | None:
-        """The download that is under way, or a new one; None if it is too soon for one."""
+        """Return the current download or begin one; return None if it is too early for one."""
         with self._lock:
             if self._is_closed or (
                 self._failed_at is not None and time.monotonic() < self._failed_at + _RETRY_SECONDS
             ):
                 return None
             if self._under_way is None or self._under_way.done():
-                if self._failed_at is None and not self._is_old() and not self._credit.take():
+                if self._failed_at is None and not self._is_old() and not self._bucket.take():
                     return None
                 self._under_way = Future()
-                # Not one that the process waits for at its end, however slow a name server is.
+                # A daemon, so that a slow name server cannot delay the end of the process.
                 Thread(target=self._download, args=(self._under_way,), daemon=True).start()
             return self._under_way
 
@@ -144,8 +143,8 @@ class PublishedKeys:
 
     def _download(self, done: Future[None]) -> None:
         try:
-            self._keys = _keys_in(asyncio.run(_fetched(self._url)), self._algorithms)
-        except Exception as error:  # noqa: BLE001 - whatever the other side sends
+            self._keys = _parse_keys(asyncio.run(_fetch(self._url)), self._algorithms)
+        except Exception as error:  # noqa: BLE001 - the issuer may send anything
             self._failed_at = time.monotonic()
             _log.warning("issuer.keys_unavailable", url=self._url, reason=repr(error))
         else:
@@ -155,62 +154,62 @@ class PublishedKeys:
         done.set_result(None)
 
 
-class _Credit:
-    """So much may be done at once, and more as time passes (a token bucket)."""
+class _TokenBucket:
+    """A token bucket that limits downloads."""
 
     def __init__(self) -> None:
-        self._left = float(_MOST_AT_ONCE)
+        self._tokens = float(_MAX_TOKENS)
         self._counted_at = time.monotonic()
 
     def take(self) -> bool:
-        """Use one up, if there is any."""
+        """Take one token, and return whether there was one."""
         now = time.monotonic()
-        earned = (now - self._counted_at) / _SECONDS_TO_EARN_ONE
-        self._left = min(_MOST_AT_ONCE, self._left + earned)
+        earned = (now - self._counted_at) / _SECONDS_PER_TOKEN
+        self._tokens = min(_MAX_TOKENS, self._tokens + earned)
         self._counted_at = now
-        if self._left < 1:
+        if self._tokens < 1:
             return False
-        self._left -= 1
+        self._tokens -= 1
         return True
 
 
-async def _fetched(url: str) -> bytes:
-    """What is at this address; nowhere else, and in time, however slowly it comes."""
+async def _fetch(url: str) -> bytes:
+    """Download this URL within the timeout, without following redirects."""
     async with (
         asyncio.timeout(TIMEOUT_SECONDS),
         httpx.AsyncClient(headers=_HEADERS) as client,
-        client.stream("GET", url) as answer,
+        client.stream("GET", url) as response,
     ):
-        if answer.status_code != httpx.codes.OK:
-            raise ValueError(f"the answer is {answer.status_code}")
+        if response.status_code != httpx.codes.OK:
+            raise ValueError(f"the status is {response.status_code}")
         content = bytearray()
-        async for part in answer.aiter_bytes():
+        async for part in response.aiter_bytes():
             content += part
             if len(content) > _MAX_SIZE:
-                raise ValueError("the answer is too large")
+                raise ValueError("the response is too large")
         return bytes(content)
 
 
-def _keys_in(document: bytes, algorithms: Sequence[str]) -> Keys:
-    """The keys of a JWKS for signatures by these algorithms; others are passed over."""
+def _parse_keys(document: bytes, algorithms: Sequence[str]) -> Keys:
+    """Return the keys of a JWKS that sign with one of these algorithms, and ignore others."""
     keys: dict[str, Sequence[PyJWK]] = {}
-    for number, described in enumerate(json.loads(document)["keys"]):
-        if isinstance(described, dict) and described.get("use") in (None, "sig"):
-            # One without a name is found only if it is alone, and by no name of a token's.
-            name = described.get("kid", f"number {number} \0")
-            if isinstance(name, str) and (usable := list(_usable(described, algorithms))):
-                keys[name] = usable
+    for number, jwk in enumerate(json.loads(document)["keys"]):
+        if isinstance(jwk, dict) and jwk.get("use") in (None, "sig"):
+            # A key without an id is found only if it is the only one: no `kid` equals this.
+            key_id = jwk.get("kid", f"number {number} \0")
+            if isinstance(key_id, str) and (usable := list(_usable_keys(jwk, algorithms))):
+                keys[key_id] = usable
     if not keys:
-        raise ValueError("there is no key for the algorithms that are allowed")
+        raise ValueError("no key fits the allowed algorithms")
     return keys
 
 
-def _usable(described: dict[str, Any], algorithms: Sequence[str]) -> Iterator[PyJWK]:
-    """The key for each allowed algorithm: for its own if it names one, or those that fit it."""
+def _usable_keys(jwk: dict[str, Any], algorithms: Sequence[str]) -> Iterator[PyJWK]:
+    """Yield the key for its own algorithm, or for each allowed one that fits if it names none."""
     for algorithm in algorithms:
-        if described.get("alg") in (None, algorithm):
+        if jwk.get("alg") in (None, algorithm):
             try:
-                key = PyJWK(described, algorithm)
+                key = PyJWK(jwk, algorithm)
             except (PyJWTError, TypeError, ValueError):
                 continue
             if not key.Algorithm.check_key_length(key.key):

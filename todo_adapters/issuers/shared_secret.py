@@ -1,4 +1,4 @@
-"""Tokens that are signed with a secret which the issuer and this service share."""
+"""Tokens signed with a secret that the issuer and this service share."""
 
 from typing import override
 
@@ -12,15 +12,15 @@ _ALGORITHM = "HS256"
 
 
 class JoseSharedSecretIssuer(TrustedIssuer):
-    """HS256, with the bytes of the secret's text as the key (RFC 7518 §3.2).
+    """Verifies HS256 signatures, with the bytes of the secret as the key (RFC 7518 §3.2).
 
-    The secret of Better Auth signs other things as well, in the same way: links to verify
-    an email, and its session cache. None of them has a subject.
+    Better Auth uses its secret in the same way for email verification links and its session
+    cache. Neither has a subject, so they are refused.
     """
 
     def __init__(self, secret: str, expected: Expected) -> None:
         self.expected = expected
-        # As an object: of a text the library would guess whether it is JSON.
+        # As an object: given a string, the library would guess whether it is JSON.
         self._key = jwk.construct(secret.encode(), _ALGORITHM)
 
     def verify(self, token: ParsedToken) -> VerifiedToken:
@@ -32,4 +32,4 @@ class JoseSharedSecretIssuer(TrustedIssuer):
 
     @override
     def close(self) -> None:
-        """Do nothing: the secret is here."""
+        """Do nothing: the secret is not downloaded."""

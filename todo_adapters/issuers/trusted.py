@@ -1,4 +1,4 @@
-"""One issuer, and all of those that are trusted."""
+"""The trusted external issuers."""
 
 import time
 from abc import ABC, abstractmethod
@@ -14,9 +14,9 @@ from todo_core.entities.identity import Identity, Issuer
 from todo_core.errors import InvalidAccessToken, Unavailable
 from todo_core.ports.external_issuers import ExternalIssuers
 
-_TOKENS_REMEMBERED = 4096
-_NAMES_REMEMBERED = 2048  # 16 MB, if all of them are as large as they may be
-_SECONDS_REMEMBERED = 300.0
+_MAX_VERIFIED_TOKENS = 4096
+_MAX_PARSED_TOKENS = 2048  # 16 MB if all have the maximum size
+_VERIFIED_SECONDS = 300.0
 
 _log = structlog.get_logger()
 
@@ -28,11 +28,11 @@ class TrustedIssuer(ABC):
 
     @abstractmethod
     def verify(self, token: ParsedToken) -> VerifiedToken:
-        """All of the token that does not depend on the time.
+        """Verify everything about the token that does not depend on the current time.
 
         Raises:
-            Unavailable: if its keys cannot be had.
-            Exception: of any other kind, if anything at all is wrong with it.
+            Unavailable: if the issuer's keys cannot be downloaded.
+            Exception: of any other kind, if the token is invalid.
         """
 
     @abstractmethod
@@ -41,20 +41,19 @@ class TrustedIssuer(ABC):
 
 
 @dataclass(slots=True)
-class _Remembered:
+class _CacheEntry:
     verified: VerifiedToken
     until: float
 
 
 class TrustedIssuers(ExternalIssuers):
-    """The issuers that were configured, each known by the name that its tokens give as `iss`.
+    """The configured issuers, each chosen by the `iss` of its tokens.
 
-    At most one of them may be silent about its name: it gets the tokens without `iss`.
+    At most one of them may issue tokens without `iss`.
 
-    That a token was signed by its issuer is remembered for those seen last, for a few
-    minutes, so that a key which is withdrawn is of no use for long. Whether it is
-    valid at this moment is checked every time. Why a token is refused is logged, without
-    the token.
+    Verified signatures are cached for the most recent tokens, and only for a few minutes, so
+    that a withdrawn key is not accepted for long. The time is checked at every call. The reason
+    for refusing a token is logged, without the token.
     """
 
     def __init__(self, issuers: Sequence[TrustedIssuer]) -> None:
@@ -64,23 +63,23 @@ class TrustedIssuers(ExternalIssuers):
             if not issuer.expected.names_itself:
                 self._by_name[None] = issuer
         for issuer in issuers:
-            # Of two with one name, the first is meant; the other may be the silent one.
+            # Of two with the same name, the second only gets the tokens without `iss`.
             self._by_name.setdefault(issuer.expected.issuer, issuer)
-        self._issuer_of = lru_cache(_NAMES_REMEMBERED)(self._named_by)
-        self._remembered: dict[str, _Remembered] = {}
+        self._issuer_of = lru_cache(_MAX_PARSED_TOKENS)(self._find_issuer)
+        self._cache: dict[str, _CacheEntry] = {}
 
     def named_by(self, token: str) -> Issuer | None:
-        # What is too large is not kept in memory either.
+        # Do not cache tokens that are too large.
         if not self._by_name or len(token) > MAX_TOKEN_SIZE:
             return None
         issuer = self._issuer_of(token)
         return None if issuer is None else Issuer(issuer.expected.known_as)
 
     def recall(self, token: str, *, now: datetime) -> Identity | None:
-        remembered = self._remembered.get(token)
-        if remembered is None or time.monotonic() >= remembered.until:
+        entry = self._cache.get(token)
+        if entry is None or time.monotonic() >= entry.until:
             return None
-        return remembered.verified.identity_at(now)
+        return entry.verified.identity_at(now)
 
     def verify(self, token: str, *, now: datetime) -> Identity:
         issuer = self._issuer_of(token) if self.named_by(token) else None
@@ -95,9 +94,9 @@ class TrustedIssuers(ExternalIssuers):
             reason = str(error) if isinstance(error, InvalidAccessToken) else type(error).__name__
             _log.info("external_token.refused", issuer=issuer.expected.issuer, reason=reason)
             raise InvalidAccessToken from error
-        if len(self._remembered) >= _TOKENS_REMEMBERED:
-            self._remembered.pop(next(iter(self._remembered)), None)
-        self._remembered[token] = _Remembered(verified, time.monotonic() + _SECONDS_REMEMBERED)
+        if len(self._cache) >= _MAX_VERIFIED_TOKENS:
+            self._cache.pop(next(iter(self._cache)), None)
+        self._cache[token] = _CacheEntry(verified, time.monotonic() + _VERIFIED_SECONDS)
         return identity
 
     def close(self) -> None:
@@ -105,7 +104,7 @@ class TrustedIssuers(ExternalIssuers):
         for issuer in self._issuers:
             issuer.close()
 
-    def _named_by(self, token: str) -> TrustedIssuer | None:
+    def _find_issuer(self, token: str) -> TrustedIssuer | None:
         try:
             name = ParsedToken.of(token).payload.get("iss")
         except (ValueError, RecursionError):

@@ -1,1 +1,1 @@
-"""Counting, with the library `limits`: in this process, or in Redis or Valkey for many."""
+"""Rate limits by the library `limits`: in this process, or in a Redis or Valkey for several."""

@@ -1,14 +1,13 @@
-"""Where limits are counted, by the library `limits`: in this process, or in Redis or Valkey.
+"""Counters of rate limits: one in this process, one in a Redis or Valkey that processes share.
 
-A rule is counted hit by hit, in moving windows, or by leases, in fixed ones: a lease is a
-number of hits that a process takes at once, and then hands out without asking again.
+Each talks to one storage of the library `limits`. A rule is counted hit by hit, in moving
+windows, or by leases (see `leases`), in fixed windows.
 """
 
 import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import repeat
 from threading import Lock, Timer
@@ -19,29 +18,12 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
+from todo_adapters.limits.leases import Lease, Settlement
 from todo_core.errors import Allowance, RateLimited
 
 _STORAGE_TIMEOUT_SECONDS = 0.5
 _KEYS_WITHOUT_SWEEP = 10_000
 _LARGEST_LEASE = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Hits that were taken at once, for so many seconds, from one window of each limit."""
-
-    hits: int
-    seconds: float
-    windows: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What became of earlier leases since the last settlement."""
-
-    windows: tuple[str, ...] = ()
-    used: int = 0
-    unused: int = 0
 
 
 class Counter(ABC):
@@ -55,10 +37,10 @@ class Counter(ABC):
 
         Raises:
             RateLimited: if one of the limits is used up.
-            StorageError: if the storage does not answer.
+            StorageError: if the storage does not respond.
         """
         if not all(self._moving.hit(item, key) for item in items):
-            raise self._refusal(items, rule, key)
+            raise self._moving_window_error(items, rule, key)
 
     @abstractmethod
     def lease(
@@ -66,19 +48,19 @@ class Counter(ABC):
     ) -> Lease:
         """Take at least one hit from the fixed windows of all limits.
 
-        What a settlement says was not used goes back to those windows that are still
-        the same.
+        What the settlement says was not used is returned to the windows that have not
+        ended since.
 
         Raises:
             RateLimited: if one of the limits is used up.
-            StorageError: if the storage does not answer.
+            StorageError: if the storage does not respond.
         """
 
     def clear(self, items: Sequence[RateLimitItem], key: str) -> None:
-        """Forget what was counted for this key.
+        """Discard what was counted for this key.
 
         Raises:
-            StorageError: if the storage does not answer.
+            StorageError: if the storage does not respond.
         """
         for item in items:
             self._moving.clear(item, key)
@@ -87,19 +69,23 @@ class Counter(ABC):
     def close(self) -> None:
         """Close the connections to the storage."""
 
-    def _refusal(self, items: Sequence[RateLimitItem], rule: str, key: str) -> RateLimited:
+    def _moving_window_error(
+        self, items: Sequence[RateLimitItem], rule: str, key: str
+    ) -> RateLimited:
         stats = [(item, self._moving.get_window_stats(item, key)) for item in items]
         used_up = [each for each in stats if each[1].remaining == 0] or stats[:1]
         now = time.time()
-        return _refusal(rule, ((item, window.reset_time - now) for item, window in used_up))
+        return _rate_limited_error(
+            rule, ((item, window.reset_time - now) for item, window in used_up)
+        )
 
 
 class SharedCounter(Counter):
     """Counts in a Redis or Valkey, for all processes that use it.
 
-    Of each limit, a tenth at most is leased and not yet known to be used, among all processes
-    together: it is all that can be lost with processes that are idle or gone. So at least
-    nine tenths of a limit pass before it refuses, however many processes there are.
+    At most a tenth of each limit, in all processes together, is leased and not yet known to be
+    used; no more is lost with processes that are idle or have ended. So at least nine tenths
+    of a limit are allowed, however many processes there are.
     """
 
     def __init__(self, url: str) -> None:
@@ -130,7 +116,7 @@ class SharedCounter(Counter):
         except self._storage.base_exceptions as error:
             raise StorageError(error) from error
         if not hits:
-            raise _refusal(rule, [(items[limit - 1], milliseconds / 1000)])
+            raise _rate_limited_error(rule, [(items[limit - 1], milliseconds / 1000)])
         return Lease(hits, milliseconds / 1000, tuple(map(bytes.decode, windows)))
 
     @override
@@ -139,13 +125,13 @@ class SharedCounter(Counter):
 
 
 _LEASE_SCRIPT = """
--- KEYS: of each limit, the hash of its window: `id`, how many hits are `taken`, and how many
---   of those are `leased`, which is to say not known to be used.
--- ARGV: the most hits to take, an id for windows that begin, how many hits of earlier leases
---   were used, how many were not; then of each limit its amount, the seconds of its window,
---   and the id of the window that the earlier leases are from.
--- Returns how many hits were taken and, if none, by which limit; until when, in milliseconds;
---   and the ids of the windows.
+-- KEYS: for each limit, the hash of its window: `id`, how many hits are `taken`, and how many
+--   of these are `leased`, that is, not known to be used.
+-- ARGV: the largest lease, an id for windows that begin, how many hits of earlier leases
+--   were used, how many were not; then for each limit its amount, the seconds of its window,
+--   and the id of the window that the earlier leases were taken from.
+-- Returns how many hits were taken; if none, the number of the limit that is used up; the
+--   milliseconds until the window ends; and the ids of the windows.
 local used, unused = tonumber(ARGV[3]), tonumber(ARGV[4])
 local windows, answer = {}, {0, 0, 0}
 local spare, shortest, longest = 2 * tonumber(ARGV[1]), math.huge, -2
@@ -181,14 +167,14 @@ end
 answer[1], answer[3] = hits, math.max(0, shortest)
 return answer
 """
-"""Takes a lease that is half of what can be spared, so that many processes share it evenly."""
+"""Takes a lease of half of what can be spared, so that many processes share it evenly."""
 
 
 class MemoryCounter(Counter):
-    """Counts in this process, exactly: whatever is leased is leased here.
+    """Counts in this process, exactly: all leases are in this process too.
 
-    The library's storage clears a key without asking whether it is just being counted, so
-    that one thread counts at a time.
+    The library's storage may clear a key while another thread counts on it, so one thread
+    counts at a time.
     """
 
     def __init__(self) -> None:
@@ -219,7 +205,9 @@ class MemoryCounter(Counter):
             ]
             used_up = [i for i, hits in enumerate(left) if hits < 1]
             if used_up:
-                raise _refusal(rule, ((items[i], self._seconds(keys[i])) for i in used_up))
+                raise _rate_limited_error(
+                    rule, ((items[i], self._seconds(keys[i])) for i in used_up)
+                )
             hits = min(_LARGEST_LEASE, *left)
             for item, name in zip(items, keys, strict=True):
                 self._storage.incr(name, item.get_expiry(), amount=hits)
@@ -248,16 +236,16 @@ class MemoryCounter(Counter):
 
     def _sweep(self) -> None:
         if self._storage.size() > self._most_keys:
-            # What is left may double before the next time, so that a sweep is paid by as
-            # many hits as it looks at keys.
+            # The number of keys may double before the next sweep, so that its cost is
+            # proportional to the number of hits.
             self._most_keys = max(_KEYS_WITHOUT_SWEEP, 2 * self._storage.sweep())
 
 
 class _SweptMemoryStorage(MemoryStorage):
-    """The library's memory, without its timer.
+    """The library's storage in memory, without its timer.
 
-    That looks through all keys on a thread of its own, up to a hundred times a second,
-    and at the same time as others count. Here `sweep` does so when it is worth it.
+    The timer scans all keys on a thread of its own, up to a hundred times a second, while
+    other threads count. Here `MemoryCounter` calls `sweep` when it is worth it.
     """
 
     def __init__(self) -> None:
@@ -269,11 +257,11 @@ class _SweptMemoryStorage(MemoryStorage):
     @override
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         acquired = super().acquire_entry(key, limit, expiry, amount)
-        del self.events[key][limit:]  # which nobody will ask for
+        del self.events[key][limit:]  # never read
         return acquired
 
     def sweep(self) -> int:
-        """Drop the keys of which nothing is left; the size after that."""
+        """Remove expired keys, and return how many are left."""
         now = time.time()
         for key, events in list(self.events.items()):
             if not events or events[0].expiry <= now:
@@ -283,22 +271,22 @@ class _SweptMemoryStorage(MemoryStorage):
         return self.size()
 
     def size(self) -> int:
-        """How many keys there are, whatever is left of them."""
+        """Return how many keys there are, expired ones among them."""
         return len(self.events) + len(self.storage)
 
 
 class _AlwaysRunning(Timer):
-    """A timer that need not be started."""
+    """A timer that the library need not start."""
 
     @override
     def is_alive(self) -> bool:
         return True
 
 
-def _refusal(rule: str, used_up: Iterable[tuple[RateLimitItem, float]]) -> RateLimited:
-    """Make the error that names, of the limits that are used up, the one that takes longest.
+def _rate_limited_error(rule: str, used_up: Iterable[tuple[RateLimitItem, float]]) -> RateLimited:
+    """Return the error for the limits that are used up, which names the last one to reset.
 
-    Each comes with the seconds until it resets.
+    Each limit comes with the seconds until it resets.
     """
     item, seconds = max(used_up, key=lambda each: each[1])
     return RateLimited(

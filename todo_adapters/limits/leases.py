@@ -1,18 +1,38 @@
-"""What was leased from a counter and not handed out yet."""
+"""Leases: hits that a process takes from a counter at once, to hand out without asking again."""
 
 import time
 from collections.abc import Hashable
+from dataclasses import dataclass
 from threading import Lock
 
-from todo_adapters.limits.counters import Lease, Settlement
-
 _LEASES_WITHOUT_SWEEP = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Hits that a counter took at once, from one window of each limit.
+
+    They may be handed out for so many `seconds`, in which none of the windows ends.
+    """
+
+    hits: int
+    seconds: float
+    windows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How many hits of earlier leases were used, and not used, since the last settlement."""
+
+    windows: tuple[str, ...] = ()
+    used: int = 0
+    unused: int = 0
 
 
 class Leases:
     """The leases of this process, one for each key.
 
-    Handing out a hit takes no lock and asks no storage. A lease is good until the first of
+    Handing out a hit takes no lock and uses no storage. A lease expires when the first of
     its windows ends, so that no hit of one window is handed out in the next.
     """
 
@@ -22,28 +42,28 @@ class Leases:
         self._most_held = _LEASES_WITHOUT_SWEEP
 
     def take(self, key: Hashable) -> bool:
-        """Hand out one hit, if there is any."""
+        """Hand out one hit, and return whether there was one."""
         held = self._held.get(key)
         if held is None or time.monotonic() >= held.until:
             return False
         try:
-            # Two threads that take at the same moment never get the same one.
+            # Two threads never get the same hit.
             held.hits.pop()
         except IndexError:
             return False
         return True
 
     def settle(self, key: Hashable) -> Settlement:
-        """Say what became of the lease since the last time; one that has expired is given back."""
+        """Return what was used of the lease since the last time, and what expired unused."""
         with self._lock:
             held = self._held.get(key)
             return Settlement() if held is None else held.settle()
 
     def put(self, key: Hashable, lease: Lease, *, since: float) -> None:
-        """Keep a lease without its first hit, which the caller uses.
+        """Keep a lease except for its first hit, which the caller uses.
 
-        `since` is the time of `time.monotonic` before the storage was asked, so the lease
-        expires here before its window ends in the storage.
+        `since` is when the counter was asked, by `time.monotonic`, so that the lease expires here
+        before its window ends in the storage.
         """
         hits, until = lease.hits - 1, since + lease.seconds
         if hits == 0:
@@ -57,7 +77,7 @@ class Leases:
                 self._sweep()
 
     def drop(self, key: Hashable) -> None:
-        """Forget the lease."""
+        """Discard the lease."""
         with self._lock:
             self._held.pop(key, None)
 
@@ -79,7 +99,7 @@ class _Held:
 
     def __init__(self, hits: int, until: float, windows: tuple[str, ...]) -> None:
         self.hits = [None] * hits
-        self.leased = hits  # as far as the storage knows
+        self.leased = hits  # as the storage counts them
         self.until = until
         self.windows = windows
 
@@ -95,7 +115,7 @@ class _Held:
         return Settlement(self.windows, used, unused)
 
     def _drain(self) -> int:
-        """Take all that is left, hit by hit, as others may be taking too."""
+        """Take all hits that are left, one by one, since other threads may be taking some too."""
         count = 0
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Rate limits by the library `limits`."""
+"""Rate limits: which counter counts a hit, and what happens while the storage is down."""
 
 import hashlib
 import time
@@ -22,12 +22,11 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How much a rule allows, and what becomes of it while the storage does not answer.
+    """How much a rule allows, and how it is counted.
 
-    `limits` is written as in `5/minute; 20/hour`. A rule that `fails_open` then allows
-    everything; any other is counted in this process alone. One that is `coarse` counts
-    in fixed windows, and by leases: a process takes several hits at once from the storage,
-    and hands them out without asking it again. That is for what happens all the time.
+    `limits` is written like `5/minute; 20/hour`. While the storage does not respond, a rule
+    that `fails_open` allows everything, and any other is counted in this process alone. A
+    `coarse` rule is counted in fixed windows and by leases, for what happens all the time.
     """
 
     limits: str
@@ -36,15 +35,16 @@ class Rule:
 
 
 class LimitsRateLimiter(RateLimiter):
-    """Counts in moving windows: at no moment were there more than allowed in the time before.
+    """Counts with the library `limits`, in this process or in a Redis or Valkey.
 
-    Only rules that are coarse count in fixed ones. There, processes that share a storage
-    allow between nine tenths and all of a limit in each window; one that counts alone
-    allows exactly the limit.
+    Rules are counted in moving windows: no period of that length ever has more hits than
+    allowed. Coarse rules are counted in fixed windows. In each, processes that share a
+    storage allow between nine tenths and all of a limit; one that counts alone allows
+    exactly the limit.
 
-    A storage that does not answer is left alone for a few seconds, so that not
-    every request has to wait for it. Keys are hashed: what people type as their
-    email is of no length, and is nothing to be kept in the clear.
+    A storage that does not respond is not used for a few seconds, so that not every request
+    has to wait for it. Keys are hashed: what users enter as their email has any length,
+    and is not to be stored in the clear.
     """
 
     def __init__(self, storage_url: str, rules: Mapping[str, Rule]) -> None:
@@ -71,12 +71,12 @@ class LimitsRateLimiter(RateLimiter):
             try:
                 counter.hit(self._items[rule], rule, self._storage_key(rule, parts))
             except StorageError as error:
-                self._note_down(error)
+                self._mark_down(error)
             else:
                 return
 
     def _hit_by_lease(self, rule: str, parts: tuple[str, ...]) -> None:
-        # Leases are kept under what addresses count as; `hit` looked for the key as it came.
+        # Leases are kept under the network of an address; `hit` looked for the address itself.
         if self._leases.take((rule, parts)):
             return
         settlement = self._leases.settle((rule, parts))
@@ -86,9 +86,9 @@ class LimitsRateLimiter(RateLimiter):
             try:
                 lease = counter.lease(self._items[rule], rule, key, settlement)
             except StorageError as error:
-                self._note_down(error)
+                self._mark_down(error)
             except RateLimited:
-                # Another thread may have taken the last hits meanwhile, and not need them all.
+                # Another thread may have leased the last hits in the meantime.
                 if self._leases.take((rule, parts)):
                     return
                 raise
@@ -97,7 +97,7 @@ class LimitsRateLimiter(RateLimiter):
                 return
 
     def _counters(self, rule: str) -> Iterator[Counter]:
-        """Yield those to count by: each if the one before it does not answer."""
+        """Yield the counters to use: each if the one before it does not respond."""
         if time.monotonic() >= self._down_until:
             yield self._shared
         if not self._rules[rule].fails_open:
@@ -112,7 +112,7 @@ class LimitsRateLimiter(RateLimiter):
             try:
                 self._shared.clear(self._items[rule], storage_key)
             except StorageError as error:
-                self._note_down(error)
+                self._mark_down(error)
 
     def close(self) -> None:
         """Close the connections to the storage."""
@@ -121,22 +121,22 @@ class LimitsRateLimiter(RateLimiter):
     def _storage_key(self, rule: str, parts: tuple[str, ...]) -> str:
         """Return the hash under which this is counted.
 
-        Leases have keys of their own: a storage that other versions of the service use, or
-        that was used while a rule was not coarse, may hold something else under the others.
+        Leases have keys of their own: under the others a storage may hold another kind of
+        value, from another version of the service or from when the rule was not coarse.
         """
-        way = ("leases",) if self._rules[rule].coarse else ()
-        text = "\0".join((rule, *way, *parts))
+        kind = ("leases",) if self._rules[rule].coarse else ()
+        text = "\0".join((rule, *kind, *parts))
         return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
 
-    def _note_down(self, error: StorageError) -> None:
+    def _mark_down(self, error: StorageError) -> None:
         self._down_until = time.monotonic() + _STORAGE_RETRY_SECONDS
         _log.error("rate_limits.storage_down", reason=str(error.storage_error))
 
 
 class Unlimited(RateLimiter):
-    """Counts nothing, for benchmarks."""
+    """Allows everything, for when limits are disabled."""
 
-    def hit(self, rule: str, *key: str) -> None:  # noqa: ARG002 - that is the point
+    def hit(self, rule: str, *key: str) -> None:  # noqa: ARG002 - nothing is counted
         return
 
     def forgive(self, rule: str, *key: str) -> None:  # noqa: ARG002 - as above

@@ -1,1 +1,1 @@
-"""Ways to deliver letters."""
+"""Emails: how they are rendered and delivered."""

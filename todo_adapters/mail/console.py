@@ -1,4 +1,4 @@
-"""Mail for development: the letter is printed where the service runs."""
+"""Mail for development: emails are printed where the service runs."""
 
 import sys
 from typing import TextIO
@@ -8,10 +8,10 @@ from todo_core.ports.mail import Letter, Mailer
 
 
 class ConsoleMailer(Mailer):
-    """Prints each letter's plain text to a stream, standard error by default.
+    """Prints the plain text of each email to a stream, standard error by default.
 
-    It is not logged, since logs are kept and read by others, and a letter may
-    hold a link that lets its reader in.
+    It is not logged: logs are stored and read by others, and an email may contain a link
+    that gives access to an account.
     """
 
     def __init__(self, renderer: LetterRenderer, stream: TextIO | None = None) -> None:

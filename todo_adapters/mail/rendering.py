@@ -1,7 +1,7 @@
-"""Letters as messages, worded by the templates in the folder `templates`.
+"""Emails, rendered from the templates in the folder `templates`.
 
-Each letter has two: `.txt`, whose first line is the subject, and `.html`, into
-which every value goes escaped.
+Each kind of email has two: `.txt`, whose first line is the subject, and `.html`, in which
+every value is escaped.
 """
 
 from collections.abc import Mapping
@@ -25,9 +25,9 @@ _TEMPLATES = files("todo_adapters.mail") / "templates"
 
 
 class LetterRenderer:
-    """Words letters, from `sender` (`Todo <todo@example.com>`).
+    """Renders emails from `sender`, such as `Todo <todo@example.com>`.
 
-    `password_reset_url` is the front end's page to which `token=…` is added.
+    `password_reset_url` is the front end's page, to which `token=…` is added.
     """
 
     def __init__(self, *, sender: str, password_reset_url: str) -> None:
@@ -37,13 +37,13 @@ class LetterRenderer:
     def message(self, letter: Letter) -> EmailMessage:
         """Return the email as a message, in plain text and in HTML.
 
-        Of what users write, only the address goes into the headers. `To:` has no display name:
-        the email package decodes an encoded word (RFC 2047) that a user typed as their name,
+        Of all user input, only the address is part of the headers. `To:` has no display name:
+        the email package decodes an encoded word (RFC 2047) that a user entered as their name,
         and `=?utf-8?q?=3Ceve=40example=2Ecom=3E=2C?=` would become another recipient.
         """
-        template, values = self._worded(letter)
-        subject, text = _filled(f"{template}.txt", values).split("\n\n", 1)
-        html = _filled(f"{template}.html", {key: escape(value) for key, value in values.items()})
+        template, values = self._template(letter)
+        subject, text = _render(f"{template}.txt", values).split("\n\n", 1)
+        html = _render(f"{template}.html", {key: escape(value) for key, value in values.items()})
         sender_name, sender_address = parseaddr(self._sender)
         message = EmailMessage(policy=SMTP)
         message["From"] = Address(sender_name, addr_spec=sender_address)
@@ -51,12 +51,12 @@ class LetterRenderer:
         message["Subject"] = subject.removeprefix("Subject: ")
         message["Date"] = formatdate(usegmt=True)
         message["Message-ID"] = make_msgid(domain=sender_address.rpartition("@")[2])
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday reply to this
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses automatic replies
         message.set_content(text)
         message.add_alternative(html, subtype="html")
         return message
 
-    def _worded(self, letter: Letter) -> tuple[str, Mapping[str, str]]:
+    def _template(self, letter: Letter) -> tuple[str, Mapping[str, str]]:
         name = str(letter.name)
         match letter:
             case PasswordResetLetter():
@@ -69,7 +69,7 @@ class LetterRenderer:
                 return "password_changed", {"name": name}
 
 
-def _filled(file: str, values: Mapping[str, str]) -> str:
+def _render(file: str, values: Mapping[str, str]) -> str:
     return Template((_TEMPLATES / file).read_text("utf-8")).substitute(values)
 
 

@@ -14,21 +14,21 @@ from todo_core.ports.mail import Letter, Mailer
 
 _TIMEOUT_SECONDS = 10.0
 _LAST_TIMEOUT_SECONDS = 3.0
-"""For a server that does not answer while the service waits to be gone."""
+"""The timeout while the service shuts down."""
 
 _PAUSES_SECONDS = (1.0, 5.0)
-"""Between the tries, of which there is one more than pauses."""
+"""How long to wait before each further attempt."""
 
 _log = structlog.get_logger()
 
 
 class SmtpMailer(Mailer):
-    """Delivers letters to a server, in the background.
+    """Delivers emails to a server, in the background.
 
     The URL is `smtp://user:password@host:587`, with STARTTLS where the server
     offers it, or `smtps://…:465`, with TLS from the start. A password is never
-    sent in the clear. What fails for now is tried three times, what is refused
-    for good once; both are logged without the address.
+    sent in the clear. After a temporary failure there are two more attempts, after a permanent
+    one there are none; both are logged without the address.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class SmtpMailer(Mailer):
         self._background.run(lambda: self._deliver(letter))
 
     def close(self) -> None:
-        """Pause no longer between tries, and give up on a server that does not answer.
+        """Wait no longer between attempts, and give up on a server that does not respond.
 
-        Whoever waits for the background is to be gone soon.
+        Emails that were accepted are still delivered by the background, which is closed next.
         """
         self._closing.set()
 
@@ -69,9 +69,11 @@ class SmtpMailer(Mailer):
         kind = type(letter).__name__
         for attempt in range(len(self._pauses) + 1):
             try:
-                self._hand_over(message, str(letter.to))
+                self._transmit(message, str(letter.to))
             except (OSError, smtplib.SMTPException) as error:
-                last = attempt == len(self._pauses) or _is_final(error) or self._gives_up(error)
+                last = (
+                    attempt == len(self._pauses) or _is_final(error) or self._should_give_up(error)
+                )
                 _log.warning("mail.failed", letter=kind, reason=type(error).__name__, last=last)
                 if last:
                     return
@@ -80,22 +82,24 @@ class SmtpMailer(Mailer):
                 _log.info("mail.sent", letter=kind)
                 return
 
-    def _gives_up(self, error: Exception) -> bool:
+    def _should_give_up(self, error: Exception) -> bool:
         return self._closing.is_set() and isinstance(error, TimeoutError)
 
-    def _hand_over(self, message: EmailMessage, recipient: str) -> None:
-        with self._connected() as server:
+    def _transmit(self, message: EmailMessage, recipient: str) -> None:
+        with self._connect() as server:
             if not self._implicit_tls:
                 server.ehlo()
                 if server.has_extn("starttls"):
                     server.starttls(context=self._tls)
                 elif self._user:
-                    raise smtplib.SMTPNotSupportedError("the server offers no TLS for a password")
+                    raise smtplib.SMTPNotSupportedError(
+                        "the server offers no TLS to protect the password"
+                    )
             if self._user:
                 server.login(self._user, self._password)
             server.send_message(message, to_addrs=[recipient])
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connect(self) -> smtplib.SMTP:
         longest = _LAST_TIMEOUT_SECONDS if self._closing.is_set() else self._timeout
         timeout = min(self._timeout, longest)
         if self._implicit_tls:
@@ -104,7 +108,7 @@ class SmtpMailer(Mailer):
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether another try would fail alike: a code from 500 on, or what cannot be negotiated."""
+    """Return whether another attempt would fail too: a code from 500 on, or no TLS or login."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return all(code >= 500 for code, _ in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):

@@ -1,1 +1,1 @@
-"""Passwords with passlib, tokens with python-jose, and the keys that sign them."""
+"""Passwords with passlib, tokens with python-jose, and the keys that sign tokens."""

@@ -21,16 +21,16 @@ _ALGORITHM = "HS256"
 _TYPE = "at+jwt"
 _MAX_SIZE = 4096
 _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
-"""Base64url without padding (RFC 7515 §2), and with no second way of writing the signature."""
+"""Base64url without padding (RFC 7515 §2), with a canonical last character of the signature."""
 
-_VERIFIED_TOKENS_REMEMBERED = 4096
+_MAX_VERIFIED_TOKENS = 4096
 _CLOCK_SKEW_SECONDS = 30
-"""By how much the clocks of two servers may differ: a token from the near future is good."""
+"""How much the clocks of two servers may differ: `iat` may be in the near future."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """What a token says for good; whether it is valid now depends on the time."""
+    """A token with a verified signature, whose validity only depends on the time."""
 
     caller: Caller
     issued_at: int
@@ -40,16 +40,15 @@ class _Verified:
 class JoseAccessTokens(AccessTokens):
     """Tokens in the profile of RFC 9068, signed with HS256.
 
-    The library is lenient where the standard is not: it takes any HMAC, an
-    expiry that is text, a missing audience, sloppy base64, and raises whatever
-    its parts raise for malformed input. So size and form are checked first, one
+    The library is lenient where the standard is not: it accepts any HMAC, an
+    expiry that is a string, a missing audience and non-canonical base64, and raises all kinds
+    of exceptions for malformed input. So size and form are checked first, one
     algorithm is pinned, every claim is checked here, and any exception means an
     invalid token.
 
-    That a token was signed by us is true for good, so it is remembered for the
-    tokens seen last; whether it is valid at this moment is checked every time. When
-    the lifetime was shortened, that holds for older tokens too: for no longer are
-    ended sessions remembered.
+    Verified signatures are cached for the most recent tokens; the time is checked at every
+    call. A shortened lifetime applies to older tokens too, since revoked sessions are not
+    remembered for longer than the lifetime.
     """
 
     def __init__(self, keys: KeyRing, *, issuer: str, audience: str, lifetime: timedelta) -> None:
@@ -57,11 +56,11 @@ class JoseAccessTokens(AccessTokens):
         self._issuer = issuer
         self._audience = audience
         self._lifetime = int(lifetime.total_seconds())
-        # As objects: of a text the library would guess whether it is JSON.
+        # As objects: given a string, the library would guess whether it is JSON.
         self._signing_keys = {
             key.id: jwk.construct(key.secret, _ALGORITHM) for key in (keys.current, *keys.previous)
         }
-        self._verified = lru_cache(_VERIFIED_TOKENS_REMEMBERED)(self._verify_signed)
+        self._verified = lru_cache(_MAX_VERIFIED_TOKENS)(self._verify_signed)
 
     def issue(self, session: Session, *, now: datetime) -> AccessToken:
         issued_at = int(now.timestamp())
@@ -96,10 +95,10 @@ class JoseAccessTokens(AccessTokens):
         return verified.caller
 
     def _verify_signed(self, token: str) -> _Verified:
-        """Check all of the token that does not depend on the time.
+        """Verify everything about the token that does not depend on the current time.
 
         Raises:
-            Exception: of any kind, if anything at all is wrong with it.
+            Exception: of any kind, if the token is invalid.
         """
         header: Mapping[str, Any] = jws.get_unverified_header(token)
         key = self._keys.find(header.get("kid"))
@@ -123,7 +122,7 @@ class JoseAccessTokens(AccessTokens):
 
 
 def _seconds(claim: object) -> int:
-    """A NumericDate of ours, which is always a whole number."""
+    """Return a NumericDate, which this service always issues as an integer."""
     if type(claim) is not int:
         raise InvalidAccessToken
     return claim

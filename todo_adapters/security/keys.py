@@ -14,43 +14,43 @@ import structlog
 
 from todo_core.ports.tokens import MIN_SECRET_BYTES
 
-_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_ACCESS_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A secret and the name by which tokens refer to it (`kid`)."""
+    """A secret and the id by which tokens refer to it (`kid`)."""
 
     id: str
     secret: bytes
 
     @classmethod
     def of(cls, secret: str) -> "SigningKey":
-        """The key of a secret text; its name follows from the text and does not betray it."""
+        """Return the key of a secret, whose id does not disclose the secret."""
         raw = secret.encode()
         return cls(id=hmac.digest(raw, b"todo key id", "sha256").hex()[:16], secret=raw)
 
     def derived(self, purpose: str) -> bytes:
-        """A key for another purpose, of no use for this one (HKDF-Expand, RFC 5869 §2.3)."""
+        """Return an independent key for another purpose (HKDF-Expand, RFC 5869 §2.3)."""
         return hmac.digest(self.secret, purpose.encode() + b"\x01", hashlib.sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The key that signs, and those that signed before and still verify."""
+    """The key that signs, and earlier keys, which still verify."""
 
     current: SigningKey
     previous: tuple[SigningKey, ...] = ()
 
     @classmethod
     def of(cls, secret: str, previous: Sequence[str] = ()) -> "KeyRing":
-        """The ring of a current secret and of earlier ones."""
+        """Return the ring of the current secret and earlier ones."""
         return cls(SigningKey.of(secret), tuple(map(SigningKey.of, previous)))
 
     def find(self, key_id: object) -> SigningKey | None:
-        """The key of this name, if it is one of ours."""
+        """Return the key with this id, or None."""
         for key in (self.current, *self.previous):
             if key.id == key_id:
                 return key
@@ -58,16 +58,16 @@ class KeyRing:
 
 
 def secret_in_file(file: Path) -> str:
-    """Return the secret in this file; draw one, of 256 bits, if there is no file yet.
+    """Return the secret in this file; create it with 256 random bits if it does not exist.
 
     Only the owner of the file may read it (mode 600). If others can, their access is
     removed and a warning is logged: they may have read it. Of several processes that
-    start at once, one makes the file and all read it.
+    start at the same time, one creates the file and all read it.
 
     Raises:
-        OSError: if the file cannot be made or read, or others can read it and that
+        OSError: if the file cannot be created or read, or others can read it and that
             cannot be changed.
-        ValueError: if it holds no secret of at least MIN_SECRET_BYTES.
+        ValueError: if it does not hold a secret of at least MIN_SECRET_BYTES.
     """
     if not file.exists():
         draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
@@ -79,7 +79,7 @@ def secret_in_file(file: Path) -> str:
         try:
             os.link(draft, file)
         except FileExistsError:
-            pass  # another process was faster; its secret counts
+            pass  # another process was faster; use its secret
         finally:
             draft.unlink()
     secret = _read_private(file)
@@ -89,15 +89,15 @@ def secret_in_file(file: Path) -> str:
 
 
 def _read_private(file: Path) -> str | None:
-    """Return the text of a file that is only its owner's, or None if it is no text.
+    """Return the text of a file that only its owner can read, or None if it is not text.
 
-    What is checked is the open file, so a symbolic link counts as what it leads to.
+    The open file is checked, so a symbolic link counts as its target.
     """
     # A FIFO would otherwise block until it has a writer.
     with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise OSError(f"{file} is not a regular file")
-        if sys.platform != "win32":  # which has no such bits, and inherits access from the folder
+        if sys.platform != "win32":  # Windows has no mode; access is inherited from the folder
             _make_private(opened.fileno(), file)
         content = opened.read()
     try:
@@ -107,17 +107,17 @@ def _read_private(file: Path) -> str | None:
 
 
 def _make_private(descriptor: int, file: Path) -> None:
-    """Take the access to an open file from everybody but its owner.
+    """Remove the access to an open file from all users but its owner.
 
     Raises:
-        PermissionError: if it is owned by another user than this one or root, or cannot be changed.
+        PermissionError: if the owner is neither this user nor root, or access cannot be removed.
     """
     found = os.fstat(descriptor)
     if found.st_uid not in (0, os.geteuid()):
         raise PermissionError(
             f"{file} is owned by another user; make it your own (chown), or delete it for a new key"
         )
-    if not found.st_mode & _OF_OTHERS:
+    if not found.st_mode & _ACCESS_OF_OTHERS:
         return
     mode = f"{stat.S_IMODE(found.st_mode):03o}"
     try:
@@ -127,7 +127,7 @@ def _make_private(descriptor: int, file: Path) -> None:
             f"{file} can be read or changed by other users (mode {mode}), and its mode cannot be"
             " changed; run: chmod 600"
         ) from None
-    if os.fstat(descriptor).st_mode & _OF_OTHERS:  # as some network file systems leave it
+    if os.fstat(descriptor).st_mode & _ACCESS_OF_OTHERS:  # unchanged on some network file systems
         raise PermissionError(
             f"{file} can be read by other users (mode {mode}) on this file system"
         )

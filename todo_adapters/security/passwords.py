@@ -8,21 +8,21 @@ from passlib.context import CryptContext
 from todo_core.entities.user import Password
 from todo_core.ports.passwords import PasswordHasher
 
-_HASH_OF_NOTHING = (
+_DUMMY_HASH = (
     "$bcrypt-sha256$v=2,t=2b,r={cost}$LDbwTn/Yj016Ne/WKe1H7e$WkgpuJKx8Nhs/nC9X2Vmzrs1.KBRUpC"
 )
-"""A well-formed hash to compare with where an account has none, at the usual expense."""
+"""A well-formed hash to verify against when an account has none, at the usual cost."""
 
-# passlib looks for a version attribute that bcrypt no longer has, and logs a
-# traceback although it does without.
+# passlib looks for a version attribute that bcrypt no longer has, and logs a traceback
+# although it does not need it.
 logging.getLogger("passlib").setLevel(logging.ERROR)
 
 
 class PasslibPasswordHasher(PasswordHasher):
-    """bcrypt over HMAC-SHA-256: no limit of 72 bytes, no trouble with NUL.
+    """bcrypt over HMAC-SHA-256, which has no limit of 72 bytes and accepts NUL.
 
     `cost` is bcrypt's: the logarithm, to the base 2, of the number of rounds.
-    Hashes of plain bcrypt are verified too, and count as needing a rehash.
+    Hashes of plain bcrypt are verified too, and need a rehash.
     """
 
     def __init__(self, *, cost: int) -> None:
@@ -31,14 +31,14 @@ class PasslibPasswordHasher(PasswordHasher):
             deprecated=["bcrypt"],
             bcrypt_sha256__rounds=cost,
         )
-        self._hash_of_nothing = _HASH_OF_NOTHING.format(cost=cost)
+        self._dummy_hash = _DUMMY_HASH.format(cost=cost)
 
     def hash(self, password: Password) -> str:
         hashed: str = self._context.hash(str(password))
         return hashed
 
     def verify(self, password: Password, password_hash: str | None) -> bool:
-        matches: bool = self._context.verify(str(password), password_hash or self._hash_of_nothing)
+        matches: bool = self._context.verify(str(password), password_hash or self._dummy_hash)
         return matches and password_hash is not None
 
     def needs_rehash(self, password_hash: str) -> bool:
@@ -47,6 +47,6 @@ class PasslibPasswordHasher(PasswordHasher):
 
 
 def common_passwords() -> frozenset[str]:
-    """The 10,000 commonest passwords, in lower case (see common_passwords.txt for its source)."""
+    """Return the 10,000 most common passwords, in lower case (source: see common_passwords.txt)."""
     text = files("todo_adapters.security").joinpath("common_passwords.txt").read_text("utf-8")
     return frozenset(line for line in text.splitlines() if not line.startswith("# "))

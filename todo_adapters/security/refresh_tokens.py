@@ -11,25 +11,25 @@ from todo_core.entities.session import Session, SessionId
 from todo_core.errors import InvalidRefreshToken
 from todo_core.ports.tokens import ClaimedRefresh, RefreshTokens
 
-_PREFIX = "todo_rt_"  # lets scanners for leaked secrets recognise one
+_PREFIX = "todo_rt_"  # recognisable for scanners for leaked secrets
 _FORM = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{70}}")
 _ID_BYTES = 16
 _GENERATION_BYTES = 4
 
 
 class HmacRefreshTokens(RefreshTokens):
-    """Session, generation, and a MAC over both and the session's salt (HMAC-SHA-256).
+    """Session id, generation, and a MAC over both and the session's salt (HMAC-SHA-256).
 
-    Nothing that is stored lets a thief of the database make one, since the key
-    is not in there; and the key alone does not either, for want of the salt.
-    Tokens made with an earlier key of the ring are good while it is in there.
+    A token cannot be made from a stolen database, which does not contain the key, nor from
+    a stolen key, without the salt. Tokens made with an earlier key are valid while the key
+    is in the ring.
     """
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = [key.derived("refresh token") for key in (keys.current, *keys.previous)]
 
     def issue(self, session: Session) -> str:
-        return _made(self._keys[0], session, session.generation)
+        return _make_token(self._keys[0], session, session.generation)
 
     def read(self, token: str) -> ClaimedRefresh:
         if not _FORM.fullmatch(token):
@@ -42,14 +42,14 @@ class HmacRefreshTokens(RefreshTokens):
 
     def proves(self, token: str, session: Session, *, generation: int) -> bool:
         return any(
-            hmac.compare_digest(token, _made(key, session, generation)) for key in self._keys
+            hmac.compare_digest(token, _make_token(key, session, generation)) for key in self._keys
         )
 
     def salt(self) -> str:
         return secrets.token_hex(16)
 
 
-def _made(key: bytes, session: Session, generation: int) -> str:
+def _make_token(key: bytes, session: Session, generation: int) -> str:
     named = session.id.bytes + generation.to_bytes(_GENERATION_BYTES)
     mac = hmac.digest(key, named + bytes.fromhex(session.refresh_salt), "sha256")
     return _PREFIX + urlsafe_b64encode(named + mac).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""The secrets that are mailed to who forgot their password."""
+"""The secret tokens in password reset emails."""
 
 import hashlib
 import secrets
@@ -9,7 +9,7 @@ _BYTES = 32
 
 
 class RandomResetTokens(ResetTokens):
-    """256 random bits, kept as their SHA-256: nobody can guess what would have to be hashed."""
+    """256 random bits, stored as their SHA-256: too many to guess, so a fast hash suffices."""
 
     def draw(self) -> str:
         return secrets.token_urlsafe(_BYTES)

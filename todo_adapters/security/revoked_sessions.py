@@ -1,4 +1,4 @@
-"""The sessions that have ended, here and in other processes."""
+"""The sessions that were revoked, by this process and by others."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,15 +9,15 @@ from todo_core.ports.repositories import RevocationRepository
 from todo_core.ports.revoked_sessions import EndedSessions
 
 _OVERLAP = timedelta(minutes=1)
-"""How far back each look reaches: what was committed late, or by a clock that is behind."""
+"""How far each poll looks back, for late commits and clocks that are behind."""
 
 
 class PolledEndedSessions(EndedSessions):
-    """Knows what it was told, and what it finds in the repository whenever it looks.
+    """Knows the sessions that were noted, and those that it found when it polled.
 
-    It is to look (`poll`) every few seconds. So no request needs a query, and
-    what another process ends is known here that soon. An ended session is
-    forgotten when the last of its access tokens has expired, after `remember`.
+    Call `poll` every few seconds: then no request needs a query, and what another process
+    revokes is known here within that time. A session is removed when the last of its access
+    tokens has expired, after `remember`.
     """
 
     def __init__(
@@ -26,31 +26,31 @@ class PolledEndedSessions(EndedSessions):
         self._revocations = revocations
         self._clock = clock
         self._remember = remember + _OVERLAP
-        self._ended: dict[SessionId, datetime] = {}
-        self._looked_at: datetime | None = None
+        self._revoked: dict[SessionId, datetime] = {}
+        self._polled_at: datetime | None = None
 
     def note(self, session_ids: Iterable[SessionId]) -> None:
         now = self._clock.now()
         for session_id in session_ids:
-            self._ended[session_id] = now
+            self._revoked[session_id] = now
 
     def __contains__(self, session_id: SessionId) -> bool:
-        return session_id in self._ended
+        return session_id in self._revoked
 
     def poll(self) -> None:
-        """Look for what others have ended since the last time.
+        """Look for sessions that other processes have revoked since the last poll.
 
         Raises:
-            Unavailable: if the repository does not answer; what is known stays known.
+            Unavailable: if the repository does not respond; known sessions stay known.
         """
         now = self._clock.now()
-        reach = _OVERLAP if self._looked_at else self._remember
-        self.note(self._revocations.revoked_since((self._looked_at or now) - reach))
-        self._looked_at = now
-        forgotten = [
+        lookback = _OVERLAP if self._polled_at else self._remember
+        self.note(self._revocations.revoked_since((self._polled_at or now) - lookback))
+        self._polled_at = now
+        expired = [
             session_id
-            for session_id, noted_at in list(self._ended.items())
+            for session_id, noted_at in list(self._revoked.items())
             if noted_at < now - self._remember
         ]
-        for session_id in forgotten:
-            del self._ended[session_id]
+        for session_id in expired:
+            del self._revoked[session_id]

@@ -15,7 +15,7 @@ _WARNINGS = {
 
 
 class StructlogSecurityLog(SecurityLog):
-    """Logs one event each; request id and address come from the logging's context."""
+    """Logs each event; the logging context adds the request id and the address."""
 
     def __init__(self) -> None:
         self._log = structlog.get_logger()

@@ -1,8 +1,8 @@
-"""What is stored, declared once.
+"""The tables.
 
 The database enforces the core's rules a second time: lengths, presence,
-uniqueness and ownership. Every constraint has a name, since errors are told
-apart by it. The migrations make these tables; a test compares the two.
+uniqueness and ownership. Every constraint has a name, by which errors are
+distinguished. The migrations make these tables; a test compares the two.
 """
 
 from collections.abc import Callable
@@ -43,8 +43,8 @@ metadata = MetaData(
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime in UTC, to the microsecond.
 
-    PostgreSQL has a type for it. SQLite keeps it as ISO 8601 text of a fixed
-    width with its offset, which sorts as the times do.
+    PostgreSQL has a type for it. SQLite stores it as ISO 8601 text of a fixed
+    width with its offset, which sorts like the times.
     """
 
     impl = DateTime(timezone=True)
@@ -67,7 +67,7 @@ def _in_utc(time: datetime | None) -> datetime | None:
     if time is None or time.tzinfo is UTC:
         return time
     if time.tzinfo is None:
-        raise ValueError("a naive datetime has no place in the database")
+        raise ValueError("cannot store a naive datetime")
     return time.astimezone(UTC)
 
 
@@ -81,7 +81,7 @@ def _from_text(text: str | None) -> datetime | None:
 
 
 class TaskIdColumn(TypeDecorator[int]):
-    """64 bits. In SQLite that is INTEGER: by no other name is it the row's own key."""
+    """64 bits. SQLite needs the name INTEGER to use the column as the key of the row itself."""
 
     impl = BigInteger
     cache_ok = True
@@ -92,7 +92,7 @@ class TaskIdColumn(TypeDecorator[int]):
 
 
 class CheckedBoolean(TypeDecorator[bool]):
-    """True or false, also where the database has only numbers (SQLite)."""
+    """True or false, also in SQLite, where booleans are numbers."""
 
     impl = Boolean(create_constraint=True, name="completed_boolean")
     cache_ok = True
@@ -111,9 +111,9 @@ def _length(column: str, minimum: int, maximum: int) -> CheckConstraint:
 class UserRow(Row, table=True):
     """An account.
 
-    Emails are unique by `email_key`, which the core computes: what `lower` makes of an email
+    Emails are unique by `email_key`, which the core computes: the result of `lower`
     depends on the locale of the database. An account with a password has an email. One with
-    `deleted_at` has nothing left but tasks that are still to be deleted.
+    `deleted_at` only has tasks that are still to be deleted.
     """
 
     __tablename__ = "users"
@@ -140,7 +140,7 @@ class UserRow(Row, table=True):
 
 
 class SessionRow(Row, table=True):
-    """A login. What is here does not suffice to make its refresh token."""
+    """A session. Its refresh token cannot be made from this row alone."""
 
     __tablename__ = "sessions"
     __table_args__ = (CheckConstraint("generation >= 0", "generation_not_negative"),)
@@ -158,9 +158,9 @@ class SessionRow(Row, table=True):
 
 
 class EndedSessionRow(Row, table=True):
-    """A note that a session was ended while its access tokens may live on.
+    """A revoked session of which an access token may be unexpired.
 
-    It stands for itself: session and user may both be gone.
+    There is no foreign key: session and user may both be deleted.
     """
 
     __tablename__ = "ended_sessions"
@@ -170,9 +170,9 @@ class EndedSessionRow(Row, table=True):
 
 
 class ExternalEndRow(Row, table=True):
-    """A note that what an external issuer vouches for ended: its tokens from before are void.
+    """A revoked session of an external issuer: its tokens from before that time are invalid.
 
-    The id follows from issuer and subject; it stands for itself, as above.
+    The id is derived from issuer and subject. There is no foreign key, as above.
     """
 
     __tablename__ = "external_ends"
@@ -182,7 +182,7 @@ class ExternalEndRow(Row, table=True):
 
 
 class IdentityRow(Row, table=True):
-    """Whose account it is that a person of an external issuer has."""
+    """The account of a user of an external issuer."""
 
     __tablename__ = "identities"
 
@@ -195,7 +195,7 @@ class IdentityRow(Row, table=True):
 
 
 class PasswordResetRow(Row, table=True):
-    """The one open reset of a user; the secret itself is not here."""
+    """The one open password reset of a user, with the hash of its secret."""
 
     __tablename__ = "password_resets"
     __table_args__ = (UniqueConstraint("token_hash"),)
@@ -253,9 +253,9 @@ Index("ix_external_ends_ended_at", EXTERNAL_ENDS.c.ended_at)
 Index("ix_identities_user_id", IDENTITIES.c.user_id)
 Index("ix_password_resets_expires_at", PASSWORD_RESETS.c.expires_at)
 
-# Every query names the owner, so the one index begins with it. It yields the tasks
-# (not) completed in their order; for all of them the few rows of one owner are
-# sorted, which costs less than what a second index costs at every insert.
+# Every query names the owner, so the one index begins with it. It yields the tasks that are
+# (or are not) completed in order; a list of all tasks is sorted, since that costs less than
+# maintaining a second index at every insert.
 Index(
     "ix_tasks_user_id_completed_created_at_id",
     TASKS.c.user_id,

@@ -1,1 +1,1 @@
-"""Time, randomness and background work of the operating system, and names of others."""
+"""Clock, random identifiers, background threads, and names of devices."""

@@ -1,4 +1,4 @@
-"""Jobs after the answer, on threads."""
+"""Background jobs on threads."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -11,25 +11,26 @@ import structlog
 from todo_core.ports.background import Background
 
 _THREADS = 2
-_MOST_WAITING = 1000
+_MAX_WAITING = 1000
 _PAUSE_SECONDS = (0.05, 0.25)
-"""How long a job waits at first, so that it does not slow down the answer that it came with.
+"""How long each job waits before it runs, at random between these.
 
-Otherwise the time of an answer would tell whether there was something to do.
+Otherwise it could delay the response to the request that submitted it, and so disclose that
+there was a job.
 """
 
 _log = structlog.get_logger()
 
 
 class ThreadBackground(Background):
-    """Runs jobs on two threads of its own, in the order in which they came.
+    """Runs jobs on two threads of its own, in the order in which they were submitted.
 
-    What the jobs log bears the id of the request that they came from.
+    Log entries of a job have the id of the request that submitted it.
     """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="background")
-        self._places = BoundedSemaphore(_MOST_WAITING)
+        self._places = BoundedSemaphore(_MAX_WAITING)
         self._random = SystemRandom()
         self._closing = Event()
 
@@ -44,7 +45,7 @@ class ThreadBackground(Background):
             _log.error("background.closed")
 
     def close(self, *, seconds: float = 10.0) -> None:
-        """Finish what was taken, as far as that is possible in so many seconds."""
+        """Finish the jobs that were submitted, and drop those that take longer than `seconds`."""
         self._closing.set()
         last = self._threads.submit(lambda: None)
         wait([last], timeout=seconds)
@@ -54,7 +55,7 @@ class ThreadBackground(Background):
         try:
             self._closing.wait(self._random.uniform(*_PAUSE_SECONDS))
             job()
-        except Exception:  # noqa: BLE001 - the next job is not to suffer for it
+        except Exception:  # noqa: BLE001 - the thread must survive for the next job
             _log.exception("background.failed")
         finally:
             self._places.release()

@@ -6,7 +6,7 @@ from todo_core.ports.clock import Clock
 
 
 class SystemClock(Clock):
-    """Tells the time that the operating system has."""
+    """Returns the current time of the operating system."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

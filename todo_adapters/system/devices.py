@@ -1,14 +1,13 @@
-"""Devices by the tables of the library ua-parser."""
+"""Names of devices by the library ua-parser."""
 
 from todo_core.ports.devices import DeviceNames
 
 
 class UaParserDeviceNames(DeviceNames):
-    """Recognises what the tables of the uap project know."""
+    """Recognises the browsers and systems in the tables of the uap project."""
 
     def name(self, user_agent: str) -> str:
-        # Its tables take 10 MB, which only the processes that log users in need.
-        from ua_parser import parse
+        from ua_parser import parse  # late: see docs/decisions/late-imports.md
 
         known = parse(user_agent)
         browser = known.user_agent.family if known.user_agent else None

@@ -1,4 +1,4 @@
-"""Doing something again and again."""
+"""Periodic jobs."""
 
 import time
 from collections.abc import Callable
@@ -18,9 +18,9 @@ def in_batches(
 ) -> int:
     """Call the job until it returns 0, and return the total.
 
-    After each call there is a pause as long as the call, so that others get the resources that
-    the job uses, such as SQLite's write lock, for half of the time. No call begins after
-    `seconds` have passed, or once `stopped` is set.
+    After each call there is a pause as long as the call, so that other threads have the
+    resources that the job uses, such as SQLite's write lock, for half of the time. No call
+    begins after `seconds` have passed, or once `stopped` is set.
     """
     stopped = stopped or Event()
     done, deadline = 0, time.monotonic() + seconds
@@ -36,9 +36,9 @@ def in_batches(
 class Periodic:
     """Calls a job every so many seconds, on a thread of its own, from `start` to `close`.
 
-    What the job raises is logged, and it is called again at its time. `jitter` is
-    up to what part of the interval it waits longer or shorter, so that processes
-    that were started together do not all come at the same time.
+    An exception of the job is logged, and the job is called again at its next time. Each
+    interval is longer or shorter by a random part of up to `jitter`, so that processes that
+    started together do not call their jobs at the same time.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Periodic:
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Call the job a first time, and from now on on the thread."""
+        """Call the job for the first time, and begin to call it on the thread."""
         self._call()
         self._thread.start()
 
@@ -77,8 +77,8 @@ class Periodic:
 class PeriodicBatches(Periodic):
     """Calls a job that does one batch of its work, each time until nothing is left to do.
 
-    A run ends after `longest` seconds; what is left is for the next. The first is on the thread
-    too, so that a service that has much to do begins to serve at once.
+    A run ends after `longest` seconds; the next one continues. The first run is on the thread
+    too, so that the service does not start late if there is much to do.
     """
 
     def __init__(
