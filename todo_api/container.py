@@ -177,7 +177,7 @@ def _external_issuers(settings: Settings) -> TrustedIssuers:
     """
     issuers: list[TrustedIssuer] = []
     for published in settings.published_key_issuers:
-        # Only who trusts others pays for what their keys take: 10 MB, and a tenth of a second.
+        # See docs/decisions/0009-late-imports.md: 10 MB, and a tenth of a second.
         from todo_adapters.issuers.jwks import PublishedKeys, PyJwtIssuer
 
         keys = PublishedKeys(published.jwks_url, published.algorithms)
