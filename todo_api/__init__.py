@@ -1,5 +1,5 @@
-"""The service as its users meet it: HTTP, and the `todo` command.
+"""The HTTP API and the `todo` command.
 
-It translates requests into calls of use cases, and what they return or raise
-into answers. `container` is where the parts are put together.
+Requests become calls of use cases, and their results and errors become responses. `container` is
+the composition root.
 """

@@ -23,7 +23,7 @@ _LONGEST_WAIT_FOR_HASHING_SECONDS = 30.0
 _MAX_WAITING_FOR_HASHING_PER_ADDRESS = 60
 _ISSUER_THREADS = 4
 _EXPENSIVE_SECONDS = 0.01
-"""How much processor time of one request makes its user's requests run one at a time."""
+"""The processor time of a request after which the requests of its user run one at a time."""
 
 DESCRIPTION = (
     "A task list for each user. Only the owner of a task can read it, change it, or learn that it"
@@ -32,7 +32,7 @@ DESCRIPTION = (
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Put the service together. Several may live in one process without sharing anything."""
+    """Create the application. Several applications in one process share nothing."""
     app = FastAPI(
         title=settings.app_name,
         version=settings.app_version,
@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.container = Container(settings=settings)
     app.state.responses_in_flight = ResponsesInFlight()
-    # As many as there are connections: a thread without one would only wait for it.
+    # One thread for each connection: any further thread would only wait for a connection.
     app.state.worker_threads = WorkerThreads(
         settings.database_pool_size,
         share=fair_share(settings.database_pool_size),
@@ -61,15 +61,15 @@ def create_app(settings: Settings) -> FastAPI:
         longest_wait=_LONGEST_WAIT_FOR_HASHING_SECONDS,
         max_waiting_per_key=_MAX_WAITING_FOR_HASHING_PER_ADDRESS,
     )
-    # Each issuer has its own: a slow one delays only its own users. They may all come from one
-    # address, that of their front end, so an address may occupy all of them.
+    # Each issuer has its own threads, so that a slow one delays only its own users. All of them
+    # may come from one address, that of their front end, so one address may occupy all threads.
     app.state.issuer_threads = {
         issuer: WorkerThreads(_ISSUER_THREADS, share=_ISSUER_THREADS)
         for issuer in settings.people_issuers
     }
     handle_errors(app)
     for router in (tasks.router, sessions.router, passwords.router, accounts.router, health.router):
-        # Routes of the application itself are found faster than those of a router in it.
+        # The application finds its own routes faster than those of an included router.
         app.router.routes.extend(router.routes)
     docs_page.serve(app)
     openapi.describe(app, settings)
@@ -77,13 +77,13 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _telemetry(settings: Settings) -> TelemetryConfig:
-    """FastAPI's own OpenTelemetry, for who has providers for it; looking for them takes time."""
+    """Return the options of FastAPI's OpenTelemetry; looking for its providers takes time."""
     enabled = settings.opentelemetry_enabled
     return {"tracing": enabled, "metrics": enabled, "logs": enabled, "operation_spans": enabled}
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
-    """The layers around the routes, the outermost first."""
+    """Return the layers around the routes, the outermost first."""
     any_origin = "*" in settings.cors_origins
     return [
         Middleware(RequestLog),
@@ -92,8 +92,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
-            # Some front ends send credentials with everything; nothing here is
-            # granted by a cookie, so it is harmless for the origins that are named.
+            # Some front ends send credentials with every request. This is harmless, because the
+            # service reads no cookies.
             allow_credentials=not any_origin,
             expose_headers=[
                 *("Location", "Retry-After", "X-Request-ID"),
@@ -118,12 +118,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for each in threads:
             each.start()
         await to_thread.run_sync(start, container)
-        # What was made so far stays: the garbage collector need not look at it again and again.
+        # These objects stay: spare the garbage collector from scanning them each time.
         gc.collect()
         gc.freeze()
         yield
     finally:
-        # First those who use the others; a letter that they still send is delivered.
+        # First the threads that use the other parts; a message that they still send is delivered.
         for each in threads:
             await to_thread.run_sync(each.stop)
         await to_thread.run_sync(close, container)

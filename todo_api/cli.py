@@ -20,12 +20,15 @@ from todo_api.server.options import server_options
 from todo_api.settings import Settings, SettingsError, load_settings
 from todo_core.errors import Unavailable
 
-_M_ARENA_MAX = -8  # as malloc.h has it
-_MOST_WORKERS = 256
+_M_ARENA_MAX = -8  # from malloc.h
+_MAX_WORKERS = 256
 _SWITCH_SECONDS = 0.001
 
 main = typer.Typer(
-    help="A Todo backend.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    help="A Todo backend. Settings are read from the environment and from .env.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 
@@ -33,28 +36,30 @@ main = typer.Typer(
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=_MOST_WORKERS, help="How many processes.")] = 1,
-    reload: Annotated[bool, typer.Option(help="Start anew when the code changes.")] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=_MAX_WORKERS, help="The number of processes.")
+    ] = 1,
+    reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,
 ) -> None:
-    """Serve the API. The embedded database is made, and migrated, first."""
+    """Serve the API. Create and migrate the embedded database first."""
     settings = _settings()
     _check_address(host)
     if settings.is_embedded:
-        _migrate_apart(settings)
+        _migrate_in_subprocess(settings)
     configure_logs(settings)
-    _check_parts(settings)
+    _check_adapters(settings)
     shown_host = f"[{host}]" if ":" in host else host
     typer.echo(f"API      http://{shown_host}:{port}/api", err=True)
     typer.echo(f"Docs     http://{shown_host}:{port}/docs", err=True)
     typer.echo(f"Storage  {_storage(settings)}", err=True)
-    if workers > 1 and _counts_apart(settings):
+    if workers > 1 and _limits_are_per_worker(settings):
         typer.echo(
-            "Warning  each worker counts rate limits by itself; TODO_RATE_LIMIT_STORAGE=redis://…"
-            " makes them count together",
+            "Warning  Each worker counts rate limits separately. To share them, set"
+            " TODO_RATE_LIMIT_STORAGE=redis://….",
             err=True,
         )
     one_process = workers == 1 and not reload
-    # Uvicorn sends itself the signal again when all is done: having ended as asked is no failure.
+    # Uvicorn sends itself the signal again at the end: a requested stop is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     uvicorn.run(
         _serving_app(settings) if one_process else f"{__name__}:serving_app",
@@ -69,27 +74,27 @@ def serve(
 
 @main.command()
 def migrate() -> None:
-    """Bring the database's schema to the newest revision. Safe to run several times at once."""
+    """Migrate the database to the newest schema. Several processes may run this at once."""
     _migrate(_settings())
 
 
 @main.command()
 def cleanup() -> None:
-    """Remove expired sessions and resets now; the service does so by itself, now and then."""
+    """Remove expired data now. The service also does this by itself every ten minutes."""
     settings = _settings()
     container = Container(settings=settings)
     try:
         removed = clean_up_everything(container)
         container.database().close()
     except SettingsError as error:
-        _stop(_wrong_settings(error))
+        _stop(_invalid_settings(error))
     except Unavailable as error:
         _stop(_unavailable(error))
     typer.echo(f"Removed  {removed}", err=True)
 
 
 def serving_app() -> FastAPI:
-    """The application under the settings of the environment, for a worker process."""
+    """Return the application with the settings of the environment, for a worker process."""
     return _serving_app(_settings())
 
 
@@ -102,9 +107,9 @@ def _serving_app(settings: Settings) -> FastAPI:
 
 
 def _share_arenas() -> None:
-    """Let all threads allocate from two arenas, where glibc would give each its own.
+    """Let all threads allocate memory from two arenas instead of one for each thread.
 
-    Only one of them runs Python at a time, and what is free in another's is lost.
+    Only one thread runs Python at a time, and none can use what is free in the arena of another.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_ARENA_MAX, 2)
@@ -120,7 +125,7 @@ def _switch_threads_often() -> None:
 
 
 def _allow_many_connections() -> None:
-    """Open as many files, and so connections, as this process is allowed if it asks to."""
+    """Raise the limit of open files, and so of connections, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -130,7 +135,7 @@ def _settings() -> Settings:
     try:
         return load_settings()
     except SettingsError as error:
-        _stop(_wrong_settings(error))
+        _stop(_invalid_settings(error))
 
 
 def _migrate(settings: Settings) -> None:
@@ -141,20 +146,21 @@ def _migrate(settings: Settings) -> None:
             if schema.current() != schema.newest:
                 schema.migrate()
     except SettingsError as error:
-        _stop(_wrong_settings(error))
+        _stop(_invalid_settings(error))
     except OSError as error:
-        _stop(f"TODO_DATA_DIR cannot be used: {error}")
+        _stop(f"TODO_DATA_DIR cannot be used: {error}.")
     except ValueError as error:
-        _stop(f"The database cannot be migrated: {error}")
+        _stop(f"The database cannot be migrated: {error}.")
     except Unavailable as error:
         _stop(_unavailable(error))
     typer.echo(f"Schema   at revision {schema.newest}", err=True)
 
 
-def _migrate_apart(settings: Settings) -> None:
-    """Migrate in a process of its own where there is something to do.
+def _migrate_in_subprocess(settings: Settings) -> None:
+    """Migrate in another process if the schema is not up to date.
 
-    What serves would keep the 9 MB that Alembic takes for as long as it runs.
+    The serving process would keep the 9 MB that Alembic takes
+    (docs/decisions/late-imports.md).
     """
     container = Container(settings=settings)
     try:
@@ -162,9 +168,9 @@ def _migrate_apart(settings: Settings) -> None:
         is_behind = schema.current() != schema.newest
         container.migration_database().close()
     except SettingsError as error:
-        _stop(_wrong_settings(error))
+        _stop(_invalid_settings(error))
     except OSError as error:
-        _stop(f"TODO_DATA_DIR cannot be used: {error}")
+        _stop(f"TODO_DATA_DIR cannot be used: {error}.")
     except Unavailable as error:
         _stop(_unavailable(error))
     if is_behind:
@@ -174,32 +180,32 @@ def _migrate_apart(settings: Settings) -> None:
 
 
 def _check_address(host: str) -> None:
-    """Stop with a clear message if nothing can listen on this address, whatever the port."""
+    """Exit with a clear message if no port of this address can be listened on."""
     try:
         family, kind, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as tried:
             tried.bind(address)
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be encoded
-        _stop(f"--host {host!a} cannot be listened on: {error}")
+        _stop(f"Cannot listen on --host {host!a}: {error}.")
 
 
-def _check_parts(settings: Settings) -> None:
-    """Create the signing key and the pool now, so that errors are reported at startup."""
+def _check_adapters(settings: Settings) -> None:
+    """Create the signing key and the connection pool, so that errors are reported at startup."""
     container = Container(settings=settings)
     try:
         container.key_ring()
         container.database().close()
     except SettingsError as error:
-        _stop(_wrong_settings(error))
+        _stop(_invalid_settings(error))
     except (OSError, ValueError) as error:
-        _stop(f"The signing key cannot be used: {error}")
+        _stop(f"The signing key cannot be used: {error}.")
 
 
-def _wrong_settings(error: SettingsError) -> str:
-    return f"The settings are not right:\n{error}"
+def _invalid_settings(error: SettingsError) -> str:
+    return f"The settings are not valid:\n{error}"
 
 
-def _counts_apart(settings: Settings) -> bool:
+def _limits_are_per_worker(settings: Settings) -> bool:
     storage = settings.rate_limit_storage.get_secret_value()
     return settings.rate_limit_enabled and storage == "memory://"
 
@@ -209,11 +215,9 @@ def _storage(settings: Settings) -> str:
 
 
 def _unavailable(error: Unavailable) -> str:
-    """What is wrong, in the words of the database itself."""
+    """Return a message with the error of the database itself."""
     reason = getattr(error.__cause__, "orig", None) or error.__cause__
-    return (
-        f"The database does not answer: {reason}\nIt is the one of DATABASE_URL or TODO_DATA_DIR."
-    )
+    return f"The database does not answer: {reason}\nCheck DATABASE_URL or TODO_DATA_DIR."
 
 
 def _stop(message: str) -> NoReturn:

@@ -160,9 +160,9 @@ def test_a_wrong_setting_stops_it_with_one_clear_message(tmp_path: Path, command
     outcome = todo(tmp_path, command, TODO_ACCESS_TOKEN_TTL="soon")
     assert outcome.returncode == 1
     assert outcome.stderr == (
-        "The settings are not right:\n"
-        "TODO_ACCESS_TOKEN_TTL: must be a number of seconds, or one with a unit,"
-        " such as 15m, 1h or 7d\n"
+        "The settings are not valid:\n"
+        "TODO_ACCESS_TOKEN_TTL: Must be a number of seconds, or a number with a unit,"
+        " such as 15m, 1h or 7d.\n"
     )
     assert list(tmp_path.iterdir()) == []
 

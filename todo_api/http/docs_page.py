@@ -1,4 +1,4 @@
-"""The browsable documentation at /docs, all of it from this host."""
+"""The interactive documentation at /docs, without requests to other hosts."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ _ASSETS = "/docs/assets"
 
 
 def serve(app: FastAPI) -> None:
-    """Serve Swagger UI and its parts, which the package fastapi-offline brings along."""
+    """Serve Swagger UI with the files of the package fastapi-offline."""
 
     async def swagger_ui(request: Request) -> HTMLResponse:
         root = request.scope.get("root_path", "")
@@ -29,7 +29,9 @@ def serve(app: FastAPI) -> None:
             swagger_css_url=f"{root}{_ASSETS}/swagger-ui.css",
             swagger_favicon_url=f"{root}{_ASSETS}/favicon.png",
         )
-        page.headers["Content-Security-Policy"] = _policy(bytes(page.body).decode())
+        page.headers["Content-Security-Policy"] = _content_security_policy(
+            bytes(page.body).decode()
+        )
         return page
 
     app.add_route("/docs", swagger_ui, include_in_schema=False)
@@ -37,25 +39,25 @@ def serve(app: FastAPI) -> None:
 
 
 class _WholeFiles(StaticFiles):
-    """Files, without parts of them: `Range` may be ignored (RFC 9110 §14.2).
+    """Static files that ignore `Range` (RFC 9110 §14.2) and the body of the request.
 
-    The framework answers one that it cannot serve with a text, which is no problem document.
-    Nor is the request's body listened to, which may be refused while the file is being sent.
+    Starlette answers a range that it cannot serve in plain text instead of a problem document. A
+    body could be refused while the file is already being sent.
     """
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
-        await super().__call__({**scope, "headers": headers}, _nothing_more, send)
+        await super().__call__({**scope, "headers": headers}, _receive_nothing, send)
 
 
-async def _nothing_more() -> Message:
+async def _receive_nothing() -> Message:
     await sleep_forever()
-    raise AssertionError("for ever is over")
+    raise AssertionError("sleep_forever returned")
 
 
-def _policy(page: str) -> str:
-    """Allow this page what it consists of: its own host, and the scripts that are in it."""
+def _content_security_policy(page: str) -> str:
+    """Return a Content-Security-Policy for the page: its own host, and its inline scripts."""
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
     inline = " ".join(f"'sha256-{value}'" for value in hashes)

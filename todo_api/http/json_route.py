@@ -1,4 +1,4 @@
-"""How the body of a request is read."""
+"""The route class of this API: JSON bodies, and endpoints on worker threads."""
 
 import inspect
 import json
@@ -18,17 +18,17 @@ _MALFORMED = object()
 
 
 class JsonRequest(Request):
-    """A request whose body is JSON as RFC 8259 has it: UTF-8, and without NaN or Infinity."""
+    """A request whose body is JSON (RFC 8259): UTF-8, without NaN or Infinity."""
 
     malformed = False
-    """Whether the body was read, and is not JSON."""
+    """Whether the body was read and is not JSON."""
 
     @override
     async def json(self) -> Any:
-        """The parsed body; of one that is not JSON, something that no schema allows.
+        """Return the parsed body, or for a body that is not JSON a value that no schema allows.
 
-        So it is refused like any other body that is not right, which is after the
-        caller has been let in: to who is not logged in, nothing else matters.
+        It is then refused like any other invalid body: after authentication, so that a caller who
+        is not logged in gets 401 whatever the body is.
         """
         try:
             text = (await self.body()).decode()
@@ -43,17 +43,16 @@ def _no_such_number(constant: str) -> NoReturn:
 
 
 class JsonRoute(APIRoute):
-    """The route of this API.
+    """A route that accepts only JSON bodies and runs blocking endpoints on worker threads.
 
-    It takes a body only as JSON, whatever the framework would make of others; runs
-    an endpoint that waits on a thread of ours; and is known by its endpoint's name.
+    Its operation id is the name of the endpoint.
     """
 
     def __init__(
         self,
         path: str,
         endpoint: Callable[..., Any],
-        **options: Any,  # noqa: ANN401 - those of the framework's route
+        **options: Any,  # noqa: ANN401 - the options of APIRoute
     ) -> None:
         options["operation_id"] = options.get("operation_id") or endpoint.__name__
         super().__init__(path, on_worker_thread(endpoint), **options)
@@ -82,10 +81,9 @@ class JsonRoute(APIRoute):
 def on_worker_thread[**Parameters, Result](
     endpoint: Callable[Parameters, Result],
 ) -> Callable[Parameters, Awaitable[Result]]:
-    """Return the endpoint as one that can be awaited, and that runs on the application's threads.
+    """Return a coroutine function that runs the endpoint on a worker thread.
 
-    It must take the request by the name `request`; an endpoint that is asynchronous
-    already is left as it is.
+    The endpoint must have a parameter `request`. An asynchronous endpoint is returned as it is.
     """
     if inspect.iscoroutinefunction(endpoint):
         return endpoint

@@ -20,10 +20,10 @@ SLICE_SIZE = 64 * 1024
 """A response of more bytes than this is sent in slices."""
 
 MAX_BYTES_PER_USER = 32 * 1024 * 1024
-"""How much of large responses may be in flight for one user."""
+"""The bytes of large responses that may be in flight for one user."""
 
 MAX_BYTES_FOR_ALL_USERS = 256 * 1024 * 1024
-"""From how much in flight for all users together each user may have one large response only."""
+"""The bytes in flight for all users from which each user may have only one large response."""
 
 _TOO_MUCH_IN_FLIGHT = replace(
     CORE_PROBLEMS[RateLimited],
@@ -35,9 +35,9 @@ _log = structlog.get_logger()
 
 
 class ResponsesInFlight:
-    """Counts, for each user, the bytes of large responses that were not taken yet.
+    """Counts the bytes of large responses in flight for each user.
 
-    It is used on the event loop's thread alone.
+    Only the event loop's thread uses it.
     """
 
     def __init__(self) -> None:
@@ -45,9 +45,9 @@ class ResponsesInFlight:
         self._total = 0
 
     def add(self, user: str, size: int) -> bool:
-        """Count a response, and return True; or return False if it would be too much.
+        """Count a response and return True, or return False if it would exceed a limit.
 
-        A response that is alone is never too much, whatever its size.
+        The only response of a user never exceeds a limit, whatever its size.
         """
         if self._bytes[user] and (
             self._bytes[user] + size > MAX_BYTES_PER_USER
@@ -67,9 +67,9 @@ class ResponsesInFlight:
 
 
 class LargeResponse(Response):
-    """Sends a response slice by slice, each after the client has taken most of those before.
+    """Sends a response in slices, each after the client has read most of those before.
 
-    Where the user has too much on its way already, it sends a 429 instead.
+    If the user already has too many bytes in flight, it sends 429 instead.
     """
 
     def __init__(self, response: Response, in_flight: ResponsesInFlight) -> None:
@@ -107,7 +107,7 @@ class LargeResponse(Response):
 
 
 def in_slices(request: Request, response: Response) -> Response:
-    """Return the response as it is, or, if it is large, as one that is sent in slices."""
+    """Return the response as it is or, if it is large, as one that is sent in slices."""
     if response.status_code != HTTPStatus.OK or len(response.body) <= SLICE_SIZE:
         return response
     in_flight: ResponsesInFlight = request.app.state.responses_in_flight

@@ -1,4 +1,4 @@
-"""Structured logs: one line an event, as JSON or, on a terminal, in colour.
+"""Structured logs: one line for each event, as JSON or, on a terminal, in colour.
 
 Everything goes to standard error: the service's own events through structlog,
 and those of uvicorn, Alembic and SQLAlchemy through the same renderer.
@@ -31,12 +31,12 @@ def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _json(event: EventDict, **_: object) -> str:
-    """The event as JSON; what JSON has no form for is written as its text."""
+    """Render the event as JSON, with `str` for values that JSON does not know."""
     return orjson.dumps(event, default=str).decode()
 
 
 class _Lossy(io.TextIOBase):
-    """A stream that loses what it cannot write: a full disk must not fail what is logged."""
+    """A stream that drops what it cannot write: a full disk must not fail a request."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -59,7 +59,7 @@ def loggable(text: str) -> str:
 
 
 def configure_logs(settings: Settings) -> None:
-    """Set up logging for the whole process."""
+    """Configure logging for the whole process."""
     level = logging.DEBUG if settings.debug else settings.log_level.upper()
     as_json = settings.log_format == "json" or (
         settings.log_format == "auto" and not sys.stderr.isatty()
@@ -75,7 +75,7 @@ def configure_logs(settings: Settings) -> None:
         else [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(),
-                # Others print the values of variables too, passwords among them.
+                # The default also prints the values of variables, including passwords.
                 exception_formatter=structlog.dev.plain_traceback,
             )
         ]
@@ -98,9 +98,8 @@ def configure_logs(settings: Settings) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-    logging.getLogger("httpx").setLevel(
-        logging.WARNING
-    )  # its requests are logged by who makes them
-    # At its level "info" SQLAlchemy logs every statement; parameters are hidden.
+    # The adapters that use it log their requests themselves.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # At level "info" SQLAlchemy logs every statement, without its parameters.
     sql_level = logging.INFO if settings.debug else logging.WARNING
     logging.getLogger("sqlalchemy.engine").setLevel(sql_level)

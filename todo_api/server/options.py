@@ -1,4 +1,4 @@
-"""How uvicorn serves the application, whoever starts it."""
+"""The options of uvicorn."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -10,10 +10,10 @@ from todo_api.settings import Settings
 
 
 def server_options(settings: Settings) -> dict[str, Any]:  # as uvicorn takes them
-    """The options of uvicorn's that do not depend on where it listens.
+    """Return the options of uvicorn that do not depend on the address that it listens on.
 
-    Its own log is ours (`todo_api.runtime.logging`), and a proxy's word about the client is
-    taken from the proxies that were named, and from nobody by default.
+    `todo_api.runtime.logging` configures its logs. Only the proxies in the settings, none by
+    default, may say who the client is.
     """
     return {
         "http": partial(StrictHttpProtocol, max_body_size=settings.max_body_size),

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one connection: where a message ends, and how much and how long it may take.
+"""HTTP/1.1 on one connection, with strict framing and limits of time and size.
 
 uvicorn's protocol trusts its parser and its client in ways that a service on the open
 Internet must not. `StrictHttpProtocol` closes those gaps:
@@ -7,9 +7,9 @@ Internet must not. `StrictHttpProtocol` closes those gaps:
   would read the body as the next request; here the body stays a body. Trailer fields never
   become headers. A message whose length two parsers could read differently is refused.
 - **Bounded time.** A request must arrive, an idle connection must be used, and a response
-  must be taken within a deadline each.
+  must be read within a deadline each.
 - **Bounded memory.** The bytes of one request, the requests that wait on one connection,
-  and the response bytes that a client has not taken are limited.
+  and the response bytes that a client has not read are limited.
 """
 
 import asyncio
@@ -57,13 +57,13 @@ class StrictHttpProtocol(HttpToolsProtocol):
     """From a request's first byte (or from connecting) to its last."""
 
     response_timeout = 20.0
-    """For what is in the write buffer, 96 KiB at most, to be taken by the client."""
+    """For the client to read what is in the write buffer, 96 KiB at most."""
 
     shutdown_timeout = 3.0
     """The same while the service is shutting down."""
 
     min_response_rate = 64 * 1024
-    """Bytes a second. A large response has `response_timeout` and what it takes at this rate."""
+    """Bytes per second. A large response has the time that it takes at this rate in addition."""
 
     max_head_size = 64 * 1024
     max_body_overhead = 16
@@ -84,10 +84,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         # The requests before it, and the data after it
         self._running: RequestResponseCycle | None = None
         self._unread = b""
-        # What the client has not taken
+        # Response bytes that the client has not read
         self._write_deadline: asyncio.TimerHandle | None = None
         self._response_deadline: float | None = None
-        # The end
+        # The refusal of a request
         self._is_refused = False
         self._refusal: bytes | None = None
 
@@ -115,7 +115,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     @override
     def eof_received(self) -> None:
-        # The transport closes now, as soon as the client has taken the rest.
+        # The transport closes as soon as the client has read the rest.
         self._limit_writing()
 
     @override
@@ -267,9 +267,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
             # A trailer field said so, and the parser discards all that follows.
             cycle.keep_alive = False
         if cycle.response_complete and not self.transport.is_closing():
-            self._go_on_after(cycle)
+            self._continue_after(cycle)
 
-    def _go_on_after(self, cycle: RequestResponseCycle) -> None:
+    def _continue_after(self, cycle: RequestResponseCycle) -> None:
         """Wait for the next request after one that was answered before it had arrived."""
         if cycle.keep_alive:
             self._unset_keepalive_if_required()
@@ -292,7 +292,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         is_last = not self.pipeline
         if self.expect_100_continue and self._running is self.cycle and self.cycle.more_body:
-            # The client may send the body all the same, or may not: nobody can tell.
+            # The client may still send the body or not, so what follows would be ambiguous.
             self.transport.close()
         super().on_response_complete()
         if self._is_arriving:
@@ -342,7 +342,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._limit_writing()
 
     def _limit_writing(self) -> None:
-        """Set the deadline for what is written, where the client has not taken all of it."""
+        """Set the deadline for the client to read the write buffer, unless it is empty."""
         size = self.transport.get_write_buffer_size()
         if self._write_deadline is not None or not size:
             return
@@ -361,8 +361,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _on_write_deadline(self) -> None:
         self._write_deadline = None
         if self.transport.get_write_buffer_size():
-            _log.warning("response.not_taken", address=self._address())
-            # Without this the system would keep what it has, megabytes, for as long as it takes.
+            _log.warning("response.not_read", address=self._address())
+            # Otherwise the kernel would keep its megabytes until the client reads them.
             self.transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD
             )
@@ -448,6 +448,6 @@ class _HoldableFlow(FlowControl):
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:
-    """Let the application see that its client is gone."""
+    """Signal to the application that its client has disconnected."""
     cycle.disconnected = True
     cycle.message_event.set()

@@ -1,6 +1,6 @@
 """All settings, read from the environment and from `.env`.
 
-.env.example documents every one of them, and a test sees that it does.
+.env.example documents all of them; a test checks this.
 """
 
 from collections.abc import Iterable
@@ -51,15 +51,15 @@ PREFIX = "TODO_"
 
 _BETTER_AUTH_PATH = "/api/auth"
 BETTER_AUTH = "better-auth"
-"""The name under which people of Better Auth are kept."""
+"""The name under which users of Better Auth are stored."""
 
 
 class SettingsError(ValueError):
-    """The service must not start like this; the message names each variable."""
+    """The service cannot start with these settings. The message names each wrong variable."""
 
 
 class Settings(BaseSettings):
-    """What can be set. The field `log_level` is the variable TODO_LOG_LEVEL, and so on."""
+    """All settings. The field `log_level` is read from the variable TODO_LOG_LEVEL, and so on."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -155,11 +155,11 @@ class Settings(BaseSettings):
     task_list_envelope: bool = False
 
     @model_validator(mode="after")
-    def _own_secret_beside_a_shared_database(self) -> Self:
+    def _require_jwt_secret(self) -> Self:
         if not self.is_embedded and self.jwt_secret is None:
             raise ValueError(
-                f"{PREFIX}JWT_SECRET must be set when DATABASE_URL is: every process, and every"
-                " restart, has to sign with the same key; make one with: openssl rand -base64 32"
+                f"{PREFIX}JWT_SECRET must be set if DATABASE_URL is set, because all processes must"
+                " sign with the same key. Make one with `openssl rand -base64 32`"
             )
         return self
 
@@ -172,24 +172,24 @@ class Settings(BaseSettings):
         return self
 
     def require_separate_keys(self, signing_secrets: Iterable[str]) -> None:
-        """Refuse a secret of Better Auth that is one of our own signing keys too.
+        """Refuse a secret of Better Auth that is also a signing key of this service.
 
-        A party that may sign tokens for one purpose could then sign them for the other.
+        Whoever has it could sign tokens of this service too.
 
         Raises:
-            SettingsError: if it is.
+            SettingsError: if the secret is one of the signing keys.
         """
         shared = self.better_auth_secret
         if shared and is_same_hmac_key(shared.get_secret_value(), signing_secrets):
             raise SettingsError(
                 f"BETTER_AUTH_SECRET must not be a key of this service ({PREFIX}JWT_SECRET,"
                 f" {PREFIX}JWT_PREVIOUS_SECRETS or the file signing-key in {PREFIX}DATA_DIR):"
-                " a party that has it could sign this service's own tokens. Make another one with:"
-                " openssl rand -base64 32"
+                " whoever has it could sign this service's own tokens. Make another one with"
+                " `openssl rand -base64 32`."
             )
 
     @model_validator(mode="after")
-    def _access_ends_before_its_session(self) -> Self:
+    def _limit_access_token_lifetime(self) -> Self:
         if self.access_token_ttl > self.refresh_token_idle_ttl:
             raise ValueError(
                 f"{PREFIX}ACCESS_TOKEN_TTL must not be longer than {PREFIX}REFRESH_TOKEN_IDLE_TTL:"
@@ -198,7 +198,7 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _each_issuer_is_one(self) -> Self:
+    def _issuers_are_unique(self) -> Self:
         names = [self.jwt_issuer, *(issuer.issuer for issuer in self.published_key_issuers)]
         if self.better_auth_secret is not None and self.better_auth_url is None:
             names.append(self.better_auth_name)
@@ -208,51 +208,51 @@ class Settings(BaseSettings):
             if names.count(name) > 1:
                 raise ValueError(
                     f"{PREFIX}EXTERNAL_ISSUERS, BETTER_AUTH_URL or BETTER_AUTH_ISSUER, and"
-                    f" {PREFIX}JWT_ISSUER: {name!r} is the name of more than one issuer"
+                    f" {PREFIX}JWT_ISSUER must differ: {name!r} is the name of more than one issuer"
                 )
         return self
 
     @model_validator(mode="after")
-    def _better_auth_is_somewhere(self) -> Self:
+    def _require_better_auth(self) -> Self:
         if self.better_auth_jwks_url and not self.better_auth_url:
-            raise ValueError("BETTER_AUTH_JWKS_URL is set, and BETTER_AUTH_URL is not")
+            raise ValueError("BETTER_AUTH_JWKS_URL requires BETTER_AUTH_URL. Set it too")
         for name in ("better_auth_issuer", "better_auth_audience"):
             if getattr(self, name) and not (self.better_auth_url or self.better_auth_secret):
                 raise ValueError(
-                    f"{_variable(name)} is set, and neither BETTER_AUTH_URL nor"
-                    " BETTER_AUTH_SECRET is: there is no Better Auth to speak of"
+                    f"{_variable(name)} requires BETTER_AUTH_URL or BETTER_AUTH_SECRET. Set one of"
+                    " them too"
                 )
         return self
 
     @model_validator(mode="after")
-    def _migrates_what_it_serves(self) -> Self:
+    def _require_database_url(self) -> Self:
         if self.database_url is None and self.migration_database_url is not None:
             raise ValueError(
-                f"{PREFIX}MIGRATION_DATABASE_URL is set and DATABASE_URL is not: it is only"
-                " another way to the same database"
+                f"{PREFIX}MIGRATION_DATABASE_URL requires DATABASE_URL, because both must lead to"
+                " the same database. Set it too"
             )
         return self
 
     @property
     def better_auth_name(self) -> str:
-        """What Better Auth calls itself in its tokens: its origin, if nothing was set."""
+        """The `iss` of Better Auth's tokens: its origin by default."""
         if self.better_auth_issuer is not None:
             return self.better_auth_issuer
         return BETTER_AUTH if self.better_auth_url is None else origin_of(self.better_auth_url)
 
     @property
     def better_auth_audiences(self) -> tuple[str, ...]:
-        """What tokens of Better Auth may be meant for: its own origin, if nothing was set."""
+        """The accepted `aud` of Better Auth's tokens: its origin by default."""
         if self.better_auth_audience or self.better_auth_url is None:
             return self.better_auth_audience
         return (origin_of(self.better_auth_url),)
 
     @property
     def published_key_issuers(self) -> tuple[ExternalIssuer, ...]:
-        """All issuers that publish their keys, Better Auth among them."""
+        """All issuers that publish their keys, including Better Auth."""
         if self.better_auth_url is None:
             return self.external_issuers
-        # As Better Auth does: an address with a path is that of its endpoints themselves.
+        # Like Better Auth itself: a URL with a path is the URL of its endpoints.
         path = "" if urlsplit(self.better_auth_url).path else _BETTER_AUTH_PATH
         better_auth = ExternalIssuer(
             issuer=self.better_auth_name,
@@ -262,17 +262,17 @@ class Settings(BaseSettings):
         return (better_auth, *self.external_issuers)
 
     def known_as(self, issuer: str) -> str:
-        """The name under which an issuer's people are kept.
+        """Return the name under which the users of an issuer are stored.
 
-        That of Better Auth does not change with its address, or with how it signs:
-        its people do not become others when it moves.
+        The name of Better Auth does not depend on its URL or on how it signs, so that its users
+        keep their accounts when it moves.
         """
         has_better_auth = self.better_auth_url is not None or self.better_auth_secret is not None
         return BETTER_AUTH if has_better_auth and issuer == self.better_auth_name else issuer
 
     @property
     def people_issuers(self) -> frozenset[str]:
-        """All names under which people of other issuers are kept."""
+        """All names under which users of other issuers are stored."""
         names = {self.known_as(each.issuer) for each in self.published_key_issuers}
         return frozenset(names | ({BETTER_AUTH} if self.better_auth_secret else set()))
 
@@ -285,49 +285,50 @@ class Settings(BaseSettings):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the database is a file of ours, made and migrated at the start."""
+        """Whether the database is a SQLite file that `todo serve` creates and migrates."""
         return self.database_dsn.startswith("sqlite")
 
     @property
     def database_dsn(self) -> str:
-        """The URL of the database, with its password."""
+        """The URL of the database, including its password."""
         if self.database_url is None:
             return f"sqlite:///{quote(str(self.data_dir / 'todo.db'))}"
         return self.database_url.get_secret_value()
 
     @property
     def migration_dsn(self) -> str:
-        """The URL for migrations, which must not go through a pooler where there is one."""
+        """The URL for migrations, which must not lead through a connection pooler."""
         if self.migration_database_url is None:
             return self.database_dsn
         return self.migration_database_url.get_secret_value()
 
 
 def load_settings() -> Settings:
-    """Read the settings.
+    """Read the settings from the environment and from `.env`.
 
     Raises:
-        SettingsError: naming every variable that is missing or wrong.
+        SettingsError: if any is missing or wrong; the message names each variable.
     """
     try:
         return Settings()
     except ValidationError as error:
         raise SettingsError("\n".join(map(_explain, error.errors()))) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The file .env cannot be read: {error}") from None
+        raise SettingsError(f"The file .env cannot be read: {error}.") from None
 
 
 def _explain(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
+    sentence = f"{message[0].upper()}{message[1:].removesuffix('.')}."
     if not error["loc"]:
-        return message
+        return sentence
     inside = error["loc"][1:] if len(error["loc"]) > 2 else ()
     where = "".join(f"[{part}]" for part in inside)
-    return f"{_variable(str(error['loc'][0]))}{where}: {message[0].lower()}{message[1:]}"
+    return f"{_variable(str(error['loc'][0]))}{where}: {sentence}"
 
 
 def _variable(name: str) -> str:
-    """The environment variable of a field, which an error names by itself or by its alias."""
+    """Return the environment variable of a field, which an error names itself or by its alias."""
     field = Settings.model_fields.get(name)
     if field is None:
         return name

@@ -1,7 +1,7 @@
 """The types of settings: how each kind of value is read from text, and which values are refused.
 
-A value is refused here if the service could start with it and would fail later. Messages complete
-the sentence "TODO_NAME: …" and never repeat a value that may hold a password.
+A value is refused here if the service could start with it and would fail later. A message says
+what the value must be, without a full stop, and never repeats a value that may hold a password.
 """
 
 import hashlib
@@ -33,13 +33,13 @@ from todo_core.ports.tokens import MIN_SECRET_BYTES
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _POSTGRESQL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
-_USUAL_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators and unpaired surrogates: no setting has a use for them."""
 
 _IN_URLS = re.compile(r"[^\s\"<>\\^`{|}]+")
-"""The characters of a URL (RFC 3986), and those outside ASCII that people write in host names."""
+"""The characters of a URL (RFC 3986), and those outside ASCII that occur in host names."""
 
 _HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_HOST_LABEL}(?:\.{_HOST_LABEL})*\.?")
@@ -56,13 +56,13 @@ _MAX_WINDOW_SECONDS = 366 * 24 * 3600
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 _LONGEST_LIFETIME = timedelta(days=3650)
-"""For sessions and tokens: dates that are computed from it stay far from the year 9999."""
+"""For sessions and tokens: dates computed from it stay far below the year 9999."""
 
 _LONGEST_WAIT = 5 * MINUTE
-"""For a free connection: no client waits longer for an answer."""
+"""For a free connection: no client waits longer for a response."""
 
 _LONGEST_CHECK_INTERVAL = 60 * MINUTE
-"""Between looks for revoked sessions, whose tokens go on being accepted until then."""
+"""Between checks for revoked sessions, whose tokens are accepted until the next check."""
 
 MAX_BODY_SIZE = 64 * 1024 * 1024
 
@@ -75,7 +75,9 @@ def _duration(value: object) -> object:
         return value
     match = re.fullmatch(r"([0-9]{1,6})([smhdw]?)", value.strip())
     if match is None:
-        raise ValueError("must be a number of seconds, or one with a unit, such as 15m, 1h or 7d")
+        raise ValueError(
+            "must be a number of seconds, or a number with a unit, such as 15m, 1h or 7d"
+        )
     number, unit = match.groups()
     return timedelta(**{_UNITS[unit or "s"]: int(number)})
 
@@ -85,14 +87,16 @@ def _between(shortest: timedelta, longest: timedelta) -> Callable[[timedelta], t
 
     def check(duration: timedelta) -> timedelta:
         if not shortest <= duration <= longest:
-            raise ValueError(f"must be between {_shown(shortest)} and {_shown(longest)}")
+            raise ValueError(
+                f"must be between {_format_duration(shortest)} and {_format_duration(longest)}"
+            )
         return duration
 
     return check
 
 
-def _shown(duration: timedelta) -> str:
-    """Write the duration in the largest unit in which it is a whole number, as in `10m`."""
+def _format_duration(duration: timedelta) -> str:
+    """Format the duration in the largest unit in which it is a whole number, such as `10m`."""
     seconds = int(duration.total_seconds())
     size, unit = max(
         (size, unit)
@@ -103,14 +107,14 @@ def _shown(duration: timedelta) -> str:
 
 
 def _comma_separated(value: object) -> object:
-    """Read `a, b` as two values."""
+    """Split `a, b` into two values."""
     if not isinstance(value, str):
         return value
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def from_json(value: object) -> object:
-    """Read JSON text; anything else is returned as it is."""
+    """Parse JSON text, and return anything else as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -135,7 +139,7 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     """Accept a secret that is long enough, counted in bytes without the zeros that HMAC ignores."""
     if len(secret.get_secret_value().rstrip("\0").encode()) < MIN_SECRET_BYTES:
         raise ValueError(
-            f"must have at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 32"
+            f"must have at least {MIN_SECRET_BYTES} bytes. Make one with `openssl rand -base64 32`"
         )
     return secret
 
@@ -158,10 +162,9 @@ def _data_dir(folder: Path) -> Path:
 
 
 def _database_url(secret: SecretStr) -> SecretStr:
-    """Accept every spelling of a PostgreSQL URL, which all mean psycopg 3, and SQLite files.
+    """Accept a SQLite file, or a PostgreSQL URL in any spelling, always with psycopg 3.
 
-    What only the database's driver knows, such as the names of its options, is checked when the
-    database is opened.
+    The options of the driver are checked when the database is opened.
     """
     text = secret.get_secret_value()
     if _CONTROL.search(text) or _CONTROL.search(unquote(text)):
@@ -171,9 +174,9 @@ def _database_url(secret: SecretStr) -> SecretStr:
         return SecretStr(_postgresql_url(rest))
     if scheme == "sqlite":
         if not rest.startswith("/") or rest == "/" or ":memory:" in unquote(rest):
-            raise ValueError("must name a file, as in sqlite:///folder/todo.db")
+            raise ValueError("must name a file, such as sqlite:///folder/todo.db")
         if "?" in rest:
-            raise ValueError("must not have parameters; write a ? in a file's name as %3F")
+            raise ValueError("must not have parameters. Write a ? in the name of the file as %3F")
         return SecretStr(f"sqlite://{rest}")
     raise ValueError("must begin with postgresql:// (or sqlite:/// and a file's path)")
 
@@ -185,15 +188,15 @@ def _postgresql_url(rest: str) -> str:
         port = parts.port
     except ValueError:
         raise ValueError(
-            "has a host or port that is not valid; is the password URL-encoded?"
+            "has an invalid host or port. If the password has special characters, URL-encode it"
         ) from None
     if port == 0:
-        raise ValueError("has port 0, on which nothing can listen")
+        raise ValueError("must not have port 0, on which nothing can listen")
     if "@" in parts.path or "#" in rest:
-        raise ValueError("has an @, / or # in its password, which must be URL-encoded")
+        raise ValueError("has an @, / or # in its password. URL-encode it")
     names = [name for name, _ in parse_qsl(parts.query) if name not in ("host", "port")]
     if len(names) != len(set(names)):
-        raise ValueError("has the same parameter twice")
+        raise ValueError("must not have the same parameter twice")
     return url
 
 
@@ -214,7 +217,7 @@ def _split_url(text: str, *schemes: str) -> SplitResult | None:
 
 
 def ascii_host(host: str) -> str:
-    """Return the host as it goes over the wire: an address, or a name in its `xn--` form.
+    """Return the host as it is sent: an IP address, or a name in its `xn--` form.
 
     Raises:
         ValueError: if it is neither.
@@ -237,7 +240,9 @@ def _smtp_url(secret: SecretStr) -> SecretStr:
             " password"
         )
     if not unquote(f"{parts.username}{parts.password}").isascii():
-        raise ValueError("must have a user and a password in ASCII, as most servers expect")
+        raise ValueError(
+            "must have an ASCII user and password, because most servers accept no others"
+        )
     return secret
 
 
@@ -249,16 +254,16 @@ def _storage_url(secret: SecretStr) -> SecretStr:
     if parts is None or parts.fragment:
         raise ValueError("must be memory:// or redis://host:6379 (Redis or Valkey)")
     if not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):
-        raise ValueError("must end in the number of a database, as in redis://host:6379/0")
+        raise ValueError("must end in the number of a database, such as redis://host:6379/0")
     if any(
         not _is_tls_option(*option) for option in parse_qsl(parts.query, keep_blank_values=True)
     ):
         raise ValueError(
-            "has a parameter that is none of ssl_ca_certs=file and ssl_cert_reqs=required, optional"
+            "must have no parameters except ssl_ca_certs=file and ssl_cert_reqs=required, optional"
             " or none"
         )
     if parts.query and parts.scheme != "rediss":
-        raise ValueError("has parameters for TLS, and must begin with rediss:// for it")
+        raise ValueError("must begin with rediss:// if it has parameters for TLS")
     return secret
 
 
@@ -271,14 +276,16 @@ def _is_tls_option(name: str, value: str) -> bool:
 def _page(text: str) -> str:
     parts = _split_url(text, "http", "https")
     if parts is None:
-        raise ValueError("must be a page's address, such as https://app.example.com/reset-password")
+        raise ValueError(
+            "must be the URL of a page, such as https://app.example.com/reset-password"
+        )
     if parts.username is not None:
-        raise ValueError("must not hold a user or a password: it is sent by email")
+        raise ValueError("must not contain a user or a password, because it is sent by email")
     return text
 
 
 def _sender(text: str) -> str:
-    """Accept what can be written as the `From` of an email, and is read as the same again."""
+    """Accept a mailbox that survives a round trip through the `From` header of an email."""
     name, address = parseaddr(text)
     try:
         if _CONTROL.search(text) or "=?" in text or not address.isascii():
@@ -303,29 +310,29 @@ def _limits(text: str) -> str:
     try:
         items = parse_many(text)
     except ValueError:
-        raise ValueError("must be limits such as: 5/minute; 20/hour") from None
+        raise ValueError("must be limits such as 5/minute; 20/hour") from None
     if re.search(r"(?:/|per)\s*0+\s*[a-z]", text, re.IGNORECASE):
-        raise ValueError("must not count in windows of 0 seconds")
+        raise ValueError("must not have a window of 0 seconds")
     for item in items:
         if not 1 <= item.amount <= _MAX_LIMIT:
             raise ValueError(
-                f"must allow between 1 and {_MAX_LIMIT:,}; TODO_RATE_LIMIT_ENABLED=false switches"
-                " all limits off"
+                f"must allow between 1 and {_MAX_LIMIT:,} requests. To switch off all limits, set"
+                " TODO_RATE_LIMIT_ENABLED=false"
             )
         if item.get_expiry() > _MAX_WINDOW_SECONDS:
-            raise ValueError("must not count for longer than a year")
+            raise ValueError("must not have a window of more than a year")
     if len(items) != len(set(items)):
-        raise ValueError("has the same limit twice")
+        raise ValueError("must not have the same limit twice")
     return text
 
 
 def _plain_url(text: str) -> str:
-    """Accept an address without what would be kept or logged though it should not."""
+    """Accept a URL without a user, query or fragment, which would be stored or logged."""
     parts = _split_url(text := text.strip(), "http", "https")
     if parts is None:
-        raise ValueError("must be an address, such as https://app.example.com")
+        raise ValueError("must be a URL, such as https://app.example.com")
     if parts.query or parts.fragment or parts.username is not None:
-        raise ValueError("must be an address without user, query or fragment")
+        raise ValueError("must be a URL without user, query or fragment")
     return text
 
 
@@ -338,19 +345,19 @@ def origin_of(url: str) -> str:
     parts = urlsplit(url)
     name = ascii_host(parts.hostname or "")
     host = f"[{name}]" if ":" in name else name
-    is_usual = parts.port in (None, _USUAL_PORTS[parts.scheme])
-    return f"{parts.scheme}://{host}" + ("" if is_usual else f":{parts.port}")
+    is_default = parts.port in (None, _DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{host}" + ("" if is_default else f":{parts.port}")
 
 
 def _cors_origin(text: str) -> str:
-    """Return the origin as browsers send it: lower case, `xn--`, without the usual port."""
+    """Return the origin as browsers send it: lower case, `xn--`, without the default port."""
     if text == "*":
         return text
     parts = _split_url(text, "http", "https")
     if parts is None or parts.path or parts.query or parts.fragment or parts.username is not None:
-        shown = "" if "@" in text else f"holds {text[:100]!r}; "
+        found = "" if "@" in text else f", not {text[:100]!r}"
         raise ValueError(
-            f"{shown}an origin is like https://app.example.com, without a path; * alone means any"
+            f"must be origins without a path, such as https://app.example.com, or * for any{found}"
         )
     return origin_of(text)
 
@@ -360,24 +367,28 @@ _MIN_PROXY_PREFIX = 7
 
 
 def _trusted_network(text: str) -> Network:
-    """Read an address or a network of proxies; IPv4-mapped IPv6 means the IPv4 address."""
-    shown = "" if _CONTROL.search(text) else f"holds {text[:100]!r}; "
+    """Parse an address or a network; an IPv4-mapped IPv6 one means the IPv4 address."""
+    found = "" if _CONTROL.search(text) else f", not {text[:100]!r}"
     try:
         if "%" in text:
             raise ValueError("an address with a zone")
         network = ip_network(text if "/" in text else ip_address(text))
     except ValueError:
         raise ValueError(
-            f"{shown}it takes IP addresses and networks, such as 10.0.0.7 or 10.0.0.0/24, without"
-            " bits set after the network's prefix"
+            "must be IP addresses and networks without host bits, such as 10.0.0.7 or 10.0.0.0/24"
+            f"{found}"
         ) from None
     if network.prefixlen < _MIN_PROXY_PREFIX:
-        raise ValueError(f"{shown}to trust so many would let clients choose their own address")
+        raise ValueError(
+            f"must be smaller networks{found}, because clients could choose their own address"
+        )
     if isinstance(network, IPv6Network):
         if network.subnet_of(_MAPPED):
             return _trusted_network(f"{network[0].ipv4_mapped}/{network.prefixlen - 96}")
         if network.supernet_of(_MAPPED):
-            raise ValueError(f"{shown}that network holds all IPv4 addresses in their IPv6 form")
+            raise ValueError(
+                f"must be smaller networks{found}, which contains all IPv4 addresses in IPv6 form"
+            )
     return network
 
 
@@ -385,7 +396,7 @@ type Label = Annotated[
     str, Field(min_length=1, max_length=100), AfterValidator(_without_control_characters)
 ]
 type TokenName = Annotated[str, AfterValidator(_token_name)]
-"""What tokens are issued by or for (RFC 7519 §4.1): short enough for a header, printable ASCII."""
+"""The issuer or the audience of tokens (RFC 7519 §4.1), short enough for a header."""
 
 type Name = Annotated[
     str, Field(min_length=1, max_length=1000), AfterValidator(_without_control_characters)
