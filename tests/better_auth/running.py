@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from tests.postgres_server import free_port
+from tests.support.processes import free_port
 
 FOLDER = Path(__file__).parent
 INSTALL_TIMEOUT_SECONDS = 300

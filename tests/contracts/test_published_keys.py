@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.issuer import Key, claims, jwks
-from tests.jwks_server import JwksServer, running_jwks_server
+from tests.support.issuers import Key, claims, jwks
+from tests.support.jwks_server import JwksServer, running_jwks_server
+from tests.support.waiting import until
 from todo_adapters.issuers import jwks as room
 from todo_adapters.issuers.claims import Expected
 from todo_adapters.issuers.jwks import PublishedKeys, PyJwtIssuer
@@ -158,9 +159,7 @@ def test_keys_are_looked_at_anew_now_and_then(
     server.document = jwks(Key.made("EdDSA", "another"))
     monkeypatch.setattr(room, "_LIFETIME_SECONDS", 0.0)
     trusting.verify()  # by what is known; the download goes on behind it
-    deadline = time.monotonic() + 5
-    while server.asked < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: server.asked >= 2)
     time.sleep(0.1)
     with pytest.raises(InvalidAccessToken):
         trusting.verify()

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from itertools import chain, cycle, islice, repeat
-from pathlib import Path
 from random import Random
 from threading import Timer
 from threading import enumerate as enumerate_threads
@@ -15,8 +14,8 @@ from threading import enumerate as enumerate_threads
 import pytest
 import redis
 
-from tests.concurrency import at_once
-from tests.valkey_server import ValkeyServer, running_valkey
+from tests.support.concurrency import at_once
+from tests.support.valkey import ValkeyServer, running_valkey
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_core.errors import RateLimited
 
@@ -34,7 +33,23 @@ RULES = {
     "coarse open": Rule("30/hour", coarse=True, fails_open=True),
     "coarse growing": Rule("20/second; 20/hour", coarse=True),
 }
-ROOT = Path(__file__).parents[2]
+COUNTING_PROCESS = """
+import sys
+from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
+from todo_core.errors import RateLimited
+
+rules = {"hundred": Rule("100/hour"), "coarse 600": Rule("600/hour", coarse=True)}
+limiter = LimitsRateLimiter(sys.argv[1], rules)
+for rule in rules:
+    passed = 0
+    for _ in range(500):
+        try:
+            limiter.hit(rule, "processes")
+        except RateLimited:
+            continue
+        passed += 1
+    print(passed)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +91,9 @@ def test_of_1000_at_once_exactly_100_get_through(
 
 
 def test_processes_count_together(valkey: ValkeyServer) -> None:
-    script = (
-        "import sys\n"
-        "from tests.contracts.test_rate_limiter import RULES, LimitsRateLimiter, passes\n"
-        "limiter = LimitsRateLimiter(sys.argv[1], RULES)\n"
-        "for rule in ('hundred', 'coarse 600'):\n"
-        "    print(passes(limiter, rule, 'processes', 500))\n"
-    )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", script, valkey.url], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", COUNTING_PROCESS, valkey.url], stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]

@@ -19,8 +19,8 @@ from sqlalchemy.sql.operators import and_, eq, in_op
 from sqlalchemy.sql.selectable import Select
 
 import todo_adapters.sql
-from tests.conftest import postgres_settings
-from tests.postgres_server import DURABLE, running_postgres
+from tests.support.postgres import DURABLE, running_postgres
+from tests.support.settings import postgres_settings
 from todo_adapters.sql.tables import TASKS
 from todo_adapters.sql.tasks import GET, LIST, LIST_BY_COMPLETION
 from todo_api.container import Container

@@ -11,7 +11,8 @@ from threading import Event
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import postgres_settings
+from tests.support.settings import postgres_settings
+from tests.support.waiting import until
 from todo_adapters.sql.database import ANSWER_TIMEOUT_SECONDS, Database, _wait_at_most
 from todo_api.container import Container
 from todo_api.worker_threads import WorkerThreads
@@ -80,10 +81,7 @@ def test_an_answer_that_does_not_come_is_given_up_and_the_statement_is_cancelled
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
     )
-    deadline = time.monotonic() + SOON_SECONDS
-    while database.rows(asleep, {}) != [(0,)]:
-        assert time.monotonic() < deadline, "the server goes on with it"
-        time.sleep(0.02)
+    until(lambda: database.rows(asleep, {}) == [(0,)], seconds=SOON_SECONDS)
 
 
 def test_migrations_may_take_any_time_and_nothing_after_them(database: Database) -> None:

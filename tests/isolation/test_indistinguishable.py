@@ -9,9 +9,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.api.conftest import *  # noqa: F403 - the servers and people
-from tests.proof import note
-from tests.running_server import PASSWORD, Person
+from tests.support.proof import note
+from tests.support.users import PASSWORD, Person
 
 type Operation = tuple[str, str, dict[str, Any] | None]
 

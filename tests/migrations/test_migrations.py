@@ -27,7 +27,7 @@ from sqlalchemy import (
 from typer.testing import CliRunner
 
 import migrations
-from tests.conftest import SECRET, embedded_settings, postgres_settings
+from tests.support.settings import SECRET, embedded_settings, postgres_settings
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.schema import NEWEST_REVISION
 from todo_adapters.sql.tables import UtcDateTime, metadata

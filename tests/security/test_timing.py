@@ -12,11 +12,11 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.api.test_command import Served, served
-from tests.conftest import SECRET, embedded_settings
-from tests.proof import note
-from tests.running_server import new_person
 from tests.security.greedy_user import greedy
+from tests.support.command import Served, served
+from tests.support.proof import note
+from tests.support.settings import SECRET, embedded_settings
+from tests.support.users import new_person
 from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.user import UserId

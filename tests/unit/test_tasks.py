@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.conftest import World
+from tests.support.world import World
 from todo_adapters.in_memory.repositories import InMemoryTaskRepository
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_core.entities.task import Task, TaskId

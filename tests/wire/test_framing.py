@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from tests.proof import note
-from tests.wire.connection import Connections, Exchange, MemoryTransport, Seen
-from tests.wire.messages import SMUGGLED, UPGRADES, cut, sequence
-from tests.wire.oracle import read_by_h11
+from tests.support.connections import Connections, Exchange, MemoryTransport, Seen
+from tests.support.h11_requests import read_by_h11
+from tests.support.messages import SMUGGLED, UPGRADES, cut, sequence
+from tests.support.proof import note
 from todo_api.http_protocol import StrictHttpProtocol
 
 

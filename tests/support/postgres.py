@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,8 +23,9 @@ from uuid import uuid4
 
 import psycopg
 
-from tests.turkish_locale import NAME as TURKISH
-from tests.turkish_locale import compile_turkish_locale
+from tests.support.processes import children_of, free_port, is_running
+from tests.support.turkish_locale import NAME as TURKISH
+from tests.support.turkish_locale import compile_turkish_locale
 
 START_TIMEOUT_SECONDS = 30
 
@@ -181,29 +181,6 @@ def running_postgres(
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def children_of(pid: int) -> list[int]:
-    """The processes that this one started, where Linux tells."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in children.read_text().split()] if children.exists() else []
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process is there, and not merely waiting to be buried."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def create_database(server_url: str, *, template: str = "template0", options: str = "") -> str:
