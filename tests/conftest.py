@@ -17,6 +17,7 @@ from tests.support.postgres import (
     create_database,
     create_turkish_database,
     drop_database,
+    empty_database,
     running_postgres,
 )
 from tests.support.proof import Tally
@@ -93,28 +94,36 @@ def turkish_postgres(postgres_url: str) -> Iterator[str]:
     drop_database(url)
 
 
+@pytest.fixture(scope="session")
+def shared_postgres(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    """A migrated database on PostgreSQL, which tests share one after the other."""
+    url = create_database(postgres_url, template=migrated_template)
+    yield url
+    drop_database(url)
+
+
 @pytest.fixture
 def sqlite_container(tmp_path: Path) -> Iterator[Container]:
     """A service on a new and migrated SQLite database."""
-    container = Container(settings=embedded_settings(tmp_path))
-    container.schema().migrate()
+    settings = embedded_settings(tmp_path)
+    migrate(settings)
+    container = Container(settings=settings)
     yield container
     container.database().close()
 
 
 @pytest.fixture
-def postgresql_container(postgres_url: str, migrated_template: str) -> Iterator[Container]:
-    """A service on a new and migrated PostgreSQL database."""
-    url = create_database(postgres_url, template=migrated_template)
-    container = Container(settings=postgres_settings(url))
+def postgresql_container(shared_postgres: str) -> Iterator[Container]:
+    """A service on a migrated PostgreSQL database without content."""
+    empty_database(shared_postgres)
+    container = Container(settings=postgres_settings(shared_postgres))
     yield container
     container.database().close()
-    drop_database(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def container(request: pytest.FixtureRequest) -> Container:
-    """A service on a new and migrated database, of each kind in turn."""
+    """A service on a migrated database without content, of each kind in turn."""
     found: Container = request.getfixturevalue(f"{request.param}_container")
     return found
 

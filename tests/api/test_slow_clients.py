@@ -81,6 +81,7 @@ def test_a_connection_on_which_nothing_is_sent_is_closed(server: RunningServer) 
         assert 0.3 < time.perf_counter() - began < 2
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("_impatient")
 def test_one_that_is_kept_alive_has_its_time_for_each_request(server: RunningServer) -> None:
     request = b"GET /healthz HTTP/1.1\r\nHost: todo\r\n\r\n"

@@ -245,6 +245,7 @@ class TestSmtp:
         assert len(visits) == 3
         assert time.perf_counter() - began < 5
 
+    @pytest.mark.alone
     def test_nobody_waits_for_a_server_that_hangs(self) -> None:
         background = ThreadBackground()
         with misbehaving_server(lambda _: None) as (port, _):

@@ -120,6 +120,7 @@ def test_known_keys_go_on_while_it_is_down(
         trusting.verify(Key.made("EdDSA", "perhaps a new one"))
 
 
+@pytest.mark.alone
 def test_one_that_is_slow_holds_nobody_for_longer_than_the_timeout(
     server: JwksServer, trusting: Trusting
 ) -> None:
@@ -209,6 +210,7 @@ def test_a_key_without_an_algorithm_is_good_for_those_that_are_allowed(
         Trusting(server.url, "RS512").verify(key)
 
 
+@pytest.mark.alone
 def test_a_slow_name_server_holds_nobody_for_longer_than_the_timeout(
     server: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,7 @@ def test_threads_of_many_processes_allow_nine_tenths_of_a_coarse_limit_at_least(
     assert 540 <= sum(passed) <= 600
 
 
+@pytest.mark.alone
 def test_a_lease_of_one_window_is_not_used_in_the_next(valkey: ValkeyServer) -> None:
     limiters = [LimitsRateLimiter(valkey.url, RULES) for _ in range(8)]
     for limiter in limiters:
@@ -169,6 +170,7 @@ def test_a_lease_of_one_window_is_not_used_in_the_next(valkey: ValkeyServer) -> 
     assert 90 <= allowed <= 100
 
 
+@pytest.mark.alone
 def test_a_trickle_through_a_whole_window_gets_nine_tenths_of_a_coarse_limit_at_least(
     valkey: ValkeyServer,
 ) -> None:
@@ -268,6 +270,7 @@ def test_a_rule_may_become_coarse_with_a_storage_that_knows_it_otherwise(
     assert passed == [7, 7, 0]
 
 
+@pytest.mark.alone
 def test_a_storage_that_is_down_is_not_waited_for_at_every_request() -> None:
     with running_valkey() as server:
         limiter = LimitsRateLimiter(server.url, RULES)

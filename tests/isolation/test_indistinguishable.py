@@ -90,6 +90,7 @@ def sessions_of(person: Person) -> list[str]:
     return [each["id"] for each in person.http.get("/api/auth/sessions").json()]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("samples", "telling"), SAMPLES)
 @pytest.mark.parametrize(("what", "operation"), CASES)
 def test_anothers_and_nobodys_are_answered_alike_and_in_the_same_time(

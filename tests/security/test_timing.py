@@ -21,6 +21,8 @@ from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.user import UserId
 
+pytestmark = pytest.mark.alone
+
 SAMPLES = [
     pytest.param(100, id="everyday"),
     pytest.param(300, id="proof", marks=pytest.mark.proof),
@@ -35,10 +37,11 @@ STORM = 50
 AS_MANY = httpx.Limits(max_connections=STORM)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A process of its own: threads of this one would take part in the measurement."""
-    with served(tmp_path, TODO_RATE_LIMIT_ENABLED="false", TODO_PASSWORD_BCRYPT_COST="8") as server:
+    folder = tmp_path_factory.mktemp("timing")
+    with served(folder, TODO_RATE_LIMIT_ENABLED="false", TODO_PASSWORD_BCRYPT_COST="8") as server:
         yield server
 
 

@@ -26,6 +26,7 @@ import psycopg
 from tests.support.processes import children_of, free_port, is_running
 from tests.support.turkish_locale import NAME as TURKISH
 from tests.support.turkish_locale import compile_turkish_locale
+from todo_adapters.sql.tables import metadata
 
 START_TIMEOUT_SECONDS = 30
 
@@ -186,8 +187,10 @@ def running_postgres(
 def create_database(server_url: str, *, template: str = "template0", options: str = "") -> str:
     """Make a database of a new name on this server and return its URL."""
     name = f"todo_{uuid4().hex}"
+    # Copying files takes half of the processor time that writing their pages to the log takes.
+    options = f'TEMPLATE "{template}" STRATEGY file_copy {options}'
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {options}')
+        connection.execute(f'CREATE DATABASE "{name}" {options}')
     return urlsplit(server_url)._replace(path=f"/{name}").geturl()
 
 
@@ -206,6 +209,13 @@ def create_turkish_database(server_url: str) -> str:
     else:
         options = f"LC_CTYPE '{TURKISH}' LC_COLLATE 'C'"
     return create_database(server_url, options=f"ENCODING 'UTF8' {options}")
+
+
+def empty_database(url: str) -> None:
+    """Delete all rows of a migrated database, which takes less time than making another."""
+    with psycopg.connect(url, options="-c lock_timeout=10s") as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(f'DELETE FROM "{table.name}"')
 
 
 def drop_database(url: str) -> None:

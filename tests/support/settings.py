@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import SecretStr
 
@@ -54,7 +56,27 @@ def on_postgresql(postgres_url: str, template: str) -> Iterator[Settings]:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database of these settings to the newest schema."""
+    """Bring the database of these settings to the newest schema.
+
+    An embedded one that does not exist yet is copied from one that was migrated before.
+    """
+    file = settings.data_dir / "todo.db"
+    if settings.is_embedded and not file.exists():
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.write_bytes(_migrated_file())
+    else:
+        _migrate(settings)
+
+
+@cache
+def _migrated_file() -> bytes:
+    with TemporaryDirectory(prefix="todo-migrated-") as folder:
+        settings = embedded_settings(Path(folder))
+        _migrate(settings)
+        return (settings.data_dir / "todo.db").read_bytes()
+
+
+def _migrate(settings: Settings) -> None:
     container = Container(settings=settings)
     container.migration_schema().migrate()
     container.migration_database().close()

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from threading import Event
 
+import pytest
+
 from tests.support.waiting import until
 from todo_adapters.system.periodic import PeriodicBatches, in_batches
 
@@ -51,6 +53,7 @@ def test_no_batch_begins_after_a_stop() -> None:
     assert in_batches(job, stopped=stopped) == 2
 
 
+@pytest.mark.alone
 def test_a_periodic_job_in_batches_leaves_nothing_and_its_start_does_not_wait_for_it() -> None:
     counted: list[int] = []
     job = working_off(5, seconds=0.1)

@@ -218,6 +218,7 @@ def test_a_long_trailer_or_chunk_extension_is_refused() -> None:
         assert exchange.is_closed
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("first", [0, 10], ids=["in one piece", "cut in its head"])
 def test_a_request_behind_a_slow_one_has_arrived_when_it_was_sent(
     first: int, monkeypatch: pytest.MonkeyPatch
