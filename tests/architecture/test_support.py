@@ -1,7 +1,7 @@
 """What tests share comes from `tests/support`, so that a test module can be read by itself."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ VIOLATIONS = {
         "from . import conftest",
         "from tests.support.users import *",
         "def test_later() -> None:\n    from tests.unit.test_b import served",
+        "class TestA:\n    def test_b(self):\n        with x:\n            import tests.conftest",
+        "try:\n    pass\nfinally:\n    import tests.conftest",
     ],
     "support/users.py": ["from tests.isolation.targets import Target", "from ..unit import world"],
 }
@@ -29,7 +31,7 @@ def violations(tests: Path) -> Iterator[str]:
     """Name every import of a conftest, of a test module, of `*`, and from support elsewhere."""
     for path in sorted(tests.rglob("*.py")):
         file = path.relative_to(tests).as_posix()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in _statements(ast.parse(path.read_text()).body):
             for name in _imported(node, ("tests", *path.relative_to(tests).parts[:-1])):
                 if name.startswith("tests.") and (
                     _is_private(name)
@@ -44,6 +46,15 @@ def _is_private(name: str) -> bool:
     return last == "*" or any(
         part == "conftest" or part.startswith("test_") for part in (*modules, last)
     )
+
+
+def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Walk over all statements, without their expressions, which are many times as many."""
+    for node in body:
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            if isinstance(inner := getattr(node, field, None), list):
+                yield from _statements(inner)
 
 
 def _imported(node: ast.AST, package: tuple[str, ...]) -> Iterator[str]:

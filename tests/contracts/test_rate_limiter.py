@@ -182,6 +182,7 @@ def test_a_trickle_through_a_whole_window_gets_nine_tenths_of_a_coarse_limit_at_
     assert 90 <= allowed <= 100
 
 
+@pytest.mark.slow
 def test_what_is_not_used_of_a_lease_is_given_back_to_the_windows_that_go_on(
     limiter: LimitsRateLimiter,
 ) -> None:
@@ -218,6 +219,7 @@ def test_each_key_is_counted_apart(limiter: LimitsRateLimiter) -> None:
     assert passes(limiter, "closed", "bob", 5) == 3
 
 
+@pytest.mark.slow
 def test_the_wait_grows_and_passes_by_itself(limiter: LimitsRateLimiter) -> None:
     assert passes(limiter, "growing", "x", 3) == 2
     with pytest.raises(RateLimited) as limited:

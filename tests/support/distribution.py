@@ -32,6 +32,7 @@ _FOLDER = pytest.StashKey[Path]()
 _INPUT = "distribution_folder"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return how many workers a run is distributed over; none if it is not the whole suite."""
     is_whole = config.args_source is not pytest.Config.ArgsSource.ARGS
