@@ -9,19 +9,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import structlog
-from pydantic import SecretStr
 
-from tests.postgres_server import (
+from tests.support.postgres import (
     create_database,
     create_turkish_database,
     drop_database,
+    empty_database,
     running_postgres,
 )
-from tests.proof import Tally
+from tests.support.proof import Tally
+from tests.support.servers import RunningServer, running_server
+from tests.support.settings import (
+    embedded_settings,
+    migrate,
+    on_postgresql,
+    on_sqlite,
+    postgres_settings,
+)
+from tests.support.users import Person
+from tests.support.world import World
 from todo_api.container import Container
-from todo_api.settings import Settings
 
 # Tracebacks without the values of variables, which take seconds to print.
 structlog.configure(
@@ -37,9 +47,6 @@ def pytest_terminal_summary(
         terminalreporter.section("proof")
         for line in lines:
             terminalreporter.write_line(line)
-
-
-SECRET = "a secret of the tests, which is long enough"
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +73,7 @@ def postgres_url() -> Iterator[str]:
 def migrated_template(postgres_url: str) -> Iterator[str]:
     """The name of a migrated database without content, to be copied."""
     url = create_database(postgres_url)
-    container = Container(settings=postgres_settings(url))
-    container.schema().migrate()
-    container.database().close()
+    migrate(postgres_settings(url))
     yield urlsplit(url).path[1:]
     drop_database(url)
 
@@ -89,42 +94,85 @@ def turkish_postgres(postgres_url: str) -> Iterator[str]:
     drop_database(url)
 
 
+@pytest.fixture(scope="session")
+def shared_postgres(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    """A migrated database on PostgreSQL, which tests share one after the other."""
+    url = create_database(postgres_url, template=migrated_template)
+    yield url
+    drop_database(url)
+
+
 @pytest.fixture
 def sqlite_container(tmp_path: Path) -> Iterator[Container]:
     """A service on a new and migrated SQLite database."""
-    container = Container(settings=embedded_settings(tmp_path))
-    container.schema().migrate()
+    settings = embedded_settings(tmp_path)
+    migrate(settings)
+    container = Container(settings=settings)
     yield container
     container.database().close()
 
 
 @pytest.fixture
-def postgresql_container(postgres_url: str, migrated_template: str) -> Iterator[Container]:
-    """A service on a new and migrated PostgreSQL database."""
-    url = create_database(postgres_url, template=migrated_template)
-    container = Container(settings=postgres_settings(url))
+def postgresql_container(shared_postgres: str) -> Iterator[Container]:
+    """A service on a migrated PostgreSQL database without content."""
+    empty_database(shared_postgres)
+    container = Container(settings=postgres_settings(shared_postgres))
     yield container
     container.database().close()
-    drop_database(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def container(request: pytest.FixtureRequest) -> Container:
-    """A service on a new and migrated database, of each kind in turn."""
+    """A service on a migrated database without content, of each kind in turn."""
     found: Container = request.getfixturevalue(f"{request.param}_container")
     return found
 
 
-def embedded_settings(folder: Path) -> Settings:
-    """The settings of an embedded service that keeps its data in this folder."""
-    return Settings(data_dir=folder / "todo-data", password_bcrypt_cost=4, rate_limit_enabled=False)
+@pytest.fixture(scope="session")
+def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    folder = tmp_path_factory.mktemp("sqlite")
+    with on_sqlite(folder) as settings, running_server(settings) as server:
+        yield server
 
 
-def postgres_settings(url: str) -> Settings:
-    """The settings of a service on this PostgreSQL."""
-    return Settings(
-        database_url=SecretStr(url),
-        jwt_secret=SecretStr(SECRET),
-        password_bcrypt_cost=4,
-        rate_limit_enabled=False,
-    )
+@pytest.fixture(scope="session")
+def postgresql_server(postgres_url: str, migrated_template: str) -> Iterator[RunningServer]:
+    with (
+        on_postgresql(postgres_url, migrated_template) as settings,
+        running_server(settings) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest) -> RunningServer:
+    """A server on each database in turn; it is shared, so tests bring their own users."""
+    found: RunningServer = request.getfixturevalue(f"{request.param}_server")
+    return found
+
+
+@pytest.fixture
+def http(server: RunningServer) -> Iterator[httpx.Client]:
+    """A client without a token."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def ada(server: RunningServer) -> Iterator[Person]:
+    person = server.person("Ada")
+    with person.http:
+        yield person
+
+
+@pytest.fixture
+def bob(server: RunningServer) -> Iterator[Person]:
+    person = server.person("Bob")
+    with person.http:
+        yield person
+
+
+@pytest.fixture
+def world() -> World:
+    """The use cases on in-memory adapters."""
+    return World()

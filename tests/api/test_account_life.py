@@ -14,12 +14,13 @@ import httpx
 import pytest
 import structlog
 
-from tests.api.conftest import migrate
-from tests.concurrency import at_once
-from tests.conftest import embedded_settings
-from tests.problems import problem
-from tests.replacing import replaced
-from tests.running_server import PASSWORD, Person, RunningServer, running_server
+from tests.support.concurrency import at_once
+from tests.support.problems import problem
+from tests.support.replacing import replaced
+from tests.support.servers import RunningServer, running_server
+from tests.support.settings import embedded_settings, migrate
+from tests.support.users import PASSWORD, Person
+from tests.support.waiting import until
 from todo_adapters.in_memory.mail import InMemoryMailer
 from todo_adapters.sql.tables import TASKS
 from todo_api.container import Container
@@ -189,9 +190,7 @@ class TestPasswords:
     def reset_token(self, http: httpx.Client, mailer: InMemoryMailer, person: Person) -> str:
         answer = http.post("/api/auth/forgot-password", json={"email": person.email})
         assert answer.status_code == 202
-        deadline = time.monotonic() + 10
-        while not mailer.sent and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: mailer.sent)
         letter = mailer.sent.pop()
         assert isinstance(letter, PasswordResetLetter)
         return letter.token
@@ -326,10 +325,7 @@ class TestProfile:
         def left() -> int:
             return len(server.container.application().list_tasks(owner_id=UserId(UUID(ada.id))))
 
-        deadline = time.monotonic() + 10
-        while left() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert left() == 0
+        until(lambda: left() == 0)
         assert bob.list() == [kept]
 
 

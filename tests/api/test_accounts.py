@@ -8,8 +8,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.problems import problem
-from tests.running_server import PASSWORD, Person, RunningServer
+from tests.support.problems import problem
+from tests.support.servers import RunningServer
+from tests.support.users import PASSWORD, Person
 
 _numbers = count(1)
 

@@ -19,14 +19,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.api.conftest import migrate, on_postgresql, on_sqlite
 from tests.better_auth.capture import capture
 from tests.better_auth.captured import Capture, FrontEndPerson, captured
 from tests.better_auth.running import running_better_auth
-from tests.conftest import embedded_settings
-from tests.jwks_server import running_jwks_server
-from tests.problems import problem
-from tests.running_server import PASSWORD, RunningServer, running_server
+from tests.support.jwks_server import running_jwks_server
+from tests.support.problems import problem
+from tests.support.servers import RunningServer, running_server
+from tests.support.settings import embedded_settings, migrate, on_postgresql, on_sqlite
+from tests.support.users import PASSWORD
 from todo_adapters.in_memory.clock import ManualClock
 
 KINDS = ["jwks_token", "shared_secret_token"]

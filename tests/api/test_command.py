@@ -1,93 +1,39 @@
 """The `todo` command, run as its users run it."""
 
-import json
-import os
 import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import SECRET
-from tests.postgres_server import free_port
-from tests.running_server import PASSWORD, new_person
-
-TODO = Path(sys.executable).with_name("todo")
-FAST = {"TODO_PASSWORD_BCRYPT_COST": "4"}
-
-
-@dataclass
-class Served:
-    """A running `todo serve`."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def lines(self) -> list[dict[str, Any]]:
-        """What it logged, as far as it is JSON."""
-        return [
-            json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")
-        ]
+from tests.support.clients import client_of
+from tests.support.command import Served, served, served_as_new, todo
+from tests.support.processes import free_port
+from tests.support.settings import SECRET
+from tests.support.users import PASSWORD, new_person
 
 
-@contextmanager
-def served(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
-    """`todo serve` in this folder, until the end of the block."""
-    port = free_port()
-    log = folder / "log"
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            [TODO, "serve", "--port", str(port), *options],
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], **FAST, **settings},
-            stderr=stderr,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(url, process, log)
-        yield Served(url, process, log)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service that found nothing when it was started."""
+    with served_as_new(tmp_path_factory.mktemp("fresh")) as server:
+        yield server
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            httpx.get(f"{url}/healthz").raise_for_status()
-            return
-        except httpx.TransportError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(log.read_text()) from None
-            time.sleep(0.05)
-
-
-def todo(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """The outcome of one run of the command."""
-    return subprocess.run(
-        [TODO, *arguments],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], **settings},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service of two worker processes."""
+    with served(tmp_path_factory.mktemp("workers"), "--workers", "2") as server:
+        yield server
 
 
 def test_a_restart_keeps_people_tasks_and_tokens(tmp_path: Path) -> None:
-    with served(tmp_path) as first:
+    with served_as_new(tmp_path) as first:
         ada = new_person(first.url)
         with ada.http:
             task = ada.create()
@@ -102,11 +48,10 @@ def test_a_restart_keeps_people_tasks_and_tokens(tmp_path: Path) -> None:
     assert (tmp_path / "todo-data" / "todo.db").exists()
 
 
-def test_it_says_where_to_go(tmp_path: Path) -> None:
-    with served(tmp_path) as server:
-        said = server.log.read_text()
-        assert f"Docs     {server.url}/docs\n" in said
-        assert str(tmp_path / "todo-data") in said
+def test_it_says_where_to_go(fresh: Served) -> None:
+    said = fresh.log.read_text()
+    assert f"Docs     {fresh.url}/docs\n" in said
+    assert str(fresh.log.parent / "todo-data") in said
 
 
 def test_the_log_is_json_and_holds_no_secret_and_no_body(tmp_path: Path) -> None:
@@ -127,19 +72,17 @@ def test_the_log_is_json_and_holds_no_secret_and_no_body(tmp_path: Path) -> None
         assert secret not in server.log.read_text()
 
 
-def test_several_workers_are_one_service(tmp_path: Path) -> None:
-    with served(tmp_path, "--workers", "2") as server:
-        ada = new_person(server.url)
-        token = {"Authorization": f"Bearer {ada.token}"}
+def test_several_workers_are_one_service(two_workers: Served) -> None:
+    ada = new_person(two_workers.url)
 
-        def create(number: int) -> int:
-            # A connection of its own may reach either worker.
-            url = f"{server.url}{ada.tasks()}"
-            return httpx.post(url, json={"title": f"No. {number}"}, headers=token).status_code
+    def create(number: int) -> int:
+        # A connection of its own may reach either worker.
+        with client_of(two_workers.url, Authorization=f"Bearer {ada.token}") as http:
+            return http.post(ada.tasks(), json={"title": f"No. {number}"}).status_code
 
-        with ada.http, ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(create, range(40))) == [201] * 40
-            assert len(ada.list()) == 40
+    with ada.http, ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(create, range(40))) == [201] * 40
+        assert len(ada.list()) == 40
 
 
 def test_a_request_in_flight_is_finished_when_it_is_told_to_stop(tmp_path: Path) -> None:
@@ -244,11 +187,9 @@ def test_better_auth_with_the_embedded_signing_key_does_not_start(tmp_path: Path
     assert "Traceback" not in outcome.stderr
 
 
-def test_workers_that_count_apart_are_warned_of(tmp_path: Path) -> None:
-    with served(tmp_path, "--workers", "2") as server:
-        assert "TODO_RATE_LIMIT_STORAGE=redis://" in server.log.read_text()
-    with served(tmp_path, "--workers", "1") as server:
-        assert "Warning" not in server.log.read_text()
+def test_workers_that_count_apart_are_warned_of(two_workers: Served, fresh: Served) -> None:
+    assert "TODO_RATE_LIMIT_STORAGE=redis://" in two_workers.log.read_text()
+    assert "Warning" not in fresh.log.read_text(), "which has one"
 
 
 def test_cleaning_up_removes_what_is_over_and_says_how_much(tmp_path: Path) -> None:
@@ -266,15 +207,12 @@ def test_cleaning_up_removes_what_is_over_and_says_how_much(tmp_path: Path) -> N
     assert todo(tmp_path, "cleanup").stderr == "Removed  2\n"
 
 
-def test_the_data_folder_is_nobody_elses_business(tmp_path: Path) -> None:
-    with served(tmp_path):
-        pass
-    assert stat.S_IMODE((tmp_path / "todo-data").stat().st_mode) == 0o700
+def test_the_data_folder_is_nobody_elses_business(fresh: Served) -> None:
+    assert stat.S_IMODE((fresh.log.parent / "todo-data").stat().st_mode) == 0o700
 
 
-def test_a_port_in_use_is_told(tmp_path: Path) -> None:
-    with served(tmp_path) as server:
-        port = server.url.rpartition(":")[2]
-        outcome = todo(tmp_path, "serve", "--port", port)
+def test_a_port_in_use_is_told(fresh: Served, tmp_path: Path) -> None:
+    port = fresh.url.rpartition(":")[2]
+    outcome = todo(tmp_path, "serve", "--port", port)
     assert outcome.returncode != 0
     assert "in use" in outcome.stderr

@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.problems import problem
-from tests.running_server import Person, RunningServer
+from tests.support.problems import problem
+from tests.support.servers import RunningServer
+from tests.support.users import Person
 
 JSON = {"Content-Type": "application/json"}
 

@@ -1,6 +1,5 @@
 """Who waits for the few threads that hash passwords, and who does not."""
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -11,15 +10,15 @@ from typing import override
 import httpx
 import pytest
 
-from tests.api.conftest import migrate
-from tests.conftest import embedded_settings
-from tests.problems import problem
-from tests.running_server import PASSWORD, Person, RunningServer, running_server
+from tests.support.problems import problem
+from tests.support.servers import RunningServer, running_server
+from tests.support.settings import embedded_settings, migrate
+from tests.support.users import PASSWORD, Person
+from tests.support.waiting import SOON_SECONDS, until
 from todo_adapters.security.passwords import PasslibPasswordHasher
 from todo_api.runtime.threads import WorkerThreads
 from todo_core.entities.user import Password
 
-SOON_SECONDS = 10.0
 ATTACKER, STRANGER = "203.0.113.9", "192.0.2.1"
 ATTACKER_V6 = "2001:db8:1:2::{}"
 
@@ -106,14 +105,6 @@ def log_in(server: RunningServer, address: str, email: str = "ada@example.com") 
             json={"email": email, "password": "not the right one"},
             timeout=SOON_SECONDS,
         )
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    deadline = time.monotonic() + SOON_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def busy(

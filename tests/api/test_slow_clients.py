@@ -8,14 +8,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.api.test_command import Served, served
-from tests.proof import note
-from tests.running_server import RunningServer, new_person
+from tests.support.command import Served, served
+from tests.support.proof import note
+from tests.support.servers import RunningServer
+from tests.support.sockets import connected
+from tests.support.users import new_person
 from todo_api.server.protocol import StrictHttpProtocol
 
 HEAD = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nContent-Type: application/json\r\n"
@@ -26,11 +27,6 @@ SLOW_SOCKETS = 2000
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing take long."""
     monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.5)
-
-
-def connected(url: str) -> socket.socket:
-    parts = urlsplit(url)
-    return socket.create_connection((parts.hostname, parts.port), timeout=20)
 
 
 def trickle(connection: socket.socket, data: bytes, seconds: float) -> bytes:
@@ -85,6 +81,7 @@ def test_a_connection_on_which_nothing_is_sent_is_closed(server: RunningServer) 
         assert 0.3 < time.perf_counter() - began < 2
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("_impatient")
 def test_one_that_is_kept_alive_has_its_time_for_each_request(server: RunningServer) -> None:
     request = b"GET /healthz HTTP/1.1\r\nHost: todo\r\n\r\n"

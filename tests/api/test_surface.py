@@ -12,12 +12,12 @@ import pytest
 import structlog
 from structlog.typing import EventDict
 
-from tests.api.conftest import migrate
-from tests.conftest import embedded_settings, postgres_settings
-from tests.issuer import Key, claims
-from tests.postgres_server import create_database, drop_database, running_postgres
-from tests.problems import problem
-from tests.running_server import Person, RunningServer, running_server
+from tests.support.issuers import Key, claims
+from tests.support.postgres import create_database, drop_database, running_postgres
+from tests.support.problems import problem
+from tests.support.servers import RunningServer, running_server
+from tests.support.settings import embedded_settings, migrate, postgres_settings
+from tests.support.users import Person
 from todo_api.app import create_app
 
 SCHEMAS = {

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.problems import problem
-from tests.running_server import Person
+from tests.support.problems import problem
+from tests.support.users import Person
 
 FIELDS = [
     "id",

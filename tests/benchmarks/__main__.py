@@ -29,7 +29,7 @@ from tests.benchmarks.service import (
     service,
     service_command,
 )
-from tests.postgres_server import running_postgres
+from tests.support.postgres import running_postgres
 
 _COLD_STARTS = 5
 _WARM_UP_SECONDS = 1

@@ -17,7 +17,8 @@ import httpx
 
 from tests.benchmarks.contenders import NEW_TASK, PASSWORD, TASKS, Contender, Name, Operation
 from tests.benchmarks.load import Endpoint
-from tests.benchmarks.processes import Command, clean_environment, free_port, running
+from tests.benchmarks.processes import Command, clean_environment, running
+from tests.support.processes import free_port
 
 _PROGRAM = Path(sys.executable).with_name("pocketbase")
 _ADMIN_EMAIL = "admin@example.com"

@@ -25,13 +25,8 @@ from tests.benchmarks.contenders import (
     Operation,
 )
 from tests.benchmarks.load import Endpoint
-from tests.benchmarks.processes import (
-    BenchmarkFailed,
-    Command,
-    clean_environment,
-    free_port,
-    running,
-)
+from tests.benchmarks.processes import BenchmarkFailed, Command, clean_environment, running
+from tests.support.processes import free_port
 
 _PROGRAM = Path(sys.executable).with_name("todo")
 _REPOSITORY = Path(__file__).parents[2]

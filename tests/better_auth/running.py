@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx
 
-from tests.postgres_server import free_port
 from tests.support.node import install, program
+from tests.support.processes import free_port
 
 FOLDER = Path(__file__).parent
 START_TIMEOUT_SECONDS = 60

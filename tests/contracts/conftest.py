@@ -1,70 +1,42 @@
 """The three kinds of storage, which are all held to the same contract."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pytest
 
-from todo_adapters.in_memory.identities import InMemoryIdentityRepository
-from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
-from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
-from todo_adapters.in_memory.sessions import InMemorySessionRepository
-from todo_adapters.in_memory.store import InMemoryStore
-from todo_adapters.in_memory.tasks import InMemoryTaskRepository
-from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
-from todo_adapters.in_memory.users import InMemoryUserRepository
+from tests.support.postgres import create_turkish_database, drop_database, empty_database
+from tests.support.settings import migrate, postgres_settings
+from tests.support.storages import Storage, storage_in_memory, storage_of
 from todo_api.container import Container
-from todo_core.ports.repositories import (
-    IdentityRepository,
-    PasswordResetRepository,
-    RevocationRepository,
-    SessionRepository,
-    TaskRepository,
-    UserRepository,
-)
-from todo_core.ports.unit_of_work import BeginUnitOfWork
-
-
-@dataclass(frozen=True)
-class Storage:
-    """One kind of storage."""
-
-    users: UserRepository
-    sessions: SessionRepository
-    revocations: RevocationRepository
-    identities: IdentityRepository
-    password_resets: PasswordResetRepository
-    tasks: TaskRepository
-    unit_of_work: BeginUnitOfWork
-
-
-def storage_in_memory() -> Storage:
-    store = InMemoryStore()
-    return Storage(
-        InMemoryUserRepository(store),
-        InMemorySessionRepository(store),
-        InMemoryRevocationRepository(store),
-        InMemoryIdentityRepository(store),
-        InMemoryPasswordResetRepository(store),
-        InMemoryTaskRepository(store),
-        BeginInMemoryUnitOfWork(store),
-    )
-
-
-def storage_of(container: Container) -> Storage:
-    return Storage(
-        container.users(),
-        container.sessions(),
-        container.revocations(),
-        container.identities(),
-        container.password_resets(),
-        container.tasks(),
-        container.unit_of_work(),
-    )
 
 
 @pytest.fixture(params=["in_memory", "sqlite", "postgresql"])
 def storage(request: pytest.FixtureRequest) -> Storage:
-    """Empty storage of each kind in turn."""
+    """Empty storage of each kind in turn; `turkish_postgresql` is one more, for those who ask."""
     if request.param == "in_memory":
         return storage_in_memory()
     return storage_of(request.getfixturevalue(f"{request.param}_container"))
+
+
+@pytest.fixture(scope="session")
+def shared_turkish_postgres(postgres_url: str) -> Iterator[str]:
+    """A migrated database in a Turkish locale, which tests share one after the other."""
+    url = create_turkish_database(postgres_url)
+    migrate(postgres_settings(url))
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture
+def turkish_url(shared_turkish_postgres: str) -> str:
+    """A migrated database in a Turkish locale, without content."""
+    empty_database(shared_turkish_postgres)
+    return shared_turkish_postgres
+
+
+@pytest.fixture
+def turkish_postgresql_container(turkish_url: str) -> Iterator[Container]:
+    """A service on a migrated database in a Turkish locale, without content."""
+    container = Container(settings=postgres_settings(turkish_url))
+    yield container
+    container.database().close()

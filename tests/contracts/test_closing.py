@@ -10,10 +10,10 @@ from threading import enumerate as all_threads
 import pytest
 from pydantic import SecretStr
 
-from tests.conftest import embedded_settings, postgres_settings
-from tests.issuer import Key, claims, jwks
-from tests.jwks_server import running_jwks_server
-from tests.valkey_server import running_valkey
+from tests.support.issuers import Key, claims, jwks
+from tests.support.jwks_server import running_jwks_server
+from tests.support.settings import embedded_settings, postgres_settings
+from tests.support.valkey import running_valkey
 from todo_api.container import Container, close, start
 from todo_api.settings import ExternalIssuer, Settings
 from todo_core.entities.user import Email, PersonName

@@ -1,7 +1,6 @@
 """Very many rows are deleted in batches, so that no other writer has to wait for long."""
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event
 
-from tests.replacing import replaced
+from tests.support.replacing import replaced
+from tests.support.waiting import until
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.tables import SESSIONS, TASKS
 from todo_api.container import Container, clean_up_everything
@@ -160,11 +160,8 @@ def test_the_clean_up_goes_on_until_nothing_is_left(
     with container.database().transaction() as transaction:
         transaction.connection.execute(SESSIONS.insert(), rows)
     container.housekeeping().start()
-    deadline = time.monotonic() + 5
-    while (left := count(container.database(), "sessions")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: count(container.database(), "sessions") == 0)
     container.housekeeping().close()
-    assert left == 0
 
 
 def test_what_is_deleted_is_overwritten_in_the_file_of_an_embedded_database(

@@ -28,7 +28,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.postgres_server import free_port
+from tests.support.processes import free_port
 from todo_adapters.in_memory.background import ImmediateBackground
 from todo_adapters.mail.console import ConsoleMailer
 from todo_adapters.mail.rendering import LetterRenderer
@@ -245,6 +245,7 @@ class TestSmtp:
         assert len(visits) == 3
         assert time.perf_counter() - began < 5
 
+    @pytest.mark.alone
     def test_nobody_waits_for_a_server_that_hangs(self) -> None:
         background = ThreadBackground()
         with misbehaving_server(lambda _: None) as (port, _):

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.issuer import Key, claims, jwks
-from tests.jwks_server import JwksServer, running_jwks_server
+from tests.support.issuers import Key, claims, jwks
+from tests.support.jwks_server import JwksServer, running_jwks_server
+from tests.support.waiting import until
 from todo_adapters.issuers import jwks as room
 from todo_adapters.issuers.claims import Expected
 from todo_adapters.issuers.jwks import PublishedKeys, PyJwtIssuer
@@ -119,6 +120,7 @@ def test_known_keys_go_on_while_it_is_down(
         trusting.verify(Key.made("EdDSA", "perhaps a new one"))
 
 
+@pytest.mark.alone
 def test_one_that_is_slow_holds_nobody_for_longer_than_the_timeout(
     server: JwksServer, trusting: Trusting
 ) -> None:
@@ -158,9 +160,7 @@ def test_keys_are_looked_at_anew_now_and_then(
     server.document = jwks(Key.made("EdDSA", "another"))
     monkeypatch.setattr(room, "_LIFETIME_SECONDS", 0.0)
     trusting.verify()  # by what is known; the download goes on behind it
-    deadline = time.monotonic() + 5
-    while server.asked < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: server.asked >= 2)
     time.sleep(0.1)
     with pytest.raises(InvalidAccessToken):
         trusting.verify()
@@ -210,6 +210,7 @@ def test_a_key_without_an_algorithm_is_good_for_those_that_are_allowed(
         Trusting(server.url, "RS512").verify(key)
 
 
+@pytest.mark.alone
 def test_a_slow_name_server_holds_nobody_for_longer_than_the_timeout(
     server: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

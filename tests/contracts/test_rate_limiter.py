@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from itertools import chain, cycle, islice, repeat
-from pathlib import Path
 from random import Random
 from threading import Timer
 from threading import enumerate as enumerate_threads
@@ -15,8 +14,8 @@ from threading import enumerate as enumerate_threads
 import pytest
 import redis
 
-from tests.concurrency import at_once
-from tests.valkey_server import ValkeyServer, running_valkey
+from tests.support.concurrency import at_once
+from tests.support.valkey import ValkeyServer, running_valkey
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_core.errors import RateLimited
 
@@ -34,7 +33,23 @@ RULES = {
     "coarse open": Rule("30/hour", coarse=True, fails_open=True),
     "coarse growing": Rule("20/second; 20/hour", coarse=True),
 }
-ROOT = Path(__file__).parents[2]
+COUNTING_PROCESS = """
+import sys
+from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
+from todo_core.errors import RateLimited
+
+rules = {"hundred": Rule("100/hour"), "coarse 600": Rule("600/hour", coarse=True)}
+limiter = LimitsRateLimiter(sys.argv[1], rules)
+for rule in rules:
+    passed = 0
+    for _ in range(500):
+        try:
+            limiter.hit(rule, "processes")
+        except RateLimited:
+            continue
+        passed += 1
+    print(passed)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +91,9 @@ def test_of_1000_at_once_exactly_100_get_through(
 
 
 def test_processes_count_together(valkey: ValkeyServer) -> None:
-    script = (
-        "import sys\n"
-        "from tests.contracts.test_rate_limiter import RULES, LimitsRateLimiter, passes\n"
-        "limiter = LimitsRateLimiter(sys.argv[1], RULES)\n"
-        "for rule in ('hundred', 'coarse 600'):\n"
-        "    print(passes(limiter, rule, 'processes', 500))\n"
-    )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", script, valkey.url], cwd=ROOT, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", COUNTING_PROCESS, valkey.url], stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]
@@ -150,6 +158,7 @@ def test_threads_of_many_processes_allow_nine_tenths_of_a_coarse_limit_at_least(
     assert 540 <= sum(passed) <= 600
 
 
+@pytest.mark.alone
 def test_a_lease_of_one_window_is_not_used_in_the_next(valkey: ValkeyServer) -> None:
     limiters = [LimitsRateLimiter(valkey.url, RULES) for _ in range(8)]
     for limiter in limiters:
@@ -161,6 +170,7 @@ def test_a_lease_of_one_window_is_not_used_in_the_next(valkey: ValkeyServer) -> 
     assert 90 <= allowed <= 100
 
 
+@pytest.mark.alone
 def test_a_trickle_through_a_whole_window_gets_nine_tenths_of_a_coarse_limit_at_least(
     valkey: ValkeyServer,
 ) -> None:
@@ -172,6 +182,7 @@ def test_a_trickle_through_a_whole_window_gets_nine_tenths_of_a_coarse_limit_at_
     assert 90 <= allowed <= 100
 
 
+@pytest.mark.slow
 def test_what_is_not_used_of_a_lease_is_given_back_to_the_windows_that_go_on(
     limiter: LimitsRateLimiter,
 ) -> None:
@@ -208,6 +219,7 @@ def test_each_key_is_counted_apart(limiter: LimitsRateLimiter) -> None:
     assert passes(limiter, "closed", "bob", 5) == 3
 
 
+@pytest.mark.slow
 def test_the_wait_grows_and_passes_by_itself(limiter: LimitsRateLimiter) -> None:
     assert passes(limiter, "growing", "x", 3) == 2
     with pytest.raises(RateLimited) as limited:
@@ -260,6 +272,7 @@ def test_a_rule_may_become_coarse_with_a_storage_that_knows_it_otherwise(
     assert passed == [7, 7, 0]
 
 
+@pytest.mark.alone
 def test_a_storage_that_is_down_is_not_waited_for_at_every_request() -> None:
     with running_valkey() as server:
         limiter = LimitsRateLimiter(server.url, RULES)

@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from threading import Event, Thread
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -19,8 +19,8 @@ from sqlalchemy.sql.operators import and_, eq, in_op
 from sqlalchemy.sql.selectable import Select
 
 import todo_adapters.sql
-from tests.conftest import postgres_settings
-from tests.postgres_server import DURABLE, running_postgres
+from tests.support.postgres import DURABLE, running_postgres
+from tests.support.settings import on_postgresql, postgres_settings
 from todo_adapters.sql.tables import TASKS
 from todo_adapters.sql.tasks import GET, LIST, LIST_BY_COMPLETION
 from todo_api.container import Container
@@ -193,7 +193,7 @@ class TestConstraints:
             {"completed": None},
             {"version": 0},
             {"user_id": None},
-            {"user_id": uuid4()},
+            {"user_id": UUID(int=0)},
             {"created_at": None},
         ],
         ids=str,
@@ -241,6 +241,16 @@ class TestConstraints:
 
 
 class TestTimeZones:
+    @pytest.fixture
+    def postgresql_container(
+        self, postgres_url: str, migrated_template: str
+    ) -> Iterator[Container]:
+        """A service on a database of its own, whose settings can be changed."""
+        with on_postgresql(postgres_url, migrated_template) as settings:
+            container = Container(settings=settings)
+            yield container
+            container.database().close()
+
     def test_a_database_in_another_time_zone_yields_utc(
         self, postgresql_container: Container
     ) -> None:

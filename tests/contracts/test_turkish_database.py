@@ -1,46 +1,15 @@
 """On a PostgreSQL in a Turkish locale all is as it is elsewhere.
 
-There the small letter of `I` has no dot in SQL, and has one in the core.
+There the small letter of `I` has no dot in SQL, and has one in the core. What storage is held to
+there is in `test_repositories.py`.
 """
-
-from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from tests.api.conftest import migrate
-from tests.conftest import postgres_settings
-from tests.contracts.conftest import Storage, storage_of
-from tests.contracts.test_repositories import (  # noqa: F401 - the contract, which runs here again
-    TestIdentities,
-    TestUsers,
-)
-from tests.postgres_server import create_database, create_turkish_database, drop_database
-from tests.running_server import PASSWORD, running_server
-from todo_api.container import Container
-
-
-@pytest.fixture(scope="module")
-def turkish_template(postgres_url: str) -> Iterator[str]:
-    url = create_turkish_database(postgres_url)
-    migrate(postgres_settings(url))
-    yield urlsplit(url).path[1:]
-    drop_database(url)
-
-
-@pytest.fixture
-def turkish_url(postgres_url: str, turkish_template: str) -> Iterator[str]:
-    url = create_database(postgres_url, template=turkish_template)
-    yield url
-    drop_database(url)
-
-
-@pytest.fixture
-def storage(turkish_url: str) -> Iterator[Storage]:
-    container = Container(settings=postgres_settings(turkish_url))
-    yield storage_of(container)
-    container.database().close()
+from tests.support.servers import running_server
+from tests.support.settings import postgres_settings
+from tests.support.users import PASSWORD
 
 
 def test_the_database_is_turkish(turkish_url: str) -> None:

@@ -1,28 +1,10 @@
-"""What the fault proofs share: a service on a migrated PostgreSQL of its own."""
+"""What the fault proofs share: a migrated PostgreSQL database of their own."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import SECRET, postgres_settings
-from tests.postgres_server import create_database, drop_database
-from todo_api.container import Container
-
-
-def on_postgresql(url: str) -> dict[str, str]:
-    """The settings of `todo serve` on this database, without limits."""
-    return {
-        "DATABASE_URL": url,
-        "TODO_JWT_SECRET": SECRET,
-        "TODO_RATE_LIMIT_ENABLED": "false",
-    }
-
-
-def migrate(url: str) -> None:
-    """Bring this PostgreSQL database to the newest schema."""
-    container = Container(settings=postgres_settings(url))
-    container.schema().migrate()
-    container.database().close()
+from tests.support.postgres import create_database, drop_database
 
 
 @pytest.fixture

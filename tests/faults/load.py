@@ -15,8 +15,8 @@ from threading import Event
 
 import httpx
 
-from tests.problems import problem
-from tests.running_server import Person, new_person
+from tests.support.problems import problem
+from tests.support.users import Person, new_person
 
 PAUSE_AFTER_FAILURE_SECONDS = 0.02
 MINUTE = 60

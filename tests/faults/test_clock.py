@@ -4,7 +4,6 @@ What has expired by the clock is refused, nothing is answered with a 500, and wh
 issued in a future that did not come is not good until it comes.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import migrate
-from tests.conftest import embedded_settings
-from tests.proof import note
-from tests.replacing import replaced
-from tests.running_server import PASSWORD, Person, RunningServer, running_server
+from tests.support.proof import note
+from tests.support.replacing import replaced
+from tests.support.servers import RunningServer, running_server
+from tests.support.settings import embedded_settings, migrate
+from tests.support.users import PASSWORD, Person
+from tests.support.waiting import until
 from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.in_memory.mail import InMemoryMailer
 from todo_core.ports.mail import PasswordResetLetter
@@ -54,10 +54,7 @@ class Wrong:
         self.mailer.sent.clear()
         forgot = {"email": self.ada.email}
         assert self.http.post("/api/auth/forgot-password", json=forgot).status_code == 202
-        deadline = time.monotonic() + 10
-        while not self.mailer.sent:
-            assert time.monotonic() < deadline, "no letter came"
-            time.sleep(0.01)
+        until(lambda: self.mailer.sent)
         letter = self.mailer.sent.pop()
         assert isinstance(letter, PasswordResetLetter)
         return letter.token

@@ -16,9 +16,6 @@ import httpx
 import psycopg
 import pytest
 
-from tests.api.test_command import served
-from tests.faults.black_hole import wire_to
-from tests.faults.conftest import migrate, on_postgresql
 from tests.faults.load import (
     acknowledged,
     is_clear_refusal,
@@ -28,9 +25,12 @@ from tests.faults.load import (
     wait_until_it_works,
     worker_at,
 )
-from tests.postgres_server import DURABLE, running_postgres
-from tests.proof import note
-from tests.running_server import Person
+from tests.support.black_hole import wire_to
+from tests.support.command import served
+from tests.support.postgres import DURABLE, running_postgres
+from tests.support.proof import note
+from tests.support.settings import environment_on, migrate, postgres_settings
+from tests.support.users import Person
 from todo_adapters.sql.postgresql import RESPONSE_TIMEOUT_SECONDS
 
 CRASHES = 3
@@ -47,11 +47,11 @@ SLACK_SECONDS = 4.0
 @pytest.mark.proof
 def test_what_was_acknowledged_survives_crashes_of_postgresql(tmp_path: Path) -> None:
     with running_postgres(DURABLE) as postgres:
-        migrate(postgres.url())
+        migrate(postgres_settings(postgres.url()))
         with psycopg.connect(postgres.url()) as connection:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                 assert connection.execute(f"SHOW {setting}").fetchone() == ("on",)
-        with served(tmp_path, **on_postgresql(postgres.url())) as server:
+        with served(tmp_path, **environment_on(postgres.url())) as server:
             with load(server.url, people=6) as workers:
                 for _ in range(CRASHES):
                     wait_for_progress(workers, 100)
@@ -86,7 +86,7 @@ def test_a_database_that_falls_silent_is_waited_for_no_longer_than_is_documented
     with wire_to(parts.port) as wire:
         through = parts._replace(netloc=f"todo@127.0.0.1:{wire.port}").geturl()
         with (
-            served(tmp_path, **on_postgresql(through)) as server,
+            served(tmp_path, **environment_on(through)) as server,
             worker_at(server.url) as worker,
         ):
             assert httpx.get(f"{server.url}/readyz").status_code == 200
@@ -123,7 +123,7 @@ def test_a_database_that_falls_silent_is_waited_for_no_longer_than_is_documented
 def test_when_all_connections_are_held_up_others_are_told_so_in_time(
     tmp_path: Path, database_url: str
 ) -> None:
-    settings = on_postgresql(database_url) | {"TODO_DATABASE_POOL_SIZE": "2"}
+    settings = environment_on(database_url) | {"TODO_DATABASE_POOL_SIZE": "2"}
     with served(tmp_path, **settings) as server, worker_at(server.url) as worker:
         with locked_tasks(database_url) as connection, ThreadPoolExecutor(12) as clients:
             answers = list(clients.map(lambda n: timed_create(worker.person, n), range(12)))

@@ -17,9 +17,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.api.test_command import Served, served, todo
 from tests.faults.load import Worker, is_clear_refusal, stored_tasks, worker_at
-from tests.proof import note
+from tests.support.command import Served, served, todo
+from tests.support.proof import note
 
 DISK_BYTES = 4 * 1024 * 1024
 LARGEST_FILE_BYTES = 2 * 1024 * 1024

@@ -15,14 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.test_command import Served, served
-from tests.faults.black_hole import wire_to
-from tests.faults.conftest import on_postgresql
 from tests.faults.load import acknowledged, load, stored_tasks, wait_for_progress
-from tests.postgres_server import free_port
-from tests.proof import note
-from tests.running_server import PASSWORD, new_person
-from tests.valkey_server import running_valkey
+from tests.support.black_hole import wire_to
+from tests.support.command import Served, served
+from tests.support.processes import free_port
+from tests.support.proof import note
+from tests.support.settings import environment_on
+from tests.support.users import PASSWORD, new_person
+from tests.support.valkey import running_valkey
 
 STORAGE_RETRY_SECONDS = 5
 LOGINS_ALLOWED = 5
@@ -60,7 +60,7 @@ def test_limits_go_on_in_each_process_while_their_storage_is_lost(
 ) -> None:
     with running_valkey() as valkey, wire_to(valkey.port) as wire:
         storage = {"TODO_RATE_LIMIT_STORAGE": f"redis://127.0.0.1:{wire.port}"}
-        settings = on_postgresql(database_url) | LIMITS | storage
+        settings = environment_on(database_url) | LIMITS | storage
         folders = [tmp_path / "one", tmp_path / "other"]
         for folder in folders:
             folder.mkdir()

@@ -14,13 +14,12 @@ import httpx
 import psycopg
 import pytest
 
-from tests.api.test_command import served
-from tests.faults import pooler as pgbouncer
-from tests.faults.conftest import on_postgresql
 from tests.faults.load import acknowledged, load, stored_tasks, wait_for_progress
-from tests.faults.pooler import SERVER_CONNECTIONS, Pooler, running_pooler
-from tests.proof import note
-from tests.running_server import PASSWORD, new_person
+from tests.support.command import served
+from tests.support.pooler import PGBOUNCER, SERVER_CONNECTIONS, Pooler, running_pooler
+from tests.support.proof import note
+from tests.support.settings import environment_on
+from tests.support.users import PASSWORD, new_person
 
 BACK_WITHIN_SECONDS = 5.0
 """Of these PgBouncer itself may take one before it connects again."""
@@ -29,7 +28,7 @@ LOGINS = 60
 
 pytestmark = [
     pytest.mark.proof,
-    pytest.mark.skipif(pgbouncer.PATH is None, reason="pgbouncer is not installed"),
+    pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed"),
 ]
 
 
@@ -40,7 +39,7 @@ def test_behind_a_pooler_everything_works_on_a_few_connections(
     assert parts.port is not None
     with running_pooler(parts.port) as pooler:
         through = url_through(pooler, database_url)
-        with served(tmp_path, **on_postgresql(through)) as server:
+        with served(tmp_path, **environment_on(through)) as server:
             person = new_person(server.url)
             person.http.close()
             with load(server.url, people=6) as workers, ThreadPoolExecutor(4) as clients:
@@ -71,7 +70,7 @@ def test_a_pooler_that_is_lost_under_load_is_told_of_and_found_again(
     assert parts.port is not None
     with running_pooler(parts.port) as pooler:
         through = url_through(pooler, database_url)
-        with served(tmp_path, **on_postgresql(through)) as server:
+        with served(tmp_path, **environment_on(through)) as server:
             with load(server.url, people=6) as workers:
                 wait_for_progress(workers, 100)
                 pooler.stop()

@@ -21,11 +21,11 @@ import httpx
 import psycopg
 import pytest
 
-from tests.api.test_command import served
-from tests.faults.conftest import on_postgresql
-from tests.postgres_server import children_of, is_running
-from tests.proof import note
-from tests.running_server import PASSWORD, Person, new_person
+from tests.support.command import served
+from tests.support.processes import children_of, is_running
+from tests.support.proof import note
+from tests.support.settings import environment_on
+from tests.support.users import PASSWORD, Person, new_person
 
 CLIENTS = 8
 KILLS = 3
@@ -181,7 +181,7 @@ def living(url: str) -> Iterator[list[Account]]:
 def test_a_worker_that_is_killed_leaves_nothing_half_done_and_is_replaced(
     tmp_path: Path, database_url: str
 ) -> None:
-    settings = on_postgresql(database_url)
+    settings = environment_on(database_url)
     with served(tmp_path, "--workers", "2", **settings) as server:
         with living(server.url) as accounts:
             for _ in range(KILLS):

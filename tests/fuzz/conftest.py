@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.conftest import on_postgresql, on_sqlite
-from tests.running_server import RunningServer, running_server
+from tests.support.servers import RunningServer, running_server
+from tests.support.settings import on_postgresql, on_sqlite
 
 
 @pytest.fixture(scope="session")

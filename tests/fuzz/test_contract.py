@@ -27,8 +27,9 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.stateful.state_machine import RecordingStateMachine
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from tests.proof import note
-from tests.running_server import PASSWORD, RunningServer
+from tests.support.proof import note
+from tests.support.servers import RunningServer
+from tests.support.users import PASSWORD
 
 # Schemathesis is generic over kinds of documents; these are of any.
 type Case = schemathesis.Case[Any]

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.problems import problem
-from tests.running_server import RunningServer
+from tests.support.problems import problem
+from tests.support.servers import RunningServer
 from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_api.server.middleware import BodyLimit
 from todo_core.entities.task import Description, Title

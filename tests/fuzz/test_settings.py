@@ -20,10 +20,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jose import jwt
 
-from tests.api.conftest import migrate
-from tests.conftest import embedded_settings
-from tests.proof import note
-from tests.running_server import running_server
+from tests.support.proof import note
+from tests.support.servers import running_server
+from tests.support.settings import embedded_settings, migrate
 from todo_api.container import Container
 from todo_api.settings import Settings, SettingsError, load_settings
 from todo_core.errors import Unavailable

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from tests.running_server import client_of
-from tests.unit.conftest import World
+from tests.support.clients import client_of
+from tests.support.world import World
 from todo_adapters.limits.rate_limiter import Unlimited
 from todo_api.container import Container
 from todo_api.http.problems import CORE_PROBLEMS

@@ -9,9 +9,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.api.conftest import *  # noqa: F403 - the servers and people
-from tests.proof import note
-from tests.running_server import PASSWORD, Person
+from tests.support.proof import note
+from tests.support.users import PASSWORD, Person
 
 type Operation = tuple[str, str, dict[str, Any] | None]
 
@@ -91,6 +90,7 @@ def sessions_of(person: Person) -> list[str]:
     return [each["id"] for each in person.http.get("/api/auth/sessions").json()]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("samples", "telling"), SAMPLES)
 @pytest.mark.parametrize(("what", "operation"), CASES)
 def test_anothers_and_nobodys_are_answered_alike_and_in_the_same_time(

@@ -12,12 +12,12 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from tests.api.conftest import *  # noqa: F403 - the servers and people
-from tests.api.conftest import on_postgresql, on_sqlite
-from tests.issuer import Key, claims, jwks
-from tests.jwks_server import running_jwks_server
-from tests.problems import problem
-from tests.running_server import PASSWORD, Person, RunningServer, running_server
+from tests.support.issuers import Key, claims, jwks
+from tests.support.jwks_server import running_jwks_server
+from tests.support.problems import problem
+from tests.support.servers import RunningServer, running_server
+from tests.support.settings import on_postgresql, on_sqlite
+from tests.support.users import PASSWORD, Person
 from todo_api.settings import ExternalIssuer
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"

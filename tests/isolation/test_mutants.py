@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.isolation.mutants import Mutant, copied, mutants, survives
-from tests.proof import note
+from tests.support.proof import note
 
 ALL = list(mutants())
 WORKERS = 2

@@ -24,10 +24,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.api.conftest import *  # noqa: F403 - the servers
 from tests.isolation.targets import Fields, Http, Refused, Target, Tokens, UseCases
-from tests.proof import note
-from tests.running_server import RunningServer
+from tests.support.proof import note
+from tests.support.servers import RunningServer
 from todo_api.container import Container
 
 PEOPLE = 5

@@ -27,7 +27,8 @@ from sqlalchemy import (
 from typer.testing import CliRunner
 
 import migrations
-from tests.conftest import SECRET, embedded_settings, postgres_settings
+from tests.support.command import todo_at_once
+from tests.support.settings import SECRET, embedded_settings, postgres_settings
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.schema import NEWEST_REVISION
 from todo_adapters.sql.tables import UtcDateTime, metadata
@@ -389,20 +390,14 @@ def test_the_command_names_accounts_that_stop_a_migration_in_one_message(
 def test_several_processes_may_migrate_at_once(unmigrated: Container, tmp_path: Path) -> None:
     settings = unmigrated.settings()
     environment = {
-        "PATH": os.environ["PATH"],
         "DATABASE_URL": settings.database_dsn,
         "TODO_JWT_SECRET": SECRET,
         "TODO_DATA_DIR": str(settings.data_dir),
     }
-    todo = Path(sys.executable).with_name("todo")
-    processes = [
-        subprocess.Popen(
-            [todo, "migrate"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
-    outcomes = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
-    assert outcomes == [(f"Schema   at revision {REVISIONS[0]}\n", 0)] * 4
+    outcomes = todo_at_once(4, tmp_path, "migrate", **environment)
+    assert [(outcome.stderr, outcome.returncode) for outcome in outcomes] == [
+        (f"Schema   at revision {REVISIONS[0]}\n", 0)
+    ] * 4
     assert unmigrated.schema().current() == REVISIONS[0]
 
 

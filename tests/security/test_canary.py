@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.api.test_command import served
+from tests.support.command import served
 
 PASSWORD = "canary-password-sings-7f3a"
 NEW_PASSWORD = "canary-another-sings-91bc"

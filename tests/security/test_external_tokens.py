@@ -14,12 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
-from tests.api.conftest import migrate
-from tests.conftest import embedded_settings
-from tests.issuer import Key, claims, jwks
-from tests.jwks_server import running_jwks_server
-from tests.problems import problem
-from tests.running_server import running_server
+from tests.support.issuers import Key, claims, jwks
+from tests.support.jwks_server import running_jwks_server
+from tests.support.problems import problem
+from tests.support.servers import running_server
+from tests.support.settings import embedded_settings, migrate
 from todo_api.settings import ExternalIssuer
 
 A, B = "https://a.example.com", "https://b.example.com"

@@ -12,14 +12,16 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.api.test_command import Served, served
-from tests.conftest import SECRET, embedded_settings
-from tests.proof import note
-from tests.running_server import new_person
 from tests.security.greedy_user import greedy
+from tests.support.command import Served, served
+from tests.support.proof import note
+from tests.support.settings import SECRET, embedded_settings
+from tests.support.users import new_person
 from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.user import UserId
+
+pytestmark = pytest.mark.alone
 
 SAMPLES = [
     pytest.param(100, id="everyday"),
@@ -35,10 +37,11 @@ STORM = 50
 AS_MANY = httpx.Limits(max_connections=STORM)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A process of its own: threads of this one would take part in the measurement."""
-    with served(tmp_path, TODO_RATE_LIMIT_ENABLED="false", TODO_PASSWORD_BCRYPT_COST="8") as server:
+    folder = tmp_path_factory.mktemp("timing")
+    with served(folder, TODO_RATE_LIMIT_ENABLED="false", TODO_PASSWORD_BCRYPT_COST="8") as server:
         yield server
 
 

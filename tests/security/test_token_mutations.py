@@ -9,14 +9,13 @@ from contextlib import suppress
 
 import pytest
 
-from tests.api.conftest import *  # noqa: F403 - the servers
-from tests.api.conftest import migrate
-from tests.conftest import embedded_settings
-from tests.issuer import Key, claims, jwks
-from tests.jwks_server import running_jwks_server
-from tests.problems import problem
-from tests.proof import note
-from tests.running_server import PASSWORD, RunningServer
+from tests.support.issuers import Key, claims, jwks
+from tests.support.jwks_server import running_jwks_server
+from tests.support.problems import problem
+from tests.support.proof import note
+from tests.support.servers import RunningServer
+from tests.support.settings import embedded_settings, migrate
+from tests.support.users import PASSWORD
 from todo_api.container import Container
 from todo_api.settings import ExternalIssuer
 from todo_core.errors import InvalidAccessToken

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from random import Random
 
-from tests.fuzz.test_raw_bytes import corpus, fill
-from tests.wire.messages import sequence
+from tests.support.messages import sequence
+from tests.support.raw_requests import corpus, fill
 
 type Attack = Callable[["Target", Random], Awaitable[None]]
 

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.api.test_command import Served, served
-from tests.proof import note
-from tests.running_server import PASSWORD, Person
-from tests.wire.test_service import fill, resident
+from tests.support.command import Served, served
+from tests.support.processes import resident
+from tests.support.proof import note
+from tests.support.tasks import store_tasks
+from tests.support.users import PASSWORD, Person
 
 SECONDS = 600
 HONEST = 3
@@ -58,7 +59,7 @@ def test_ten_minutes_under_attack_leave_the_service_as_it_was(tmp_path: Path) ->
     with served(tmp_path, TODO_LOG_FORMAT="json") as server:
         honest = [logged_in(server.url, f"127.0.0.{number + 10}") for number in range(HONEST)]
         mallory = logged_in(server.url, "127.0.9.9")
-        fill(tmp_path, mallory.id, TASKS)
+        store_tasks(tmp_path, mallory.id, TASKS)
         for person in honest:
             person.create()
         before = Sample.of(server.process.pid)

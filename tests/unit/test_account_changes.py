@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.conftest import PASSWORD, World
+from tests.support.world import PASSWORD, World
 from todo_core.entities.caller import Caller
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import User

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from passlib.hash import bcrypt
 
-from tests.unit.conftest import PASSWORD, World
+from tests.support.world import PASSWORD, World
 from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
 from todo_core.entities.user import Password
 from todo_core.errors import (

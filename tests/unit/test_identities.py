@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.unit.conftest import PASSWORD, World
+from tests.support.world import PASSWORD, World
 from todo_adapters.in_memory.security_log import Recorded
 from todo_core.entities.caller import Caller
 from todo_core.entities.identity import Identity, LinkedIdentity

@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable
 from threading import Event
 
+import pytest
+
+from tests.support.waiting import until
 from todo_adapters.system.periodic import PeriodicBatches, in_batches
 
 
@@ -19,13 +22,6 @@ def working_off(left: int, *, batch: int = 1, seconds: float = 0.0) -> Callable[
         return done
 
     return job
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_batches_are_done_until_nothing_is_left() -> None:
@@ -57,6 +53,7 @@ def test_no_batch_begins_after_a_stop() -> None:
     assert in_batches(job, stopped=stopped) == 2
 
 
+@pytest.mark.alone
 def test_a_periodic_job_in_batches_leaves_nothing_and_its_start_does_not_wait_for_it() -> None:
     counted: list[int] = []
     job = working_off(5, seconds=0.1)
@@ -69,7 +66,7 @@ def test_a_periodic_job_in_batches_leaves_nothing_and_its_start_does_not_wait_fo
     began = time.monotonic()
     periodic.start()
     assert time.monotonic() - began < 0.1
-    wait_until(lambda: counted == [1, 1, 1, 1, 1, 0])
+    until(lambda: counted == [1, 1, 1, 1, 1, 0])
     periodic.close()
 
 
@@ -83,7 +80,7 @@ def test_a_periodic_job_in_batches_stops_after_the_batch_that_it_is_at() -> None
 
     periodic = PeriodicBatches("test", endless, seconds=3_600, longest=60)
     periodic.start()
-    wait_until(lambda: len(counted) >= 2)
+    until(lambda: len(counted) >= 2)
     began = time.monotonic()
     periodic.close()
     assert time.monotonic() - began < 2
@@ -103,5 +100,5 @@ def test_a_batch_that_fails_is_left_to_the_next_run() -> None:
 
     periodic = PeriodicBatches("test", failing, seconds=0.01, longest=60)
     periodic.start()
-    wait_until(lambda: len(calls) >= 2)
+    until(lambda: len(calls) >= 2)
     periodic.close()

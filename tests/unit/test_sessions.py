@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.conftest import IDLE, LIFETIME, MAX_SESSIONS, PASSWORD, World
+from tests.support.world import IDLE, LIFETIME, MAX_SESSIONS, PASSWORD, World
 from todo_core.entities.session import REFRESH_GRACE
 from todo_core.errors import (
     InvalidAccessToken,

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.conftest import LIMITS, World
+from tests.support.world import LIMITS, World
 from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.system.identifiers import RandomIdentifiers

@@ -275,6 +275,7 @@ def seconds_to_give_way() -> float:
     return min(waits)
 
 
+@pytest.mark.alone
 def test_a_long_call_pauses_while_another_user_is_served_and_not_much_longer() -> None:
     jobs = Jobs()
     measured_alone = Event()

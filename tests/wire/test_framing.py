@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from tests.proof import note
-from tests.wire.connection import Connections, Exchange, MemoryTransport, Seen
-from tests.wire.messages import SMUGGLED, UPGRADES, cut, sequence
-from tests.wire.oracle import read_by_h11
+from tests.support.connections import Connections, Exchange, MemoryTransport, Seen
+from tests.support.h11_requests import read_by_h11
+from tests.support.messages import SMUGGLED, UPGRADES, cut, sequence
+from tests.support.proof import note
 from todo_api.server.protocol import StrictHttpProtocol
 
 
@@ -218,6 +218,7 @@ def test_a_long_trailer_or_chunk_extension_is_refused() -> None:
         assert exchange.is_closed
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("first", [0, 10], ids=["in one piece", "cut in its head"])
 def test_a_request_behind_a_slow_one_has_arrived_when_it_was_sent(
     first: int, monkeypatch: pytest.MonkeyPatch

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.api.test_command import served
-from tests.fuzz.test_raw_bytes import corpus, fill, mutated, names_of
-from tests.proof import note
-from tests.running_server import Person, new_person
-from tests.wire.messages import SMUGGLED, UPGRADES, sequence
-from tests.wire.proxies import FORBIDDEN, CuttingRelay, proxy
+from tests.support.command import served
+from tests.support.messages import SMUGGLED, UPGRADES, sequence
+from tests.support.proof import note
+from tests.support.proxies import FORBIDDEN, CuttingRelay, proxy
+from tests.support.raw_requests import corpus, fill, mutated, names_of
+from tests.support.users import Person, new_person
 
 SECONDS = 20
 USERS = 6

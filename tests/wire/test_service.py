@@ -2,19 +2,21 @@
 
 import json
 import socket
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.api.conftest import on_sqlite
-from tests.api.test_command import served
-from tests.running_server import Person, RunningServer, new_person, running_server
+from tests.support.command import served
+from tests.support.processes import resident
+from tests.support.servers import RunningServer, running_server
+from tests.support.settings import on_sqlite
+from tests.support.sockets import connected
+from tests.support.tasks import store_tasks
+from tests.support.users import Person, new_person
 from todo_api.http.large_responses import MAX_BYTES_PER_USER
 from todo_api.server.protocol import StrictHttpProtocol
 
@@ -28,18 +30,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         running_server(settings) as server,
     ):
         yield server
-
-
-@contextmanager
-def connected(url: str, *, receive_buffer: int | None = None) -> Iterator[socket.socket]:
-    parts = urlsplit(url)
-    with socket.socket() as connection:
-        if receive_buffer is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        connection.settimeout(20)
-        connection.connect((parts.hostname, parts.port))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        yield connection
 
 
 def responses(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
@@ -166,38 +156,11 @@ def test_a_repeated_url_user_id_is_refused(repeated: str, server: RunningServer)
     assert answer.json()["errors"][0]["pointer"] == "/url_user_id"
 
 
-def fill(folder: Path, owner: str, tasks: int) -> int:
-    """Give the owner so many long tasks, and return about how many bytes their list has."""
-    with closing(sqlite3.connect(folder / "todo-data" / "todo.db")) as database, database:
-        database.executemany(
-            "INSERT INTO tasks (id, user_id, title, description, completed, version,"
-            " created_at, updated_at) VALUES (?, ?, ?, ?, 0, 1, ?, ?)",
-            (
-                (
-                    number,
-                    owner.replace("-", ""),
-                    "t" * 200,
-                    "d" * 1000,
-                    *["2026-01-01 00:00:00.000000+00:00"] * 2,
-                )
-                for number in range(1, tasks + 1)
-            ),
-        )
-    return tasks * 1500
-
-
-def resident(pid: int) -> int:
-    """The memory of a process, in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    [line] = [line for line in lines if line.startswith("VmRSS")]
-    return int(line.split()[1]) * 1024
-
-
 def test_readers_that_take_nothing_hold_neither_memory_nor_the_shutdown(tmp_path: Path) -> None:
     with served(tmp_path, TODO_RATE_LIMIT_ENABLED="false") as server:
         ada = new_person(server.url)
         with ada.http:
-            size = fill(tmp_path, ada.id, 4_000)
+            size = store_tasks(tmp_path, ada.id, 4_000)
             assert len(ada.list()) == 4_000
             before = resident(server.process.pid)
             sockets = _hold(server.url, ada, 100)
@@ -217,13 +180,9 @@ def test_readers_that_take_nothing_hold_neither_memory_nor_the_shutdown(tmp_path
 
 
 def _hold(url: str, person: Person, count: int) -> list[socket.socket]:
-    parts = urlsplit(url)
     sockets = []
     for _ in range(count):
-        connection = socket.socket()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(20)
-        connection.connect((parts.hostname, parts.port))
+        connection = connected(url, receive_buffer=4096)
         connection.sendall(request(person, "GET", ""))
         sockets.append(connection)
     time.sleep(3)
@@ -238,7 +197,7 @@ def test_a_response_that_is_not_taken_is_aborted(
     with on_sqlite(tmp_path) as settings, running_server(settings) as server:
         ada = server.person()
         with ada.http:
-            size = fill(tmp_path, ada.id, 6_000)
+            size = store_tasks(tmp_path, ada.id, 6_000)
             for pause in (None, 0.1):  # who takes nothing, and who takes a little at a time
                 with connected(server.url, receive_buffer=4096) as connection:
                     connection.sendall(request(ada, "GET", ""))

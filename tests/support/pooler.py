@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.postgres_server import free_port
+from tests.support.processes import free_port
 
 SERVER_CONNECTIONS = 3
 START_TIMEOUT_SECONDS = 10
-PATH = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+PGBOUNCER = shutil.which(
+    "pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+)
 
 
 class Pooler:
@@ -44,12 +46,12 @@ class Pooler:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        if PATH is None:
+        if PGBOUNCER is None:
             raise FileNotFoundError("pgbouncer is not installed")
         user = "nobody" if os.geteuid() == 0 else None
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [PATH, "--quiet", self._folder / "settings.ini"],
+                [PGBOUNCER, "--quiet", self._folder / "settings.ini"],
                 stdout=log,
                 stderr=log,
                 user=user,

@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from threading import Thread
 
-from tests.postgres_server import free_port
+from tests.support.processes import free_port
 
 _START_SECONDS = 10
 _LARGEST_SEGMENT = 1460

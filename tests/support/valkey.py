@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 
-from tests.postgres_server import free_port
+from tests.support.processes import free_port
 
 START_TIMEOUT_SECONDS = 10
 

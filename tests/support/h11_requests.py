@@ -5,7 +5,7 @@ from typing import Any
 
 import h11
 
-from tests.wire.connection import Seen
+from tests.support.connections import Seen
 
 _LARGEST_EVENT = 2**20
 

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import pytest
-
 from todo_adapters.in_memory.background import ImmediateBackground
 from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.in_memory.external_issuers import InMemoryExternalIssuers
@@ -128,8 +126,3 @@ class World:
     def logged_in(self, email: str = "ada@example.com", address: str = "") -> LoggedIn:
         """Somebody's new session."""
         return self.application.log_in(email=email, password=PASSWORD, address=address)
-
-
-@pytest.fixture
-def world() -> World:
-    return World()

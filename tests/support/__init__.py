@@ -1,0 +1,5 @@
+"""What the tests share: servers, databases, users, settings, and ways to wait.
+
+Test modules import from here, and never from a conftest or from each other
+(`tests/architecture/test_support.py` holds this). Fixtures are in `tests/conftest.py`.
+"""

@@ -1,0 +1,13 @@
+"""HTTP clients for services on this machine."""
+
+import ssl
+
+import httpx
+
+# Nothing here speaks TLS, and reading all certificates takes longer than most tests.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def client_of(url: str, **headers: str) -> httpx.Client:
+    """Return a client of the service at this address."""
+    return httpx.Client(base_url=url, headers=headers, timeout=30, verify=_NO_TLS)

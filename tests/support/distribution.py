@@ -1,0 +1,140 @@
+"""Runs the everyday suite on all processors, and tests that need the machine alone after it.
+
+A run of the whole suite is distributed over worker processes (pytest-xdist); a run of a part of it
+is not, as its start would take longer than the part. The marker `alone` is for tests that measure
+time or processor use. They are handed out after all others, and each waits until no other test
+runs: one holds a lock exclusively, and any other test shares it.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, override
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import WorkStealingScheduling
+from xdist.workermanage import WorkerController
+
+EVERYDAY = "not live and not proof"
+MOST_WORKERS = 4
+"""Each runs a PostgreSQL server of its own."""
+
+_MIN_PENDING = 2
+"""A worker needs the next test before it runs one, so that it may never know of one alone."""
+
+_FOLDER = pytest.StashKey[Path]()
+_INPUT = "distribution_folder"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many workers a run is distributed over; none if it is not the whole suite."""
+    is_whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    is_everyday = config.option.markexpr == EVERYDAY and not config.option.keyword
+    processors = min(os.process_cpu_count() or 1, MOST_WORKERS)
+    return processors if is_whole and is_everyday and processors > 1 else 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make, or get to know, the folder that the processes of this run share."""
+    given = getattr(config, "workerinput", {}).get(_INPUT)
+    if given is not None:
+        config.stash[_FOLDER] = Path(given)
+    elif config.option.dist != "no":
+        config.stash[_FOLDER] = Path(tempfile.mkdtemp(prefix="todo-tests-"))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder with the process that made it."""
+    if _FOLDER in config.stash and not hasattr(config, "workerinput"):
+        shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker of the folder."""
+    node.workerinput[_INPUT] = str(node.config.stash[_FOLDER])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let the scheduler know which tests are to run alone."""
+    if hasattr(session.config, "workerinput"):
+        alone = [item.nodeid for item in session.items if _is_alone(item)]
+        folder = session.config.stash[_FOLDER]
+        written = folder / f"alone-{os.getpid()}"
+        written.write_text(json.dumps(alone))
+        written.rename(folder / "alone")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test with others, or with no other."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    with _turn(item.config.stash[_FOLDER], alone=_is_alone(item)):
+        return (yield)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WorkStealingScheduling:
+    """Hand out tests in the order of this module."""
+    return AloneLast(config, log)
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
+@contextmanager
+def _turn(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Wait for the turn of a test, which lasts for the time of the block.
+
+    All go through a gate before they share, or have, the room. A test that is to have it waits in
+    the gate, so that the others cannot keep the room occupied by turns.
+    """
+    with (folder / "gate").open("w") as gate, (folder / "room").open("w") as room:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield
+
+
+class AloneLast(WorkStealingScheduling):  # type: ignore[misc]  # it comes without types
+    """Steals work between workers, and hands out the tests that run alone when all else is done."""
+
+    pending: list[int]  # by their places in the collection
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        super().__init__(config, log)
+        self._alone: Sequence[int] | None = None
+
+    @property
+    @override
+    def tests_finished(self) -> bool:
+        return not self._alone and bool(super().tests_finished)
+
+    @property
+    @override
+    def has_pending(self) -> bool:
+        return bool(self._alone) or bool(super().has_pending)
+
+    @override
+    def check_schedule(self) -> None:
+        if self._alone is None and self.collection is not None:
+            named = set(json.loads((self.config.stash[_FOLDER] / "alone").read_text()))
+            self._alone = [index for index in self.pending if self.collection[index] in named]
+            self.pending = [index for index in self.pending if index not in set(self._alone)]
+        if self._alone and not self.pending and self._is_all_else_done():
+            self.pending, self._alone = list(self._alone), ()
+        super().check_schedule()
+
+    def _is_all_else_done(self) -> bool:
+        pending: Any = self.node2pending  # a list of tests for each worker
+        return self.steal_requested_from_node is None and all(
+            len(tests) < _MIN_PENDING for node, tests in pending.items() if not node.shutting_down
+        )

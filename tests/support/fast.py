@@ -1,0 +1,48 @@
+"""The fast lane: `pytest -m fast` runs what needs no server, no database and no second.
+
+These are the unit tests, the architecture tests, and the contracts on in-memory adapters, but for
+those that are marked `slow` or `alone`. They get the marker `fast` by themselves. No other folder
+is even read.
+"""
+
+from pathlib import Path
+
+import pytest
+
+_TESTS = Path(__file__).parents[1]
+_FOLDERS = ("architecture", "contracts", "unit")
+_IN_MEMORY = {"in_memory", "memory"}
+_ON_SERVERS = ("deletion", "mail", "published_keys", "sql", "turkish_database")
+"""Contracts of which none is on in-memory adapters."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what has no fast test, where only those are asked for."""
+    if config.option.markexpr != "fast":
+        return None
+    folder, name = collection_path.parent, collection_path.name
+    if folder == _TESTS and collection_path.is_dir():
+        return name not in _FOLDERS or None
+    if folder == _TESTS / "contracts":
+        return name in {f"test_{each}.py" for each in _ON_SERVERS} or None
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the fast tests, before pytest selects by markers."""
+    for item in items:
+        if _is_fast(item):
+            item.add_marker("fast")
+
+
+def _is_fast(item: pytest.Item) -> bool:
+    folder = item.path.parent
+    if folder.parent != _TESTS or any(map(item.get_closest_marker, ("slow", "alone"))):
+        return False
+    if folder.name == "contracts":
+        parameters = getattr(item, "callspec", None)
+        return parameters is not None and not _IN_MEMORY.isdisjoint(
+            str(value) for value in parameters.params.values()
+        )
+    return folder.name in _FOLDERS

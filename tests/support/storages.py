@@ -1,0 +1,60 @@
+"""The three kinds of storage, which are all held to the same contract."""
+
+from dataclasses import dataclass
+
+from todo_adapters.in_memory.identities import InMemoryIdentityRepository
+from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
+from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
+from todo_adapters.in_memory.sessions import InMemorySessionRepository
+from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.tasks import InMemoryTaskRepository
+from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
+from todo_adapters.in_memory.users import InMemoryUserRepository
+from todo_api.container import Container
+from todo_core.ports.repositories import (
+    IdentityRepository,
+    PasswordResetRepository,
+    RevocationRepository,
+    SessionRepository,
+    TaskRepository,
+    UserRepository,
+)
+from todo_core.ports.unit_of_work import BeginUnitOfWork
+
+
+@dataclass(frozen=True)
+class Storage:
+    """One kind of storage."""
+
+    users: UserRepository
+    sessions: SessionRepository
+    revocations: RevocationRepository
+    identities: IdentityRepository
+    password_resets: PasswordResetRepository
+    tasks: TaskRepository
+    unit_of_work: BeginUnitOfWork
+
+
+def storage_in_memory() -> Storage:
+    store = InMemoryStore()
+    return Storage(
+        InMemoryUserRepository(store),
+        InMemorySessionRepository(store),
+        InMemoryRevocationRepository(store),
+        InMemoryIdentityRepository(store),
+        InMemoryPasswordResetRepository(store),
+        InMemoryTaskRepository(store),
+        BeginInMemoryUnitOfWork(store),
+    )
+
+
+def storage_of(container: Container) -> Storage:
+    return Storage(
+        container.users(),
+        container.sessions(),
+        container.revocations(),
+        container.identities(),
+        container.password_resets(),
+        container.tasks(),
+        container.unit_of_work(),
+    )
