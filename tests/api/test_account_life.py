@@ -210,7 +210,7 @@ class TestPasswords:
         assert problem(answer)["errors"][0] == {
             "pointer": "/current_password",
             "code": "incorrect",
-            "message": "is not your current password",
+            "message": "Current password is wrong.",
         }
 
     def test_forgetting_is_answered_alike_whoever_it_is(

@@ -314,7 +314,9 @@ def test_accounts_that_are_being_deleted_do_not_come_back_by_a_downgrade(
     unmigrated.schema().migrate()
     database = unmigrated.database()
     ada, bob = (
-        unmigrated.register_user()(name="Ada", email=email, password="a rather long sentence")
+        unmigrated.application().register_user(
+            name="Ada", email=email, password="a rather long sentence"
+        )
         for email in ("ada@example.com", "bob@example.com")
     )
     for owner in (ada, bob):
