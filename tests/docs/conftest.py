@@ -46,9 +46,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("readme")
     log = folder / "log"
+    folder_of_uv = [str(Path(os.environ["UV"]).parent)] if "UV" in os.environ else []
     environment = {
         "HOME": os.environ.get("HOME", str(folder)),
-        "PATH": os.pathsep.join([str(Path(os.environ.get("UV", "uv")).parent), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([*folder_of_uv, os.environ["PATH"]]),
         "TODO_PASSWORD_BCRYPT_COST": "4",
         "UV_NO_SYNC": "1",
         "UV_OFFLINE": "1",
@@ -68,7 +69,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         _wait_for(service, process)
         yield service
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
 
 
