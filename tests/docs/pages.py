@@ -14,6 +14,9 @@ _FOLDERS = ("todo_core", "todo_adapters", "todo_api", "migrations", "tests", "do
 _PATH = re.compile(
     rf"(?:{'|'.join(_FOLDERS)})(?:/[\w.-]+)*/?|[\w./-]+\.(?:ini|md|py|toml|yaml|yml)"
 )
+_CAMEL_CASE = re.compile(r"(?:[A-Z][a-z]+){2,}(?:\.\w+)?")
+_DOTTED = re.compile(r"[A-Za-z]\w*(?:\.\w+)+")
+_WORD = re.compile(r"\w+")
 _NOT_OURS = {"node_modules", "__pycache__"}
 
 
@@ -62,6 +65,31 @@ def missing_paths(page: Path, text: str) -> Iterator[str]:
             )
         ):
             yield path
+
+
+def unknown_names(text: str) -> Iterator[str]:
+    """Return what in code font looks like a name of the code, or of an event, and is none.
+
+    These are names in camel case and names with dots. Every part of them must occur in the code.
+    """
+    for code in _CODE.findall(_FENCED.sub("", text)):
+        is_name = _CAMEL_CASE.fullmatch(code) or _DOTTED.fullmatch(code)
+        if not is_name or _PATH.fullmatch(code) or (ROOT / code).exists():
+            continue
+        if not _words().issuperset(code.split(".")):
+            yield code
+
+
+@cache
+def _words() -> frozenset[str]:
+    modules = [
+        ROOT / file
+        for file in _files()
+        if file.endswith(".py") and not file.startswith("tests/docs/")
+    ]
+    return frozenset(
+        word for module in modules for word in (module.stem, *_WORD.findall(module.read_text()))
+    )
 
 
 @cache

@@ -1,10 +1,12 @@
 """Every link and every path of the documentation leads somewhere."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, broken_links, missing_paths, pages
+from tests.docs.pages import ROOT, broken_links, missing_paths, pages, unknown_names
+from todo_api.cli import main
 
 PAGE = ROOT / "docs" / "api.md"
 
@@ -22,6 +24,20 @@ def test_the_links_of_a_page_resolve(page: Path) -> None:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_paths_on_a_page_exist(page: Path) -> None:
     assert list(missing_paths(page, page.read_text())) == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_names_on_a_page_exist(page: Path) -> None:
+    """Names of the contract that have no counterpart here are all in one table."""
+    text = page.read_text().partition("## Names of the published contract")[0]
+    assert list(unknown_names(text)) == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_commands_on_a_page_exist(page: Path) -> None:
+    known = {command.callback.__name__ for command in main.registered_commands if command.callback}
+    named = set(re.findall(r"(?:`|uv run )todo ([a-z]+)", page.read_text()))
+    assert named <= known
 
 
 def test_every_decision_record_is_in_the_index() -> None:
@@ -79,3 +95,18 @@ def test_a_wrong_path_is_found(path: str) -> None:
 )
 def test_a_right_path_and_what_is_no_path_are_accepted(code: str) -> None:
     assert list(missing_paths(PAGE, f"See `{code}`.")) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["NoSuchClass", "NoSuchClass.create", "Task.no_such_method", "no_such.event", "task._no"],
+)
+def test_a_wrong_name_is_found(name: str) -> None:
+    assert list(unknown_names(f"See `{name}`.")) == [name]
+
+
+@pytest.mark.parametrize(
+    "name", ["Task", "TaskNotFound", "Task.create", "login.failed", "a", "x=1"]
+)
+def test_a_right_name_and_what_is_no_name_are_accepted(name: str) -> None:
+    assert list(unknown_names(f"See `{name}`.")) == []
