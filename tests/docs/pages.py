@@ -67,6 +67,14 @@ def missing_paths(page: Path, text: str) -> Iterator[str]:
             yield path
 
 
+def missing_in_diagrams(text: str) -> Iterator[str]:
+    """Return the folders and modules in diagrams that exist nowhere in the repository."""
+    for diagram in blocks(text, ""):
+        for name in re.findall(r"(?<!\S)\w+(?:/|\.py)(?!\S)", diagram):
+            if not any(f"/{name}" in f"/{file}" for file in _files()):
+                yield name
+
+
 def unknown_names(text: str) -> Iterator[str]:
     """Return what in code font looks like a name of the code, or of an event, and is none.
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, broken_links, missing_paths, pages, unknown_names
+from tests.docs.pages import (
+    ROOT,
+    broken_links,
+    missing_in_diagrams,
+    missing_paths,
+    pages,
+    unknown_names,
+)
 from todo_api.cli import main
 
 PAGE = ROOT / "docs" / "api.md"
@@ -24,6 +31,7 @@ def test_the_links_of_a_page_resolve(page: Path) -> None:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_paths_on_a_page_exist(page: Path) -> None:
     assert list(missing_paths(page, page.read_text())) == []
+    assert list(missing_in_diagrams(page.read_text())) == []
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -88,6 +96,11 @@ def test_a_right_link_is_accepted(text: str) -> None:
 )
 def test_a_wrong_path_is_found(path: str) -> None:
     assert list(missing_paths(PAGE, f"See `{path}`.")) == [path.partition("::")[0]]
+
+
+def test_a_wrong_folder_or_module_in_a_diagram_is_found() -> None:
+    diagram = "```\ntodo_core/\n  no_such_folder/  entities/\n  no_such_module.py  errors.py\n```\n"
+    assert list(missing_in_diagrams(diagram)) == ["no_such_folder/", "no_such_module.py"]
 
 
 @pytest.mark.parametrize(
