@@ -22,7 +22,7 @@ test-fast *options:
 test *options:
     uv run pytest {{ options }}
 
-# Run the tests with the real Better Auth. Needs Node 20 and npm.
+# Run the tests with the real Better Auth and with Redocly's linter. Needs Node 20 and npm.
 live:
     uv run pytest -m live
 
