@@ -282,9 +282,9 @@ console.log(JSON.stringify([done.completed, listed.length, removed ?? null, refu
 
 
 @pytest.mark.live
-def test_the_wrapper_in_the_readme_works(tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    [wrapper] = re.findall(r"```js\n(// todo-api\.js\n.*?)```", readme, re.DOTALL)
+def test_the_wrapper_in_the_documentation_works(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "better-auth.md").read_text()
+    [wrapper] = re.findall(r"```js\n(// todo-api\.js\n.*?)```", page, re.DOTALL)
     own = embedded_settings(tmp_path)
     migrate(own)
     with running_better_auth() as better_auth:

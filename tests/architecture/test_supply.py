@@ -62,7 +62,7 @@ def test_a_missing_or_too_old_dependency_of_the_tests_is_noticed() -> None:
 def test_the_exported_requirements_are_what_the_service_is_tested_with() -> None:
     pinned = pins()
     for name, tested in installed_for_serving().items():
-        assert pinned.get(name) == tested, f"{name}: refresh requirements.txt (see README)"
+        assert pinned.get(name) == tested, f"{name}: refresh requirements.txt (see CONTRIBUTING.md)"
 
 
 def test_the_exported_requirements_hold_nothing_for_development() -> None:

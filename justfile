@@ -1,0 +1,43 @@
+# List the commands.
+default:
+    @just --list
+
+# Check formatting, lint, types and import boundaries.
+check:
+    uv run --group lint ruff format --check
+    uv run --group lint ruff check
+    uv run --group lint mypy
+    uv run --group lint lint-imports
+
+# Format the code, and fix what can be fixed.
+format:
+    uv run --group lint ruff check --fix
+    uv run --group lint ruff format
+
+# Run the tests without databases and servers, in seconds.
+test-fast *options:
+    uv run pytest -q -m fast {{ options }}
+
+# Run the everyday suite.
+test *options:
+    uv run pytest {{ options }}
+
+# Run the tests with the real Better Auth and with Redocly's linter. Needs Node 20 and npm.
+live:
+    uv run pytest -m live
+
+# Run the proofs: 40 minutes. Needs nginx, caddy and pgbouncer.
+proof *options:
+    uv run pytest -m proof {{ options }}
+
+# Compare the speed with PocketBase and hand-written SQL. Needs wrk.
+bench *options:
+    uv run --group bench python -m tests.benchmarks {{ options }}
+
+# Serve the API on port 8000, and restart when the code changes.
+serve *options:
+    uv run todo serve --reload {{ options }}
+
+# Generate docs/settings.md.
+docs:
+    uv run python -m tests.docs.settings_page

@@ -1,0 +1,28 @@
+"""What is shipped: typed packages and the licence."""
+
+import re
+import tomllib
+
+from tests.docs.pages import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_package_of_the_application_says_that_it_is_typed() -> None:
+    shipped = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    typed = [name for name in shipped if name != "migrations"]
+    assert typed == ["todo_core", "todo_adapters", "todo_api"]
+    assert [name for name in typed if not (ROOT / name / "py.typed").exists()] == []
+
+
+def test_the_licence_is_the_one_that_the_metadata_names() -> None:
+    assert PROJECT["project"]["license"] == "MIT"
+    assert PROJECT["project"]["license-files"] == ["LICENSE"]
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License\n")
+
+
+def test_every_recipe_that_the_documentation_names_is_in_the_justfile() -> None:
+    recipes = set(re.findall(r"^([a-z-]+)(?: \*\w+)?:$", (ROOT / "justfile").read_text(), re.M))
+    named = set(re.findall(r"`just ([a-z-]+)", (ROOT / "CONTRIBUTING.md").read_text()))
+    assert named >= {"check", "test-fast", "test", "proof", "bench"}
+    assert named <= recipes

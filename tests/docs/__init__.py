@@ -1,0 +1,1 @@
+"""The documentation is true: what it says is generated, resolved or run."""

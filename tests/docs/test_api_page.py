@@ -1,0 +1,69 @@
+"""docs/api.md names what exists: the contract's names, the endpoints and the codes of errors."""
+
+import re
+from collections.abc import Iterator
+
+from tests.docs.pages import ROOT
+from todo_api.app import create_app
+from todo_api.settings import Settings
+
+PAGE = (ROOT / "docs" / "api.md").read_text()
+CODE = "\n".join(
+    module.read_text()
+    for folder in ("todo_core", "todo_adapters", "todo_api")
+    for module in sorted((ROOT / folder).rglob("*.py"))
+)
+
+CONTRACT = re.findall(
+    r"\w+",
+    """
+    UserBase UserCreate UserRead UserUpdate UserLogin
+    TaskBase TaskCreate TaskRead TaskUpdate TaskUpdateStatus
+    RegisterRequest RegisterResponse LoginRequest LoginResponse TokenData AuthenticatedUser
+    RefreshTokenRequest RefreshTokenResponse ChangePasswordRequest ForgotPasswordRequest
+    ResetPasswordRequest UserProfileResponse UpdateProfileRequest
+    TaskResponse TaskListResponse TaskDeleteResponse
+    TaskToggleCompletionRequest TaskToggleCompletionResponse
+    get_current_user get_current_active_user verify_user_id_in_url_matches_authenticated_user
+    """,
+)
+
+
+def rows_of_names() -> Iterator[tuple[list[str], str]]:
+    """Return the names of the contract in each row, and what the row says of them."""
+    table = PAGE.partition("## Names of the published contract")[2]
+    for names, here in re.findall(r"^\| (`.+?`) \| (.+) \|$", table, re.MULTILINE):
+        yield re.findall(r"`(\w+)`", names), here
+
+
+def test_every_name_of_the_contract_has_its_place() -> None:
+    assert sorted(name for names, _ in rows_of_names() for name in names) == sorted(CONTRACT)
+
+
+def test_every_name_that_stands_for_one_of_the_contract_exists() -> None:
+    for names, here in rows_of_names():
+        same = names if "the same name" in here else []
+        for name in (*same, *re.findall(r"`([A-Z]\w+[a-z])(?:\.\w+)?`", here)):
+            assert re.search(rf"^(?:class|type|def|async def)? ?{name}\b", CODE, re.MULTILINE), name
+
+
+def test_every_endpoint_is_on_the_page_and_no_other() -> None:
+    described = {
+        (method, re.sub(r"\{\w+\}", "{}", path))
+        for method, path in re.findall(r"^\| `([A-Z]+) (/\S+)` \|", PAGE, re.MULTILINE)
+    }
+    served = {
+        (method.upper(), re.sub(r"\{\w+\}", "{}", path))
+        for path, operations in create_app(Settings()).openapi()["paths"].items()
+        for method in operations
+    }
+    assert described == served
+
+
+def test_every_code_of_an_error_is_on_the_page_and_no_other() -> None:
+    table = PAGE.partition("| status | code |")[2].partition("\n\n")[0]
+    described = set(re.findall(r"`([a-z_]+)`", table))
+    used = set(re.findall(r'HTTPStatus\.[A-Z_]+,\s*"([a-z_]+)"', CODE))
+    assert len(used) > 20
+    # Nothing raises the errors behind these two where a client could see them.
+    assert described == used - {"unauthenticated", "user_not_found"}
