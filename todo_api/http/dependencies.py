@@ -17,7 +17,7 @@ from todo_api.runtime.threads import WorkerThreads
 from todo_api.settings import Settings
 from todo_core.application import Application
 from todo_core.entities.caller import Caller
-from todo_core.entities.user import UserId
+from todo_core.entities.user import User, UserId
 from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, ValidationFailed
 from todo_core.use_cases.admission import Admitted
 
@@ -92,7 +92,7 @@ OWNER_PARAMETERS: Sequence[Mapping[str, object]] = (
         "schema": {"type": "string"},
     },
 )
-"""The parameters that `TaskOwner` reads, for OpenAPI."""
+"""The parameters that `TaskOwner` reads, for the OpenAPI document."""
 
 
 class TaskOwner(BearerToken):
@@ -189,5 +189,23 @@ def _claimed_issuer(token: str) -> str | None:
     return issuer if isinstance(issuer, str) else None
 
 
-CallerDependency = Annotated[Caller, Depends(BearerToken())]
-OwnerDependency = Annotated[UserId, Depends(TaskOwner())]
+get_current_user = BearerToken()
+verify_user_id_in_url_matches_authenticated_user = TaskOwner()
+
+CallerDependency = Annotated[Caller, Depends(get_current_user)]
+OwnerDependency = Annotated[UserId, Depends(verify_user_id_in_url_matches_authenticated_user)]
+
+
+async def get_current_active_user(request: Request, caller: CallerDependency) -> User:
+    """Require that the account of the caller still exists, and return it.
+
+    Raises:
+        RateLimited: after too many requests of this user for their profile.
+        AccountGone: if the account was deleted.
+    """
+    threads: WorkerThreads = request.app.state.worker_threads
+    read = partial(application_of(request).read_profile, user_id=caller.user_id)
+    return await threads.run(read, key=caller_key(request.scope))
+
+
+ActiveUserDependency = Annotated[User, Depends(get_current_active_user)]

@@ -5,6 +5,7 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from todo_api.http.dependencies import (
+    ActiveUserDependency,
     CallerDependency,
     address_of,
     application_of,
@@ -48,9 +49,8 @@ async def register(request: Request, body: RegisterRequest) -> RegisterResponse:
 
 
 @router.get("/me", summary="Get your profile", responses=problems(401, 429, 503))
-def get_profile(request: Request, caller: CallerDependency) -> UserProfileResponse:
+async def get_profile(user: ActiveUserDependency) -> UserProfileResponse:
     """Return your account."""
-    user = application_of(request).read_profile(user_id=caller.user_id)
     return UserProfileResponse.model_validate(user)
 
 
