@@ -6,31 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from socket import create_server
-from typing import Any
 
 import httpx
-import orjson
 import pytest
 
 from tests.docs.pages import ROOT, blocks
+from tests.docs.service import Service
 
 _INSTALL = "pip install uv && "
-
-
-@dataclass(frozen=True)
-class Service:
-    """A running service and the file that it logs to."""
-
-    url: str
-    log: Path
-
-    def events(self) -> list[dict[str, Any]]:  # JSON
-        """Return what it has logged."""
-        lines = self.log.read_bytes().splitlines()
-        return [orjson.loads(line) for line in lines if line.startswith(b"{")]
 
 
 @pytest.fixture(scope="session")

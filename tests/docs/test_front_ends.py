@@ -8,8 +8,8 @@ import jwt
 import orjson
 import pytest
 
-from tests.docs.conftest import Service
 from tests.docs.pages import ROOT
+from tests.docs.service import Service
 
 PAGE = (ROOT / "docs" / "front-ends.md").read_text()
 ORIGIN = "https://app.example.com"

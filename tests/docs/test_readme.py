@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from tests.docs.conftest import Service
 from tests.docs.pages import ROOT, blocks
-from tests.isolation.test_mutants import ALL as MUTANTS
-from tests.isolation.test_stateful import PROOF_OPERATIONS
+from tests.docs.service import Service
+from tests.isolation.mutants import mutants
+from tests.isolation.targets import PROOF_OPERATIONS
 
 README = (ROOT / "README.md").read_text()
 HERE = "http://127.0.0.1:8000"
@@ -48,7 +48,7 @@ def test_every_excerpt_is_in_the_file_that_is_named_above_it() -> None:
 
 def test_its_figures_are_those_of_the_proofs() -> None:
     assert f"run {PROOF_OPERATIONS:,} operations each" in README
-    assert f"[{len(MUTANTS)} mutants]" in README
+    assert f"[{len(list(mutants()))} mutants]" in README
     for figure, module, code in (
         ("[26,000 altered tokens]", "security/test_token_mutations.py", "pytest.param(26_000, "),
         ("[150,000 request sequences]", "wire/test_framing.py", "tried = 150_000"),

@@ -24,6 +24,9 @@ from todo_core.entities.user import UserId
 from todo_core.errors import TodoError
 from todo_core.ports.repositories import TaskRepository
 
+EVERYDAY_OPERATIONS = 1_000
+PROOF_OPERATIONS = 20_000
+
 type Fields = dict[str, Any]  # of a task, as JSON has them
 
 

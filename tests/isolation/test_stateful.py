@@ -24,14 +24,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.isolation.targets import Fields, Http, Refused, Target, Tokens, UseCases
+from tests.isolation.targets import (
+    EVERYDAY_OPERATIONS,
+    PROOF_OPERATIONS,
+    Fields,
+    Http,
+    Refused,
+    Target,
+    Tokens,
+    UseCases,
+)
 from tests.support.proof import note
 from tests.support.servers import RunningServer
 from todo_api.container import Container
 
 PEOPLE = 5
-EVERYDAY_OPERATIONS = 1_000
-PROOF_OPERATIONS = 20_000
 STEPS = 40
 CALLS_IN_AN_EXAMPLE = 100
 
