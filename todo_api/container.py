@@ -19,7 +19,7 @@ from todo_adapters.issuers.shared_secret import JoseSharedSecretIssuer
 from todo_adapters.issuers.trusted import TrustedIssuer, TrustedIssuers
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule, Unlimited
 from todo_adapters.mail.console import ConsoleMailer
-from todo_adapters.mail.rendering import LetterRenderer
+from todo_adapters.mail.rendering import EmailRenderer
 from todo_adapters.mail.smtp import SmtpMailer
 from todo_adapters.security.access_tokens import JoseAccessTokens
 from todo_adapters.security.keys import KeyRing, secret_in_file
@@ -132,7 +132,7 @@ def _rate_limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
 
 
 def _mailer(settings: Settings, background: ThreadBackground) -> ConsoleMailer | SmtpMailer:
-    renderer = LetterRenderer(
+    renderer = EmailRenderer(
         sender=settings.mail_sender, password_reset_url=settings.password_reset_url
     )
     if settings.smtp_url is None:

@@ -26,7 +26,7 @@ from todo_adapters.sql.tables import TASKS
 from todo_api.container import Container
 from todo_core.entities.session import SessionId
 from todo_core.entities.user import UserId
-from todo_core.ports.mail import PasswordResetLetter
+from todo_core.ports.mail import PasswordResetEmail
 from todo_core.use_cases.cleanup import BATCH
 
 NEW = "another long sentence"
@@ -182,7 +182,7 @@ class TestSessions:
 class TestPasswords:
     @pytest.fixture
     def mailer(self, server: RunningServer) -> Iterator[InMemoryMailer]:
-        """A mailer whose letters can be read, in the place of the one that prints them."""
+        """A mailer whose emails can be read, in the place of the one that prints them."""
         mailer = InMemoryMailer()
         with replaced(server.container, mailer=mailer):
             yield mailer
@@ -191,9 +191,9 @@ class TestPasswords:
         answer = http.post("/api/auth/forgot-password", json={"email": person.email})
         assert answer.status_code == 202
         until(lambda: mailer.sent)
-        letter = mailer.sent.pop()
-        assert isinstance(letter, PasswordResetLetter)
-        return letter.token
+        email = mailer.sent.pop()
+        assert isinstance(email, PasswordResetEmail)
+        return email.token
 
     def test_it_is_changed_and_other_sessions_end(self, http: httpx.Client, ada: Person) -> None:
         other = log_in(http, ada)["access_token"]
@@ -224,7 +224,7 @@ class TestPasswords:
         assert len({answer.content for answer in answers}) == 1
         self.reset_token(http, mailer, ada)
 
-    def test_a_letter_lets_in_once(
+    def test_a_reset_token_can_be_used_once(
         self, http: httpx.Client, ada: Person, mailer: InMemoryMailer
     ) -> None:
         token = self.reset_token(http, mailer, ada)

@@ -16,13 +16,13 @@ from tests.support.settings import embedded_settings, postgres_settings
 from tests.support.valkey import running_valkey
 from todo_api.container import Container, close, start
 from todo_api.settings import ExternalIssuer, Settings
-from todo_core.entities.user import Email, PersonName
+from todo_core.entities.user import EmailAddress, PersonName
 from todo_core.errors import Unavailable
-from todo_core.ports.mail import PasswordChangedLetter
+from todo_core.ports.mail import PasswordChangedEmail
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
 KEY = Key.made("EdDSA")
-MESSAGE = PasswordChangedLetter(Email("ada@example.com"), PersonName("Ada"))
+MESSAGE = PasswordChangedEmail(EmailAddress("ada@example.com"), PersonName("Ada"))
 SOON_SECONDS = 5.0
 
 pytestmark = pytest.mark.skipif(

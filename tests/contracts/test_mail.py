@@ -1,4 +1,4 @@
-"""Letters: how they are worded, and how they reach a real SMTP server, or do not."""
+"""Emails: how they are worded, and how they reach a real SMTP server, or do not."""
 
 import io
 import ipaddress
@@ -31,28 +31,28 @@ from hypothesis import strategies as st
 from tests.support.processes import free_port
 from todo_adapters.in_memory.background import ImmediateBackground
 from todo_adapters.mail.console import ConsoleMailer
-from todo_adapters.mail.rendering import LetterRenderer
+from todo_adapters.mail.rendering import EmailRenderer
 from todo_adapters.mail.smtp import SmtpMailer
 from todo_adapters.system.background import ThreadBackground
-from todo_core.entities.user import Email, PersonName
+from todo_core.entities.user import EmailAddress, PersonName
 from todo_core.errors import ValidationFailed
 from todo_core.ports.mail import (
-    EmailChangedLetter,
-    Letter,
-    PasswordChangedLetter,
-    PasswordResetLetter,
+    Email,
+    EmailChangedEmail,
+    PasswordChangedEmail,
+    PasswordResetEmail,
 )
 
-RENDERER = LetterRenderer(
+RENDERER = EmailRenderer(
     sender="Todo <todo@example.com>", password_reset_url="https://app.example.com/reset?lang=en"
 )
-TO = Email("ada@example.com")
+TO = EmailAddress("ada@example.com")
 NAME = PersonName("Ada <b>& Söhne</b>")
-RESET = PasswordResetLetter(to=TO, name=NAME, token="a-token", expires_in=timedelta(minutes=10))
-LETTERS: list[Letter] = [
+RESET = PasswordResetEmail(to=TO, name=NAME, token="a-token", expires_in=timedelta(minutes=10))
+EMAILS: list[Email] = [
     RESET,
-    EmailChangedLetter(to=TO, name=NAME, new_email=Email("new@example.com")),
-    PasswordChangedLetter(to=TO, name=NAME),
+    EmailChangedEmail(to=TO, name=NAME, new_email=EmailAddress("new@example.com")),
+    PasswordChangedEmail(to=TO, name=NAME),
 ]
 
 
@@ -88,9 +88,9 @@ def parts(message: EmailMessage) -> tuple[str, str]:
 
 
 class TestWording:
-    @pytest.mark.parametrize("letter", LETTERS, ids=lambda letter: type(letter).__name__)
-    def test_a_letter_has_its_headers_and_says_the_same_twice(self, letter: Letter) -> None:
-        message = RENDERER.message(letter)
+    @pytest.mark.parametrize("email", EMAILS, ids=lambda email: type(email).__name__)
+    def test_an_email_has_its_headers_and_says_the_same_twice(self, email: Email) -> None:
+        message = RENDERER.message(email)
         assert message["From"] == "Todo <todo@example.com>"
         assert message["To"] == TO
         assert message["Subject"]
@@ -107,7 +107,7 @@ class TestWording:
         assert 'href="https://app.example.com/reset?lang=en&amp;token=a-token"' in html
         assert "10 minutes" in plain
 
-    @pytest.mark.parametrize("letter", LETTERS, ids=lambda letter: type(letter).__name__)
+    @pytest.mark.parametrize("email", EMAILS, ids=lambda email: type(email).__name__)
     @settings(max_examples=50, deadline=None)
     @given(name=names, to=emails)
     @example(name="=?utf-8?q?=3Ceve=40example=2Ecom=3E=2C?=", to=str(TO))
@@ -117,9 +117,9 @@ class TestWording:
     @example(name="Ada\nX: y", to=str(TO))
     @example(name='Ada" <eve@example.com>, "', to=str(TO))
     def test_no_name_brings_another_recipient_or_header_into_a_message(
-        self, letter: Letter, name: str, to: str
+        self, email: Email, name: str, to: str
     ) -> None:
-        addressed = replace(letter, to=Email(to), name=PersonName.stored(name))
+        addressed = replace(email, to=EmailAddress(to), name=PersonName.stored(name))
         message = RENDERER.message(addressed)
         sent = message.as_bytes()
         received = BytesParser(policy=default).parsebytes(sent)
@@ -127,7 +127,7 @@ class TestWording:
             assert [address.addr_spec for address in read["To"].addresses] == [to]
             assert getaddresses([read["To"]]) == [("", to)]
             assert [address.addr_spec for address in read["From"].addresses] == ["todo@example.com"]
-            assert read.keys() == RENDERER.message(letter).keys()
+            assert read.keys() == RENDERER.message(email).keys()
         assert BytesParser(policy=compat32).parsebytes(sent)["To"] == to
 
 
@@ -142,7 +142,7 @@ class TestWording:
 )
 def test_an_address_with_an_encoded_word_is_not_a_valid_email(address: str) -> None:
     with pytest.raises(ValidationFailed):
-        Email(address)
+        EmailAddress(address)
 
 
 def test_on_the_console_the_link_can_be_copied() -> None:
@@ -152,7 +152,7 @@ def test_on_the_console_the_link_can_be_copied() -> None:
 
 
 class Inbox:
-    """What a server took, and what it answers instead, one answer a letter."""
+    """What a server took, and what it answers instead, one answer an email."""
 
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
@@ -201,7 +201,7 @@ class TestSmtp:
         read = BytesParser(policy=default).parsebytes(envelope.content)
         assert [address.addr_spec for address in read["To"].addresses] == [TO]
 
-    def test_a_letter_arrives(self) -> None:
+    def test_an_email_is_delivered(self) -> None:
         inbox = Inbox()
         with smtp_server(inbox) as port:
             mailer(port).send(RESET)

@@ -14,7 +14,7 @@ from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subjec
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
-from todo_core.entities.user import Email, PersonName, User, UserId
+from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.errors import (
     AccountGone,
     EmailTaken,
@@ -44,7 +44,7 @@ def a_user(email: str = "ada@example.com") -> User:
     return User.register(
         id=UserId(uuid4()),
         name=PersonName("Ada"),
-        email=Email(email),
+        email=EmailAddress(email),
         password_hash="a hash",
         now=NOW,
     )
@@ -103,14 +103,14 @@ class TestUsers:
 
     def test_an_email_is_found_in_whatever_case_it_is_written(self, storage: Storage) -> None:
         user = stored_user(storage, "Info@Example.com")
-        found = storage.users.get_by_email(Email("iNFO@eXAMPLE.com"))
+        found = storage.users.get_by_email(EmailAddress("iNFO@eXAMPLE.com"))
         assert found == user
         assert found.email == "Info@Example.com"
 
     def test_an_unknown_email_is_not_found(self, storage: Storage) -> None:
         stored_user(storage)
         with pytest.raises(UserNotFound):
-            storage.users.get_by_email(Email("ada@example.org"))
+            storage.users.get_by_email(EmailAddress("ada@example.org"))
 
     def test_an_email_belongs_to_one_account_in_whatever_case(self, storage: Storage) -> None:
         stored_user(storage, "info@example.com")
@@ -141,12 +141,12 @@ class TestUsers:
         stored_user(storage, "ada@example.com")
         user = stored_user(storage, "bob@example.com")
         with pytest.raises(EmailTaken):
-            storage.users.save(replace(user, email=Email("Ada@example.com")))
+            storage.users.save(replace(user, email=EmailAddress("Ada@example.com")))
         assert storage.users.get(user.id) == user
 
     def test_a_user_can_be_saved_with_their_own_email(self, storage: Storage) -> None:
         user = stored_user(storage, "ada@example.com")
-        saved = storage.users.save(replace(user, email=Email("ADA@example.com")))
+        saved = storage.users.save(replace(user, email=EmailAddress("ADA@example.com")))
         assert storage.users.get(user.id).email == saved.email == "ADA@example.com"
 
     def test_of_many_who_register_one_email_at_once_exactly_one_succeeds(
@@ -196,7 +196,7 @@ class TestUsers:
         with pytest.raises(UserNotFound):
             storage.users.get(ada.id)
         with pytest.raises(UserNotFound):
-            storage.users.get_by_email(Email("ada@example.com"))
+            storage.users.get_by_email(EmailAddress("ada@example.com"))
         for change in (storage.users.save, storage.users.lock, storage.users.remove):
             with pytest.raises(StaleVersion):
                 change(ada)

@@ -21,7 +21,7 @@ from tests.support.users import PASSWORD, Person
 from tests.support.waiting import until
 from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.in_memory.mail import InMemoryMailer
-from todo_core.ports.mail import PasswordResetLetter
+from todo_core.ports.mail import PasswordResetEmail
 
 HOUR = timedelta(hours=1, minutes=1)
 AGES = timedelta(days=400)
@@ -55,9 +55,9 @@ class Wrong:
         forgot = {"email": self.ada.email}
         assert self.http.post("/api/auth/forgot-password", json=forgot).status_code == 202
         until(lambda: self.mailer.sent)
-        letter = self.mailer.sent.pop()
-        assert isinstance(letter, PasswordResetLetter)
-        return letter.token
+        email = self.mailer.sent.pop()
+        assert isinstance(email, PasswordResetEmail)
+        return email.token
 
     def reset(self, token: str) -> int:
         body = {"token": token, "new_password": PASSWORD + "!"}

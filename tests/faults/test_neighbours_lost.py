@@ -1,6 +1,6 @@
 """The storage of limits and the mail server are lost, and people hardly notice.
 
-Tasks go on, guessing stays limited, letters are given up without a word about them in
+Tasks go on, guessing stays limited, emails are given up without a word about them in
 the log, and nothing of it keeps the service from stopping.
 """
 
@@ -127,4 +127,4 @@ def test_a_mail_server_that_is_lost_delays_nobody_and_leaks_nothing(
                 assert secret not in log
             if mail_server is refusing_server:
                 assert [line for line in server.lines() if line["event"] == "mail.failed"]
-    note("faults", f"letters to a {mail_server.__name__}", tried=5, failed=0)  # type: ignore[attr-defined]  # a function
+    note("faults", f"emails to a {mail_server.__name__}", tried=5, failed=0)  # type: ignore[attr-defined]  # a function

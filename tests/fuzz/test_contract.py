@@ -270,7 +270,7 @@ def _is_beyond_json_schema(response: Response) -> bool:
     """Whether it was refused by rules that JSON Schema cannot say, and by no others."""
     problem = response.json()
     if problem["code"] == "invalid_reset_token":
-        return True  # the right one is in a letter
+        return True  # the right one is in an email
     codes = {error["code"] for error in problem.get("errors", ())}
     return bool(codes) and codes <= _BEYOND_JSON_SCHEMA
 

@@ -35,7 +35,7 @@ from todo_adapters.sql.tables import UtcDateTime, metadata
 from todo_api.cli import main
 from todo_api.container import Container
 from todo_core.entities.identity import Identity
-from todo_core.entities.user import Email, PersonName, User, UserId
+from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.errors import AccountGone
 
 FOLDER = Path(migrations.__path__[0])
@@ -297,7 +297,7 @@ def test_accounts_from_before_get_the_key_of_their_email(unmigrated: Container) 
         keys = connection.exec_driver_sql("SELECT email_key FROM users").scalars().all()
     assert sorted(filter(None, keys)) == sorted(email.lower() for email in emails)
     for number in (0, 1_000, 2_099):
-        found = users.get_by_email(Email(f"uSER{number}@eXAMPLE.com"))
+        found = users.get_by_email(EmailAddress(f"uSER{number}@eXAMPLE.com"))
         assert (found.id, found.email) == (ids[number], emails[number])
     assert users.get(without).email is None
     alembic(database, "downgrade", "0003")
@@ -305,7 +305,7 @@ def test_accounts_from_before_get_the_key_of_their_email(unmigrated: Container) 
         kept = connection.exec_driver_sql("SELECT email FROM users").scalars().all()
     assert sorted(filter(None, kept)) == sorted(emails)
     alembic(database, "upgrade", "head")
-    assert users.get_by_email(Email(emails[0])).id == ids[0]
+    assert users.get_by_email(EmailAddress(emails[0])).id == ids[0]
 
 
 def test_accounts_that_are_being_deleted_do_not_come_back_by_a_downgrade(
@@ -344,10 +344,10 @@ def test_an_account_that_could_not_log_in_because_of_the_locale_is_found_after_t
     alembic(turkish.database(), "upgrade", "0003")
     [info] = insert_at_0003(turkish.database(), "INFO@EXAMPLE.COM")
     turkish.schema().migrate()
-    assert turkish.users().get_by_email(Email("info@example.com")).id == info
+    assert turkish.users().get_by_email(EmailAddress("info@example.com")).id == info
     alembic(turkish.database(), "downgrade", "0003")
     turkish.schema().migrate()
-    assert turkish.users().get_by_email(Email("INFO@EXAMPLE.COM")).id == info
+    assert turkish.users().get_by_email(EmailAddress("INFO@EXAMPLE.COM")).id == info
 
 
 def test_accounts_whose_emails_are_the_same_by_their_keys_stop_the_migration_and_are_kept(
@@ -371,8 +371,8 @@ def test_accounts_whose_emails_are_the_same_by_their_keys_stop_the_migration_and
             USERS_AT_0003.update().where(USERS_AT_0003.c.id == first).values(email="a@example.com")
         )
     turkish.schema().migrate()
-    assert turkish.users().get_by_email(Email("info@example.com")).id == second
-    assert turkish.users().get_by_email(Email("a@example.com")).id == first
+    assert turkish.users().get_by_email(EmailAddress("info@example.com")).id == second
+    assert turkish.users().get_by_email(EmailAddress("a@example.com")).id == first
 
 
 def test_the_command_names_accounts_that_stop_a_migration_in_one_message(

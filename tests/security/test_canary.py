@@ -29,12 +29,12 @@ def test_no_secret_stays_anywhere(tmp_path: Path) -> None:
         http.close()
     log = server.log.read_text()
     stored = everything_in(tmp_path / "todo-data" / "todo.db")
-    letters = re.sub(r"\nTo: .*?\n(?=\{|\Z)", "\n", log, flags=re.DOTALL)
+    emails = re.sub(r"\nTo: .*?\n(?=\{|\Z)", "\n", log, flags=re.DOTALL)
     assert len(secrets) >= 8
     assert "canary@example.com" in stored
     for secret in secrets:
-        # The letter itself is printed for its reader; nothing else may hold its link.
-        assert secret not in letters
+        # The email itself is printed for its reader; nothing else may hold its link.
+        assert secret not in emails
         assert secret not in stored
     errors = [answer.text for answer in answers if answer.status_code >= 400]
     assert len(errors) > 50
@@ -100,13 +100,13 @@ def misuse(http: httpx.Client, secret: str) -> list[httpx.Response]:
 
 
 def link_in(log: Path) -> str:
-    """The secret of the letter that was printed."""
+    """The secret of the email that was printed."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         if found := re.search(r"\?token=([\w-]+)", log.read_text()):
             return found.group(1)
         time.sleep(0.05)
-    raise AssertionError("no letter came")
+    raise AssertionError("no email came")
 
 
 def everything_in(database: Path) -> str:

@@ -23,7 +23,7 @@ from todo_core.errors import (
     ValidationFailed,
 )
 from todo_core.ports.background import Background
-from todo_core.ports.mail import EmailChangedLetter, PasswordChangedLetter, PasswordResetLetter
+from todo_core.ports.mail import EmailChangedEmail, PasswordChangedEmail, PasswordResetEmail
 from todo_core.ports.security_log import SecurityEvent
 from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.cleanup import BATCH
@@ -58,8 +58,8 @@ class TestChangePassword:
         world.application.log_in(email="ada@example.com", password=NEW)
         with pytest.raises(InvalidCredentials):
             world.logged_in()
-        [letter] = world.mailer.sent
-        assert isinstance(letter, PasswordChangedLetter)
+        [email] = world.mailer.sent
+        assert isinstance(email, PasswordChangedEmail)
 
     def test_the_other_sessions_end_and_this_one_stays(self, world: World) -> None:
         world.person()
@@ -109,15 +109,15 @@ class TestChangePassword:
 
 
 def requested_reset(world: World, email: str = "ada@example.com") -> str:
-    """Ask for a reset, and read the letter."""
+    """Ask for a reset, and read the email."""
     world.application.forgot_password(email=email)
-    letter = world.mailer.sent[-1]
-    assert isinstance(letter, PasswordResetLetter)
-    return letter.token
+    message = world.mailer.sent[-1]
+    assert isinstance(message, PasswordResetEmail)
+    return message.token
 
 
 class TestReset:
-    def test_a_letter_lets_in_and_everybody_else_out(self, world: World) -> None:
+    def test_a_reset_changes_the_password_and_revokes_all_sessions(self, world: World) -> None:
         world.person()
         before = world.logged_in().tokens
         world.application.reset_password(
@@ -174,19 +174,17 @@ class TestReset:
             world.application.reset_password(token=stored.token_hash, new_password=NEW)
 
     @pytest.mark.parametrize("email", ["nobody@example.com", "no address", ""])
-    def test_who_has_no_account_gets_no_letter_and_no_error(self, world: World, email: str) -> None:
+    def test_an_unknown_email_is_sent_nothing(self, world: World, email: str) -> None:
         world.person()
         world.application.forgot_password(email=email)
         assert world.mailer.sent == []
 
-    def test_who_has_no_password_gets_no_letter(self, world: World) -> None:
+    def test_a_user_without_a_password_is_sent_no_email(self, world: World) -> None:
         without_password(world)
         world.application.forgot_password(email="ada@example.com")
         assert world.mailer.sent == []
 
-    def test_so_many_letters_go_to_an_account_and_no_more_and_nobody_can_tell(
-        self, world: World
-    ) -> None:
+    def test_reset_emails_to_an_account_are_limited_without_an_error(self, world: World) -> None:
         world.person()
         for address in "abcdef":
             world.application.forgot_password(email="ADA@example.com", address=address)
@@ -195,7 +193,7 @@ class TestReset:
         assert events.count(SecurityEvent.PASSWORD_RESET_REQUESTED) == 3
         assert events.count(SecurityEvent.PASSWORD_RESET_WITHHELD) == 3
         last = world.mailer.sent[-1]
-        assert isinstance(last, PasswordResetLetter)
+        assert isinstance(last, PasswordResetEmail)
         world.application.reset_password(token=last.token, new_password=NEW)
 
     def test_who_asks_too_often_has_to_wait(self, world: World) -> None:
@@ -224,9 +222,9 @@ class TestProfile:
         )
         assert changed.email == "new@example.com"
         world.logged_in("new@example.com")
-        [letter] = world.mailer.sent
-        assert isinstance(letter, EmailChangedLetter)
-        assert (letter.to, letter.new_email) == ("ada@example.com", "new@example.com")
+        [email] = world.mailer.sent
+        assert isinstance(email, EmailChangedEmail)
+        assert (email.to, email.new_email) == ("ada@example.com", "new@example.com")
 
     @pytest.mark.parametrize(("given", "code"), [(None, "required"), ("wrong", "incorrect")])
     def test_without_the_password_nothing_changes(

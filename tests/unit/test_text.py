@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from todo_core.entities.task import Description, Title
 from todo_core.entities.text import Text, Validation
-from todo_core.entities.user import Email, Password, PasswordPolicy, PersonName
+from todo_core.entities.user import EmailAddress, Password, PasswordPolicy, PersonName
 from todo_core.errors import ValidationFailed
 
 CONTROL = st.sampled_from(sorted({chr(code) for code in (*range(32), *range(127, 160))}))
@@ -26,7 +26,7 @@ def code_of(build: Callable[[], object]) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("kind", [Title, PersonName, Email, Password])
+@pytest.mark.parametrize("kind", [Title, PersonName, EmailAddress, Password])
 @given(before=PLAIN, bad=CONTROL | SURROGATE, after=PLAIN)
 def test_a_control_character_or_surrogate_is_refused_wherever_it_stands(
     kind: type[Text], before: str, bad: str, after: str
@@ -95,7 +95,7 @@ class TestEmail:
         ],
     )
     def test_a_valid_address_is_kept_as_it_is(self, address: str) -> None:
-        assert Email(address) == address
+        assert EmailAddress(address) == address
 
     @pytest.mark.parametrize(
         "address",
@@ -122,10 +122,10 @@ class TestEmail:
         ],
     )
     def test_an_invalid_one_is_refused(self, address: str) -> None:
-        assert code_of(lambda: Email(address)) == "invalid_email"
+        assert code_of(lambda: EmailAddress(address)) == "invalid_email"
 
     def test_it_is_compared_without_regard_to_case(self) -> None:
-        assert Email("Ada@Example.COM").key == Email("ada@example.com").key
+        assert EmailAddress("Ada@Example.COM").key == EmailAddress("ada@example.com").key
 
 
 class TestPassword:
@@ -168,7 +168,7 @@ POLICY = PasswordPolicy(min_length=8, common=frozenset({"password1"}))
         (lambda: Title(""), "Title must not be empty."),
         (lambda: Title("a" * 201), "Title must have at most 200 characters."),
         (lambda: Title("\0"), "Title must not contain control characters."),
-        (lambda: Email("ada"), "Email must be a valid email address."),
+        (lambda: EmailAddress("ada"), "Email must be a valid email address."),
         (
             lambda: POLICY.accept("short", email="", name=""),
             "Password must have at least 8 characters.",

@@ -1,16 +1,16 @@
 """A mailer that keeps the messages."""
 
-from todo_core.ports.mail import Letter, Mailer
+from todo_core.ports.mail import Email, Mailer
 
 
 class InMemoryMailer(Mailer):
     """Delivers nothing; `sent` holds every message, the oldest first."""
 
     def __init__(self) -> None:
-        self.sent: list[Letter] = []
+        self.sent: list[Email] = []
 
-    def send(self, letter: Letter) -> None:
-        self.sent.append(letter)
+    def send(self, email: Email) -> None:
+        self.sent.append(email)
 
     def close(self) -> None:
         """Do nothing: no connection is open."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from todo_adapters.in_memory.store import InMemoryStore
-from todo_core.entities.user import Email, User, UserId
+from todo_core.entities.user import EmailAddress, User, UserId
 from todo_core.errors import EmailTaken, StaleVersion, UserNotFound
 from todo_core.ports.repositories import UserRepository
 
@@ -28,7 +28,7 @@ class InMemoryUserRepository(UserRepository):
             except KeyError:
                 raise UserNotFound from None
 
-    def get_by_email(self, email: Email) -> User:
+    def get_by_email(self, email: EmailAddress) -> User:
         with self._store.lock:
             for user in self._store.users.values():
                 if user.email is not None and user.email.key == email.key:

@@ -3,8 +3,8 @@
 import sys
 from typing import TextIO
 
-from todo_adapters.mail.rendering import LetterRenderer
-from todo_core.ports.mail import Letter, Mailer
+from todo_adapters.mail.rendering import EmailRenderer
+from todo_core.ports.mail import Email, Mailer
 
 
 class ConsoleMailer(Mailer):
@@ -14,15 +14,15 @@ class ConsoleMailer(Mailer):
     that gives access to an account.
     """
 
-    def __init__(self, renderer: LetterRenderer, stream: TextIO | None = None) -> None:
+    def __init__(self, renderer: EmailRenderer, stream: TextIO | None = None) -> None:
         self._renderer = renderer
         self._stream = stream or sys.stderr
 
-    def send(self, letter: Letter) -> None:
-        message = self._renderer.message(letter)
+    def send(self, email: Email) -> None:
+        message = self._renderer.message(email)
         body = message.get_body(("plain",))
         text = body.get_content() if body else ""
-        self._stream.write(f"\nTo: {letter.to}\nSubject: {message['Subject']}\n\n{text}\n")
+        self._stream.write(f"\nTo: {email.to}\nSubject: {message['Subject']}\n\n{text}\n")
         self._stream.flush()
 
     def close(self) -> None:

@@ -15,16 +15,16 @@ from string import Template
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from todo_core.ports.mail import (
-    EmailChangedLetter,
-    Letter,
-    PasswordChangedLetter,
-    PasswordResetLetter,
+    Email,
+    EmailChangedEmail,
+    PasswordChangedEmail,
+    PasswordResetEmail,
 )
 
 _TEMPLATES = files("todo_adapters.mail") / "templates"
 
 
-class LetterRenderer:
+class EmailRenderer:
     """Renders emails from `sender`, such as `Todo <todo@example.com>`.
 
     `password_reset_url` is the front end's page, to which `token=…` is added.
@@ -34,20 +34,20 @@ class LetterRenderer:
         self._sender = sender
         self._password_reset_url = password_reset_url
 
-    def message(self, letter: Letter) -> EmailMessage:
+    def message(self, email: Email) -> EmailMessage:
         """Return the email as a message, in plain text and in HTML.
 
         Of all user input, only the address is part of the headers. `To:` has no display name:
         the email package decodes an encoded word (RFC 2047) that a user entered as their name,
         and `=?utf-8?q?=3Ceve=40example=2Ecom=3E=2C?=` would become another recipient.
         """
-        template, values = self._template(letter)
+        template, values = self._template(email)
         subject, text = _render(f"{template}.txt", values).split("\n\n", 1)
         html = _render(f"{template}.html", {key: escape(value) for key, value in values.items()})
         sender_name, sender_address = parseaddr(self._sender)
         message = EmailMessage(policy=SMTP)
         message["From"] = Address(sender_name, addr_spec=sender_address)
-        message["To"] = Address(addr_spec=str(letter.to))
+        message["To"] = Address(addr_spec=str(email.to))
         message["Subject"] = subject.removeprefix("Subject: ")
         message["Date"] = formatdate(usegmt=True)
         message["Message-ID"] = make_msgid(domain=sender_address.rpartition("@")[2])
@@ -56,16 +56,16 @@ class LetterRenderer:
         message.add_alternative(html, subtype="html")
         return message
 
-    def _template(self, letter: Letter) -> tuple[str, Mapping[str, str]]:
-        name = str(letter.name)
-        match letter:
-            case PasswordResetLetter():
-                minutes = int(letter.expires_in.total_seconds() // 60)
-                url = _with_token(self._password_reset_url, letter.token)
+    def _template(self, email: Email) -> tuple[str, Mapping[str, str]]:
+        name = str(email.name)
+        match email:
+            case PasswordResetEmail():
+                minutes = int(email.expires_in.total_seconds() // 60)
+                url = _with_token(self._password_reset_url, email.token)
                 return "password_reset", {"name": name, "url": url, "minutes": str(minutes)}
-            case EmailChangedLetter():
-                return "email_changed", {"name": name, "new_email": str(letter.new_email)}
-            case PasswordChangedLetter():
+            case EmailChangedEmail():
+                return "email_changed", {"name": name, "new_email": str(email.new_email)}
+            case PasswordChangedEmail():
                 return "password_changed", {"name": name}
 
 

@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from todo_adapters.mail.rendering import LetterRenderer
+from todo_adapters.mail.rendering import EmailRenderer
 from todo_core.ports.background import Background
-from todo_core.ports.mail import Letter, Mailer
+from todo_core.ports.mail import Email, Mailer
 
 _TIMEOUT_SECONDS = 10.0
 _LAST_TIMEOUT_SECONDS = 3.0
@@ -34,7 +34,7 @@ class SmtpMailer(Mailer):
     def __init__(
         self,
         url: str,
-        renderer: LetterRenderer,
+        renderer: EmailRenderer,
         background: Background,
         *,
         tls: ssl.SSLContext | None = None,
@@ -54,8 +54,8 @@ class SmtpMailer(Mailer):
         self._pauses = pauses
         self._closing = Event()
 
-    def send(self, letter: Letter) -> None:
-        self._background.run(lambda: self._deliver(letter))
+    def send(self, email: Email) -> None:
+        self._background.run(lambda: self._deliver(email))
 
     def close(self) -> None:
         """Wait no longer between attempts, and give up on a server that does not respond.
@@ -64,22 +64,22 @@ class SmtpMailer(Mailer):
         """
         self._closing.set()
 
-    def _deliver(self, letter: Letter) -> None:
-        message = self._renderer.message(letter)
-        kind = type(letter).__name__
+    def _deliver(self, email: Email) -> None:
+        message = self._renderer.message(email)
+        kind = type(email).__name__
         for attempt in range(len(self._pauses) + 1):
             try:
-                self._transmit(message, str(letter.to))
+                self._transmit(message, str(email.to))
             except (OSError, smtplib.SMTPException) as error:
                 last = (
                     attempt == len(self._pauses) or _is_final(error) or self._should_give_up(error)
                 )
-                _log.warning("mail.failed", letter=kind, reason=type(error).__name__, last=last)
+                _log.warning("mail.failed", message=kind, reason=type(error).__name__, last=last)
                 if last:
                     return
                 self._closing.wait(self._pauses[attempt])
             else:
-                _log.info("mail.sent", letter=kind)
+                _log.info("mail.sent", message=kind)
                 return
 
     def _should_give_up(self, error: Exception) -> bool:

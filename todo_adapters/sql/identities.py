@@ -8,7 +8,7 @@ from todo_adapters.sql.database import AnyRow, Parameters, SqlExecutor
 from todo_adapters.sql.rows import plain_text, stored_text
 from todo_adapters.sql.tables import IDENTITIES, IdentityRow
 from todo_core.entities.identity import Identity, LinkedIdentity
-from todo_core.entities.user import Email, PersonName, UserId
+from todo_core.entities.user import EmailAddress, PersonName, UserId
 from todo_core.errors import AccountGone, IdentityNotFound, IdentityTaken, StaleVersion
 from todo_core.ports.repositories import IdentityRepository
 
@@ -93,7 +93,7 @@ def _to_linked_identity(row: AnyRow) -> LinkedIdentity:
             issuer=issuer,
             subject=subject,
             name=stored_text(PersonName, name),
-            email=stored_text(Email, email),
+            email=stored_text(EmailAddress, email),
             issued_at=issued_at,
         ),
         user_id,

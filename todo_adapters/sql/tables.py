@@ -28,7 +28,7 @@ from sqlmodel import (
 
 from todo_core.entities.session import UNKNOWN_DEVICE
 from todo_core.entities.task import Description, Title
-from todo_core.entities.user import Email, PersonName
+from todo_core.entities.user import EmailAddress, PersonName
 
 metadata = MetaData(
     naming_convention={
@@ -119,7 +119,7 @@ class UserRow(Row, table=True):
     __tablename__ = "users"
     __table_args__ = (
         _length("name", PersonName.min_length, PersonName.max_length),
-        _length("email", Email.min_length, Email.max_length),
+        _length("email", EmailAddress.min_length, EmailAddress.max_length),
         CheckConstraint("version >= 1", "version_positive"),
         CheckConstraint("email IS NOT NULL OR password_hash IS NULL", "email_with_password"),
         CheckConstraint("(email IS NULL) = (email_key IS NULL)", "email_key_with_email"),
@@ -130,12 +130,12 @@ class UserRow(Row, table=True):
 
     id: UUID = Field(sa_type=Uuid, primary_key=True)
     name: str = Field(max_length=PersonName.max_length)
-    email: str | None = Field(max_length=Email.max_length)
+    email: str | None = Field(max_length=EmailAddress.max_length)
     password_hash: str | None = Field(sa_type=Text)
     version: int
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
-    email_key: str | None = Field(max_length=Email.max_length)
+    email_key: str | None = Field(max_length=EmailAddress.max_length)
     deleted_at: datetime | None = Field(sa_type=UtcDateTime)
 
 

@@ -17,7 +17,7 @@ from todo_adapters.sql.tables import (
     USERS,
     UserRow,
 )
-from todo_core.entities.user import Email, PersonName, User, UserId
+from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.errors import EmailTaken, StaleVersion, UserNotFound
 from todo_core.ports.repositories import UserRepository
 
@@ -104,7 +104,7 @@ class SqlUserRepository(UserRepository):
             raise UserNotFound
         return _to_user(row)
 
-    def get_by_email(self, email: Email) -> User:
+    def get_by_email(self, email: EmailAddress) -> User:
         row = self._executor.row(_GET_BY_EMAIL, {"email_key": email.key})
         if row is None:
             raise UserNotFound
@@ -176,7 +176,7 @@ def _to_user(row: AnyRow) -> User:
     return User(
         id=user_id,
         name=PersonName.stored(name),
-        email=stored_text(Email, email),
+        email=stored_text(EmailAddress, email),
         password_hash=password_hash,
         version=version,
         created_at=created_at,

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from todo_core.entities.session import SessionId
 from todo_core.entities.text import UNPRINTABLE
-from todo_core.entities.user import Email, PersonName, UserId
+from todo_core.entities.user import EmailAddress, PersonName, UserId
 from todo_core.errors import FieldError, ValidationFailed
 
 Issuer = NewType("Issuer", str)
@@ -31,7 +31,7 @@ class Identity:
     issuer: Issuer
     subject: Subject
     name: PersonName | None
-    email: Email | None
+    email: EmailAddress | None
     issued_at: datetime
 
     @classmethod
@@ -100,10 +100,10 @@ def _name(claim: object) -> PersonName | None:
     return PersonName(cleaned) if cleaned else None
 
 
-def _email(claim: object) -> Email | None:
+def _email(claim: object) -> EmailAddress | None:
     if not isinstance(claim, str):
         return None
     try:
-        return Email(claim)
+        return EmailAddress(claim)
     except ValidationFailed:
         return None

@@ -21,7 +21,7 @@ class PersonName(Text):
     max_length = 100
 
 
-class Email(Text):
+class EmailAddress(Text):
     """An email address that mail servers accept: a dot-atom and a domain (RFC 5321 §4.1.2).
 
     It is stored as it was given. Addresses that differ in case only have the same `key`.
@@ -124,7 +124,7 @@ class User:
 
     id: UserId
     name: PersonName
-    email: Email | None
+    email: EmailAddress | None
     password_hash: str | None = field(repr=False)
     version: int
     created_at: datetime
@@ -136,7 +136,7 @@ class User:
         *,
         id: UserId,
         name: PersonName,
-        email: Email | None,
+        email: EmailAddress | None,
         password_hash: str | None,
         now: datetime,
     ) -> Self:
@@ -155,7 +155,7 @@ class User:
         """Return the user with another password hash."""
         return replace(self, password_hash=password_hash, updated_at=now)
 
-    def with_profile(self, *, name: PersonName, email: Email | None, now: datetime) -> Self:
+    def with_profile(self, *, name: PersonName, email: EmailAddress | None, now: datetime) -> Self:
         """Return the user with this name and email. If nothing changes, it is this same object."""
         if (name, email) == (self.name, self.email):
             return self

@@ -8,44 +8,44 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from todo_core.entities.user import Email, PersonName
+from todo_core.entities.user import EmailAddress, PersonName
 
 
 @dataclass(frozen=True, slots=True)
-class PasswordResetLetter:
+class PasswordResetEmail:
     """A link with which the user can choose a new password within `expires_in`."""
 
-    to: Email
+    to: EmailAddress
     name: PersonName
     token: str = field(repr=False)
     expires_in: timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class EmailChangedLetter:
+class EmailChangedEmail:
     """A notice that the email of the account was changed. It goes to the old address."""
 
-    to: Email
+    to: EmailAddress
     name: PersonName
-    new_email: Email
+    new_email: EmailAddress
 
 
 @dataclass(frozen=True, slots=True)
-class PasswordChangedLetter:
+class PasswordChangedEmail:
     """A notice that the password of the account was changed."""
 
-    to: Email
+    to: EmailAddress
     name: PersonName
 
 
-type Letter = PasswordResetLetter | EmailChangedLetter | PasswordChangedLetter
+type Email = PasswordResetEmail | EmailChangedEmail | PasswordChangedEmail
 
 
 class Mailer(Protocol):
     """Sends emails."""
 
     @abstractmethod
-    def send(self, letter: Letter) -> None:
+    def send(self, email: Email) -> None:
         """Accept the email for delivery, which happens in the background.
 
         A failure of the delivery is logged and not raised: a response must not reveal whether an

@@ -13,7 +13,7 @@ from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
-from todo_core.entities.user import Email, User, UserId
+from todo_core.entities.user import EmailAddress, User, UserId
 
 
 class UserRepository(Protocol):
@@ -38,7 +38,7 @@ class UserRepository(Protocol):
         """
 
     @abstractmethod
-    def get_by_email(self, email: Email) -> User:
+    def get_by_email(self, email: EmailAddress) -> User:
         """The user with this email, compared by its `key`.
 
         Raises:

@@ -7,7 +7,7 @@ from todo_core.entities.identity import Identity
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import UNCHANGED, Task, Unchanged
 from todo_core.entities.text import Validation
-from todo_core.entities.user import Email, Password, PasswordPolicy, PersonName, User, UserId
+from todo_core.entities.user import EmailAddress, Password, PasswordPolicy, PersonName, User, UserId
 from todo_core.errors import (
     AccountGone,
     EditConflict,
@@ -18,7 +18,7 @@ from todo_core.ports.background import Background
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
-from todo_core.ports.mail import EmailChangedLetter, Mailer
+from todo_core.ports.mail import EmailChangedEmail, Mailer
 from todo_core.ports.passwords import PasswordHasher
 from todo_core.ports.repositories import (
     IdentityRepository,
@@ -74,13 +74,13 @@ class RegisterUser:
         self.limiter.hit(Limit.REGISTER, address)
         with Validation() as valid:
             valid_name = valid(PersonName, name)
-            valid_email = valid(Email, email)
+            valid_email = valid(EmailAddress, email)
             valid_password = valid(
                 lambda raw: self.policy.accept(raw, email=email, name=name), password
             )
         return Admitted(lambda: self._register(valid_name, valid_email, valid_password))
 
-    def _register(self, name: PersonName, email: Email, password: Password) -> User:
+    def _register(self, name: PersonName, email: EmailAddress, password: Password) -> User:
         user = User.register(
             id=self.identifiers.user_id(),
             name=name,
@@ -191,7 +191,7 @@ class UpdateProfile:
     def _apply(self, user: User, name: str | Unchanged, email: str | Unchanged) -> User:
         with Validation() as valid:
             new_name = user.name if name is UNCHANGED else valid(PersonName, name)
-            new_email = user.email if email is UNCHANGED else valid(Email, email)
+            new_email = user.email if email is UNCHANGED else valid(EmailAddress, email)
         return user.with_profile(name=new_name, email=new_email, now=self.clock.now())
 
     def _update(
@@ -215,9 +215,9 @@ class UpdateProfile:
             self._notify(user, changed.email)
         return saved
 
-    def _notify(self, user: User, new_email: Email | None) -> None:
+    def _notify(self, user: User, new_email: EmailAddress | None) -> None:
         if user.email is not None and new_email is not None:
-            self.mailer.send(EmailChangedLetter(to=user.email, name=user.name, new_email=new_email))
+            self.mailer.send(EmailChangedEmail(to=user.email, name=user.name, new_email=new_email))
 
     def _save(self, user: User, changed: User) -> User:
         with self.unit_of_work() as work:

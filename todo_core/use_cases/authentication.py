@@ -5,7 +5,7 @@ from datetime import datetime
 
 from todo_core.entities.caller import Caller
 from todo_core.entities.identity import Identity, LinkedIdentity
-from todo_core.entities.user import Email, Password, User
+from todo_core.entities.user import EmailAddress, Password, User
 from todo_core.errors import (
     FieldError,
     InvalidAccessToken,
@@ -100,7 +100,7 @@ class LogIn:
 
     def _find(self, email: str) -> User | None:
         try:
-            return self.users.get_by_email(Email(email))
+            return self.users.get_by_email(EmailAddress(email))
         except (ValidationFailed, UserNotFound):
             return None
 

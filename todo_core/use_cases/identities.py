@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from todo_core.entities.identity import Identity, LinkedIdentity, Subject
-from todo_core.entities.user import Email, User, UserId
+from todo_core.entities.user import EmailAddress, User, UserId
 from todo_core.errors import (
     EditConflict,
     EmailTaken,
@@ -129,7 +129,7 @@ class RecognisePerson:
             return False
         return True
 
-    def _find(self, identity: Identity, email: Email | None) -> LinkedIdentity | None:
+    def _find(self, identity: Identity, email: EmailAddress | None) -> LinkedIdentity | None:
         try:
             person = self.identities.get(identity)
         except IdentityNotFound:
@@ -149,7 +149,7 @@ class RecognisePerson:
             self.limiter.hit(Limit.PROVISION_ADDRESS, address)
         self.limiter.hit(Limit.PROVISION_ISSUER, identity.issuer)
 
-    def _create_account(self, identity: Identity, email: Email | None) -> LinkedIdentity:
+    def _create_account(self, identity: Identity, email: EmailAddress | None) -> LinkedIdentity:
         user = User.register(
             id=self.identifiers.user_id(),
             name=identity.first_name_to_use,
@@ -165,7 +165,7 @@ class RecognisePerson:
         return person
 
     def _update(
-        self, person: LinkedIdentity, identity: Identity, email: Email | None
+        self, person: LinkedIdentity, identity: Identity, email: EmailAddress | None
     ) -> LinkedIdentity:
         """Take over what changed at the issuer. What the user changed here stays otherwise."""
         before = person.identity

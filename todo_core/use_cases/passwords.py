@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import SessionId
-from todo_core.entities.user import Email, Password, PasswordPolicy, User, UserId
+from todo_core.entities.user import EmailAddress, Password, PasswordPolicy, User, UserId
 from todo_core.errors import (
     AccountGone,
     FieldError,
@@ -17,7 +17,7 @@ from todo_core.errors import (
 from todo_core.ports.background import Background
 from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
-from todo_core.ports.mail import Mailer, PasswordChangedLetter, PasswordResetLetter
+from todo_core.ports.mail import Mailer, PasswordChangedEmail, PasswordResetEmail
 from todo_core.ports.passwords import PasswordHasher
 from todo_core.ports.repositories import PasswordResetRepository, UserRepository
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
@@ -72,7 +72,7 @@ class ReplacePassword:
             revoked = work.sessions.revoke_all(user.id, keep=keep, now=now)
         self.revoke_sessions.announce(revoked, user_id=user.id)
         if user.email is not None:
-            self.mailer.send(PasswordChangedLetter(to=user.email, name=user.name))
+            self.mailer.send(PasswordChangedEmail(to=user.email, name=user.name))
 
     def _validate(self, user: User, new_password: str) -> Password:
         try:
@@ -170,7 +170,7 @@ class ForgotPassword:
 
     def _send_reset(self, email: str) -> None:
         try:
-            user = self.users.get_by_email(Email(email))
+            user = self.users.get_by_email(EmailAddress(email))
         except (ValidationFailed, UserNotFound):
             return
         if user.password_hash is None or user.email is None:
@@ -184,9 +184,7 @@ class ForgotPassword:
         self._store(user, token)
         self.log.record(SecurityEvent.PASSWORD_RESET_REQUESTED, user_id=user.id)
         self.mailer.send(
-            PasswordResetLetter(
-                to=user.email, name=user.name, token=token, expires_in=self.lifetime
-            )
+            PasswordResetEmail(to=user.email, name=user.name, token=token, expires_in=self.lifetime)
         )
 
     def _store(self, user: User, token: str) -> None:

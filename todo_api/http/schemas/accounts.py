@@ -10,7 +10,7 @@ from todo_api.http.schemas.sessions import StoredSession
 from todo_api.http.schemas.tasks import TaskResponse, task_list_json
 from todo_api.http.schemas.text import LINE_PATTERN
 from todo_api.http.schemas.users import UserProfileResponse
-from todo_core.entities.user import Email, PersonName
+from todo_core.entities.user import EmailAddress, PersonName
 from todo_core.use_cases.accounts import Export
 
 NameText = Annotated[
@@ -27,7 +27,7 @@ NameText = Annotated[
 EmailText = Annotated[
     str,
     Field(
-        json_schema_extra={"format": "email", "maxLength": Email.max_length},
+        json_schema_extra={"format": "email", "maxLength": EmailAddress.max_length},
         examples=["ada@example.com"],
     ),
 ]
