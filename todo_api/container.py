@@ -26,7 +26,7 @@ from todo_adapters.security.keys import KeyRing, secret_in_file
 from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.reset_tokens import RandomResetTokens
-from todo_adapters.security.revoked_sessions import PolledEndedSessions
+from todo_adapters.security.revoked_sessions import PolledRevokedSessions
 from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
@@ -180,10 +180,10 @@ def _known_people(settings: Settings) -> RecentPeople:
     return RecentPeople(seconds=lifetime.total_seconds())
 
 
-def _session_check(settings: Settings, ended_sessions: PolledEndedSessions) -> Periodic:
+def _session_check(settings: Settings, revoked_sessions: PolledRevokedSessions) -> Periodic:
     """Twice in the interval, so that what was ended just after a look is known within it."""
     seconds = settings.session_check_interval.total_seconds() / 2
-    return Periodic("session check", ended_sessions.poll, seconds=seconds, jitter=0.1)
+    return Periodic("session check", revoked_sessions.poll, seconds=seconds, jitter=0.1)
 
 
 def _housekeeping(application: Application) -> PeriodicBatches:
@@ -212,7 +212,7 @@ def _application(container: "Container") -> Application:
         reset_tokens=container.reset_tokens(),
         external_issuers=container.external_issuers(),
         known_people=container.known_people(),
-        ended_sessions=container.ended_sessions(),
+        revoked_sessions=container.revoked_sessions(),
         limiter=container.rate_limiter(),
         device_names=container.device_names(),
         mailer=container.mailer(),
@@ -278,8 +278,8 @@ class Container(containers.DeclarativeContainer):
     )
     refresh_tokens = providers.Singleton(HmacRefreshTokens, key_ring)
     reset_tokens = providers.Singleton(RandomResetTokens)
-    ended_sessions = providers.Singleton(
-        PolledEndedSessions, revocations, clock, remember=settings.provided.access_token_ttl
+    revoked_sessions = providers.Singleton(
+        PolledRevokedSessions, revocations, clock, remember=settings.provided.access_token_ttl
     )
     external_issuers = providers.Singleton(_external_issuers, settings)
     known_people = providers.Singleton(_known_people, settings)
@@ -292,7 +292,7 @@ class Container(containers.DeclarativeContainer):
     application = providers.Singleton(_application, __self__)
 
     # What goes on by itself
-    session_check = providers.Singleton(_session_check, settings, ended_sessions)
+    session_check = providers.Singleton(_session_check, settings, revoked_sessions)
     housekeeping = providers.Singleton(_housekeeping, application)
 
 

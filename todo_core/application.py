@@ -24,7 +24,7 @@ from todo_core.ports.repositories import (
     TaskRepository,
     UserRepository,
 )
-from todo_core.ports.revoked_sessions import EndedSessions
+from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityLog
 from todo_core.ports.tokens import AccessTokens, RefreshTokens, ResetTokens
 from todo_core.ports.unit_of_work import BeginUnitOfWork
@@ -47,12 +47,12 @@ from todo_core.use_cases.passwords import (
 )
 from todo_core.use_cases.revocation import RevokeSessions
 from todo_core.use_cases.sessions import (
-    EndOtherSessions,
-    EndSession,
     IssueTokens,
     ListSessions,
     LogOut,
     RefreshSession,
+    RevokeOtherSessions,
+    RevokeSession,
     StartSession,
 )
 from todo_core.use_cases.tasks import (
@@ -82,7 +82,7 @@ class Ports:
     reset_tokens: ResetTokens
     external_issuers: ExternalIssuers
     known_people: KnownPeople
-    ended_sessions: EndedSessions
+    revoked_sessions: RevokedSessions
     limiter: RateLimiter
     device_names: DeviceNames
     mailer: Mailer
@@ -125,7 +125,7 @@ class Application:
         )
         revoke_sessions = RevokeSessions(
             sessions=ports.sessions,
-            ended_sessions=ports.ended_sessions,
+            revoked_sessions=ports.revoked_sessions,
             clock=ports.clock,
             log=ports.log,
         )
@@ -208,7 +208,7 @@ class Application:
             revocations=ports.revocations,
             unit_of_work=ports.unit_of_work,
             known_people=ports.known_people,
-            ended_sessions=ports.ended_sessions,
+            revoked_sessions=ports.revoked_sessions,
             limiter=ports.limiter,
             identifiers=ports.identifiers,
             clock=ports.clock,
@@ -216,7 +216,7 @@ class Application:
         )
         self.authenticate = Authenticate(
             access_tokens=ports.access_tokens,
-            ended_sessions=ports.ended_sessions,
+            revoked_sessions=ports.revoked_sessions,
             external_issuers=ports.external_issuers,
             recognise_person=self.recognise_person,
             clock=ports.clock,
@@ -239,9 +239,9 @@ class Application:
             clock=ports.clock,
             idle_lifetime=policy.session_idle_lifetime,
         )
-        self.end_session = EndSession(revoke_sessions=revoke_sessions, limiter=ports.limiter)
+        self.revoke_session = RevokeSession(revoke_sessions=revoke_sessions, limiter=ports.limiter)
         self.log_out = LogOut(revoke_sessions=revoke_sessions)
-        self.end_other_sessions = EndOtherSessions(
+        self.revoke_other_sessions = RevokeOtherSessions(
             revoke_sessions=revoke_sessions, limiter=ports.limiter
         )
 

@@ -202,7 +202,7 @@ def test_cleaning_up_removes_what_is_over_and_says_how_much(tmp_path: Path) -> N
     with sqlite3.connect(tmp_path / "todo-data" / "todo.db") as connection:
         long_ago = "2020-01-01 00:00:00.000000+00:00"
         connection.execute("UPDATE sessions SET expires_at = ?", (long_ago,))
-        connection.execute("UPDATE ended_sessions SET ended_at = ?", (long_ago,))
+        connection.execute("UPDATE revoked_sessions SET revoked_at = ?", (long_ago,))
     connection.close()
     assert todo(tmp_path, "cleanup").stderr == "Removed  2\n"
 

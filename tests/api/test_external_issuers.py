@@ -132,7 +132,7 @@ def test_a_known_person_costs_no_query_and_no_download_more(
         for _ in range(10):
             assert ask(server, known).status_code == 200
     tasks = [each for each in statements if "FROM tasks" in each]
-    polls = [each for each in statements if "FROM ended_sessions" in each]
+    polls = [each for each in statements if "FROM revoked_sessions" in each]
     assert len(tasks) == 10
     assert len(statements) == len(tasks) + len(polls)
     assert keys.asked == 1

@@ -246,7 +246,7 @@ KINDS = (
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
     Kind("sessions of nobody", REVOCATION, _argument("user_id", OTHERS)),
-    Kind("an ended session goes on", AUTHENTICATION, _never("in self.ended_sessions")),
+    Kind("an ended session goes on", AUTHENTICATION, _never("in self.revoked_sessions")),
     Kind("the address is not looked at", WHO, _never("request.path_params['user_id']")),
     Kind(
         "the query is not looked at",

@@ -196,12 +196,14 @@ class UseCases(Target):
         return {str(each.id) for each in self._do("list_sessions", user_id=self._owner(token))}
 
     def end_session(self, token: str, session_id: str) -> None:
-        self._do("end_session", user_id=self._owner(token), session_id=SessionId(UUID(session_id)))
+        self._do(
+            "revoke_session", user_id=self._owner(token), session_id=SessionId(UUID(session_id))
+        )
 
     def end_others(self, token: str) -> None:
         caller = self._caller(token)
         with self._asked():
-            self._application.end_other_sessions(caller)
+            self._application.revoke_other_sessions(caller)
 
     def change_password(self, token: str, current: str, new: str) -> None:
         caller = self._caller(token)

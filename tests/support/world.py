@@ -11,7 +11,7 @@ from todo_adapters.in_memory.identity_cache import InMemoryKnownPeople
 from todo_adapters.in_memory.mail import InMemoryMailer
 from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
 from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
-from todo_adapters.in_memory.revoked_sessions import InMemoryEndedSessions
+from todo_adapters.in_memory.revoked_sessions import InMemoryRevokedSessions
 from todo_adapters.in_memory.security_log import InMemorySecurityLog
 from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
@@ -73,7 +73,7 @@ class World:
     mailer: InMemoryMailer = field(default_factory=InMemoryMailer)
     log: InMemorySecurityLog = field(default_factory=InMemorySecurityLog)
     background: Background = field(default_factory=ImmediateBackground)
-    ended_sessions: InMemoryEndedSessions = field(default_factory=InMemoryEndedSessions)
+    revoked_sessions: InMemoryRevokedSessions = field(default_factory=InMemoryRevokedSessions)
     limiter: RateLimiter = field(default_factory=lambda: LimitsRateLimiter("memory://", LIMITS))
     external_issuers: InMemoryExternalIssuers = field(default_factory=InMemoryExternalIssuers)
     known_people: InMemoryKnownPeople = field(default_factory=InMemoryKnownPeople)
@@ -107,7 +107,7 @@ class World:
                 reset_tokens=RandomResetTokens(),
                 external_issuers=self.external_issuers,
                 known_people=self.known_people,
-                ended_sessions=self.ended_sessions,
+                revoked_sessions=self.revoked_sessions,
                 limiter=self.limiter,
                 device_names=UaParserDeviceNames(),
                 mailer=self.mailer,

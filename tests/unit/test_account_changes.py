@@ -413,7 +413,7 @@ class TestCleanUp:
         requested_reset(world)
         old = caller_of(world)
         ended = caller_of(world)
-        world.application.end_session(user_id=ada.id, session_id=ended.session_id)
+        world.application.revoke_session(user_id=ada.id, session_id=ended.session_id)
         assert world.application.clean_up() == 0
         world.clock.advance(timedelta(days=15))
         current = caller_of(world)

@@ -255,7 +255,7 @@ def test_a_token_from_before_opens_no_new_account(world: World) -> None:
 
 def test_a_token_from_before_is_refused_where_only_the_end_is_known(world: World) -> None:
     caller = world.application.authenticate(vouch(world))
-    world.ended_sessions.note([caller.session_id])
+    world.revoked_sessions.add([caller.session_id])
     assert world.application.authenticate.without_waiting("external ada") is None
 
 
@@ -285,7 +285,7 @@ def test_a_request_under_way_opens_no_account_after_a_deletion(
         if caller.user_id in world.store.users:
             world.clock.advance(timedelta(minutes=1))
             world.application.delete_account(user_id=caller.user_id)
-            world.ended_sessions.__init__()  # type: ignore[misc]  # as in another process
+            world.revoked_sessions.__init__()  # type: ignore[misc]  # as in another process
         return get(identity)
 
     monkeypatch.setattr(world.identities, "get", get_after_deletion)
@@ -318,7 +318,7 @@ def test_what_is_the_issuers_to_do_is_refused(world: World) -> None:
     with pytest.raises(NotOurSession):
         world.application.log_out(caller)
     with pytest.raises(NotOurSession):
-        world.application.end_other_sessions(caller)
+        world.application.revoke_other_sessions(caller)
 
 
 def test_somebody_with_a_password_must_give_it_to_delete(world: World) -> None:

@@ -165,7 +165,7 @@ class TestEnding:
         tokens = world.logged_in().tokens
         adas = world.application.authenticate(tokens.access_token.value)
         with pytest.raises(SessionNotFound):
-            world.application.end_session(user_id=bob.id, session_id=adas.session_id)
+            world.application.revoke_session(user_id=bob.id, session_id=adas.session_id)
         assert world.application.authenticate(tokens.access_token.value) == adas
         assert world.application.list_sessions(user_id=bob.id) == []
 
@@ -173,7 +173,7 @@ class TestEnding:
         ada = world.person()
         here, there = world.logged_in().tokens, world.logged_in().tokens
         caller = world.application.authenticate(here.access_token.value)
-        world.application.end_other_sessions(caller)
+        world.application.revoke_other_sessions(caller)
         world.application.authenticate(here.access_token.value)
         with pytest.raises(InvalidAccessToken):
             world.application.authenticate(there.access_token.value)
@@ -295,12 +295,12 @@ class TestSessionLimits:
         other = world.application.authenticate(world.logged_in().tokens.access_token.value)
         for _ in range(4):
             world.application.list_sessions(user_id=ada.id)
-        world.application.end_session(user_id=ada.id, session_id=other.session_id)
-        world.application.end_other_sessions(caller)
+        world.application.revoke_session(user_id=ada.id, session_id=other.session_id)
+        world.application.revoke_other_sessions(caller)
         refused: list[Callable[[], object]] = [
             lambda: world.application.list_sessions(user_id=ada.id),
-            lambda: world.application.end_session(user_id=ada.id, session_id=caller.session_id),
-            lambda: world.application.end_other_sessions(caller),
+            lambda: world.application.revoke_session(user_id=ada.id, session_id=caller.session_id),
+            lambda: world.application.revoke_other_sessions(caller),
         ]
         for request in refused:
             with pytest.raises(RateLimited) as limited:

@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 
 from todo_core.entities.session import SessionId
-from todo_core.ports.revoked_sessions import EndedSessions
+from todo_core.ports.revoked_sessions import RevokedSessions
 
 
-class InMemoryEndedSessions(EndedSessions):
+class InMemoryRevokedSessions(RevokedSessions):
     """Knows the sessions that were noted."""
 
     def __init__(self) -> None:
         self._revoked: set[SessionId] = set()
 
-    def note(self, session_ids: Iterable[SessionId]) -> None:
+    def add(self, session_ids: Iterable[SessionId]) -> None:
         self._revoked.update(session_ids)
 
     def __contains__(self, session_id: SessionId) -> bool:

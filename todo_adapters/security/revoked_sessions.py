@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from todo_core.entities.session import SessionId
 from todo_core.ports.clock import Clock
 from todo_core.ports.repositories import RevocationRepository
-from todo_core.ports.revoked_sessions import EndedSessions
+from todo_core.ports.revoked_sessions import RevokedSessions
 
 _OVERLAP = timedelta(minutes=1)
 """How far each poll looks back, for late commits and clocks that are behind."""
 
 
-class PolledEndedSessions(EndedSessions):
+class PolledRevokedSessions(RevokedSessions):
     """Knows the sessions that were noted, and those that it found when it polled.
 
     Call `poll` every few seconds: then no request needs a query, and what another process
@@ -29,7 +29,7 @@ class PolledEndedSessions(EndedSessions):
         self._revoked: dict[SessionId, datetime] = {}
         self._polled_at: datetime | None = None
 
-    def note(self, session_ids: Iterable[SessionId]) -> None:
+    def add(self, session_ids: Iterable[SessionId]) -> None:
         now = self._clock.now()
         for session_id in session_ids:
             self._revoked[session_id] = now
@@ -45,7 +45,7 @@ class PolledEndedSessions(EndedSessions):
         """
         now = self._clock.now()
         lookback = _OVERLAP if self._polled_at else self._remember
-        self.note(self._revocations.revoked_since((self._polled_at or now) - lookback))
+        self.add(self._revocations.revoked_since((self._polled_at or now) - lookback))
         self._polled_at = now
         expired = [
             session_id

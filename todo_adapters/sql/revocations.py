@@ -7,28 +7,30 @@ from sqlmodel import bindparam, delete, insert, select, union_all
 
 from todo_adapters.sql.database import SqlExecutor
 from todo_adapters.sql.tables import (
-    ENDED_SESSIONS,
-    EXTERNAL_ENDS,
-    EndedSessionRow,
-    ExternalEndRow,
+    EXTERNAL_REVOCATIONS,
+    REVOKED_SESSIONS,
+    ExternalRevocationRow,
+    RevokedSessionRow,
     UtcDateTime,
 )
 from todo_core.entities.session import SessionId
 from todo_core.ports.repositories import RevocationRepository
 
-_THIS_ONE = EXTERNAL_ENDS.c.id == bindparam("session_id")
-_TABLES = ((EndedSessionRow, ENDED_SESSIONS), (ExternalEndRow, EXTERNAL_ENDS))
+_THIS_ONE = EXTERNAL_REVOCATIONS.c.id == bindparam("session_id")
+_TABLES = ((RevokedSessionRow, REVOKED_SESSIONS), (ExternalRevocationRow, EXTERNAL_REVOCATIONS))
 
-_REMOVE_EXTERNAL = delete(EXTERNAL_ENDS).where(_THIS_ONE)
-_ADD_EXTERNAL = insert(EXTERNAL_ENDS)
+_REMOVE_EXTERNAL = delete(EXTERNAL_REVOCATIONS).where(_THIS_ONE)
+_ADD_EXTERNAL = insert(EXTERNAL_REVOCATIONS)
 _EXTERNAL_REVOKED_AT = (
-    select(ExternalEndRow).with_only_columns(EXTERNAL_ENDS.c.ended_at).where(_THIS_ONE)
+    select(ExternalRevocationRow)
+    .with_only_columns(EXTERNAL_REVOCATIONS.c.revoked_at)
+    .where(_THIS_ONE)
 )
 _REVOKED_SINCE = union_all(
     *(
         select(row)
         .with_only_columns(table.c.id)
-        .where(table.c.ended_at >= bindparam("time", type_=UtcDateTime))
+        .where(table.c.revoked_at >= bindparam("time", type_=UtcDateTime))
         for row, table in _TABLES
     )
 )
@@ -37,7 +39,7 @@ _PURGE, _PURGE_EXTERNAL = (
         table.c.id.in_(
             select(row)
             .with_only_columns(table.c.id)
-            .where(table.c.ended_at < bindparam("revoked_before"))
+            .where(table.c.revoked_at < bindparam("revoked_before"))
             .limit(bindparam("limit"))
         )
     )
@@ -57,7 +59,7 @@ class SqlRevocationRepository(RevocationRepository):
     def revoke_external(self, session_id: SessionId, *, now: datetime) -> None:
         with self._executor.atomically() as executor:
             executor.write(_REMOVE_EXTERNAL, {"session_id": session_id})
-            executor.write(_ADD_EXTERNAL, {"id": session_id, "ended_at": now})
+            executor.write(_ADD_EXTERNAL, {"id": session_id, "revoked_at": now})
 
     def external_revoked_at(self, session_id: SessionId) -> datetime | None:
         values = self._executor.values(_EXTERNAL_REVOKED_AT, {"session_id": session_id})

@@ -7,7 +7,7 @@ from sqlalchemy import Executable
 from sqlmodel import bindparam, delete, insert, or_, select, update
 
 from todo_adapters.sql.database import AnyRow, Parameters, SqlExecutor
-from todo_adapters.sql.tables import ENDED_SESSIONS, SESSIONS, SessionRow
+from todo_adapters.sql.tables import REVOKED_SESSIONS, SESSIONS, SessionRow
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, SessionNotFound, StaleVersion
@@ -58,7 +58,7 @@ _REVOKE_LEAST_RECENT = (
     )
     .returning(SESSIONS.c.id)
 )
-_REMEMBER_REVOKED = insert(ENDED_SESSIONS)
+_REMEMBER_REVOKED = insert(REVOKED_SESSIONS)
 _PURGE = delete(SESSIONS).where(
     SESSIONS.c.id.in_(
         select(SessionRow)
@@ -140,7 +140,7 @@ class SqlSessionRepository(SessionRepository):
 
 
 def _revocation(session_id: SessionId, now: datetime) -> Parameters:
-    return {"id": session_id, "ended_at": now}
+    return {"id": session_id, "revoked_at": now}
 
 
 def _to_row(session: Session) -> Parameters:

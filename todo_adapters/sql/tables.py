@@ -157,28 +157,28 @@ class SessionRow(Row, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class EndedSessionRow(Row, table=True):
+class RevokedSessionRow(Row, table=True):
     """A revoked session of which an access token may be unexpired.
 
     There is no foreign key: session and user may both be deleted.
     """
 
-    __tablename__ = "ended_sessions"
+    __tablename__ = "revoked_sessions"
 
     id: UUID = Field(sa_type=Uuid, primary_key=True)
-    ended_at: datetime = Field(sa_type=UtcDateTime)
+    revoked_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class ExternalEndRow(Row, table=True):
+class ExternalRevocationRow(Row, table=True):
     """A revoked session of an external issuer: its tokens from before that time are invalid.
 
     The id is derived from issuer and subject. There is no foreign key, as above.
     """
 
-    __tablename__ = "external_ends"
+    __tablename__ = "external_revocations"
 
     id: UUID = Field(sa_type=Uuid, primary_key=True)
-    ended_at: datetime = Field(sa_type=UtcDateTime)
+    revoked_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class IdentityRow(Row, table=True):
@@ -232,8 +232,8 @@ class TaskRow(Row, table=True):
 
 USERS = metadata.tables["users"]
 SESSIONS = metadata.tables["sessions"]
-ENDED_SESSIONS = metadata.tables["ended_sessions"]
-EXTERNAL_ENDS = metadata.tables["external_ends"]
+REVOKED_SESSIONS = metadata.tables["revoked_sessions"]
+EXTERNAL_REVOCATIONS = metadata.tables["external_revocations"]
 IDENTITIES = metadata.tables["identities"]
 PASSWORD_RESETS = metadata.tables["password_resets"]
 TASKS = metadata.tables["tasks"]
@@ -248,8 +248,8 @@ Index(
 Index("ix_sessions_user_id", SESSIONS.c.user_id)
 Index("ix_sessions_expires_at", SESSIONS.c.expires_at)
 Index("ix_sessions_refreshed_at", SESSIONS.c.refreshed_at)
-Index("ix_ended_sessions_ended_at", ENDED_SESSIONS.c.ended_at)
-Index("ix_external_ends_ended_at", EXTERNAL_ENDS.c.ended_at)
+Index("ix_revoked_sessions_revoked_at", REVOKED_SESSIONS.c.revoked_at)
+Index("ix_external_revocations_revoked_at", EXTERNAL_REVOCATIONS.c.revoked_at)
 Index("ix_identities_user_id", IDENTITIES.c.user_id)
 Index("ix_password_resets_expires_at", PASSWORD_RESETS.c.expires_at)
 

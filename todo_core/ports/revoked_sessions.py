@@ -7,14 +7,14 @@ from typing import Protocol
 from todo_core.entities.session import SessionId
 
 
-class EndedSessions(Protocol):
+class RevokedSessions(Protocol):
     """Remembers in this process which sessions were revoked while their access tokens are valid.
 
     A lookup costs next to nothing. What other processes revoke is known here within seconds.
     """
 
     @abstractmethod
-    def note(self, session_ids: Iterable[SessionId]) -> None:
+    def add(self, session_ids: Iterable[SessionId]) -> None:
         """Remember that these sessions were revoked."""
 
     @abstractmethod

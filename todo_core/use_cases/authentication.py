@@ -19,7 +19,7 @@ from todo_core.ports.external_issuers import ExternalIssuers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.passwords import PasswordHasher
 from todo_core.ports.repositories import UserRepository
-from todo_core.ports.revoked_sessions import EndedSessions
+from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.tokens import AccessTokens
 from todo_core.use_cases.admission import Admitted
@@ -127,7 +127,7 @@ class Authenticate:
     """
 
     access_tokens: AccessTokens
-    ended_sessions: EndedSessions
+    revoked_sessions: RevokedSessions
     external_issuers: ExternalIssuers
     recognise_person: RecognisePerson
     clock: Clock
@@ -154,7 +154,7 @@ class Authenticate:
 
     def _verify_own(self, token: str, now: datetime) -> Caller:
         caller = self.access_tokens.verify(token, now=now)
-        if caller.session_id in self.ended_sessions:
+        if caller.session_id in self.revoked_sessions:
             raise InvalidAccessToken
         return caller
 

@@ -20,7 +20,7 @@ from todo_core.ports.external_issuers import KnownPeople
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import IdentityRepository, RevocationRepository, UserRepository
-from todo_core.ports.revoked_sessions import EndedSessions
+from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.retrying import retry_on_conflict
@@ -56,7 +56,7 @@ class RecognisePerson:
     revocations: RevocationRepository
     unit_of_work: BeginUnitOfWork
     known_people: KnownPeople
-    ended_sessions: EndedSessions
+    revoked_sessions: RevokedSessions
     limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
@@ -70,7 +70,7 @@ class RecognisePerson:
         person = self.known_people.recall(identity)
         if (
             person is None
-            or identity.session_id in self.ended_sessions
+            or identity.session_id in self.revoked_sessions
             or identity.says_something_new(person.identity)
         ):
             return None

@@ -7,7 +7,7 @@ from todo_core.entities.session import SessionId
 from todo_core.entities.user import UserId
 from todo_core.ports.clock import Clock
 from todo_core.ports.repositories import SessionRepository
-from todo_core.ports.revoked_sessions import EndedSessions
+from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 
 
@@ -22,7 +22,7 @@ class RevokeSessions:
     """
 
     sessions: SessionRepository
-    ended_sessions: EndedSessions
+    revoked_sessions: RevokedSessions
     clock: Clock
     log: SecurityLog
 
@@ -43,6 +43,6 @@ class RevokeSessions:
     def announce(self, session_ids: Iterable[SessionId], *, user_id: UserId) -> None:
         """Make this process and the security log aware of sessions that were revoked."""
         revoked = list(session_ids)
-        self.ended_sessions.note(revoked)
+        self.revoked_sessions.add(revoked)
         for session_id in revoked:
             self.log.record(SecurityEvent.SESSION_ENDED, user_id=user_id, session_id=session_id)

@@ -197,7 +197,7 @@ class ListSessions:
 
 
 @dataclass(frozen=True, slots=True)
-class EndSession:
+class RevokeSession:
     """Revoke one of a user's sessions: log one of their devices out.
 
     Raises:
@@ -235,7 +235,7 @@ class LogOut:
 
 
 @dataclass(frozen=True, slots=True)
-class EndOtherSessions:
+class RevokeOtherSessions:
     """Revoke all sessions of the caller but the one that makes the request.
 
     Raises:

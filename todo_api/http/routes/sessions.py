@@ -104,7 +104,7 @@ def end_other_sessions(request: Request, caller: CallerDependency) -> Response:
 
     The status is 409 if another login service started this session.
     """
-    application_of(request).end_other_sessions(caller)
+    application_of(request).revoke_other_sessions(caller)
     return Response(status_code=204)
 
 
@@ -120,7 +120,9 @@ def end_session(
     session_id: Annotated[str, Path(description="The id of the session, a UUID.")],
 ) -> Response:
     """End one of your sessions, which logs that device out."""
-    application_of(request).end_session(user_id=caller.user_id, session_id=_session_id(session_id))
+    application_of(request).revoke_session(
+        user_id=caller.user_id, session_id=_session_id(session_id)
+    )
     return Response(status_code=204)
 
 
