@@ -88,9 +88,9 @@ def test_several_workers_are_one_service(two_workers: Served) -> None:
 def test_a_request_in_flight_is_finished_when_it_is_told_to_stop(tmp_path: Path) -> None:
     with served(tmp_path, TODO_PASSWORD_BCRYPT_COST="13") as server:
         registration = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
-        with ThreadPoolExecutor(1) as pool:
-            url = f"{server.url}/api/auth/register"
-            answer = pool.submit(httpx.post, url, json=registration, timeout=30)
+        with client_of(server.url) as http, ThreadPoolExecutor(1) as pool:
+            http.get("/healthz")  # so that the request has its connection, and is sent at once
+            answer = pool.submit(http.post, "/api/auth/register", json=registration)
             time.sleep(0.2)
             assert not answer.done()
             server.process.send_signal(signal.SIGTERM)

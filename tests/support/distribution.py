@@ -21,7 +21,6 @@ from xdist.remote import Producer
 from xdist.scheduler import WorkStealingScheduling
 from xdist.workermanage import WorkerController
 
-EVERYDAY = "not live and not proof"
 MOST_WORKERS = 4
 """Each runs a PostgreSQL server of its own."""
 
@@ -35,8 +34,10 @@ _INPUT = "distribution_folder"
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return how many workers a run is distributed over; none if it is not the whole suite."""
+    options: list[str] = config.getini("addopts")
+    everyday = options[options.index("-m") + 1]
     is_whole = config.args_source is not pytest.Config.ArgsSource.ARGS
-    is_everyday = config.option.markexpr == EVERYDAY and not config.option.keyword
+    is_everyday = config.option.markexpr == everyday and not config.option.keyword
     processors = min(os.process_cpu_count() or 1, MOST_WORKERS)
     return processors if is_whole and is_everyday and processors > 1 else 0
 
@@ -77,21 +78,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test with others, or with no other."""
     if not hasattr(item.config, "workerinput"):
         return (yield)
-    with _turn(item.config.stash[_FOLDER], alone=_is_alone(item)):
+    with turn(item.config.stash[_FOLDER], alone=_is_alone(item)):
         return (yield)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WorkStealingScheduling:
-    """Hand out tests in the order of this module."""
-    return AloneLast(config, log)
-
-
-def _is_alone(item: pytest.Item) -> bool:
-    return item.get_closest_marker("alone") is not None
-
-
 @contextmanager
-def _turn(folder: Path, *, alone: bool) -> Iterator[None]:
+def turn(folder: Path, *, alone: bool) -> Iterator[None]:
     """Wait for the turn of a test, which lasts for the time of the block.
 
     All go through a gate before they share, or have, the room. A test that is to have it waits in
@@ -102,6 +94,15 @@ def _turn(folder: Path, *, alone: bool) -> Iterator[None]:
         fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(gate, fcntl.LOCK_UN)
         yield
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WorkStealingScheduling:
+    """Hand out tests in the order of this module."""
+    return AloneLast(config, log)
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
 
 
 class AloneLast(WorkStealingScheduling):  # type: ignore[misc]  # it comes without types

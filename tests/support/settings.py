@@ -58,10 +58,10 @@ def on_postgresql(postgres_url: str, template: str) -> Iterator[Settings]:
 def migrate(settings: Settings) -> None:
     """Bring the database of these settings to the newest schema.
 
-    An embedded one that does not exist yet is copied from one that was migrated before.
+    A new one in the data folder is copied from one that was migrated before.
     """
     file = settings.data_dir / "todo.db"
-    if settings.is_embedded and not file.exists():
+    if settings.database_url is None and not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.write_bytes(_migrated_file())
     else:
