@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     # may come from one address, that of their front end, so one address may occupy all threads.
     app.state.issuer_threads = {
         issuer: WorkerThreads(_ISSUER_THREADS, share=_ISSUER_THREADS)
-        for issuer in settings.people_issuers
+        for issuer in settings.external_namespaces
     }
     handle_errors(app)
     for router in (tasks.router, sessions.router, passwords.router, accounts.router, health.router):

@@ -14,7 +14,7 @@ from typing import Protocol
 from dependency_injector import containers, providers
 
 from todo_adapters.issuers.claims import LONGEST_LIFE, Expected
-from todo_adapters.issuers.identity_cache import RecentPeople
+from todo_adapters.issuers.identity_cache import TtlIdentityCache
 from todo_adapters.issuers.shared_secret import JoseSharedSecretIssuer
 from todo_adapters.issuers.trusted import TrustedIssuer, TrustedIssuers
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule, Unlimited
@@ -154,30 +154,31 @@ def _external_issuers(settings: Settings) -> TrustedIssuers:
         keys = PublishedKeys(published.jwks_url, published.algorithms)
         expected = Expected(
             issuer=published.issuer,
-            known_as=settings.known_as(published.issuer),
-            names_itself=True,
+            namespace=settings.namespace_of(published.issuer),
+            requires_issuer=True,
             audiences=published.audiences,
-            needs_audience=bool(published.audiences),
+            requires_audience=bool(published.audiences),
         )
         issuers.append(PyJwtIssuer(keys, expected))
     if settings.better_auth_secret is not None:
         expected = Expected(
             issuer=settings.better_auth_name,
-            known_as=settings.known_as(settings.better_auth_name),
-            names_itself=settings.better_auth_issuer is not None
+            namespace=settings.namespace_of(settings.better_auth_name),
+            requires_issuer=settings.better_auth_issuer is not None
             and settings.better_auth_url is None,
             audiences=settings.better_auth_audiences,
-            needs_audience=bool(settings.better_auth_audience) and settings.better_auth_url is None,
+            requires_audience=bool(settings.better_auth_audience)
+            and settings.better_auth_url is None,
         )
         secret = settings.better_auth_secret.get_secret_value()
         issuers.append(JoseSharedSecretIssuer(secret, expected))
     return TrustedIssuers(issuers)
 
 
-def _known_people(settings: Settings) -> RecentPeople:
+def _identity_cache(settings: Settings) -> TtlIdentityCache:
     """For no longer than ended sessions are remembered, by which a deleted account is known."""
     lifetime = min(settings.access_token_ttl, _PEOPLE_REMEMBERED)
-    return RecentPeople(seconds=lifetime.total_seconds())
+    return TtlIdentityCache(seconds=lifetime.total_seconds())
 
 
 def _session_check(settings: Settings, revoked_sessions: PolledRevokedSessions) -> Periodic:
@@ -211,7 +212,7 @@ def _application(container: "Container") -> Application:
         refresh_tokens=container.refresh_tokens(),
         reset_tokens=container.reset_tokens(),
         external_issuers=container.external_issuers(),
-        known_people=container.known_people(),
+        identity_cache=container.identity_cache(),
         revoked_sessions=container.revoked_sessions(),
         limiter=container.rate_limiter(),
         device_names=container.device_names(),
@@ -282,7 +283,7 @@ class Container(containers.DeclarativeContainer):
         PolledRevokedSessions, revocations, clock, remember=settings.provided.access_token_ttl
     )
     external_issuers = providers.Singleton(_external_issuers, settings)
-    known_people = providers.Singleton(_known_people, settings)
+    identity_cache = providers.Singleton(_identity_cache, settings)
     security_log = providers.Singleton(StructlogSecurityLog)
     rate_limiter = providers.Singleton(_rate_limiter, settings)
     mailer = providers.Singleton(_mailer, settings, background)

@@ -11,7 +11,7 @@ from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.background import Background
 from todo_core.ports.clock import Clock
 from todo_core.ports.devices import DeviceNames
-from todo_core.ports.external_issuers import ExternalIssuers, KnownPeople
+from todo_core.ports.external_issuers import ExternalIssuers, IdentityCache
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import RateLimiter
 from todo_core.ports.mail import Mailer
@@ -38,7 +38,7 @@ from todo_core.use_cases.accounts import (
 )
 from todo_core.use_cases.authentication import Authenticate, LogIn, Reauthenticate
 from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
-from todo_core.use_cases.identities import RecognisePerson
+from todo_core.use_cases.identities import ResolveExternalUser
 from todo_core.use_cases.passwords import (
     ChangePassword,
     ForgotPassword,
@@ -81,7 +81,7 @@ class Ports:
     refresh_tokens: RefreshTokens
     reset_tokens: ResetTokens
     external_issuers: ExternalIssuers
-    known_people: KnownPeople
+    identity_cache: IdentityCache
     revoked_sessions: RevokedSessions
     limiter: RateLimiter
     device_names: DeviceNames
@@ -202,12 +202,12 @@ class Application:
             clock=ports.clock,
             log=ports.log,
         )
-        self.recognise_person = RecognisePerson(
+        self.resolve_external_user = ResolveExternalUser(
             users=ports.users,
             identities=ports.identities,
             revocations=ports.revocations,
             unit_of_work=ports.unit_of_work,
-            known_people=ports.known_people,
+            identity_cache=ports.identity_cache,
             revoked_sessions=ports.revoked_sessions,
             limiter=ports.limiter,
             identifiers=ports.identifiers,
@@ -218,7 +218,7 @@ class Application:
             access_tokens=ports.access_tokens,
             revoked_sessions=ports.revoked_sessions,
             external_issuers=ports.external_issuers,
-            recognise_person=self.recognise_person,
+            resolve_external_user=self.resolve_external_user,
             clock=ports.clock,
         )
 

@@ -19,7 +19,7 @@
     │   ├── IdTaken               a new random identifier is already in use
     │   ├── IdentityTaken         the identity already belongs to an account
     │   ├── NoPassword            the user logs in through an external issuer only
-    │   ├── NotOurSession         an external issuer logged the user in
+    │   ├── ExternalSession         an external issuer logged the user in
     │   ├── StaleVersion          the entity was changed since it was loaded
     │   └── EditConflict          StaleVersion at every attempt
     ├── RateLimited               too many requests; says when to try again
@@ -126,7 +126,7 @@ class NoPassword(Conflict):
     """The account has no password: its user logs in through an external issuer only."""
 
 
-class NotOurSession(Conflict):
+class ExternalSession(Conflict):
     """An external issuer logged the user in, and only that issuer can log them out."""
 
 

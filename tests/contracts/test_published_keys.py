@@ -30,10 +30,10 @@ class Trusting:
         keys = PublishedKeys(url, algorithms or ("EdDSA", "ES256", "RS256"))
         expected = Expected(
             issuer=ISSUER,
-            known_as=ISSUER,
-            names_itself=True,
+            namespace=ISSUER,
+            requires_issuer=True,
             audiences=(AUDIENCE,),
-            needs_audience=True,
+            requires_audience=True,
         )
         self.issuers = TrustedIssuers([PyJwtIssuer(keys, expected)])
 

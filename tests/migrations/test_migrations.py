@@ -198,7 +198,7 @@ def test_who_has_no_email_keeps_their_tasks_in_a_downgrade(unmigrated: Container
     identity = Identity.claimed(
         issuer="a", subject="ada", name=None, email=None, issued_at=datetime.now(UTC)
     )
-    user_id = unmigrated.application().recognise_person(identity).user_id
+    user_id = unmigrated.application().resolve_external_user(identity).user_id
     unmigrated.application().create_task(owner_id=user_id, title="Buy milk")
     alembic(database, "downgrade", "0002")
     alembic(database, "upgrade", "head")

@@ -7,7 +7,7 @@ from todo_adapters.in_memory.background import ImmediateBackground
 from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.in_memory.external_issuers import InMemoryExternalIssuers
 from todo_adapters.in_memory.identities import InMemoryIdentityRepository
-from todo_adapters.in_memory.identity_cache import InMemoryKnownPeople
+from todo_adapters.in_memory.identity_cache import InMemoryIdentityCache
 from todo_adapters.in_memory.mail import InMemoryMailer
 from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
 from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
@@ -76,7 +76,7 @@ class World:
     revoked_sessions: InMemoryRevokedSessions = field(default_factory=InMemoryRevokedSessions)
     limiter: RateLimiter = field(default_factory=lambda: LimitsRateLimiter("memory://", LIMITS))
     external_issuers: InMemoryExternalIssuers = field(default_factory=InMemoryExternalIssuers)
-    known_people: InMemoryKnownPeople = field(default_factory=InMemoryKnownPeople)
+    identity_cache: InMemoryIdentityCache = field(default_factory=InMemoryIdentityCache)
     identifiers: RandomIdentifiers = field(default_factory=RandomIdentifiers)
     passwords: PasslibPasswordHasher = field(default_factory=lambda: PasslibPasswordHasher(cost=4))
     key_ring: KeyRing = field(default_factory=lambda: KeyRing.of("a secret " * 4))
@@ -106,7 +106,7 @@ class World:
                 refresh_tokens=HmacRefreshTokens(self.key_ring),
                 reset_tokens=RandomResetTokens(),
                 external_issuers=self.external_issuers,
-                known_people=self.known_people,
+                identity_cache=self.identity_cache,
                 revoked_sessions=self.revoked_sessions,
                 limiter=self.limiter,
                 device_names=UaParserDeviceNames(),

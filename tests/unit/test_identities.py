@@ -11,9 +11,9 @@ from todo_adapters.in_memory.security_log import Recorded
 from todo_core.entities.caller import Caller
 from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.errors import (
+    ExternalSession,
     InvalidAccessToken,
     NoPassword,
-    NotOurSession,
     RateLimited,
     ValidationFailed,
 )
@@ -89,7 +89,7 @@ def test_new_accounts_from_one_address_are_limited(world: World) -> None:
         world.application.authenticate(newcomer, address="192.0.2.1")
     assert limited.value.allowance.rule == "provision_address"
     assert len(world.store.users) == 4
-    world.known_people.__init__()  # type: ignore[misc]  # as in another process
+    world.identity_cache.__init__()  # type: ignore[misc]  # as in another process
     assert world.application.authenticate("external 0", address="192.0.2.1") == known
     assert world.application.authenticate(newcomer, address="192.0.2.2").user_id != known.user_id
 
@@ -117,7 +117,7 @@ def test_an_account_that_takes_several_attempts_is_counted_once(world: World) ->
 
 def test_users_with_an_account_do_not_count_as_new_ones(world: World) -> None:
     for n in range(20):
-        world.known_people.__init__()  # type: ignore[misc]  # as in another process
+        world.identity_cache.__init__()  # type: ignore[misc]  # as in another process
         token = vouch(world, f"external {n}", name=f"Ada {n}", minutes=n)
         world.application.authenticate(token, address="192.0.2.1")
     assert len(world.store.users) == 1
@@ -278,7 +278,7 @@ def test_a_request_under_way_opens_no_account_after_a_deletion(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller = world.application.authenticate(vouch(world))
-    world.known_people.__init__()  # type: ignore[misc]  # it was long ago
+    world.identity_cache.__init__()  # type: ignore[misc]  # it was long ago
     get = world.identities.get
 
     def get_after_deletion(identity: Identity) -> LinkedIdentity:
@@ -315,9 +315,9 @@ def test_what_is_the_issuers_to_do_is_refused(world: World) -> None:
         world.application.update_profile(
             user_id=caller.user_id, email="new@example.com", current_password=PASSWORD
         )
-    with pytest.raises(NotOurSession):
+    with pytest.raises(ExternalSession):
         world.application.log_out(caller)
-    with pytest.raises(NotOurSession):
+    with pytest.raises(ExternalSession):
         world.application.revoke_other_sessions(caller)
 
 

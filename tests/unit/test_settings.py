@@ -402,8 +402,8 @@ def test_people_of_better_auth_stay_the_same_however_it_is_set(
     for variable, value in settings.items():
         monkeypatch.setenv(variable, value)
     loaded = load_settings()
-    assert loaded.people_issuers == {"better-auth"}
-    assert loaded.known_as(loaded.better_auth_name) == "better-auth"
+    assert loaded.external_namespaces == {"better-auth"}
+    assert loaded.namespace_of(loaded.better_auth_name) == "better-auth"
 
 
 def test_each_of_these_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> None:

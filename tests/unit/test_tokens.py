@@ -301,10 +301,10 @@ class TestSharedSecret:
 
     EXPECTED = Expected(
         issuer="https://app.example.com",
-        known_as="better-auth",
-        names_itself=True,
+        namespace="better-auth",
+        requires_issuer=True,
         audiences=(),
-        needs_audience=False,
+        requires_audience=False,
     )
     SAID: ClassVar[dict[str, object]] = {
         "sub": "ada",

@@ -16,13 +16,13 @@ class InMemoryIdentityRepository(IdentityRepository):
     def __init__(self, store: InMemoryStore) -> None:
         self._store = store
 
-    def add(self, person: LinkedIdentity) -> None:
+    def add(self, linked: LinkedIdentity) -> None:
         with self._store.lock:
-            if person.user_id not in self._store.users:
+            if linked.user_id not in self._store.users:
                 raise AccountGone
-            if _key(person.identity) in self._store.identities:
+            if _key(linked.identity) in self._store.identities:
                 raise IdentityTaken
-            self._store.identities[_key(person.identity)] = person
+            self._store.identities[_key(linked.identity)] = linked
 
     def get(self, identity: Identity) -> LinkedIdentity:
         with self._store.lock:
@@ -39,10 +39,10 @@ class InMemoryIdentityRepository(IdentityRepository):
 
     def save(self, identity: Identity) -> None:
         with self._store.lock:
-            person = self._store.identities.get(_key(identity))
-            if person is None or person.identity.issued_at >= identity.issued_at:
+            linked = self._store.identities.get(_key(identity))
+            if linked is None or linked.identity.issued_at >= identity.issued_at:
                 raise StaleVersion
-            self._store.identities[_key(identity)] = replace(person, identity=identity)
+            self._store.identities[_key(identity)] = replace(linked, identity=identity)
 
 
 def _key(identity: Identity) -> tuple[Issuer, Subject]:

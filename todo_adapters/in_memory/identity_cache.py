@@ -1,10 +1,10 @@
 """A cache of the accounts of external users."""
 
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
-from todo_core.ports.external_issuers import KnownPeople
+from todo_core.ports.external_issuers import IdentityCache
 
 
-class InMemoryKnownPeople(KnownPeople):
+class InMemoryIdentityCache(IdentityCache):
     """Remembers every identity, indefinitely."""
 
     def __init__(self) -> None:
@@ -13,5 +13,5 @@ class InMemoryKnownPeople(KnownPeople):
     def recall(self, identity: Identity) -> LinkedIdentity | None:
         return self._known.get((identity.issuer, identity.subject))
 
-    def remember(self, person: LinkedIdentity) -> None:
-        self._known[person.identity.issuer, person.identity.subject] = person
+    def remember(self, linked: LinkedIdentity) -> None:
+        self._known[linked.identity.issuer, linked.identity.subject] = linked

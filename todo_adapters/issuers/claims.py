@@ -54,17 +54,17 @@ class Expected:
     """What the tokens of one issuer must claim.
 
     Attributes:
-        issuer: its `iss`, which may be missing unless `names_itself`.
-        known_as: the namespace of its subjects here, which stays when `issuer` changes.
+        issuer: its `iss`, which may be missing unless `requires_issuer`.
+        namespace: the namespace of its subjects here, which stays when `issuer` changes.
         audiences: the values of `aud` that mean this service.
-        needs_audience: whether `aud` is required; otherwise it may be missing.
+        requires_audience: whether `aud` is required; otherwise it may be missing.
     """
 
     issuer: str
-    known_as: str
-    names_itself: bool
+    namespace: str
+    requires_issuer: bool
     audiences: tuple[str, ...]
-    needs_audience: bool
+    requires_audience: bool
 
     def check_header(self, header: Claims) -> None:
         """Check that it is an access token, or that it has no type.
@@ -102,7 +102,7 @@ class Expected:
         issued_at = _seconds(claims, "iat") if "iat" in claims else expires_at
         return VerifiedToken(
             identity=Identity.claimed(
-                issuer=self.known_as,
+                issuer=self.namespace,
                 subject=subject,
                 name=claims.get("name"),
                 email=claims.get("email"),
@@ -114,12 +114,12 @@ class Expected:
 
     def _has_issuer(self, claim: object) -> bool:
         if claim is None:
-            return not self.names_itself
+            return not self.requires_issuer
         return claim == self.issuer
 
     def _has_audience(self, claim: object) -> bool:
         if claim is None:
-            return not self.needs_audience
+            return not self.requires_audience
         named = claim if isinstance(claim, list) else [claim]
         return any(audience in self.audiences for audience in named)
 

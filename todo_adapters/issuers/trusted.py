@@ -60,7 +60,7 @@ class TrustedIssuers(ExternalIssuers):
         self._issuers = issuers
         self._by_name: dict[str | None, TrustedIssuer] = {}
         for issuer in issuers:
-            if not issuer.expected.names_itself:
+            if not issuer.expected.requires_issuer:
                 self._by_name[None] = issuer
         for issuer in issuers:
             # Of two with the same name, the second only gets the tokens without `iss`.
@@ -73,7 +73,7 @@ class TrustedIssuers(ExternalIssuers):
         if not self._by_name or len(token) > MAX_TOKEN_SIZE:
             return None
         issuer = self._issuer_of(token)
-        return None if issuer is None else Issuer(issuer.expected.known_as)
+        return None if issuer is None else Issuer(issuer.expected.namespace)
 
     def recall(self, token: str, *, now: datetime) -> Identity | None:
         entry = self._cache.get(token)

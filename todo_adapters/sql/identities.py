@@ -45,8 +45,8 @@ class SqlIdentityRepository(IdentityRepository):
     def __init__(self, executor: SqlExecutor) -> None:
         self._executor = executor
 
-    def add(self, person: LinkedIdentity) -> None:
-        self._executor.write(_ADD, _to_row(person), _CONSTRAINT_ERRORS)
+    def add(self, linked: LinkedIdentity) -> None:
+        self._executor.write(_ADD, _to_row(linked), _CONSTRAINT_ERRORS)
 
     def get(self, identity: Identity) -> LinkedIdentity:
         key = {"of_issuer": identity.issuer, "of_subject": identity.subject}

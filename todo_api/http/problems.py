@@ -110,7 +110,7 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "no_password",
         "This account has no password here. Manage it at the login service that you use.",
     ),
-    core.NotOurSession: ProblemKind(
+    core.ExternalSession: ProblemKind(
         HTTPStatus.CONFLICT,
         "external_session",
         "Another login service started this session. Log out there.",

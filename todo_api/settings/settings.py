@@ -261,7 +261,7 @@ class Settings(BaseSettings):
         )
         return (better_auth, *self.external_issuers)
 
-    def known_as(self, issuer: str) -> str:
+    def namespace_of(self, issuer: str) -> str:
         """Return the name under which the users of an issuer are stored.
 
         The name of Better Auth does not depend on its URL or on how it signs, so that its users
@@ -271,9 +271,9 @@ class Settings(BaseSettings):
         return BETTER_AUTH if has_better_auth and issuer == self.better_auth_name else issuer
 
     @property
-    def people_issuers(self) -> frozenset[str]:
+    def external_namespaces(self) -> frozenset[str]:
         """All names under which users of other issuers are stored."""
-        names = {self.known_as(each.issuer) for each in self.published_key_issuers}
+        names = {self.namespace_of(each.issuer) for each in self.published_key_issuers}
         return frozenset(names | ({BETTER_AUTH} if self.better_auth_secret else set()))
 
     @property

@@ -66,14 +66,14 @@ class Identity:
         return SessionId(uuid5(_SESSIONS, f"{self.issuer}\0{self.subject}"))
 
     @property
-    def first_name_to_use(self) -> PersonName:
+    def initial_display_name(self) -> PersonName:
         """The name of a new account, even if the issuer gives none."""
         if self.name is not None:
             return self.name
         local_part = self.email.partition("@")[0] if self.email else ""
         return PersonName(local_part or "User")
 
-    def says_something_new(self, since: "Identity") -> bool:
+    def supersedes(self, since: "Identity") -> bool:
         """Return whether it was issued later than `since`, with another name or email."""
         return self.issued_at > since.issued_at and (
             self.name not in (None, since.name) or self.email not in (None, since.email)
@@ -84,7 +84,7 @@ class Identity:
 class LinkedIdentity:
     """An identity, with its latest name and email, and the user it belongs to.
 
-    `alias` is the subject, if it may be used instead of `user_id` in a URL. `RecognisePerson`
+    `alias` is the subject, if it may be used instead of `user_id` in a URL. `ResolveExternalUser`
     decides that. It is not stored.
     """
 

@@ -86,7 +86,7 @@ class Session:
             expires_at=now + lifetime,
         )
 
-    def is_over(self, *, idle_lifetime: timedelta, now: datetime) -> bool:
+    def is_expired(self, *, idle_lifetime: timedelta, now: datetime) -> bool:
         """Return whether the session has expired, or was not refreshed for `idle_lifetime`."""
         return now >= self.expires_at or now >= self.refreshed_at + idle_lifetime
 

@@ -40,7 +40,7 @@ class ExternalIssuers(Protocol):
         """
 
 
-class KnownPeople(Protocol):
+class IdentityCache(Protocol):
     """Caches, in this process and for a few minutes, which user an identity belongs to."""
 
     @abstractmethod
@@ -48,5 +48,5 @@ class KnownPeople(Protocol):
         """Return the cached entry of the same issuer and subject, or None."""
 
     @abstractmethod
-    def remember(self, person: LinkedIdentity) -> None:
+    def remember(self, linked: LinkedIdentity) -> None:
         """Cache this, in place of an earlier entry of the same issuer and subject."""

@@ -204,7 +204,7 @@ class IdentityRepository(Protocol):
     """Which account is whose, of the people of external issuers."""
 
     @abstractmethod
-    def add(self, person: LinkedIdentity) -> None:
+    def add(self, linked: LinkedIdentity) -> None:
         """Store whose a new identity is.
 
         Of several who add one at the same time exactly one succeeds.

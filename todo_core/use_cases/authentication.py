@@ -23,7 +23,7 @@ from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.tokens import AccessTokens
 from todo_core.use_cases.admission import Admitted
-from todo_core.use_cases.identities import RecognisePerson
+from todo_core.use_cases.identities import ResolveExternalUser
 from todo_core.use_cases.retrying import retry_on_conflict
 from todo_core.use_cases.sessions import StartSession, Tokens
 
@@ -129,7 +129,7 @@ class Authenticate:
     access_tokens: AccessTokens
     revoked_sessions: RevokedSessions
     external_issuers: ExternalIssuers
-    recognise_person: RecognisePerson
+    resolve_external_user: ResolveExternalUser
     clock: Clock
 
     def __call__(self, token: str, *, address: str = "") -> Caller:
@@ -137,7 +137,7 @@ class Authenticate:
         if self.external_issuers.named_by(token) is None:
             return self._verify_own(token, now)
         identity = self.external_issuers.verify(token, now=now)
-        return _external_caller(identity, self.recognise_person(identity, address=address))
+        return _external_caller(identity, self.resolve_external_user(identity, address=address))
 
     def without_waiting(self, token: str) -> Caller | None:
         """Do the same for our own tokens, and for external users who are cached.
@@ -148,9 +148,9 @@ class Authenticate:
         if self.external_issuers.named_by(token) is None:
             return self._verify_own(token, now)
         identity = self.external_issuers.recall(token, now=now)
-        if identity is None or (person := self.recognise_person.recall(identity)) is None:
+        if identity is None or (linked := self.resolve_external_user.recall(identity)) is None:
             return None
-        return _external_caller(identity, person)
+        return _external_caller(identity, linked)
 
     def _verify_own(self, token: str, now: datetime) -> Caller:
         caller = self.access_tokens.verify(token, now=now)
@@ -159,8 +159,8 @@ class Authenticate:
         return caller
 
 
-def _external_caller(identity: Identity, person: LinkedIdentity) -> Caller:
-    return Caller(person.user_id, identity.session_id, identity, person.alias)
+def _external_caller(identity: Identity, linked: LinkedIdentity) -> Caller:
+    return Caller(linked.user_id, identity.session_id, identity, linked.alias)
 
 
 @dataclass(frozen=True, slots=True)

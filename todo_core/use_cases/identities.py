@@ -16,7 +16,7 @@ from todo_core.errors import (
     UserNotFound,
 )
 from todo_core.ports.clock import Clock
-from todo_core.ports.external_issuers import KnownPeople
+from todo_core.ports.external_issuers import IdentityCache
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import IdentityRepository, RevocationRepository, UserRepository
@@ -30,7 +30,7 @@ ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class RecognisePerson:
+class ResolveExternalUser:
     """Return the user whom an external issuer authenticated, with a new account if they have none.
 
     Users are recognised by issuer and subject alone, never by email: otherwise anybody who can
@@ -55,7 +55,7 @@ class RecognisePerson:
     identities: IdentityRepository
     revocations: RevocationRepository
     unit_of_work: BeginUnitOfWork
-    known_people: KnownPeople
+    identity_cache: IdentityCache
     revoked_sessions: RevokedSessions
     limiter: RateLimiter
     identifiers: Identifiers
@@ -67,14 +67,14 @@ class RecognisePerson:
 
         It never waits.
         """
-        person = self.known_people.recall(identity)
+        linked = self.identity_cache.recall(identity)
         if (
-            person is None
+            linked is None
             or identity.session_id in self.revoked_sessions
-            or identity.says_something_new(person.identity)
+            or identity.supersedes(linked.identity)
         ):
             return None
-        return person
+        return linked
 
     def __call__(self, identity: Identity, *, address: str = "") -> LinkedIdentity:
         if (known := self.recall(identity)) is not None:
@@ -100,25 +100,25 @@ class RecognisePerson:
                 raise StaleVersion from created_meanwhile
 
         try:
-            person = retry_on_conflict(find_or_create, attempts=ATTEMPTS)
+            linked = retry_on_conflict(find_or_create, attempts=ATTEMPTS)
         except EditConflict as conflict:
             raise Unavailable("accounts") from conflict
-        person = replace(person, alias=self._alias(person))
-        self.known_people.remember(person)
-        return person
+        linked = replace(linked, alias=self._alias(linked))
+        self.identity_cache.remember(linked)
+        return linked
 
-    def _alias(self, person: LinkedIdentity) -> Subject | None:
+    def _alias(self, linked: LinkedIdentity) -> Subject | None:
         """Return the subject, unless it reads as the id of another user.
 
         Issuers may choose UUIDs as subjects. The result does not change later: ids are random
         UUIDs, so no user who registers later can get one that is already a subject.
         """
-        subject = person.identity.subject
+        subject = linked.identity.subject
         try:
             user_id = UserId(UUID(subject))
         except ValueError:
             return subject
-        if user_id != person.user_id and self._exists(user_id):
+        if user_id != linked.user_id and self._exists(user_id):
             return None
         return subject
 
@@ -131,17 +131,17 @@ class RecognisePerson:
 
     def _find(self, identity: Identity, email: EmailAddress | None) -> LinkedIdentity | None:
         try:
-            person = self.identities.get(identity)
+            linked = self.identities.get(identity)
         except IdentityNotFound:
-            person = None
+            linked = None
         # In this order: a lookup that fails because of a deletion is followed by one that
         # finds the revocation which the deletion stored.
         revoked_at = self.revocations.external_revoked_at(identity.session_id)
         if revoked_at is not None and identity.issued_at <= revoked_at:
             raise InvalidAccessToken
-        if person is not None and identity.says_something_new(person.identity):
-            return self._update(person, identity, email)
-        return person
+        if linked is not None and identity.supersedes(linked.identity):
+            return self._update(linked, identity, email)
+        return linked
 
     def _count(self, identity: Identity, address: str) -> None:
         """Count a new account, for the issuer only if the address is within its limit."""
@@ -152,28 +152,28 @@ class RecognisePerson:
     def _create_account(self, identity: Identity, email: EmailAddress | None) -> LinkedIdentity:
         user = User.register(
             id=self.identifiers.user_id(),
-            name=identity.first_name_to_use,
+            name=identity.initial_display_name,
             email=email,
             password_hash=None,
             now=self.clock.now(),
         )
-        person = LinkedIdentity(identity, user.id)
+        linked = LinkedIdentity(identity, user.id)
         with self.unit_of_work() as work:
             work.users.add(user)
-            work.identities.add(person)
+            work.identities.add(linked)
         self.log.record(SecurityEvent.PROVISIONED, user_id=user.id, session_id=identity.session_id)
-        return person
+        return linked
 
     def _update(
-        self, person: LinkedIdentity, identity: Identity, email: EmailAddress | None
+        self, linked: LinkedIdentity, identity: Identity, email: EmailAddress | None
     ) -> LinkedIdentity:
         """Take over what changed at the issuer. What the user changed here stays otherwise."""
-        before = person.identity
+        before = linked.identity
         claimed = replace(
             identity, name=identity.name or before.name, email=identity.email or before.email
         )
         try:
-            user = self.users.get(person.user_id)
+            user = self.users.get(linked.user_id)
         except UserNotFound as deleted_meanwhile:
             raise StaleVersion from deleted_meanwhile
         changed = user.with_profile(

@@ -9,9 +9,9 @@ from todo_core.entities.session import Session, SessionId, clean_user_agent
 from todo_core.entities.user import User, UserId
 from todo_core.errors import (
     AccountGone,
+    ExternalSession,
     InvalidCredentials,
     InvalidRefreshToken,
-    NotOurSession,
     SessionNotFound,
 )
 from todo_core.ports.clock import Clock
@@ -147,7 +147,7 @@ class RefreshSession:
         if not self.refresh_tokens.proves(refresh_token, session, generation=claimed.generation):
             raise InvalidRefreshToken
         now = self.clock.now()
-        if session.is_over(idle_lifetime=self.idle_lifetime, now=now):
+        if session.is_expired(idle_lifetime=self.idle_lifetime, now=now):
             raise InvalidRefreshToken
         if claimed.generation == session.generation:
             session = session.refreshed(now=now)
@@ -192,7 +192,7 @@ class ListSessions:
         return [
             session
             for session in self.sessions.list(user_id)
-            if not session.is_over(idle_lifetime=self.idle_lifetime, now=now)
+            if not session.is_expired(idle_lifetime=self.idle_lifetime, now=now)
         ]
 
 
@@ -220,14 +220,14 @@ class LogOut:
     It has no limit: each session is revoked once.
 
     Raises:
-        NotOurSession: if an external issuer logged the caller in.
+        ExternalSession: if an external issuer logged the caller in.
     """
 
     revoke_sessions: RevokeSessions
 
     def __call__(self, caller: Caller) -> None:
         if caller.identity is not None:
-            raise NotOurSession
+            raise ExternalSession
         try:
             self.revoke_sessions(caller.session_id, user_id=caller.user_id)
         except SessionNotFound:
@@ -239,7 +239,7 @@ class RevokeOtherSessions:
     """Revoke all sessions of the caller but the one that makes the request.
 
     Raises:
-        NotOurSession: if an external issuer logged the caller in.
+        ExternalSession: if an external issuer logged the caller in.
         RateLimited: after too many requests of this user about their sessions.
     """
 
@@ -248,6 +248,6 @@ class RevokeOtherSessions:
 
     def __call__(self, caller: Caller) -> None:
         if caller.identity is not None:
-            raise NotOurSession
+            raise ExternalSession
         self.limiter.hit(Limit.SESSIONS, str(caller.user_id))
         self.revoke_sessions.all_but(caller.session_id, user_id=caller.user_id)
