@@ -1,7 +1,7 @@
-"""The composition root: where ports meet their adapters, and nothing else does.
+"""The composition root: it chooses the adapter of each port, and assembles the application.
 
-Only this module of todo_api imports todo_adapters. Everything in a container is
-made once, when it is first asked for, and lives as long as the container does.
+Only this module of todo_api imports todo_adapters. A container makes each of its parts once, when
+it is first needed, and keeps it as long as the container lives.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from dependency_injector import containers, providers
 
-from todo_adapters.issuers.claims import LONGEST_LIFE, Expected
+from todo_adapters.issuers.claims import MAX_TOKEN_LIFETIME, Expected
 from todo_adapters.issuers.identity_cache import TtlIdentityCache
 from todo_adapters.issuers.shared_secret import JoseSharedSecretIssuer
 from todo_adapters.issuers.trusted import TrustedIssuer, TrustedIssuers
@@ -50,11 +50,11 @@ from todo_core.ports.limits import Limit
 
 _HOUSEKEEPING_SECONDS = 600.0
 _LONGEST_HOUSEKEEPING_SECONDS = 120.0
-_PEOPLE_REMEMBERED = timedelta(minutes=5)
+_MAX_CACHED_IDENTITY_AGE = timedelta(minutes=5)
 
 
 def _key_ring(settings: Settings) -> KeyRing:
-    """The keys that were set, or else the one that the embedded service keeps in a file."""
+    """Return the configured keys, or the key that the embedded service keeps in a file."""
     previous = [secret.get_secret_value() for secret in settings.jwt_previous_secrets]
     if settings.jwt_secret is not None:
         return KeyRing.of(settings.jwt_secret.get_secret_value(), previous)
@@ -65,7 +65,7 @@ def _key_ring(settings: Settings) -> KeyRing:
 
 
 def _make_data_dir(settings: Settings) -> None:
-    """Make the folder, which nobody else has any business in."""
+    """Create the folder, so that only the user who runs the service can enter it."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
@@ -103,10 +103,10 @@ def _migrations_folder() -> Path:
 
 
 def _rate_limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
-    """The limits that are set. What becomes of each while the storage is down is decided here.
+    """Return the configured limits, and decide what happens while their storage is down.
 
-    Guessing and flooding stay limited, by each process alone; what only keeps
-    order among people who are logged in lets them work.
+    Limits against guessing and flooding are then counted by each process separately. Those that
+    only keep order among authenticated users allow every request (`fails_open`).
     """
     if not settings.rate_limit_enabled:
         return Unlimited()
@@ -141,10 +141,10 @@ def _mailer(settings: Settings, background: ThreadBackground) -> ConsoleMailer |
 
 
 def _external_issuers(settings: Settings) -> TrustedIssuers:
-    """Better Auth and the others, as far as they are set.
+    """Return the configured issuers, Better Auth among them.
 
-    Where Better Auth has both, tokens that name it are verified by its published keys, and
-    those that name nobody by the shared secret; both are of the same people.
+    If Better Auth has published keys and a shared secret, tokens with an `iss` are verified with
+    the keys and tokens without one with the secret. Both belong to the same users.
     """
     issuers: list[TrustedIssuer] = []
     for published in settings.published_key_issuers:
@@ -176,13 +176,13 @@ def _external_issuers(settings: Settings) -> TrustedIssuers:
 
 
 def _identity_cache(settings: Settings) -> TtlIdentityCache:
-    """For no longer than ended sessions are remembered, by which a deleted account is known."""
-    lifetime = min(settings.access_token_ttl, _PEOPLE_REMEMBERED)
+    """Cache users for no longer than revocations are remembered, which show deleted accounts."""
+    lifetime = min(settings.access_token_ttl, _MAX_CACHED_IDENTITY_AGE)
     return TtlIdentityCache(seconds=lifetime.total_seconds())
 
 
 def _session_check(settings: Settings, revoked_sessions: PolledRevokedSessions) -> Periodic:
-    """Twice in the interval, so that what was ended just after a look is known within it."""
+    """Check twice in each interval, so that every revocation is known within one interval."""
     seconds = settings.session_check_interval.total_seconds() / 2
     return Periodic("session check", revoked_sessions.poll, seconds=seconds, jitter=0.1)
 
@@ -220,7 +220,7 @@ def _application(container: "Container") -> Application:
         background=container.background(),
         identifiers=container.identifiers(),
         clock=container.clock(),
-        log=container.security_log(),
+        security_log=container.security_log(),
     )
     return Application(ports, _policy(container.settings()))
 
@@ -235,13 +235,13 @@ def _policy(settings: Settings) -> Policy:
         session_idle_lifetime=settings.refresh_token_idle_ttl,
         max_sessions_per_user=settings.max_sessions_per_user,
         access_token_lifetime=settings.access_token_ttl,
-        external_token_lifetime=LONGEST_LIFE,
+        external_token_lifetime=MAX_TOKEN_LIFETIME,
         password_reset_lifetime=settings.password_reset_ttl,
     )
 
 
 class Container(containers.DeclarativeContainer):
-    """All parts of the service. `Container(settings=…)` is one service, apart from any other."""
+    """All parts of one service. Containers in one process share nothing."""
 
     settings = providers.Dependency(instance_of=Settings)
 
@@ -292,16 +292,15 @@ class Container(containers.DeclarativeContainer):
     __self__ = providers.Self()
     application = providers.Singleton(_application, __self__)
 
-    # What goes on by itself
+    # Background jobs
     session_check = providers.Singleton(_session_check, settings, revoked_sessions)
     housekeeping = providers.Singleton(_housekeeping, application)
 
 
 def start(container: Container) -> None:
-    """Make every part, so that a fault shows now and not at a request, and set going what goes on.
+    """Make every part, so that faults show now and not at a request, and start the background jobs.
 
-    Made one after the other: singletons that threads ask for at the same moment
-    could otherwise be made twice.
+    The parts are made here, on one thread, because concurrent requests could make one twice.
     """
     for provider in container.traverse(types=[providers.Singleton]):
         provider()
@@ -310,12 +309,12 @@ def start(container: Container) -> None:
 
 
 def clean_up_everything(container: Container) -> int:
-    """Remove all that is of no use any more, and return how much it was."""
+    """Delete everything that is no longer needed, and return the number of rows."""
     return in_batches(container.application().clean_up)
 
 
 def close(container: Container) -> None:
-    """Stop the background jobs, and close what is open; each even if another cannot be closed."""
+    """Stop the background jobs, and close the adapters, even if one of them fails to close."""
     with ExitStack() as stack:
         # The last is closed first: a job that was begun may still need those before it.
         for provider in (

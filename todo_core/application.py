@@ -89,7 +89,7 @@ class Ports:
     background: Background
     identifiers: Identifiers
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +121,13 @@ class Application:
     def __init__(self, ports: Ports, policy: Policy) -> None:
         # Steps that several use cases share
         reauthenticate = Reauthenticate(
-            passwords=ports.passwords, limiter=ports.limiter, log=ports.log
+            passwords=ports.passwords, limiter=ports.limiter, security_log=ports.security_log
         )
         revoke_sessions = RevokeSessions(
             sessions=ports.sessions,
             revoked_sessions=ports.revoked_sessions,
             clock=ports.clock,
-            log=ports.log,
+            security_log=ports.security_log,
         )
         issue_tokens = IssueTokens(
             access_tokens=ports.access_tokens, refresh_tokens=ports.refresh_tokens
@@ -150,7 +150,7 @@ class Application:
             limiter=ports.limiter,
             identifiers=ports.identifiers,
             clock=ports.clock,
-            log=ports.log,
+            security_log=ports.security_log,
         )
         self.get_profile = GetProfile(users=ports.users)
         self.read_profile = ReadProfile(get_profile=self.get_profile, limiter=ports.limiter)
@@ -160,7 +160,7 @@ class Application:
             reauthenticate=reauthenticate,
             mailer=ports.mailer,
             clock=ports.clock,
-            log=ports.log,
+            security_log=ports.security_log,
         )
         self.export_account = ExportAccount(
             get_profile=self.get_profile,
@@ -168,7 +168,7 @@ class Application:
             sessions=ports.sessions,
             tasks=ports.tasks,
             limiter=ports.limiter,
-            log=ports.log,
+            security_log=ports.security_log,
         )
         self.purge_deleted = PurgeDeleted(users=ports.users, tasks=ports.tasks)
         self.delete_account = DeleteAccount(
@@ -179,7 +179,7 @@ class Application:
             purge_deleted=self.purge_deleted,
             background=ports.background,
             clock=ports.clock,
-            log=ports.log,
+            security_log=ports.security_log,
         )
 
         # Authentication
@@ -194,13 +194,13 @@ class Application:
                 device_names=ports.device_names,
                 identifiers=ports.identifiers,
                 clock=ports.clock,
-                log=ports.log,
+                security_log=ports.security_log,
                 lifetime=policy.session_lifetime,
                 max_sessions=policy.max_sessions_per_user,
             ),
             limiter=ports.limiter,
             clock=ports.clock,
-            log=ports.log,
+            security_log=ports.security_log,
         )
         self.resolve_external_user = ResolveExternalUser(
             users=ports.users,
@@ -212,7 +212,7 @@ class Application:
             limiter=ports.limiter,
             identifiers=ports.identifiers,
             clock=ports.clock,
-            log=ports.log,
+            security_log=ports.security_log,
         )
         self.authenticate = Authenticate(
             access_tokens=ports.access_tokens,
@@ -230,7 +230,7 @@ class Application:
             refresh_tokens=ports.refresh_tokens,
             limiter=ports.limiter,
             clock=ports.clock,
-            log=ports.log,
+            security_log=ports.security_log,
             idle_lifetime=policy.session_idle_lifetime,
         )
         self.list_sessions = ListSessions(
@@ -250,7 +250,7 @@ class Application:
             get_profile=self.get_profile,
             reauthenticate=reauthenticate,
             replace_password=replace_password,
-            log=ports.log,
+            security_log=ports.security_log,
         )
         self.forgot_password = ForgotPassword(
             users=ports.users,
@@ -260,7 +260,7 @@ class Application:
             mailer=ports.mailer,
             background=ports.background,
             clock=ports.clock,
-            log=ports.log,
+            security_log=ports.security_log,
             lifetime=policy.password_reset_lifetime,
         )
         self.reset_password = ResetPassword(
@@ -270,7 +270,7 @@ class Application:
             replace_password=replace_password,
             limiter=ports.limiter,
             clock=ports.clock,
-            log=ports.log,
+            security_log=ports.security_log,
         )
 
         # Tasks

@@ -114,7 +114,7 @@ class World:
                 background=self.background,
                 identifiers=self.identifiers,
                 clock=self.clock,
-                log=self.log,
+                security_log=self.log,
             ),
             self.policy,
         )

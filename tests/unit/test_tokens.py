@@ -245,8 +245,8 @@ class TestRefreshTokens:
         assert others.issue(SESSION) != self.refresh_tokens.issue(SESSION)
 
     def test_a_salt_is_128_random_bits(self) -> None:
-        assert len(bytes.fromhex(self.refresh_tokens.salt())) == 16
-        assert self.refresh_tokens.salt() != self.refresh_tokens.salt()
+        assert len(bytes.fromhex(self.refresh_tokens.generate_salt())) == 16
+        assert self.refresh_tokens.generate_salt() != self.refresh_tokens.salt()
 
 
 class TestSecretInFile:

@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from todo_core.entities.identity import Identity
 from todo_core.errors import InvalidAccessToken
 
-LONGEST_LIFE = timedelta(days=30)
+MAX_TOKEN_LIFETIME = timedelta(days=30)
 """The longest lifetime of a token after it was issued, whatever its `exp` says."""
 
 MAX_TOKEN_SIZE = 8192
 _MAX_CLOCK_SKEW_SECONDS = 30
-_LONGEST_LIFE_SECONDS = LONGEST_LIFE.total_seconds()
+_LONGEST_LIFE_SECONDS = MAX_TOKEN_LIFETIME.total_seconds()
 _COMPACT = re.compile(r"[\w-]+(?:\.[\w-]+){2}", re.ASCII)
 _TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
 

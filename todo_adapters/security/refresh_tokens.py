@@ -9,7 +9,7 @@ from uuid import UUID
 from todo_adapters.security.keys import KeyRing
 from todo_core.entities.session import Session, SessionId
 from todo_core.errors import InvalidRefreshToken
-from todo_core.ports.tokens import ClaimedRefresh, RefreshTokens
+from todo_core.ports.tokens import RefreshTokenClaims, RefreshTokens
 
 _PREFIX = "todo_rt_"  # recognisable for scanners for leaked secrets
 _FORM = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{70}}")
@@ -31,21 +31,21 @@ class HmacRefreshTokens(RefreshTokens):
     def issue(self, session: Session) -> str:
         return _make_token(self._keys[0], session, session.generation)
 
-    def read(self, token: str) -> ClaimedRefresh:
+    def parse(self, token: str) -> RefreshTokenClaims:
         if not _FORM.fullmatch(token):
             raise InvalidRefreshToken
         raw = urlsafe_b64decode(token.removeprefix(_PREFIX) + "==")
-        return ClaimedRefresh(
+        return RefreshTokenClaims(
             session_id=SessionId(UUID(bytes=raw[:_ID_BYTES])),
             generation=int.from_bytes(raw[_ID_BYTES : _ID_BYTES + _GENERATION_BYTES]),
         )
 
-    def proves(self, token: str, session: Session, *, generation: int) -> bool:
+    def matches(self, token: str, session: Session, *, generation: int) -> bool:
         return any(
             hmac.compare_digest(token, _make_token(key, session, generation)) for key in self._keys
         )
 
-    def salt(self) -> str:
+    def generate_salt(self) -> str:
         return secrets.token_hex(16)
 
 

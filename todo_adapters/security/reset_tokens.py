@@ -11,7 +11,7 @@ _BYTES = 32
 class RandomResetTokens(ResetTokens):
     """256 random bits, stored as their SHA-256: too many to guess, so a fast hash suffices."""
 
-    def draw(self) -> str:
+    def generate(self) -> str:
         return secrets.token_urlsafe(_BYTES)
 
     def hash(self, token: str) -> str:

@@ -1,6 +1,6 @@
-"""Where users, sessions, revocations, identities, password resets and tasks are kept.
+"""Repositories of users, sessions, revocations, identities, password resets and tasks.
 
-Each method is atomic by itself. Where several must stand or fall together, see
+Each method is atomic by itself. Several writes that must succeed or fail together need a
 `todo_core.ports.unit_of_work`.
 """
 
@@ -23,15 +23,15 @@ class UserRepository(Protocol):
     def add(self, user: User) -> None:
         """Store a new user.
 
-        Of several who register one email at the same time exactly one succeeds.
+        If several users with the same email are added concurrently, exactly one call succeeds.
 
         Raises:
-            EmailTaken: if the email, compared by its `key`, belongs to an account.
+            EmailTaken: if a user has this email, compared by its `key`.
         """
 
     @abstractmethod
     def get(self, user_id: UserId) -> User:
-        """The user with this id.
+        """Return the user with this id.
 
         Raises:
             UserNotFound: if there is none.
@@ -39,7 +39,7 @@ class UserRepository(Protocol):
 
     @abstractmethod
     def get_by_email(self, email: EmailAddress) -> User:
-        """The user with this email, compared by its `key`.
+        """Return the user with this email, compared by its `key`.
 
         Raises:
             UserNotFound: if there is none.
@@ -47,12 +47,12 @@ class UserRepository(Protocol):
 
     @abstractmethod
     def save(self, user: User) -> User:
-        """Store a changed user, and return it with its version grown by one.
+        """Store a changed user, and return it with its version incremented.
 
         Raises:
             StaleVersion: if the stored version is no longer `user.version`, or
-                the user is gone.
-            EmailTaken: if the new email belongs to another account.
+                the user was deleted.
+            EmailTaken: if another user has the new email.
         """
 
     @abstractmethod
@@ -61,7 +61,7 @@ class UserRepository(Protocol):
 
         Raises:
             StaleVersion: if the stored version is no longer `user.version`, or
-                the user is gone.
+                the user was deleted.
         """
 
     @abstractmethod
@@ -92,7 +92,7 @@ class UserRepository(Protocol):
     def purge(self, user_id: UserId) -> bool:
         """Delete what is left of a user who is marked as deleted and has no tasks.
 
-        Return whether that was so; nothing is changed if it was not.
+        Return whether the user was deleted. Otherwise nothing is changed.
         """
 
 
@@ -108,7 +108,7 @@ class SessionRepository(Protocol):
         """Store a new session.
 
         Raises:
-            AccountGone: if its user does not exist (any more).
+            AccountGone: if its user does not exist.
         """
 
     @abstractmethod
@@ -121,16 +121,16 @@ class SessionRepository(Protocol):
 
     @abstractmethod
     def list(self, user_id: UserId) -> Sequence[Session]:
-        """Return all sessions of this user, the one that was refreshed last first."""
+        """Return all sessions of this user, the most recently refreshed first."""
 
     @abstractmethod
     def save_refreshed(self, session: Session) -> None:
-        """Store that a session was refreshed, from the generation before to its own.
+        """Store that a session was refreshed from the previous generation to its own.
 
-        Of several calls at the same time exactly one succeeds.
+        If several calls do so concurrently, exactly one succeeds.
 
         Raises:
-            StaleVersion: if the stored generation is not the one before, or the
+            StaleVersion: if the stored generation is not the previous one, or the
                 session was revoked.
         """
 
@@ -201,22 +201,22 @@ class RevocationRepository(Protocol):
 
 
 class IdentityRepository(Protocol):
-    """Which account is whose, of the people of external issuers."""
+    """The identities of users at external issuers, and the users they belong to."""
 
     @abstractmethod
     def add(self, linked: LinkedIdentity) -> None:
-        """Store whose a new identity is.
+        """Store a new identity and the user it belongs to.
 
-        Of several who add one at the same time exactly one succeeds.
+        If several calls add the same identity concurrently, exactly one succeeds.
 
         Raises:
-            IdentityTaken: if this issuer's subject has an account already.
-            AccountGone: if the user does not exist (any more).
+            IdentityTaken: if this issuer's subject already belongs to a user.
+            AccountGone: if the user does not exist.
         """
 
     @abstractmethod
     def get(self, identity: Identity) -> LinkedIdentity:
-        """The one of the same issuer and subject.
+        """Return the stored identity of the same issuer and subject, and its user.
 
         Raises:
             IdentityNotFound: if there is none.
@@ -224,32 +224,32 @@ class IdentityRepository(Protocol):
 
     @abstractmethod
     def list(self, user_id: UserId) -> Sequence[Identity]:
-        """All identities of this person, the one that changed last first."""
+        """Return all identities of this user, the most recently changed first."""
 
     @abstractmethod
     def save(self, identity: Identity) -> None:
-        """Store what the issuer now says of somebody who has an account.
+        """Store the name and email that the issuer now gives.
 
         Raises:
-            StaleVersion: if something that was issued as late is stored already, or
-                the identity is gone.
+            StaleVersion: if what is stored was issued at the same time or later, or if
+                the identity was deleted.
         """
 
 
 class PasswordResetRepository(Protocol):
-    """The open password resets, at most one a person."""
+    """The open password resets, at most one for each user."""
 
     @abstractmethod
     def put(self, reset: PasswordReset) -> None:
-        """Store a reset, in the place of the one that the person had.
+        """Store a reset. It replaces the open reset of the user, if there is one.
 
         Raises:
-            AccountGone: if its user does not exist (any more).
+            AccountGone: if its user does not exist.
         """
 
     @abstractmethod
     def get(self, token_hash: str) -> PasswordReset:
-        """The reset with this hash.
+        """Return the reset with this token hash.
 
         Raises:
             InvalidResetToken: if there is none.
@@ -257,13 +257,13 @@ class PasswordResetRepository(Protocol):
 
     @abstractmethod
     def withdraw(self, user_id: UserId) -> None:
-        """Remove the reset that this person has open, if any."""
+        """Delete the open reset of this user, if there is one."""
 
     @abstractmethod
     def take(self, token_hash: str) -> PasswordReset:
-        """Remove the reset with this hash, and return it.
+        """Delete the reset with this token hash, and return it.
 
-        Of several who take one at the same time exactly one gets it.
+        If several calls take the same reset concurrently, exactly one succeeds.
 
         Raises:
             InvalidResetToken: if there is none.
@@ -275,28 +275,28 @@ class PasswordResetRepository(Protocol):
 
 
 class TaskRepository(Protocol):
-    """The tasks. Every method takes the owner: another's task cannot be asked for."""
+    """The tasks. Every method takes the owner: a task of another user cannot be reached."""
 
     @abstractmethod
     def add(self, task: Task) -> None:
-        """Store a new task, under `task.owner_id`.
+        """Store a new task of `task.owner_id`.
 
         Raises:
-            IdTaken: if its id is in use, by whomever.
-            AccountGone: if its owner does not exist (any more).
+            IdTaken: if a task of any user has this id.
+            AccountGone: if its owner does not exist.
         """
 
     @abstractmethod
     def list(self, owner_id: UserId, *, completed: bool | None = None) -> Sequence[Task]:
-        """All tasks of this owner, the newest first (by `created_at`, then by id).
+        """Return all tasks of this owner, the newest first (by `created_at`, then by id).
 
-        With `completed` given, only those that are, or only those that are not.
-        An owner without tasks, or who does not exist, has an empty list.
+        If `completed` is given, return only those that are completed, or only those that are
+        not. If the owner has no tasks or does not exist, return an empty list.
         """
 
     @abstractmethod
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
-        """The owner's task of this id.
+        """Return the owner's task with this id.
 
         Raises:
             TaskNotFound: if this owner has no such task.
@@ -304,18 +304,18 @@ class TaskRepository(Protocol):
 
     @abstractmethod
     def save(self, task: Task) -> Task:
-        """Store a changed task, and return it with its version grown by one.
+        """Store a changed task, and return it with its version incremented.
 
         Only title, description, completed and updated_at can change.
 
         Raises:
             StaleVersion: if `task.owner_id` has no task with this id whose stored
-                version is `task.version`: changed since, removed, or never theirs.
+                version is `task.version`: it was changed, deleted, or never theirs.
         """
 
     @abstractmethod
     def remove(self, task_id: TaskId, *, owner_id: UserId) -> None:
-        """Delete this owner's task for good.
+        """Permanently delete this owner's task.
 
         Raises:
             TaskNotFound: if this owner has no such task.

@@ -38,7 +38,7 @@ class AccessTokens(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimedRefresh:
+class RefreshTokenClaims:
     """The session and the generation that a refresh token claims to belong to."""
 
     session_id: SessionId
@@ -57,7 +57,7 @@ class RefreshTokens(Protocol):
         """
 
     @abstractmethod
-    def read(self, token: str) -> ClaimedRefresh:
+    def parse(self, token: str) -> RefreshTokenClaims:
         """Return what a refresh token claims. The claim is not verified.
 
         Raises:
@@ -65,11 +65,11 @@ class RefreshTokens(Protocol):
         """
 
     @abstractmethod
-    def proves(self, token: str, session: Session, *, generation: int) -> bool:
+    def matches(self, token: str, session: Session, *, generation: int) -> bool:
         """Return whether the token is the session's token of this generation."""
 
     @abstractmethod
-    def salt(self) -> str:
+    def generate_salt(self) -> str:
         """Return a random salt for the refresh tokens of a new session."""
 
 
@@ -77,7 +77,7 @@ class ResetTokens(Protocol):
     """Makes the secret tokens that are sent to users who forgot their password."""
 
     @abstractmethod
-    def draw(self) -> str:
+    def generate(self) -> str:
         """Return a new token of 256 random bits."""
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Several writes that succeed or fail together."""
+"""Units of work: several writes that succeed or fail together."""
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager
@@ -61,8 +61,8 @@ class BeginUnitOfWork(Protocol):
         work.sessions.add(session)
     ```
 
-    Leaving the block without an exception commits; an exception rolls everything
-    back and is raised again.
+    Leaving the block without an exception commits. An exception rolls everything back and
+    propagates.
     """
 
     @abstractmethod

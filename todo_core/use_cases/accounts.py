@@ -56,7 +56,7 @@ class RegisterUser:
     limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
 
     def __call__(self, *, name: str, email: str, password: str, address: str = "") -> User:
         return self.admit(name=name, email=email, password=password, address=address).complete()
@@ -89,7 +89,7 @@ class RegisterUser:
             now=self.clock.now(),
         )
         self.users.add(user)
-        self.log.record(SecurityEvent.REGISTERED, user_id=user.id)
+        self.security_log.record(SecurityEvent.REGISTERED, user_id=user.id)
         return user
 
 
@@ -149,7 +149,7 @@ class UpdateProfile:
     reauthenticate: Reauthenticate
     mailer: Mailer
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
 
     def __call__(
         self,
@@ -211,7 +211,7 @@ class UpdateProfile:
             self.reauthenticate(user, admitted)
         saved = self._save(user, changed)
         if changed.email != user.email:
-            self.log.record(SecurityEvent.EMAIL_CHANGED, user_id=user_id)
+            self.security_log.record(SecurityEvent.EMAIL_CHANGED, user_id=user_id)
             self._notify(user, changed.email)
         return saved
 
@@ -253,12 +253,12 @@ class ExportAccount:
     sessions: SessionRepository
     tasks: TaskRepository
     limiter: RateLimiter
-    log: SecurityLog
+    security_log: SecurityLog
 
     def __call__(self, *, user_id: UserId) -> Export:
         self.limiter.hit(Limit.EXPORT, str(user_id))
         user = self.get_profile(user_id=user_id)
-        self.log.record(SecurityEvent.EXPORTED, user_id=user_id)
+        self.security_log.record(SecurityEvent.EXPORTED, user_id=user_id)
         return Export(
             user,
             self.identities.list(user_id),
@@ -296,7 +296,7 @@ class DeleteAccount:
     purge_deleted: PurgeDeleted
     background: Background
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
 
     def __call__(
         self,
@@ -352,7 +352,7 @@ class DeleteAccount:
             else:
                 work.users.remove(user)
         self.revoke_sessions.announce(revoked, user_id=user_id)
-        self.log.record(SecurityEvent.DELETED, user_id=user_id)
+        self.security_log.record(SecurityEvent.DELETED, user_id=user_id)
         if has_more_tasks:
             self.background.run(self._purge)
 

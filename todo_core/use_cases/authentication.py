@@ -56,7 +56,7 @@ class LogIn:
     start_session: StartSession
     limiter: RateLimiter
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
 
     def __call__(
         self, *, email: str, password: str, user_agent: str = "", address: str = ""
@@ -94,7 +94,7 @@ class LogIn:
             # No account has such a password, but the comparison takes its time all the same.
             given, user = Password.stored(""), None
         if not self.passwords.verify(given, user.password_hash if user else None) or user is None:
-            self.log.record(SecurityEvent.LOGIN_FAILED, user_id=user.id if user else None)
+            self.security_log.record(SecurityEvent.LOGIN_FAILED, user_id=user.id if user else None)
             raise InvalidCredentials
         return user, given
 
@@ -185,7 +185,7 @@ class Reauthenticate:
 
     passwords: PasswordHasher
     limiter: RateLimiter
-    log: SecurityLog
+    security_log: SecurityLog
 
     def admit(self, user: User, current_password: str | None) -> Reauthentication:
         """Count the attempt.
@@ -210,7 +210,7 @@ class Reauthenticate:
         except ValidationFailed:
             given = None
         if given is None or not self.passwords.verify(given, user.password_hash):
-            self.log.record(SecurityEvent.REAUTHENTICATION_FAILED, user_id=user.id)
+            self.security_log.record(SecurityEvent.REAUTHENTICATION_FAILED, user_id=user.id)
             raise _refusal("incorrect", "Current password is wrong.")
 
 

@@ -60,7 +60,7 @@ class ResolveExternalUser:
     limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
 
     def recall(self, identity: Identity) -> LinkedIdentity | None:
         """Return the user if they are cached and nothing has changed, otherwise None.
@@ -161,7 +161,9 @@ class ResolveExternalUser:
         with self.unit_of_work() as work:
             work.users.add(user)
             work.identities.add(linked)
-        self.log.record(SecurityEvent.PROVISIONED, user_id=user.id, session_id=identity.session_id)
+        self.security_log.record(
+            SecurityEvent.PROVISIONED, user_id=user.id, session_id=identity.session_id
+        )
         return linked
 
     def _update(
@@ -186,5 +188,5 @@ class ResolveExternalUser:
                 work.users.save(changed)
             work.identities.save(claimed)
         if changed.email != user.email:
-            self.log.record(SecurityEvent.EMAIL_CHANGED, user_id=user.id)
+            self.security_log.record(SecurityEvent.EMAIL_CHANGED, user_id=user.id)
         return LinkedIdentity(claimed, user.id)

@@ -98,7 +98,7 @@ class ChangePassword:
     get_profile: GetProfile
     reauthenticate: Reauthenticate
     replace_password: ReplacePassword
-    log: SecurityLog
+    security_log: SecurityLog
 
     def __call__(
         self, *, user_id: UserId, session_id: SessionId, current_password: str, new_password: str
@@ -138,7 +138,9 @@ class ChangePassword:
         user = self.get_profile(user_id=user_id)
         self.reauthenticate(user, admitted)
         self.replace_password(user, new_password, keep=session_id)
-        self.log.record(SecurityEvent.PASSWORD_CHANGED, user_id=user_id, session_id=session_id)
+        self.security_log.record(
+            SecurityEvent.PASSWORD_CHANGED, user_id=user_id, session_id=session_id
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class ForgotPassword:
     mailer: Mailer
     background: Background
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
     lifetime: timedelta
 
     def __call__(self, *, email: str, address: str = "") -> None:
@@ -175,14 +177,14 @@ class ForgotPassword:
             return
         if user.password_hash is None or user.email is None:
             return
-        token = self.reset_tokens.draw()
+        token = self.reset_tokens.generate()
         try:
             self.limiter.hit(Limit.FORGOT_ACCOUNT, str(user.id))
         except RateLimited:
-            self.log.record(SecurityEvent.PASSWORD_RESET_WITHHELD, user_id=user.id)
+            self.security_log.record(SecurityEvent.PASSWORD_RESET_WITHHELD, user_id=user.id)
             return
         self._store(user, token)
-        self.log.record(SecurityEvent.PASSWORD_RESET_REQUESTED, user_id=user.id)
+        self.security_log.record(SecurityEvent.PASSWORD_RESET_REQUESTED, user_id=user.id)
         self.mailer.send(
             PasswordResetEmail(to=user.email, name=user.name, token=token, expires_in=self.lifetime)
         )
@@ -223,7 +225,7 @@ class ResetPassword:
     replace_password: ReplacePassword
     limiter: RateLimiter
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
 
     def __call__(self, *, token: str, new_password: str, address: str = "") -> None:
         self.admit(token=token, new_password=new_password, address=address).complete()
@@ -246,4 +248,4 @@ class ResetPassword:
         except AccountGone as deleted_meanwhile:
             raise InvalidResetToken from deleted_meanwhile
         self.replace_password(user, new_password, reset=reset)
-        self.log.record(SecurityEvent.PASSWORD_RESET, user_id=user.id)
+        self.security_log.record(SecurityEvent.PASSWORD_RESET, user_id=user.id)

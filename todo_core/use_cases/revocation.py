@@ -24,7 +24,7 @@ class RevokeSessions:
     sessions: SessionRepository
     revoked_sessions: RevokedSessions
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
 
     def __call__(self, session_id: SessionId, *, user_id: UserId) -> None:
         """Revoke one session.
@@ -45,4 +45,6 @@ class RevokeSessions:
         revoked = list(session_ids)
         self.revoked_sessions.add(revoked)
         for session_id in revoked:
-            self.log.record(SecurityEvent.SESSION_ENDED, user_id=user_id, session_id=session_id)
+            self.security_log.record(
+                SecurityEvent.SESSION_ENDED, user_id=user_id, session_id=session_id
+            )

@@ -20,7 +20,7 @@ from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import SessionRepository
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.tokens import AccessToken, AccessTokens, ClaimedRefresh, RefreshTokens
+from todo_core.ports.tokens import AccessToken, AccessTokens, RefreshTokenClaims, RefreshTokens
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.retrying import retry_on_conflict
 from todo_core.use_cases.revocation import RevokeSessions
@@ -69,7 +69,7 @@ class StartSession:
     device_names: DeviceNames
     identifiers: Identifiers
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
     lifetime: timedelta
     max_sessions: int
 
@@ -81,7 +81,7 @@ class StartSession:
         session = Session.start(
             id=self.identifiers.session_id(),
             user_id=user.id,
-            refresh_salt=self.refresh_tokens.salt(),
+            refresh_salt=self.refresh_tokens.generate_salt(),
             user_agent=user_agent,
             device=self.device_names.name(clean_user_agent(user_agent)),
             address=address,
@@ -89,7 +89,7 @@ class StartSession:
             now=now,
         )
         revoked = self._store(session, user, rehashed)
-        self.log.record(SecurityEvent.LOGGED_IN, user_id=user.id, session_id=session.id)
+        self.security_log.record(SecurityEvent.LOGGED_IN, user_id=user.id, session_id=session.id)
         self.revoke_sessions.announce(revoked, user_id=user.id)
         return self.issue_tokens(session, now=now)
 
@@ -132,19 +132,19 @@ class RefreshSession:
     refresh_tokens: RefreshTokens
     limiter: RateLimiter
     clock: Clock
-    log: SecurityLog
+    security_log: SecurityLog
     idle_lifetime: timedelta
 
     def __call__(self, *, refresh_token: str, address: str = "") -> Tokens:
         self.limiter.hit(Limit.REFRESH, address)
-        claimed = self.refresh_tokens.read(refresh_token)
+        claimed = self.refresh_tokens.parse(refresh_token)
         # A conflict means that a concurrent request refreshed or revoked the session. The next
         # attempt then finds another generation, or no session, and does not try to save.
         return retry_on_conflict(lambda: self._refresh(refresh_token, claimed))
 
-    def _refresh(self, refresh_token: str, claimed: ClaimedRefresh) -> Tokens:
+    def _refresh(self, refresh_token: str, claimed: RefreshTokenClaims) -> Tokens:
         session = self._get(claimed.session_id)
-        if not self.refresh_tokens.proves(refresh_token, session, generation=claimed.generation):
+        if not self.refresh_tokens.matches(refresh_token, session, generation=claimed.generation):
             raise InvalidRefreshToken
         now = self.clock.now()
         if session.is_expired(idle_lifetime=self.idle_lifetime, now=now):
@@ -164,7 +164,7 @@ class RefreshSession:
             raise InvalidRefreshToken from revoked
 
     def _revoke_reused(self, session: Session) -> None:
-        self.log.record(
+        self.security_log.record(
             SecurityEvent.REFRESH_REUSED, user_id=session.user_id, session_id=session.id
         )
         try:
