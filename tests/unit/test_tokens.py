@@ -246,7 +246,7 @@ class TestRefreshTokens:
 
     def test_a_salt_is_128_random_bits(self) -> None:
         assert len(bytes.fromhex(self.refresh_tokens.generate_salt())) == 16
-        assert self.refresh_tokens.generate_salt() != self.refresh_tokens.salt()
+        assert self.refresh_tokens.generate_salt() != self.refresh_tokens.generate_salt()
 
 
 class TestSecretInFile:
