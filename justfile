@@ -16,7 +16,7 @@ format:
 
 # Run the tests without databases and servers, in seconds.
 test-fast *options:
-    uv run pytest -q -m fast {{ options }}
+    uv run --group test pytest -q -m fast {{ options }}
 
 # Run the everyday suite.
 test *options:

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 APPLICATION = (ROOT / "todo_core" / "application.py").read_text()
 CONTAINER = (ROOT / "todo_api" / "container.py").read_text()
 
+pytestmark = pytest.mark.slow
+
 RIGHT = "self.get_profile = GetProfile(users=ports.users)"
 FAULTS = {
     "a_wrong_port": (
@@ -81,7 +83,6 @@ def test_mypy_refuses_a_use_case_with_a_wiring_fault(reports: dict[str, str], fa
     assert FAULTS[fault][-1] in reports[fault]
 
 
-@pytest.mark.slow
 def test_mypy_refuses_an_adapter_of_another_port(tmp_path: Path) -> None:
     wrong = CONTAINER.replace("users=container.users(),", "users=container.tasks(),")
     reports = checked(tmp_path, {"as_it_is": CONTAINER, "wrong_adapter": wrong})
