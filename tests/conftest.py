@@ -29,7 +29,7 @@ from tests.support.settings import (
     on_sqlite,
     postgres_settings,
 )
-from tests.support.users import Person
+from tests.support.users import ApiUser
 from tests.support.world import World
 from todo_api.container import Container
 
@@ -159,15 +159,15 @@ def http(server: RunningServer) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def ada(server: RunningServer) -> Iterator[Person]:
-    person = server.person("Ada")
+def ada(server: RunningServer) -> Iterator[ApiUser]:
+    person = server.register("Ada")
     with person.http:
         yield person
 
 
 @pytest.fixture
-def bob(server: RunningServer) -> Iterator[Person]:
-    person = server.person("Bob")
+def bob(server: RunningServer) -> Iterator[ApiUser]:
+    person = server.register("Bob")
     with person.http:
         yield person
 

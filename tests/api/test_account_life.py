@@ -19,7 +19,7 @@ from tests.support.problems import problem
 from tests.support.replacing import replaced
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import embedded_settings, migrate
-from tests.support.users import PASSWORD, Person
+from tests.support.users import PASSWORD, ApiUser
 from tests.support.waiting import until
 from todo_adapters.in_memory.mail import InMemoryMailer
 from todo_adapters.sql.tables import TASKS
@@ -33,7 +33,7 @@ NEW = "another long sentence"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-def log_in(http: httpx.Client, person: Person, password: str = PASSWORD) -> dict[str, Any]:
+def log_in(http: httpx.Client, person: ApiUser, password: str = PASSWORD) -> dict[str, Any]:
     body = {"email": person.email, "password": password}
     answer = http.post("/api/auth/login", json=body, headers={"User-Agent": FIREFOX})
     assert answer.status_code == 200, answer.text
@@ -64,7 +64,7 @@ def refresh(http: httpx.Client, token: str) -> httpx.Response:
 
 
 class TestRefresh:
-    def test_the_tokens_are_anew(self, http: httpx.Client, ada: Person) -> None:
+    def test_the_tokens_are_anew(self, http: httpx.Client, ada: ApiUser) -> None:
         first = log_in(http, ada)
         answer = refresh(http, first["refresh_token"])
         second = answer.json()
@@ -82,7 +82,7 @@ class TestRefresh:
         assert answer.headers["www-authenticate"] == "Bearer"
 
     def test_16_at_once_have_one_successor_and_nobody_is_logged_out(
-        self, server: RunningServer, ada: Person
+        self, server: RunningServer, ada: ApiUser
     ) -> None:
         refresh_session = server.container.application().refresh_session
         token = (
@@ -105,7 +105,7 @@ class TestRefresh:
 
 
 class TestSessions:
-    def test_they_are_listed_as_a_person_knows_them(self, http: httpx.Client, ada: Person) -> None:
+    def test_they_are_listed_as_a_person_knows_them(self, http: httpx.Client, ada: ApiUser) -> None:
         token = log_in(http, ada)["access_token"]
         sessions = http.get("/api/auth/sessions", headers=bearer(token)).json()
         assert len(sessions) == 2
@@ -117,7 +117,7 @@ class TestSessions:
         assert [session["current"] for session in sessions] == [True, False]
 
     def test_the_device_of_a_session_is_named_once_at_its_login(
-        self, server: RunningServer, ada: Person
+        self, server: RunningServer, ada: ApiUser
     ) -> None:
         [session] = server.container.sessions().list(UserId(UUID(ada.id)))
         other = replace(
@@ -134,7 +134,7 @@ class TestSessions:
             assert [each["device"] for each in sessions] == ["Ada's telephone", session.device]
 
     def test_logins_at_once_leave_no_more_sessions_than_the_setting_allows(
-        self, server: RunningServer, ada: Person
+        self, server: RunningServer, ada: ApiUser
     ) -> None:
         settings = server.container.settings().model_copy(update={"max_sessions_per_user": 2})
         container = Container(settings=settings)
@@ -143,7 +143,9 @@ class TestSessions:
         container.database().close()
         assert len(server.container.sessions().list(UserId(UUID(ada.id)))) == 2
 
-    def test_who_logs_out_is_out_at_the_next_request(self, http: httpx.Client, ada: Person) -> None:
+    def test_who_logs_out_is_out_at_the_next_request(
+        self, http: httpx.Client, ada: ApiUser
+    ) -> None:
         tokens = log_in(http, ada)
         out = http.post("/api/auth/logout", headers=bearer(tokens["access_token"]))
         assert (out.status_code, out.content) == (204, b"")
@@ -153,7 +155,7 @@ class TestSessions:
         assert refresh(http, tokens["refresh_token"]).status_code == 401
         assert ada.list() == []
 
-    def test_one_can_be_ended_from_another(self, http: httpx.Client, ada: Person) -> None:
+    def test_one_can_be_ended_from_another(self, http: httpx.Client, ada: ApiUser) -> None:
         lost = log_in(http, ada)
         sessions = ada.http.get("/api/auth/sessions").json()
         [lost_id] = [each["id"] for each in sessions if not each["current"]]
@@ -161,7 +163,7 @@ class TestSessions:
         assert http.get("/api/auth/me", headers=bearer(lost["access_token"])).status_code == 401
         assert ada.http.delete(f"/api/auth/sessions/{lost_id}").status_code == 404
 
-    def test_anothers_cannot_be_told_from_none(self, ada: Person, bob: Person) -> None:
+    def test_anothers_cannot_be_told_from_none(self, ada: ApiUser, bob: ApiUser) -> None:
         [adas] = ada.http.get("/api/auth/sessions").json()
         answers = [
             bob.http.delete(f"/api/auth/sessions/{id}", headers={"X-Request-ID": "same"})
@@ -171,7 +173,7 @@ class TestSessions:
         assert len({answer.content for answer in answers}) == 1
         assert ada.list() == []
 
-    def test_all_others_can_be_ended(self, http: httpx.Client, ada: Person) -> None:
+    def test_all_others_can_be_ended(self, http: httpx.Client, ada: ApiUser) -> None:
         others = [log_in(http, ada)["access_token"] for _ in range(2)]
         assert ada.http.delete("/api/auth/sessions").status_code == 204
         for token in others:
@@ -187,7 +189,7 @@ class TestPasswords:
         with replaced(server.container, mailer=mailer):
             yield mailer
 
-    def reset_token(self, http: httpx.Client, mailer: InMemoryMailer, person: Person) -> str:
+    def reset_token(self, http: httpx.Client, mailer: InMemoryMailer, person: ApiUser) -> str:
         answer = http.post("/api/auth/forgot-password", json={"email": person.email})
         assert answer.status_code == 202
         until(lambda: mailer.sent)
@@ -195,7 +197,7 @@ class TestPasswords:
         assert isinstance(email, PasswordResetEmail)
         return email.token
 
-    def test_it_is_changed_and_other_sessions_end(self, http: httpx.Client, ada: Person) -> None:
+    def test_it_is_changed_and_other_sessions_end(self, http: httpx.Client, ada: ApiUser) -> None:
         other = log_in(http, ada)["access_token"]
         change = {"current_password": PASSWORD, "new_password": NEW}
         assert ada.http.post("/api/auth/change-password", json=change).status_code == 204
@@ -203,7 +205,7 @@ class TestPasswords:
         assert ada.list() == []
         log_in(http, ada, NEW)
 
-    def test_a_wrong_current_one_is_no_reason_to_log_anybody_out(self, ada: Person) -> None:
+    def test_a_wrong_current_one_is_no_reason_to_log_anybody_out(self, ada: ApiUser) -> None:
         change = {"current_password": "wrong", "new_password": NEW}
         answer = ada.http.post("/api/auth/change-password", json=change)
         assert answer.status_code == 422
@@ -214,7 +216,7 @@ class TestPasswords:
         }
 
     def test_forgetting_is_answered_alike_whoever_it_is(
-        self, http: httpx.Client, ada: Person, mailer: InMemoryMailer
+        self, http: httpx.Client, ada: ApiUser, mailer: InMemoryMailer
     ) -> None:
         answers = [
             http.post("/api/auth/forgot-password", json={"email": email})
@@ -225,7 +227,7 @@ class TestPasswords:
         self.reset_token(http, mailer, ada)
 
     def test_a_reset_token_can_be_used_once(
-        self, http: httpx.Client, ada: Person, mailer: InMemoryMailer
+        self, http: httpx.Client, ada: ApiUser, mailer: InMemoryMailer
     ) -> None:
         token = self.reset_token(http, mailer, ada)
         body = {"token": token, "new_password": NEW}
@@ -237,7 +239,7 @@ class TestPasswords:
         log_in(http, ada, NEW)
 
     def test_of_16_resets_with_one_token_exactly_one_wins(
-        self, server: RunningServer, http: httpx.Client, ada: Person, mailer: InMemoryMailer
+        self, server: RunningServer, http: httpx.Client, ada: ApiUser, mailer: InMemoryMailer
     ) -> None:
         token = self.reset_token(http, mailer, ada)
 
@@ -253,7 +255,7 @@ class TestPasswords:
 
 
 class TestProfile:
-    def test_it_is_changed(self, ada: Person) -> None:
+    def test_it_is_changed(self, ada: ApiUser) -> None:
         before = ada.http.get("/api/auth/me").json()
         answer = ada.http.patch("/api/auth/me", json={"name": "Ada Lovelace", "id": "x"})
         after = answer.json()
@@ -261,7 +263,7 @@ class TestProfile:
         assert after == before | {"name": "Ada Lovelace", "updated_at": after["updated_at"]}
         assert ada.http.get("/api/auth/me").json() == after
 
-    def test_another_email_needs_the_password(self, http: httpx.Client, ada: Person) -> None:
+    def test_another_email_needs_the_password(self, http: httpx.Client, ada: ApiUser) -> None:
         email = f"new-{ada.email}"
         answer = ada.http.patch("/api/auth/me", json={"email": email})
         assert answer.status_code == 422
@@ -271,11 +273,11 @@ class TestProfile:
         login = {"email": email, "password": PASSWORD}
         assert http.post("/api/auth/login", json=login).status_code == 200
 
-    def test_anothers_email_is_taken(self, ada: Person, bob: Person) -> None:
+    def test_anothers_email_is_taken(self, ada: ApiUser, bob: ApiUser) -> None:
         body = {"email": bob.email.upper(), "current_password": PASSWORD}
         assert ada.http.patch("/api/auth/me", json=body).status_code == 409
 
-    def test_the_export_has_all_of_it_and_no_secret(self, ada: Person) -> None:
+    def test_the_export_has_all_of_it_and_no_secret(self, ada: ApiUser) -> None:
         task = ada.create()
         export = ada.http.get("/api/auth/me/export").json()
         assert list(export) == ["user", "identities", "sessions", "tasks"]
@@ -287,7 +289,7 @@ class TestProfile:
         ]
         assert "$bcrypt" not in str(export)
 
-    def test_a_deleted_account_is_gone(self, http: httpx.Client, ada: Person) -> None:
+    def test_a_deleted_account_is_gone(self, http: httpx.Client, ada: ApiUser) -> None:
         ada.create()
         wrong = ada.http.request("DELETE", "/api/auth/me", json={"current_password": "wrong"})
         assert wrong.status_code == 422
@@ -300,7 +302,7 @@ class TestProfile:
         assert http.post("/api/auth/register", json=registration).status_code == 201
 
     def test_a_deleted_account_with_very_many_tasks_is_gone_and_its_tasks_soon(
-        self, server: RunningServer, http: httpx.Client, ada: Person, bob: Person
+        self, server: RunningServer, http: httpx.Client, ada: ApiUser, bob: ApiUser
     ) -> None:
         kept = bob.create()
         first = ada.create()
@@ -334,7 +336,7 @@ class TestClosedRegistration:
         settings = embedded_settings(tmp_path)
         migrate(settings)
         with running_server(settings) as server:
-            ada = server.person()
+            ada = server.register()
         closed = settings.model_copy(update={"registration": "closed"})
         with running_server(closed) as server, server.client() as http:
             answers = [
@@ -352,7 +354,7 @@ class TestClosedRegistration:
 
 class TestOtherProcesses:
     def test_what_one_process_ends_another_knows_within_the_interval(
-        self, server: RunningServer, ada: Person
+        self, server: RunningServer, ada: ApiUser
     ) -> None:
         settings = server.container.settings().model_copy(
             update={"session_check_interval": timedelta(seconds=1)}
@@ -368,7 +370,7 @@ class TestOtherProcesses:
                 time.sleep(0.05)
 
     def test_a_process_that_starts_later_knows_it_from_the_start(
-        self, server: RunningServer, ada: Person
+        self, server: RunningServer, ada: ApiUser
     ) -> None:
         ada.http.post("/api/auth/logout").raise_for_status()
         with (
@@ -432,7 +434,7 @@ class TestLimits:
         assert statuses[2] == 429
 
     def test_task_requests_are_limited_per_person(self, limited: RunningServer) -> None:
-        ada, bob = limited.person(), limited.person("Bob")
+        ada, bob = limited.register(), limited.register("Bob")
         with ada.http, bob.http:
             statuses = [ada.http.get(ada.tasks()).status_code for _ in range(6)]
             assert statuses == [200] * 5 + [429]
@@ -442,7 +444,7 @@ class TestLimits:
     def test_requests_for_an_account_are_limited_per_user(
         self, limited: RunningServer, path: str
     ) -> None:
-        ada, bob = limited.person(), limited.person("Bob")
+        ada, bob = limited.register(), limited.register("Bob")
         with ada.http, bob.http:
             answers = [ada.http.get(f"/api/auth/{path}") for _ in range(3)]
             assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -504,7 +506,7 @@ class TestLimits:
         )
         migrate(settings)
         with running_server(settings) as server:
-            ada = server.person()
+            ada = server.register()
             headers = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
             with ada.http:
                 body = {"email": ada.email, "password": PASSWORD}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.problems import problem
 from tests.support.servers import RunningServer
-from tests.support.users import PASSWORD, Person
+from tests.support.users import PASSWORD, ApiUser
 
 _numbers = count(1)
 
@@ -41,7 +41,7 @@ class TestRegister:
         assert user["id"] != id
 
     def test_a_taken_email_is_a_conflict_in_whatever_case(
-        self, http: httpx.Client, ada: Person
+        self, http: httpx.Client, ada: ApiUser
     ) -> None:
         answer = http.post("/api/auth/register", json=registration(email=ada.email.upper()))
         assert answer.status_code == 409
@@ -107,7 +107,7 @@ class TestRegister:
 
 class TestLogin:
     def test_the_answer_has_the_tokens_and_the_person(
-        self, http: httpx.Client, ada: Person
+        self, http: httpx.Client, ada: ApiUser
     ) -> None:
         answer = http.post("/api/auth/login", json={"email": ada.email, "password": PASSWORD})
         body = answer.json()
@@ -120,14 +120,14 @@ class TestLogin:
         token = {"Authorization": f"Bearer {body['access_token']}"}
         assert http.get("/api/auth/me", headers=token).json() == body["user"]
 
-    def test_the_email_may_be_written_in_any_case(self, http: httpx.Client, ada: Person) -> None:
+    def test_the_email_may_be_written_in_any_case(self, http: httpx.Client, ada: ApiUser) -> None:
         answer = http.post(
             "/api/auth/login", json={"email": ada.email.upper(), "password": PASSWORD}
         )
         assert answer.status_code == 200
 
     def test_a_wrong_email_and_a_wrong_password_are_answered_alike(
-        self, http: httpx.Client, ada: Person
+        self, http: httpx.Client, ada: ApiUser
     ) -> None:
         pairs = [
             (ada.email, "not the right one"),
@@ -160,7 +160,7 @@ class TestLogin:
 
 
 class TestProfile:
-    def test_it_is_the_callers_own(self, ada: Person, bob: Person) -> None:
+    def test_it_is_the_callers_own(self, ada: ApiUser, bob: ApiUser) -> None:
         assert ada.http.get("/api/auth/me").json()["email"] == ada.email
         assert bob.http.get("/api/auth/me").json()["email"] == bob.email
 
@@ -172,7 +172,7 @@ class TestProfile:
     def test_a_token_of_an_account_that_is_gone_is_none(self, server: RunningServer) -> None:
         from sqlalchemy import text
 
-        ada = server.person()
+        ada = server.register()
         with server.container.database().engine.connect() as connection:
             connection.execute(text(f"DELETE FROM users WHERE id = '{stored_id(server, ada)}'"))
         with ada.http:
@@ -185,7 +185,7 @@ class TestProfile:
                 assert problem(answer)["code"] == "account_gone"
 
 
-def stored_id(server: RunningServer, person: Person) -> str:
+def stored_id(server: RunningServer, person: ApiUser) -> str:
     """A person's id as the database spells it."""
     is_sqlite = server.container.database().engine.dialect.name == "sqlite"
     return UUID(person.id).hex if is_sqlite else person.id

@@ -15,7 +15,7 @@ from tests.support.clients import client_of
 from tests.support.command import Served, served, served_as_new, todo
 from tests.support.processes import free_port
 from tests.support.settings import SECRET
-from tests.support.users import PASSWORD, new_person
+from tests.support.users import PASSWORD, register_user
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_a_restart_keeps_people_tasks_and_tokens(tmp_path: Path) -> None:
     with served_as_new(tmp_path) as first:
-        ada = new_person(first.url)
+        ada = register_user(first.url)
         with ada.http:
             task = ada.create()
     with served(tmp_path) as second:
@@ -57,7 +57,7 @@ def test_it_says_where_to_go(fresh: Served) -> None:
 def test_the_log_is_json_and_holds_no_secret_and_no_body(tmp_path: Path) -> None:
     title = "a title that is nobody's business"
     with served(tmp_path) as server:
-        ada = new_person(server.url)
+        ada = register_user(server.url)
         with ada.http:
             ada.create(title)
             ada.http.post(ada.tasks(), json={"title": 5, "token": PASSWORD, "description": 7})
@@ -73,7 +73,7 @@ def test_the_log_is_json_and_holds_no_secret_and_no_body(tmp_path: Path) -> None
 
 
 def test_several_workers_are_one_service(two_workers: Served) -> None:
-    ada = new_person(two_workers.url)
+    ada = register_user(two_workers.url)
 
     def create(number: int) -> int:
         # A connection of its own may reach either worker.
@@ -194,10 +194,10 @@ def test_workers_that_count_apart_are_warned_of(two_workers: Served, fresh: Serv
 
 def test_cleaning_up_removes_what_is_over_and_says_how_much(tmp_path: Path) -> None:
     with served(tmp_path) as server:
-        ada = new_person(server.url)
+        ada = register_user(server.url)
         ada.http.post("/api/auth/logout").raise_for_status()
         ada.http.close()
-        new_person(server.url).http.close()
+        register_user(server.url).http.close()
     assert todo(tmp_path, "cleanup").stderr == "Removed  0\n"
     with sqlite3.connect(tmp_path / "todo-data" / "todo.db") as connection:
         long_ago = "2020-01-01 00:00:00.000000+00:00"

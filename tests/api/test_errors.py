@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.problems import problem
 from tests.support.servers import RunningServer
-from tests.support.users import Person
+from tests.support.users import ApiUser
 
 JSON = {"Content-Type": "application/json"}
 
@@ -53,7 +53,7 @@ HOSTILE_BODIES = {
 
 @pytest.mark.parametrize(("body", "status", "code"), HOSTILE_BODIES.values(), ids=HOSTILE_BODIES)
 def test_a_hostile_body_is_refused_and_nothing_stored(
-    ada: Person, body: bytes, status: int, code: str | None
+    ada: ApiUser, body: bytes, status: int, code: str | None
 ) -> None:
     answer = ada.http.post(ada.tasks(), content=body, headers=JSON)
     assert answer.status_code == status
@@ -67,7 +67,7 @@ def test_a_hostile_body_is_refused_and_nothing_stored(
     "body", [body for body, _, _ in HOSTILE_BODIES.values() if len(body) < 100_000]
 )
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_a_hostile_body_changes_nothing(ada: Person, method: str, body: bytes) -> None:
+def test_a_hostile_body_changes_nothing(ada: ApiUser, method: str, body: bytes) -> None:
     task = ada.create()
     answer = ada.http.request(method, ada.tasks(f"/{task['id']}"), content=body, headers=JSON)
     if not (method == "PATCH" and body == b"{}"):
@@ -81,7 +81,7 @@ def test_a_hostile_body_changes_nothing(ada: Person, method: str, body: bytes) -
     ["0", "-1", f"{2**63}", f"{10**30}", "abc", "1.0", "+1", "01", "%20", "١", "1_0", "%00"],
 )
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-def test_an_id_that_could_never_exist_is_not_found(ada: Person, method: str, task_id: str) -> None:
+def test_an_id_that_could_never_exist_is_not_found(ada: ApiUser, method: str, task_id: str) -> None:
     body = {"title": "a"} if method in ("PUT", "PATCH") else None
     answer = ada.http.request(method, ada.tasks(f"/{task_id}"), json=body)
     assert answer.status_code == 404
@@ -89,7 +89,7 @@ def test_an_id_that_could_never_exist_is_not_found(ada: Person, method: str, tas
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "", "json", "a/json"])
-def test_a_body_that_does_not_say_it_is_json_is_refused(ada: Person, content_type: str) -> None:
+def test_a_body_that_does_not_say_it_is_json_is_refused(ada: ApiUser, content_type: str) -> None:
     answer = ada.http.post(
         ada.tasks(), content=b'{"title": "a"}', headers={"Content-Type": content_type}
     )
@@ -102,14 +102,14 @@ def test_a_body_that_does_not_say_it_is_json_is_refused(ada: Person, content_typ
     "content_type",
     ["application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json"],
 )
-def test_json_may_be_said_in_other_words(ada: Person, content_type: str) -> None:
+def test_json_may_be_said_in_other_words(ada: ApiUser, content_type: str) -> None:
     answer = ada.http.post(
         ada.tasks(), content=b'{"title": "a"}', headers={"Content-Type": content_type}
     )
     assert answer.status_code == 201
 
 
-def test_a_body_that_hides_its_size_is_cut_off_too(ada: Person) -> None:
+def test_a_body_that_hides_its_size_is_cut_off_too(ada: ApiUser) -> None:
     answer = ada.http.post(ada.tasks(), content=(b"a" * 1024 for _ in range(200)), headers=JSON)
     assert answer.status_code == 413
     assert problem(answer)["code"] == "body_too_large"
@@ -151,7 +151,7 @@ def test_a_method_that_is_not_served_is_told_which_are(
 
 
 def test_an_unexpected_error_tells_nothing(
-    server: RunningServer, ada: Person, monkeypatch: pytest.MonkeyPatch
+    server: RunningServer, ada: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(*_: object, **__: object) -> Any:  # never returns
         raise RuntimeError("SELECT secret FROM /etc/passwd")

@@ -58,7 +58,7 @@ def test_without_the_issuer_the_service_starts_and_own_tokens_work(
 ) -> None:
     monkeypatch.setattr(room, "_RETRY_SECONDS", 0.2)
     keys.stop()
-    ada = server.person("Ada")
+    ada = server.register("Ada")
     with ada.http:
         ada.create()
     answer = ask(server, token())
@@ -97,7 +97,7 @@ def test_new_accounts_are_limited_and_known_users_are_not(tmp_path: Path, keys: 
 
 def test_a_slow_issuer_keeps_nobody_else_waiting(server: RunningServer, keys: JwksServer) -> None:
     keys.delay = 0.5
-    ada = server.person("Ada")
+    ada = server.register("Ada")
     with ada.http, ThreadPoolExecutor(20) as pool:
         waiting = [pool.submit(ask, server, token(f"{n}"), f"{n}") for n in range(20)]
         time.sleep(0.3)

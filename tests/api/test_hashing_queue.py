@@ -13,7 +13,7 @@ import pytest
 from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import embedded_settings, migrate
-from tests.support.users import PASSWORD, Person
+from tests.support.users import PASSWORD, ApiUser
 from tests.support.waiting import SOON_SECONDS, until
 from todo_adapters.security.passwords import PasslibPasswordHasher
 from todo_api.runtime.threads import WorkerThreads
@@ -84,8 +84,8 @@ def server(tmp_path: Path, gate: GatedPasswordHasher) -> Iterator[RunningServer]
 
 
 @pytest.fixture
-def ada(server: RunningServer) -> Iterator[Person]:
-    person = server.person()
+def ada(server: RunningServer) -> Iterator[ApiUser]:
+    person = server.register()
     with closing(person.http):
         yield person
 
@@ -191,7 +191,7 @@ def test_a_client_over_an_address_limit_is_refused_while_the_hashing_threads_are
 )
 def test_a_user_who_is_over_the_limit_of_passwords_is_refused_while_the_hashing_threads_are_busy(
     gate: GatedPasswordHasher,
-    ada: Person,
+    ada: ApiUser,
     pool: ThreadPoolExecutor,
     method: str,
     path: str,
@@ -208,7 +208,7 @@ def test_a_user_who_is_over_the_limit_of_passwords_is_refused_while_the_hashing_
 
 
 def test_a_change_that_needs_no_password_does_not_wait_for_a_hashing_thread(
-    server: RunningServer, gate: GatedPasswordHasher, ada: Person, pool: ThreadPoolExecutor
+    server: RunningServer, gate: GatedPasswordHasher, ada: ApiUser, pool: ThreadPoolExecutor
 ) -> None:
     first = busy(gate, pool, lambda: log_in(server, STRANGER))
     for body in ({"name": "Ada Lovelace"}, {"name": "Ada King", "email": ada.email}):

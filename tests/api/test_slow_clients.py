@@ -16,7 +16,7 @@ from tests.support.command import Served, served
 from tests.support.proof import note
 from tests.support.servers import RunningServer
 from tests.support.sockets import connected
-from tests.support.users import new_person
+from tests.support.users import register_user
 from todo_api.server.protocol import StrictHttpProtocol
 
 HEAD = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nContent-Type: application/json\r\n"
@@ -118,7 +118,7 @@ def test_what_is_no_http_is_a_problem_too(server: RunningServer) -> None:
 
 def test_what_comes_after_a_request_is_not_answered_in_its_place(server: RunningServer) -> None:
     """A pipelined request that is none must not be taken for the answer to the one before."""
-    ada = server.person()
+    ada = server.register()
     with ada.http:
         path = ada.tasks().raw_path.decode()
         good = f"GET {path} HTTP/1.1\r\nHost: todo\r\nAuthorization: Bearer {ada.token}\r\n\r\n"
@@ -139,7 +139,7 @@ def real_server(tmp_path: Path) -> Iterator[Served]:
 def test_2000_slow_clients_keep_an_honest_one_waiting_for_less_than_100_ms(
     real_server: Served,
 ) -> None:
-    ada = new_person(real_server.url)
+    ada = register_user(real_server.url)
     selector = selectors.DefaultSelector()
     began = time.perf_counter()
     sockets = []
@@ -201,7 +201,7 @@ def test_as_many_connections_as_are_allowed_are_taken(real_server: Served) -> No
 
 
 def test_a_slow_reader_gets_its_answer(server: RunningServer) -> None:
-    ada = server.person()
+    ada = server.register()
     with ada.http:
         for number in range(20):
             ada.create(f"{number}", description="x" * 1000)

@@ -17,7 +17,7 @@ from tests.support.postgres import create_database, drop_database, running_postg
 from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import embedded_settings, migrate, postgres_settings
-from tests.support.users import Person
+from tests.support.users import ApiUser
 from todo_api.app import create_app
 
 SCHEMAS = {
@@ -49,8 +49,8 @@ def http(sqlite_server: RunningServer) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def ada(sqlite_server: RunningServer) -> Iterator[Person]:
-    person = sqlite_server.person("Ada")
+def ada(sqlite_server: RunningServer) -> Iterator[ApiUser]:
+    person = sqlite_server.register("Ada")
     with person.http:
         yield person
 
@@ -115,7 +115,7 @@ class TestFrontEndSettings:
         settings = embedded_settings(tmp_path).model_copy(update={"task_list_envelope": True})
         migrate(settings)
         with running_server(settings) as server:
-            ada = server.person()
+            ada = server.register()
             with ada.http:
                 task = ada.create()
                 assert ada.http.get(ada.tasks()).json() == {"tasks": [task], "total": 1}
@@ -126,7 +126,7 @@ class TestFrontEndSettings:
         settings = embedded_settings(tmp_path).model_copy(update={"require_url_user_id": False})
         migrate(settings)
         with running_server(settings) as server:
-            ada, bob = server.person(), server.person("Bob")
+            ada, bob = server.register(), server.register("Bob")
             with ada.http, bob.http:
                 task = ada.create()
                 path = f"/api/{ada.id}/tasks"
@@ -141,7 +141,7 @@ class TestFrontEndSettings:
         migrate(first)
         migrate(second)
         with running_server(first) as one, running_server(second) as other:
-            ada = one.person()
+            ada = one.register()
             with ada.http, other.client(Authorization=f"Bearer {ada.token}") as stranger:
                 assert ada.list() == []
                 assert stranger.get(ada.tasks()).status_code == 401
@@ -242,7 +242,7 @@ class TestHealth:
             settings = postgres_settings(postgres.url())
             migrate(settings)
             with running_server(settings) as server:
-                ada = server.person()
+                ada = server.register()
                 with ada.http:
                     postgres.stop()
                     assert ada.http.get("/healthz").status_code == 200
@@ -257,7 +257,7 @@ class TestHealth:
 
 
 class TestLog:
-    def test_one_line_tells_of_a_request(self, ada: Person) -> None:
+    def test_one_line_tells_of_a_request(self, ada: ApiUser) -> None:
         with structlog.testing.capture_logs() as lines:
             ada.http.get(ada.tasks("/7"), headers={"X-Request-ID": "this-one"})
         [line] = requests(lines)
@@ -278,7 +278,7 @@ class TestLog:
         reasons = [line["reason"] for line in lines if line["event"] == "authentication.failed"]
         assert reasons == ["invalid_credentials", "invalid_token"]
 
-    def test_who_asks_for_what_is_anothers_is_noted(self, ada: Person) -> None:
+    def test_who_asks_for_what_is_anothers_is_noted(self, ada: ApiUser) -> None:
         with structlog.testing.capture_logs() as lines:
             ada.http.get(ada.tasks_of("somebody-else"))
         [line] = [line for line in lines if line["event"] == "access.denied"]
@@ -315,7 +315,7 @@ class TestLog:
                 http.post("/api/auth/login", headers={"Origin": origin})
         assert not [line for line in lines if line["event"] == "cors.refused"]
 
-    def test_a_missing_url_user_id_is_logged_with_its_setting(self, ada: Person) -> None:
+    def test_a_missing_url_user_id_is_logged_with_its_setting(self, ada: ApiUser) -> None:
         with structlog.testing.capture_logs() as lines:
             answer = ada.http.get(f"/api/{ada.id}/tasks")
         assert answer.status_code == 422

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.problems import problem
-from tests.support.users import Person
+from tests.support.users import ApiUser
 
 FIELDS = [
     "id",
@@ -23,7 +23,7 @@ FIELDS = [
 
 
 class TestCreate:
-    def test_a_task_is_created_and_located(self, ada: Person) -> None:
+    def test_a_task_is_created_and_located(self, ada: ApiUser) -> None:
         answer = ada.http.post(
             ada.tasks(), json={"title": "  Buy milk ", "description": "Two\nlitres"}
         )
@@ -43,10 +43,12 @@ class TestCreate:
         assert ada.http.get(f"{task_url(ada, task)}").json() == task
 
     @pytest.mark.parametrize("description", [None, ""])
-    def test_an_empty_description_is_none(self, ada: Person, description: str | None) -> None:
+    def test_an_empty_description_is_none(self, ada: ApiUser, description: str | None) -> None:
         assert ada.create(description=description)["description"] is None
 
-    def test_what_else_is_sent_is_ignored_and_sets_nothing(self, ada: Person, bob: Person) -> None:
+    def test_what_else_is_sent_is_ignored_and_sets_nothing(
+        self, ada: ApiUser, bob: ApiUser
+    ) -> None:
         task = ada.create(
             id=1, user_id=bob.id, owner_id=bob.id, completed=True, version=9, priority="high"
         )
@@ -56,21 +58,21 @@ class TestCreate:
         assert task["version"] == 1
         assert bob.list() == []
 
-    def test_the_limits_of_length_count_code_points(self, ada: Person) -> None:
+    def test_the_limits_of_length_count_code_points(self, ada: ApiUser) -> None:
         task = ada.create("🎉" * 200, description="é" * 1000)
         assert len(task["title"]) == 200
         assert len(task["description"]) == 1000
 
 
 class TestList:
-    def test_without_tasks_it_is_empty(self, ada: Person) -> None:
+    def test_without_tasks_it_is_empty(self, ada: ApiUser) -> None:
         assert ada.list() == []
 
-    def test_the_newest_come_first(self, ada: Person) -> None:
+    def test_the_newest_come_first(self, ada: ApiUser) -> None:
         tasks = [ada.create(f"No. {number}") for number in range(5)]
         assert ada.list() == tasks[::-1]
 
-    def test_it_can_be_of_those_completed_or_not(self, ada: Person) -> None:
+    def test_it_can_be_of_those_completed_or_not(self, ada: ApiUser) -> None:
         to_do, done = ada.create(), ada.create()
         ada.http.patch(ada.tasks(f"/{done['id']}/complete")).raise_for_status()
 
@@ -81,13 +83,13 @@ class TestList:
         assert ids("true") == [done["id"]]
         assert ids("false") == [to_do["id"]]
 
-    def test_unknown_query_parameters_are_ignored(self, ada: Person) -> None:
+    def test_unknown_query_parameters_are_ignored(self, ada: ApiUser) -> None:
         task = ada.create()
         assert ada.http.get(ada.tasks(sort="title", user_id="x")).json() == [task]
 
 
 class TestPut:
-    def test_title_and_description_are_written(self, ada: Person) -> None:
+    def test_title_and_description_are_written(self, ada: ApiUser) -> None:
         task = ada.create(description="Two litres")
         answer = ada.http.put(task_url(ada, task), json={"title": "Buy oats", "description": "x"})
         changed = answer.json()
@@ -101,20 +103,20 @@ class TestPut:
         assert changed["updated_at"] > task["updated_at"]
         assert ada.list() == [changed]
 
-    def test_an_absent_description_stays(self, ada: Person) -> None:
+    def test_an_absent_description_stays(self, ada: ApiUser) -> None:
         task = ada.create(description="Two litres")
         changed = ada.http.put(task_url(ada, task), json={"title": "Buy oats"}).json()
         assert changed["description"] == "Two litres"
 
     @pytest.mark.parametrize("description", [None, ""])
-    def test_an_empty_description_clears_it(self, ada: Person, description: str | None) -> None:
+    def test_an_empty_description_clears_it(self, ada: ApiUser, description: str | None) -> None:
         task = ada.create(description="Two litres")
         changed = ada.http.put(
             task_url(ada, task), json={"title": "Buy oats", "description": description}
         ).json()
         assert changed["description"] is None
 
-    def test_completed_is_not_touched(self, ada: Person) -> None:
+    def test_completed_is_not_touched(self, ada: ApiUser) -> None:
         task = ada.create()
         ada.http.patch(task_url(ada, task, "/complete")).raise_for_status()
         changed = ada.http.put(
@@ -122,7 +124,7 @@ class TestPut:
         ).json()
         assert changed["completed"] is True
 
-    def test_a_title_is_required(self, ada: Person) -> None:
+    def test_a_title_is_required(self, ada: ApiUser) -> None:
         task = ada.create()
         answer = ada.http.put(task_url(ada, task), json={"description": "x"})
         assert answer.status_code == 422
@@ -142,14 +144,14 @@ class TestPatch:
             {"title": "Buy oats", "description": "x", "completed": True},
         ],
     )
-    def test_only_what_is_sent_changes(self, ada: Person, change: dict[str, object]) -> None:
+    def test_only_what_is_sent_changes(self, ada: ApiUser, change: dict[str, object]) -> None:
         task = ada.create(description="Two litres")
         answer = ada.http.patch(task_url(ada, task), json=change)
         changed = answer.json()
         assert answer.status_code == 200
         assert changed == task | change | {"version": 2, "updated_at": changed["updated_at"]}
 
-    def test_nothing_sent_changes_nothing(self, ada: Person) -> None:
+    def test_nothing_sent_changes_nothing(self, ada: ApiUser) -> None:
         task = ada.create()
         assert ada.http.patch(task_url(ada, task), json={}).json() == task
         assert ada.http.patch(task_url(ada, task), json={"title": "Buy milk"}).json() == task
@@ -157,7 +159,7 @@ class TestPatch:
     @pytest.mark.parametrize(
         "change", [{"title": None}, {"completed": None}, {"completed": "true"}, {"completed": 1}]
     )
-    def test_a_wrong_type_is_refused(self, ada: Person, change: dict[str, object]) -> None:
+    def test_a_wrong_type_is_refused(self, ada: ApiUser, change: dict[str, object]) -> None:
         task = ada.create()
         answer = ada.http.patch(task_url(ada, task), json=change)
         assert answer.status_code == 422
@@ -166,7 +168,7 @@ class TestPatch:
         assert error["code"] == "invalid_type"
         assert ada.list() == [task]
 
-    def test_edits_of_different_fields_at_once_all_survive(self, ada: Person) -> None:
+    def test_edits_of_different_fields_at_once_all_survive(self, ada: ApiUser) -> None:
         for _ in range(10):
             task = ada.create()
             changes = [{"title": "Buy oats"}, {"description": "x"}, {"completed": True}]
@@ -186,7 +188,7 @@ class TestPatch:
 
 class TestComplete:
     @pytest.mark.parametrize("body", [None, b"{}", b"null", b'{"other": 1}'])
-    def test_without_a_value_it_flips(self, ada: Person, body: bytes | None) -> None:
+    def test_without_a_value_it_flips(self, ada: ApiUser, body: bytes | None) -> None:
         task = ada.create()
         url = task_url(ada, task, "/complete")
         headers = {"Content-Type": "application/json"}
@@ -196,7 +198,7 @@ class TestComplete:
         assert ada.http.patch(url, content=body, headers=headers).json()["completed"] is False
 
     @pytest.mark.parametrize("completed", [True, False])
-    def test_with_a_value_it_sets(self, ada: Person, completed: bool) -> None:
+    def test_with_a_value_it_sets(self, ada: ApiUser, completed: bool) -> None:
         task = ada.create()
         url = task_url(ada, task, "/complete")
         for _ in range(2):
@@ -204,14 +206,14 @@ class TestComplete:
             assert answer.json()["completed"] is completed
 
     @pytest.mark.parametrize("completed", ["true", 1, 0, "yes", [], {}, None])
-    def test_only_a_boolean_is_one(self, ada: Person, completed: object) -> None:
+    def test_only_a_boolean_is_one(self, ada: ApiUser, completed: object) -> None:
         task = ada.create()
         answer = ada.http.patch(task_url(ada, task, "/complete"), json={"completed": completed})
         assert answer.status_code == 422
         assert problem(answer)["errors"][0]["pointer"] == "/completed"
         assert ada.list() == [task]
 
-    def test_flips_at_once_each_take_effect(self, ada: Person) -> None:
+    def test_flips_at_once_each_take_effect(self, ada: ApiUser) -> None:
         task = ada.create()
         url = task_url(ada, task, "/complete")
         with ThreadPoolExecutor(15) as pool:
@@ -223,19 +225,19 @@ class TestComplete:
 
 
 class TestDelete:
-    def test_a_deleted_task_is_gone(self, ada: Person) -> None:
+    def test_a_deleted_task_is_gone(self, ada: ApiUser) -> None:
         task, other = ada.create(), ada.create()
         answer = ada.http.delete(task_url(ada, task))
         assert (answer.status_code, answer.content) == (204, b"")
         assert ada.list() == [other]
         assert ada.http.delete(task_url(ada, task)).status_code == 404
 
-    def test_of_many_deletions_at_once_one_succeeds(self, ada: Person) -> None:
+    def test_of_many_deletions_at_once_one_succeeds(self, ada: ApiUser) -> None:
         url = task_url(ada, ada.create())
         with ThreadPoolExecutor(8) as pool:
             statuses = list(pool.map(lambda _: ada.http.delete(url).status_code, range(8)))
         assert sorted(statuses) == [204] + [404] * 7
 
 
-def task_url(person: Person, task: dict[str, Any], path: str = "") -> httpx.URL:
+def task_url(person: ApiUser, task: dict[str, Any], path: str = "") -> httpx.URL:
     return person.tasks(f"/{task['id']}{path}")

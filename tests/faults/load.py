@@ -16,7 +16,7 @@ from threading import Event
 import httpx
 
 from tests.support.problems import problem
-from tests.support.users import Person, new_person
+from tests.support.users import ApiUser, register_user
 
 PAUSE_AFTER_FAILURE_SECONDS = 0.02
 MINUTE = 60
@@ -38,7 +38,7 @@ class Attempts:
 class Worker:
     """One person who creates tasks, edits one of them, and flips another, in turn."""
 
-    person: Person
+    person: ApiUser
     created: list[str] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
     edits: Attempts = field(default_factory=Attempts)
@@ -136,7 +136,7 @@ def is_clear_refusal(answer: httpx.Response) -> bool:
 @contextmanager
 def worker_at(url: str) -> Iterator[Worker]:
     """Somebody new who is about to work there."""
-    worker = Worker(new_person(url))
+    worker = Worker(register_user(url))
     with closing(worker.person.http):
         worker.prepare()
         yield worker

@@ -17,7 +17,7 @@ from tests.support.proof import note
 from tests.support.replacing import replaced
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import embedded_settings, migrate
-from tests.support.users import PASSWORD, Person
+from tests.support.users import PASSWORD, ApiUser
 from tests.support.waiting import until
 from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.in_memory.mail import InMemoryMailer
@@ -35,7 +35,7 @@ class Wrong:
     clock: ManualClock
     mailer: InMemoryMailer
     http: httpx.Client
-    ada: Person
+    ada: ApiUser
 
     def log_in(self) -> dict[str, Any]:
         login = {"email": self.ada.email, "password": PASSWORD}
@@ -74,7 +74,7 @@ def wrong(tmp_path: Path) -> Iterator[Wrong]:
         replaced(server.container, mailer=mailer),
         server.client() as http,
     ):
-        ada = server.person()
+        ada = server.register()
         with ada.http:
             yield Wrong(server, clock, mailer, http, ada)
 

@@ -30,7 +30,7 @@ from tests.support.command import served
 from tests.support.postgres import DURABLE, running_postgres
 from tests.support.proof import note
 from tests.support.settings import environment_on, migrate, postgres_settings
-from tests.support.users import Person
+from tests.support.users import ApiUser
 from todo_adapters.sql.postgresql import RESPONSE_TIMEOUT_SECONDS
 
 CRASHES = 3
@@ -151,7 +151,7 @@ def locked_tasks(url: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def timed_create(person: Person, number: int) -> tuple[httpx.Response, float]:
+def timed_create(person: ApiUser, number: int) -> tuple[httpx.Response, float]:
     """The answer to the creation of a task, and how many seconds it took."""
     with httpx.Client(headers=person.http.headers, timeout=60) as http:
         began = time.monotonic()

@@ -21,7 +21,7 @@ from tests.support.command import Served, served
 from tests.support.processes import free_port
 from tests.support.proof import note
 from tests.support.settings import environment_on
-from tests.support.users import PASSWORD, new_person
+from tests.support.users import PASSWORD, register_user
 from tests.support.valkey import running_valkey
 
 STORAGE_RETRY_SECONDS = 5
@@ -109,7 +109,7 @@ def test_a_mail_server_that_is_lost_delays_nobody_and_leaks_nothing(
     with mail_server() as port:
         smtp = {"TODO_SMTP_URL": f"smtp://127.0.0.1:{port}", "TODO_RATE_LIMIT_ENABLED": "false"}
         with served(tmp_path, **smtp) as server:
-            ada = new_person(server.url)
+            ada = register_user(server.url)
             with ada.http:
                 for email in [ada.email] * 5 + ["nobody@example.com"] * 5:
                     began = time.monotonic()

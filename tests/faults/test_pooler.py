@@ -19,7 +19,7 @@ from tests.support.command import served
 from tests.support.pooler import PGBOUNCER, SERVER_CONNECTIONS, Pooler, running_pooler
 from tests.support.proof import note
 from tests.support.settings import environment_on
-from tests.support.users import PASSWORD, new_person
+from tests.support.users import PASSWORD, register_user
 
 BACK_WITHIN_SECONDS = 5.0
 """Of these PgBouncer itself may take one before it connects again."""
@@ -40,7 +40,7 @@ def test_behind_a_pooler_everything_works_on_a_few_connections(
     with running_pooler(parts.port) as pooler:
         through = url_through(pooler, database_url)
         with served(tmp_path, **environment_on(through)) as server:
-            person = new_person(server.url)
+            person = register_user(server.url)
             person.http.close()
             with load(server.url, people=6) as workers, ThreadPoolExecutor(4) as clients:
                 logins = clients.map(

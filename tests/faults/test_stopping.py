@@ -25,7 +25,7 @@ from tests.support.command import served
 from tests.support.processes import children_of, is_running
 from tests.support.proof import note
 from tests.support.settings import environment_on
-from tests.support.users import PASSWORD, Person, new_person
+from tests.support.users import PASSWORD, ApiUser, register_user
 
 CLIENTS = 8
 KILLS = 3
@@ -44,7 +44,7 @@ class Sent:
     unanswered: list[tuple[str, float]] = field(default_factory=list)
 
 
-def create_until_gone(person: Person, client: int, sent: Sent) -> None:
+def create_until_gone(person: ApiUser, client: int, sent: Sent) -> None:
     """Create tasks on one connection for as long as there is somebody at its other end."""
     address = urlsplit(str(person.http.base_url))
     assert address.hostname is not None
@@ -76,7 +76,7 @@ def test_told_to_stop_under_load_it_answers_all_that_it_was_sent(
 ) -> None:
     options = ("--workers", str(workers))
     with served(tmp_path, *options, TODO_RATE_LIMIT_ENABLED="false") as server:
-        ada = new_person(server.url)
+        ada = register_user(server.url)
         with ada.http, ThreadPoolExecutor(CLIENTS) as threads:
             everything = [Sent() for _ in range(CLIENTS)]
             clients = [

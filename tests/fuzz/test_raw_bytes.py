@@ -84,7 +84,7 @@ def unexpected_errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def assert_unshaken(server: RunningServer, database: str, *, mutations: int, number: int) -> None:
     """Send the corpus, and so many mutations of it that follow from the number."""
-    witness, sender = server.person("Witness"), server.person("Sender")
+    witness, sender = server.register("Witness"), server.register("Sender")
     with witness.http, sender.http:
         tasks = [witness.create(title) for title in ("one", "two")][::-1]
         names = names_of(sender, witness)

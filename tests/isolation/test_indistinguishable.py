@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.proof import note
-from tests.support.users import PASSWORD, Person
+from tests.support.users import PASSWORD, ApiUser
 
 type Operation = tuple[str, str, dict[str, Any] | None]
 
@@ -54,7 +54,9 @@ def test_the_measure_can_tell() -> None:
     assert advantage([1], [2]) == 0
 
 
-def addresses(what: str, path: str, ada: Person, bob: Person) -> list[tuple[httpx.URL, httpx.URL]]:
+def addresses(
+    what: str, path: str, ada: ApiUser, bob: ApiUser
+) -> list[tuple[httpx.URL, httpx.URL]]:
     """Pairs of addresses as Bob would ask for them: of what is Ada's, and of what is nobody's."""
     if what == "a session":
         ended = [str(uuid4()) for _ in range(PAIRS)]
@@ -82,7 +84,7 @@ def _session(session_id: str) -> httpx.URL:
     return httpx.URL(f"/api/auth/sessions/{session_id}")
 
 
-def sessions_of(person: Person) -> list[str]:
+def sessions_of(person: ApiUser) -> list[str]:
     """The ids of as many sessions as there are pairs."""
     login = {"email": person.email, "password": PASSWORD}
     for _ in range(PAIRS - 1):
@@ -94,7 +96,12 @@ def sessions_of(person: Person) -> list[str]:
 @pytest.mark.parametrize(("samples", "telling"), SAMPLES)
 @pytest.mark.parametrize(("what", "operation"), CASES)
 def test_anothers_and_nobodys_are_answered_alike_and_in_the_same_time(
-    ada: Person, bob: Person, what: str, operation: Operation, samples: int, telling: float
+    ada: ApiUser,
+    bob: ApiUser,
+    what: str,
+    operation: Operation,
+    samples: int,
+    telling: float,
 ) -> None:
     method, path, body = operation
     pairs = addresses(what, path, ada, bob)

@@ -17,7 +17,7 @@ from tests.support.jwks_server import running_jwks_server
 from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import on_postgresql, on_sqlite
-from tests.support.users import PASSWORD, Person
+from tests.support.users import PASSWORD, ApiUser
 from todo_api.settings import ExternalIssuer
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
@@ -50,7 +50,7 @@ ON_ONE_TASK = [operation for operation in OPERATIONS if operation[1]]
 
 
 def asked(
-    person: Person, method: str, url: httpx.URL, body: dict[str, Any] | None
+    person: ApiUser, method: str, url: httpx.URL, body: dict[str, Any] | None
 ) -> tuple[int, bytes, list[tuple[str, str]]]:
     """All of an answer that its reader could compare with another, for one request id."""
     answer = person.http.request(method, url, json=body, headers={"X-Request-ID": "same"})
@@ -60,7 +60,7 @@ def asked(
 
 @pytest.mark.parametrize(("method", "path", "body"), ON_ONE_TASK)
 def test_anothers_task_cannot_be_told_from_one_that_does_not_exist(
-    ada: Person, bob: Person, method: str, path: str, body: dict[str, Any] | None
+    ada: ApiUser, bob: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
     missing = bob.create()
@@ -87,7 +87,7 @@ def test_anothers_task_cannot_be_told_from_one_that_does_not_exist(
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 def test_the_owner_may_do_what_is_refused_to_others(
-    ada: Person, method: str, path: str, body: dict[str, Any] | None
+    ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
     answer = ada.http.request(method, ada.tasks(path.format(task_id=task["id"])), json=body)
@@ -96,7 +96,7 @@ def test_the_owner_may_do_what_is_refused_to_others(
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 def test_the_address_of_anothers_tasks_is_not_found(
-    ada: Person, bob: Person, method: str, path: str, body: dict[str, Any] | None
+    ada: ApiUser, bob: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
     own = bob.create()
@@ -119,7 +119,7 @@ def test_the_address_of_anothers_tasks_is_not_found(
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 def test_url_user_id_is_required(
-    ada: Person, method: str, path: str, body: dict[str, Any] | None
+    ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
     url = f"/api/{ada.id}/tasks{path.format(task_id=task['id'])}"
@@ -132,7 +132,7 @@ def test_url_user_id_is_required(
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 def test_without_a_token_nothing_is_answered(
-    server: RunningServer, ada: Person, method: str, path: str, body: dict[str, Any] | None
+    server: RunningServer, ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
     with server.client() as stranger:
@@ -172,7 +172,7 @@ def trusting_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
 def test_anothers_id_is_not_found_whatever_the_callers_subject_is(
     trusting_server: TrustingServer,
 ) -> None:
-    ada = trusting_server.server.person("Ada")
+    ada = trusting_server.server.register("Ada")
     with ada.http:
         task = ada.create()
         for spelling in SPELLINGS:
@@ -207,13 +207,13 @@ def test_a_subject_that_is_a_uuid_of_nobody_here_works_in_the_path(
             assert http.get(tasks, params=query).json() == [created.json()]
 
 
-def test_an_id_may_be_written_in_upper_case(ada: Person) -> None:
+def test_an_id_may_be_written_in_upper_case(ada: ApiUser) -> None:
     task = ada.create()
     url = ada.tasks_of(ada.id.upper(), url_user_id=ada.id.upper())
     assert ada.http.get(url).json() == [task]
 
 
-def test_ids_do_not_tell_how_many_tasks_others_have(ada: Person, bob: Person) -> None:
+def test_ids_do_not_tell_how_many_tasks_others_have(ada: ApiUser, bob: ApiUser) -> None:
     ids = [ada.create()["id"], bob.create()["id"], ada.create()["id"]]
     steps = {abs(second - first) for first, second in pairwise(ids)}
     assert min(steps) > 1_000_000
@@ -231,8 +231,8 @@ def test_a_login_beyond_the_maximum_revokes_no_session_of_another_user(
             settings = stack.enter_context(on_postgresql(url, template))
         settings = settings.model_copy(update={"max_sessions_per_user": 2})
         server = stack.enter_context(running_server(settings))
-        bob = server.person("Bob")
-        ada = server.person("Ada")
+        bob = server.register("Bob")
+        ada = server.register("Ada")
         stack.enter_context(bob.http)
         stack.enter_context(ada.http)
         login = {"email": ada.email, "password": PASSWORD}
@@ -244,7 +244,7 @@ def test_a_login_beyond_the_maximum_revokes_no_session_of_another_user(
 
 
 def test_a_user_revokes_one_of_their_own_sessions_and_no_other_of_them(
-    server: RunningServer, ada: Person
+    server: RunningServer, ada: ApiUser
 ) -> None:
     login = {"email": ada.email, "password": PASSWORD}
     with server.client() as http:

@@ -67,7 +67,7 @@ class Session:
 
 
 @dataclass
-class Person:
+class ApiUser:
     """A person of the model."""
 
     id: str
@@ -94,18 +94,18 @@ class Isolation(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.people: list[Person] = []
-        self.tasks_ever: list[tuple[Person, int]] = []
+        self.people: list[ApiUser] = []
+        self.tasks_ever: list[tuple[ApiUser, int]] = []
         self.turn = 0
 
     # Drawing
 
-    def a_session(self, number: int) -> tuple[Person, Session]:
+    def a_session(self, number: int) -> tuple[ApiUser, Session]:
         """Any session of anybody; of those who have gone as well."""
         everything = [(person, session) for person in self.people for session in person.sessions]
         return everything[number % len(everything)]
 
-    def a_task(self, person: Person, number: int, nobodys: int) -> int:
+    def a_task(self, person: ApiUser, number: int, nobodys: int) -> int:
         """Half of the time one of their own; else any that there ever was, or that never was."""
         if number % 2 and person.tasks:
             own = [*person.tasks]
@@ -114,7 +114,7 @@ class Isolation(RuleBasedStateMachine):
             return nobodys
         return self.tasks_ever[number % len(self.tasks_ever)][1]
 
-    def an_owner(self, caller: Person, number: int) -> str:
+    def an_owner(self, caller: ApiUser, number: int) -> str:
         """Whom the address names: mostly the caller, if it can name anybody else at all."""
         if isinstance(self.target, UseCases) or number % 3:
             return caller.id
@@ -132,7 +132,7 @@ class Isolation(RuleBasedStateMachine):
         self,
         drawn: tuple[int, int, int, int],
         call: Callable[[str, str, int], Answer],
-    ) -> tuple[Person, int, Answer] | None:
+    ) -> tuple[ApiUser, int, Answer] | None:
         """Do something with a task; who did it, if it was theirs to do."""
         session_number, task_number, nobodys, owner_number = drawn
         person, session = self.a_session(session_number)
@@ -158,11 +158,11 @@ class Isolation(RuleBasedStateMachine):
 
     def join(self) -> None:
         email = f"{_run}.{next(_emails)}@example.com"
-        person = Person(self.target.register(email, "a first password"), email, "a first password")
+        person = ApiUser(self.target.register(email, "a first password"), email, "a first password")
         self.people.append(person)
         self.begin_session(person)
 
-    def begin_session(self, person: Person) -> None:
+    def begin_session(self, person: ApiUser) -> None:
         before = {session.id for session in person.live_sessions()}
         tokens = self.target.log_in(person.email, person.password)
         [session_id] = self.target.sessions(tokens.access) - before
@@ -316,7 +316,7 @@ class Isolation(RuleBasedStateMachine):
 
     # Tasks
 
-    def keep(self, person: Person, task: Fields) -> None:
+    def keep(self, person: ApiUser, task: Fields) -> None:
         person.tasks[task["id"]] = task
         self.tasks_ever.append((person, task["id"]))
 
@@ -459,7 +459,7 @@ class Isolation(RuleBasedStateMachine):
             self.turn += 1
             self.require_own(self.people[self.turn % len(self.people)])
 
-    def require_own(self, person: Person) -> None:
+    def require_own(self, person: ApiUser) -> None:
         for session in person.live_sessions()[:1]:
             assert by_id(self.target.list(session.tokens.access, person.id)) == person.tasks
 

@@ -16,7 +16,7 @@ from tests.security.greedy_user import greedy
 from tests.support.command import Served, served
 from tests.support.proof import note
 from tests.support.settings import SECRET, embedded_settings
-from tests.support.users import new_person
+from tests.support.users import register_user
 from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.user import UserId
@@ -62,7 +62,7 @@ def seconds(action: Callable[[], object]) -> float:
 def test_a_known_email_takes_as_long_as_an_unknown_one(
     server: Served, path: str, body: dict[str, str], status: int, samples: int
 ) -> None:
-    ada = new_person(server.url)
+    ada = register_user(server.url)
     ada.http.close()
     with httpx.Client(base_url=server.url, timeout=30) as http:
 
@@ -103,7 +103,7 @@ def slowdown_by_a_storm(folder: Path) -> float:
     """By what a storm multiplies the 99th percentile of how long a list takes."""
     settings = {"TODO_RATE_LIMIT_ENABLED": "false", "TODO_PASSWORD_BCRYPT_COST": "12"}
     with served(folder, **settings) as server:
-        ada = new_person(server.url)
+        ada = register_user(server.url)
         with (
             ada.http,
             # One client, with its connections: making them would cost more than the answers.
@@ -178,7 +178,7 @@ def slowdown_by_a_greedy_user(
     samples: int,
 ) -> float:
     """By what one user's long lists, exports and sessions multiply the time of another's read."""
-    ada, bob = new_person(server.url, "Ada"), new_person(server.url, "Bob")
+    ada, bob = register_user(server.url, "Ada"), register_user(server.url, "Bob")
     with closing(ada.http), closing(bob.http):
         add_tasks(container, UserId(UUID(bob.id)), tasks)
         assert len(bob.list()) == tasks

@@ -180,7 +180,7 @@ def test_no_mutated_token_is_good(both: tuple[Container, list[str]], seed: int, 
     [pytest.param(200, id="everyday"), pytest.param(2_000, id="proof", marks=pytest.mark.proof)],
 )
 def test_over_http_each_is_a_401(server: RunningServer, count: int) -> None:
-    ada, bob = server.person("Ada"), server.person("Bob")
+    ada, bob = server.register("Ada"), server.register("Bob")
     dice = random.Random(count)  # noqa: S311 - as above
     with ada.http, bob.http, server.client() as http:
         sent = 0

@@ -22,7 +22,7 @@ from tests.support.command import Served, served
 from tests.support.processes import resident
 from tests.support.proof import note
 from tests.support.tasks import store_tasks
-from tests.support.users import PASSWORD, Person
+from tests.support.users import PASSWORD, ApiUser
 
 SECONDS = 600
 HONEST = 3
@@ -102,7 +102,7 @@ def test_ten_minutes_under_attack_leave_the_service_as_it_was(tmp_path: Path) ->
 
 
 @contextmanager
-def attackers(server: Served, mallory: Person) -> Iterator[subprocess.Popen[str]]:
+def attackers(server: Served, mallory: ApiUser) -> Iterator[subprocess.Popen[str]]:
     """Attack the server, by a process of its own, for as long as the soak takes."""
     port = urlsplit(server.url).port
     command = [sys.executable, "-m", "tests.soak.attackers", str(port), str(SECONDS)]
@@ -131,7 +131,7 @@ def watched(server: Served, attacking: subprocess.Popen[str]) -> list[Sample]:
     return samples
 
 
-def logged_in(url: str, address: str) -> Person:
+def logged_in(url: str, address: str) -> ApiUser:
     """A new user at an address of their own, by which the limits know them apart."""
     http = httpx.Client(
         base_url=url, transport=httpx.HTTPTransport(local_address=address), timeout=30
@@ -142,10 +142,10 @@ def logged_in(url: str, address: str) -> Person:
     login = {"email": email, "password": PASSWORD}
     answer = http.post("/api/auth/login", json=login).raise_for_status().json()
     http.headers["Authorization"] = f"Bearer {answer['access_token']}"
-    return Person(answer["user"]["id"], email, answer["access_token"], http)
+    return ApiUser(answer["user"]["id"], email, answer["access_token"], http)
 
 
-def use(person: Person, stop: Event) -> list[float]:
+def use(person: ApiUser, stop: Event) -> list[float]:
     """Work with one's tasks until the stop, and return how long each answer took, in seconds."""
     waits = []
     while not stop.is_set():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from tests.support.users import Person
+from tests.support.users import ApiUser
 
 type Mutation = Callable[[Random, bytes, Sequence[bytes]], bytes]
 
@@ -237,7 +237,7 @@ INTERESTING: Sequence[bytes] = (
 )
 
 
-def names_of(sender: Person, other: Person) -> dict[bytes, bytes]:
+def names_of(sender: ApiUser, other: ApiUser) -> dict[bytes, bytes]:
     """What stands for what in the corpus; the other one's token is not in it."""
     values = {
         "token": sender.token,

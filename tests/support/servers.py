@@ -13,7 +13,7 @@ from dependency_injector import providers
 from fastapi import FastAPI
 
 from tests.support.clients import client_of
-from tests.support.users import Person, new_person
+from tests.support.users import ApiUser, register_user
 from todo_api.app import create_app
 from todo_api.container import Container
 from todo_api.server.options import server_options
@@ -39,9 +39,9 @@ class RunningServer:
         """Return a client without a token."""
         return client_of(self.url, **headers)
 
-    def person(self, name: str = "Ada") -> Person:
+    def register(self, name: str = "Ada") -> ApiUser:
         """Register a new user, and log them in."""
-        return new_person(self.url, name)
+        return register_user(self.url, name)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ _numbers = count(1)
 
 
 @dataclass(frozen=True)
-class Person:
+class ApiUser:
     """A user who registered and logged in, with a client that sends their token."""
 
     id: str
@@ -43,7 +43,7 @@ class Person:
         return list(answer.json())
 
 
-def new_person(url: str, name: str = "Ada") -> Person:
+def register_user(url: str, name: str = "Ada") -> ApiUser:
     """Register a new user at the service at this address, and log them in."""
     email = f"{name.lower()}{next(_numbers)}@example.com"
     with client_of(url) as http:
@@ -53,4 +53,4 @@ def new_person(url: str, name: str = "Ada") -> Person:
         answer = http.post("/api/auth/login", json=login).raise_for_status().json()
     token = answer["access_token"]
     client = client_of(url, Authorization=f"Bearer {token}")
-    return Person(answer["user"]["id"], email, token, client)
+    return ApiUser(answer["user"]["id"], email, token, client)

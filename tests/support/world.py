@@ -119,10 +119,10 @@ class World:
             self.policy,
         )
 
-    def person(self, email: str = "ada@example.com") -> User:
+    def register(self, email: str = "ada@example.com") -> User:
         """Somebody who registered."""
         return self.application.register_user(name="Ada", email=email, password=PASSWORD)
 
-    def logged_in(self, email: str = "ada@example.com", address: str = "") -> LoggedIn:
+    def log_in(self, email: str = "ada@example.com", address: str = "") -> LoggedIn:
         """Somebody's new session."""
         return self.application.log_in(email=email, password=PASSWORD, address=address)

@@ -32,7 +32,7 @@ NEW = "another long sentence"
 
 
 def caller_of(world: World) -> Caller:
-    return world.application.authenticate(world.logged_in().tokens.access_token.value)
+    return world.application.authenticate(world.log_in().tokens.access_token.value)
 
 
 def codes(failure: pytest.ExceptionInfo[ValidationFailed]) -> list[tuple[str, str]]:
@@ -40,7 +40,7 @@ def codes(failure: pytest.ExceptionInfo[ValidationFailed]) -> list[tuple[str, st
 
 
 def without_password(world: World) -> User:
-    return world.users.save(replace(world.person(), password_hash=None))
+    return world.users.save(replace(world.register(), password_hash=None))
 
 
 class TestChangePassword:
@@ -53,17 +53,17 @@ class TestChangePassword:
         )
 
     def test_the_new_one_is_good_and_the_old_one_is_not(self, world: World) -> None:
-        world.person()
+        world.register()
         self.change(world, caller_of(world))
         world.application.log_in(email="ada@example.com", password=NEW)
         with pytest.raises(InvalidCredentials):
-            world.logged_in()
+            world.log_in()
         [email] = world.mailer.sent
         assert isinstance(email, PasswordChangedEmail)
 
     def test_the_other_sessions_end_and_this_one_stays(self, world: World) -> None:
-        world.person()
-        here, there = world.logged_in().tokens, world.logged_in().tokens
+        world.register()
+        here, there = world.log_in().tokens, world.log_in().tokens
         self.change(world, world.application.authenticate(here.access_token.value))
         world.application.authenticate(here.access_token.value)
         world.application.refresh_session(refresh_token=here.refresh_token)
@@ -72,14 +72,14 @@ class TestChangePassword:
 
     @pytest.mark.parametrize("wrong", ["", "wrong", "\x00", "a" * 500])
     def test_the_current_one_is_needed(self, world: World, wrong: str) -> None:
-        world.person()
+        world.register()
         with pytest.raises(ValidationFailed) as failure:
             self.change(world, caller_of(world), current=wrong)
         assert codes(failure) == [("current_password", "incorrect")]
-        world.logged_in()
+        world.log_in()
 
     def test_guessing_the_current_one_is_limited(self, world: World) -> None:
-        world.person()
+        world.register()
         caller = caller_of(world)
         for _ in range(5):
             with pytest.raises(ValidationFailed):
@@ -88,20 +88,20 @@ class TestChangePassword:
             self.change(world, caller)
 
     def test_the_new_one_has_to_be_acceptable(self, world: World) -> None:
-        world.person()
+        world.register()
         with pytest.raises(ValidationFailed) as failure:
             self.change(world, caller_of(world), new="password1")
         assert codes(failure) == [("new_password", "too_common")]
 
     def test_an_open_reset_is_withdrawn(self, world: World) -> None:
-        world.person()
+        world.register()
         token = requested_reset(world)
         self.change(world, caller_of(world))
         with pytest.raises(InvalidResetToken):
             world.application.reset_password(token=token, new_password=NEW)
 
     def test_who_has_none_cannot_change_it(self, world: World) -> None:
-        world.person()
+        world.register()
         caller = caller_of(world)
         world.users.save(replace(world.users.get(caller.user_id), password_hash=None))
         with pytest.raises(NoPassword):
@@ -118,19 +118,19 @@ def requested_reset(world: World, email: str = "ada@example.com") -> str:
 
 class TestReset:
     def test_a_reset_changes_the_password_and_revokes_all_sessions(self, world: World) -> None:
-        world.person()
-        before = world.logged_in().tokens
+        world.register()
+        before = world.log_in().tokens
         world.application.reset_password(
             token=requested_reset(world, "ADA@example.com"), new_password=NEW
         )
         world.application.log_in(email="ada@example.com", password=NEW)
         with pytest.raises(InvalidCredentials):
-            world.logged_in()
+            world.log_in()
         with pytest.raises(InvalidAccessToken):
             world.application.authenticate(before.access_token.value)
 
     def test_it_lets_in_once(self, world: World) -> None:
-        world.person()
+        world.register()
         token = requested_reset(world)
         world.application.reset_password(token=token, new_password=NEW)
         with pytest.raises(InvalidResetToken):
@@ -138,21 +138,21 @@ class TestReset:
         world.application.log_in(email="ada@example.com", password=NEW)
 
     def test_it_expires(self, world: World) -> None:
-        world.person()
+        world.register()
         token = requested_reset(world)
         world.clock.advance(timedelta(minutes=10))
         with pytest.raises(InvalidResetToken):
             world.application.reset_password(token=token, new_password=NEW)
 
     def test_a_new_request_takes_the_place_of_the_older(self, world: World) -> None:
-        world.person()
+        world.register()
         older, newer = requested_reset(world), requested_reset(world)
         with pytest.raises(InvalidResetToken):
             world.application.reset_password(token=older, new_password=NEW)
         world.application.reset_password(token=newer, new_password=NEW)
 
     def test_a_password_that_is_refused_does_not_use_it_up(self, world: World) -> None:
-        world.person()
+        world.register()
         token = requested_reset(world)
         with pytest.raises(ValidationFailed) as failure:
             world.application.reset_password(token=token, new_password="short")
@@ -165,7 +165,7 @@ class TestReset:
             world.application.reset_password(token=token, new_password=NEW)
 
     def test_what_is_stored_does_not_let_in(self, world: World) -> None:
-        world.person()
+        world.register()
         token = requested_reset(world)
         [stored] = world.store.password_resets.values()
         assert token not in repr(stored)
@@ -175,7 +175,7 @@ class TestReset:
 
     @pytest.mark.parametrize("email", ["nobody@example.com", "no address", ""])
     def test_an_unknown_email_is_sent_nothing(self, world: World, email: str) -> None:
-        world.person()
+        world.register()
         world.application.forgot_password(email=email)
         assert world.mailer.sent == []
 
@@ -185,7 +185,7 @@ class TestReset:
         assert world.mailer.sent == []
 
     def test_reset_emails_to_an_account_are_limited_without_an_error(self, world: World) -> None:
-        world.person()
+        world.register()
         for address in "abcdef":
             world.application.forgot_password(email="ADA@example.com", address=address)
         assert len(world.mailer.sent) == 3
@@ -207,7 +207,7 @@ class TestReset:
 
 class TestProfile:
     def test_a_name_is_changed_without_further_ado(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         changed = world.application.update_profile(user_id=ada.id, name=" Ada Lovelace ")
         assert (changed.name, changed.email) == ("Ada Lovelace", ada.email)
         assert world.application.get_profile(user_id=ada.id) == changed
@@ -216,12 +216,12 @@ class TestProfile:
     def test_another_email_needs_the_password_and_is_told_to_the_old_one(
         self, world: World
     ) -> None:
-        ada = world.person()
+        ada = world.register()
         changed = world.application.update_profile(
             user_id=ada.id, email="new@example.com", current_password=PASSWORD
         )
         assert changed.email == "new@example.com"
-        world.logged_in("new@example.com")
+        world.log_in("new@example.com")
         [email] = world.mailer.sent
         assert isinstance(email, EmailChangedEmail)
         assert (email.to, email.new_email) == ("ada@example.com", "new@example.com")
@@ -230,7 +230,7 @@ class TestProfile:
     def test_without_the_password_nothing_changes(
         self, world: World, given: str | None, code: str
     ) -> None:
-        ada = world.person()
+        ada = world.register()
         with pytest.raises(ValidationFailed) as failure:
             world.application.update_profile(
                 user_id=ada.id, name="Eve", email="eve@example.com", current_password=given
@@ -239,7 +239,7 @@ class TestProfile:
         assert world.application.get_profile(user_id=ada.id) == ada
 
     def test_a_reset_that_was_mailed_to_the_old_email_is_withdrawn(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         token = requested_reset(world)
         world.application.update_profile(
             user_id=ada.id, email="new@example.com", current_password=PASSWORD
@@ -248,15 +248,15 @@ class TestProfile:
             world.application.reset_password(token=token, new_password=NEW)
 
     def test_the_email_of_another_is_taken(self, world: World) -> None:
-        ada = world.person()
-        world.person("bob@example.com")
+        ada = world.register()
+        world.register("bob@example.com")
         with pytest.raises(EmailTaken):
             world.application.update_profile(
                 user_id=ada.id, email="BOB@example.com", current_password=PASSWORD
             )
 
     def test_nothing_new_is_nothing_to_do(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         assert (
             world.application.update_profile(user_id=ada.id, name="Ada", email=str(ada.email))
             == ada
@@ -266,17 +266,17 @@ class TestProfile:
 
 class TestExport:
     def test_it_has_everything_of_one_person(self, world: World) -> None:
-        ada, bob = world.person(), world.person("bob@example.com")
+        ada, bob = world.register(), world.register("bob@example.com")
         task = world.application.create_task(owner_id=ada.id, title="Buy milk")
         world.application.create_task(owner_id=bob.id, title="Somebody else's")
-        world.logged_in()
+        world.log_in()
         export = world.application.export_account(user_id=ada.id)
         assert export.user == ada
         assert export.tasks == [task]
         assert len(export.sessions) == 1
 
     def test_exports_are_limited_for_each_user(self, world: World) -> None:
-        ada, bob = world.person(), world.person("bob@example.com")
+        ada, bob = world.register(), world.register("bob@example.com")
         for _ in range(2):
             world.application.export_account(user_id=ada.id)
         with pytest.raises(RateLimited) as limited:
@@ -289,11 +289,11 @@ class TestExport:
 
 class TestReading:
     def test_a_user_reads_their_own_profile(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         assert world.application.read_profile(user_id=ada.id) == ada
 
     def test_profile_reads_are_limited_for_each_user(self, world: World) -> None:
-        ada, bob = world.person(), world.person("bob@example.com")
+        ada, bob = world.register(), world.register("bob@example.com")
         for _ in range(6):
             world.application.read_profile(user_id=ada.id)
         with pytest.raises(RateLimited) as limited:
@@ -302,7 +302,7 @@ class TestReading:
         assert world.application.read_profile(user_id=bob.id) == bob
 
     def test_other_use_cases_do_not_count_as_profile_reads(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         for number in range(10):
             world.application.update_profile(user_id=ada.id, name=f"Ada {number}")
         assert world.application.read_profile(user_id=ada.id).name == "Ada 9"
@@ -333,32 +333,32 @@ def give_tasks(world: World, owner: User, count: int) -> None:
 
 class TestDelete:
     def test_everything_is_gone_and_nothing_of_others(self, world: World) -> None:
-        ada, bob = world.person(), world.person("bob@example.com")
+        ada, bob = world.register(), world.register("bob@example.com")
         world.application.create_task(owner_id=ada.id, title="Buy milk")
         kept = world.application.create_task(owner_id=bob.id, title="Buy milk")
         requested_reset(world)
-        tokens = world.logged_in().tokens
+        tokens = world.log_in().tokens
         world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
         with pytest.raises(AccountGone):
             world.application.get_profile(user_id=ada.id)
         with pytest.raises(InvalidAccessToken):
             world.application.authenticate(tokens.access_token.value)
         with pytest.raises(InvalidCredentials):
-            world.logged_in()
+            world.log_in()
         assert list(world.store.tasks.values()) == [kept]
         assert world.store.sessions == {}
         assert world.store.password_resets == {}
-        assert world.person().id != ada.id
+        assert world.register().id != ada.id
 
     def test_an_account_with_very_many_tasks_is_gone_at_once_and_its_tasks_in_batches(
         self,
     ) -> None:
         background = WaitingBackground()
         world = World(background=background)
-        ada, bob = world.person(), world.person("bob@example.com")
+        ada, bob = world.register(), world.register("bob@example.com")
         kept = world.application.create_task(owner_id=bob.id, title="Buy milk")
         give_tasks(world, ada, 2 * BATCH + 1)
-        tokens = world.logged_in().tokens
+        tokens = world.log_in().tokens
         world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
         assert len(world.store.tasks) == BATCH + 2
         with pytest.raises(AccountGone):
@@ -368,12 +368,12 @@ class TestDelete:
         with pytest.raises(InvalidRefreshToken):
             world.application.refresh_session(refresh_token=tokens.refresh_token)
         with pytest.raises(InvalidCredentials):
-            world.logged_in()
+            world.log_in()
         with pytest.raises(AccountGone):
             world.application.export_account(user_id=ada.id)
         with pytest.raises(AccountGone):
             world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
-        again = world.person()
+        again = world.register()
         assert world.application.list_tasks(owner_id=again.id) == []
         steps = []
         while background.jobs:
@@ -390,7 +390,7 @@ class TestDelete:
     ) -> None:
         background = WaitingBackground()
         world = World(background=background)
-        ada = world.person()
+        ada = world.register()
         give_tasks(world, ada, 2 * BATCH)
         world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
         removed = [world.application.clean_up() for _ in range(4)]
@@ -401,7 +401,7 @@ class TestDelete:
             job()
 
     def test_it_needs_the_password(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         with pytest.raises(ValidationFailed):
             world.application.delete_account(user_id=ada.id, current_password="wrong")
         assert world.application.get_profile(user_id=ada.id) == ada
@@ -409,7 +409,7 @@ class TestDelete:
 
 class TestCleanUp:
     def test_what_is_over_is_removed_and_nothing_else(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         requested_reset(world)
         old = caller_of(world)
         ended = caller_of(world)
@@ -426,7 +426,7 @@ class TestCleanUp:
 
 
 def test_every_event_is_recorded_once(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     caller = caller_of(world)
     with pytest.raises(InvalidCredentials):
         world.application.log_in(email="ada@example.com", password="wrong")
@@ -442,7 +442,7 @@ def test_every_event_is_recorded_once(world: World) -> None:
     )
     world.application.export_account(user_id=ada.id)
     caller = world.application.authenticate(
-        world.logged_in("new@example.com").tokens.access_token.value
+        world.log_in("new@example.com").tokens.access_token.value
     )
     world.application.log_out(caller)
     with pytest.raises(ValidationFailed):
@@ -482,9 +482,9 @@ class TestAdmission:
     def test_a_try_counts_once_and_before_the_password_is_looked_at(
         self, world: World, rule: str, allowed: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        ada = world.person()
+        ada = world.register()
         session_id = world.application.authenticate(
-            world.logged_in().tokens.access_token.value
+            world.log_in().tokens.access_token.value
         ).session_id
         looked_at: list[str] = []
         monkeypatch.setattr(world.passwords, "verify", lambda *_: looked_at.append("verify"))
@@ -517,7 +517,7 @@ class TestAdmission:
         assert looked_at == []
 
     def test_a_change_of_the_name_alone_hashes_nothing(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         for _ in range(10):
             admitted = world.application.update_profile.admit(
                 user_id=ada.id, name="Ada King", email="ada@example.com", current_password="wrong"
@@ -528,7 +528,7 @@ class TestAdmission:
     def test_an_email_that_changes_after_admission_is_not_changed_back_without_the_password(
         self, world: World
     ) -> None:
-        ada = world.person()
+        ada = world.register()
         admitted = world.application.update_profile.admit(user_id=ada.id, email="ada@example.com")
         world.application.update_profile(
             user_id=ada.id, email="new@example.com", current_password=PASSWORD

@@ -20,7 +20,7 @@ from todo_core.errors import (
 
 class TestRegistration:
     def test_the_password_is_kept_only_as_a_hash(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         stored = world.users.get(ada.id)
         assert stored == ada
         assert PASSWORD not in str(stored.password_hash)
@@ -28,9 +28,9 @@ class TestRegistration:
         assert str(stored.password_hash) not in repr(stored)
 
     def test_an_email_belongs_to_one_account(self, world: World) -> None:
-        world.person("ada@example.com")
+        world.register("ada@example.com")
         with pytest.raises(EmailTaken):
-            world.person("Ada@Example.com")
+            world.register("Ada@Example.com")
 
     def test_everything_that_is_wrong_is_named(self, world: World) -> None:
         with pytest.raises(ValidationFailed) as failure:
@@ -47,12 +47,12 @@ class TestRegistration:
             with pytest.raises(RegistrationClosed):
                 closed(name="", email="", password="")
         assert world.store.users == {}
-        assert world.person().email == "ada@example.com"
+        assert world.register().email == "ada@example.com"
 
 
 class TestLogin:
     def test_the_tokens_speak_for_the_person(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         logged_in = world.application.log_in(email="ADA@example.com", password=PASSWORD)
         caller = world.application.authenticate(logged_in.tokens.access_token.value)
         assert caller.user_id == logged_in.user.id == ada.id
@@ -63,7 +63,7 @@ class TestLogin:
         assert logged_in.tokens.refresh_token not in repr(logged_in)
 
     def test_every_login_is_a_session_of_its_own(self, world: World) -> None:
-        world.person()
+        world.register()
         first = world.application.log_in(email="ada@example.com", password=PASSWORD)
         second = world.application.log_in(email="ada@example.com", password=PASSWORD)
         assert first.tokens.refresh_token != second.tokens.refresh_token
@@ -82,13 +82,13 @@ class TestLogin:
         ],
     )
     def test_a_wrong_pair_opens_nothing(self, world: World, email: str, password: str) -> None:
-        world.person()
+        world.register()
         with pytest.raises(InvalidCredentials):
             world.application.log_in(email=email, password=password)
         assert world.store.sessions == {}
 
     def test_who_has_no_password_cannot_log_in_with_one(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         world.users.save(replace(ada, password_hash=None))
         with pytest.raises(InvalidCredentials):
             world.application.log_in(email="ada@example.com", password=PASSWORD)
@@ -104,7 +104,7 @@ class TestLogin:
             return verify(password, password_hash)
 
         monkeypatch.setattr(world.passwords, "verify", noting)
-        ada = world.person()
+        ada = world.register()
         for email, password in (
             ("ada@example.com", "wrong"),
             ("bob@example.com", PASSWORD),
@@ -124,7 +124,7 @@ class TestLogin:
         ids=["plain bcrypt", "another cost"],
     )
     def test_an_outdated_hash_is_replaced(self, world: World, outdated: str) -> None:
-        ada = world.person()
+        ada = world.register()
         world.users.save(replace(ada, password_hash=outdated))
         world.application.log_in(email="ada@example.com", password=PASSWORD)
         renewed = world.users.get(ada.id)
@@ -137,7 +137,7 @@ class TestLogin:
     def test_a_password_changed_meanwhile_is_no_longer_good(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        ada = world.person()
+        ada = world.register()
         outdated = PasslibPasswordHasher(cost=5).hash(Password(PASSWORD))
         world.users.save(replace(ada, password_hash=outdated))
         needs_rehash = world.passwords.needs_rehash
@@ -176,7 +176,7 @@ def test_the_commonest_passwords_are_known() -> None:
 
 
 def test_an_account_that_is_gone_is_told_as_such(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     assert world.application.get_profile(user_id=ada.id) == ada
     world.store.users.clear()
     with pytest.raises(AccountGone):

@@ -108,7 +108,7 @@ def test_new_accounts_of_one_issuer_are_limited(world: World) -> None:
 
 def test_an_account_that_takes_several_attempts_is_counted_once(world: World) -> None:
     for n in range(6):
-        world.person(f"{n}@example.com")  # whose emails are taken
+        world.register(f"{n}@example.com")  # whose emails are taken
         world.application.authenticate(
             vouch(world, f"external {n}", subject=f"{n}", email=f"{n}@example.com")
         )
@@ -136,7 +136,7 @@ def test_users_with_an_account_do_not_count_as_new_ones(world: World) -> None:
 def test_a_subject_that_is_the_id_of_another_user_does_not_stand_for_the_callers_id(
     world: World, spelling: Callable[[UUID], str]
 ) -> None:
-    bob = world.person("bob@example.com")
+    bob = world.register("bob@example.com")
     caller = world.application.authenticate(vouch(world, subject=spelling(bob.id)))
     assert caller.user_id != bob.id
     assert caller.alias is None
@@ -155,7 +155,7 @@ def test_a_subject_that_is_a_uuid_of_no_user_stands_for_the_callers_id(world: Wo
 
 
 def test_an_email_never_links_to_an_account_that_is_there(world: World) -> None:
-    registered = world.person("Ada@example.com")
+    registered = world.register("Ada@example.com")
     caller = world.application.authenticate(vouch(world))
     assert caller.user_id != registered.id
     assert world.application.get_profile(user_id=caller.user_id).email is None
@@ -163,7 +163,7 @@ def test_an_email_never_links_to_an_account_that_is_there(world: World) -> None:
 
 
 def test_an_email_that_is_anothers_is_left_out_when_it_changes_too(world: World) -> None:
-    world.person("taken@example.com")
+    world.register("taken@example.com")
     caller = world.application.authenticate(vouch(world))
     world.application.authenticate(vouch(world, "external 2", email="taken@example.com", minutes=1))
     assert world.application.get_profile(user_id=caller.user_id).email is None
@@ -322,7 +322,7 @@ def test_what_is_the_issuers_to_do_is_refused(world: World) -> None:
 
 
 def test_somebody_with_a_password_must_give_it_to_delete(world: World) -> None:
-    user = world.person()
+    user = world.register()
     with pytest.raises(ValidationFailed) as failed:
         world.application.delete_account(user_id=user.id)
     assert [error.code for error in failed.value.errors] == ["required"]

@@ -22,8 +22,8 @@ SECOND = timedelta(seconds=1)
 
 class TestRefresh:
     def test_both_tokens_are_new_and_of_the_same_session(self, world: World) -> None:
-        world.person()
-        first = world.logged_in().tokens
+        world.register()
+        first = world.log_in().tokens
         world.clock.advance(SECOND)
         second = world.application.refresh_session(refresh_token=first.refresh_token)
         assert second.refresh_token != first.refresh_token
@@ -34,16 +34,16 @@ class TestRefresh:
         assert second.refresh_token not in repr(second)
 
     def test_it_goes_on_and_on(self, world: World) -> None:
-        world.person()
-        tokens = world.logged_in().tokens
+        world.register()
+        tokens = world.log_in().tokens
         for _ in range(5):
             world.clock.advance(timedelta(days=10))
             tokens = world.application.refresh_session(refresh_token=tokens.refresh_token)
         world.application.authenticate(tokens.access_token.value)
 
     def test_within_the_grace_a_used_token_yields_the_same_successor(self, world: World) -> None:
-        world.person()
-        first = world.logged_in().tokens
+        world.register()
+        first = world.log_in().tokens
         second = world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(REFRESH_GRACE - SECOND)
         again = world.application.refresh_session(refresh_token=first.refresh_token)
@@ -52,17 +52,17 @@ class TestRefresh:
         assert third.refresh_token != second.refresh_token
 
     def test_a_clock_that_is_set_back_makes_no_long_grace(self, world: World) -> None:
-        world.person()
+        world.register()
         world.clock.advance(timedelta(days=10))
-        first = world.logged_in().tokens
+        first = world.log_in().tokens
         world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(timedelta(days=-1))
         with pytest.raises(InvalidRefreshToken):
             world.application.refresh_session(refresh_token=first.refresh_token)
 
     def test_a_replay_after_the_grace_ends_the_session_for_both(self, world: World) -> None:
-        ada = world.person()
-        first = world.logged_in().tokens
+        ada = world.register()
+        first = world.log_in().tokens
         second = world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(REFRESH_GRACE)
         with pytest.raises(InvalidRefreshToken):
@@ -79,8 +79,8 @@ class TestRefresh:
         ] == [(SecurityEvent.REFRESH_REUSED, ada.id)]
 
     def test_a_token_two_generations_old_is_a_replay_at_once(self, world: World) -> None:
-        world.person()
-        first = world.logged_in().tokens
+        world.register()
+        first = world.log_in().tokens
         second = world.application.refresh_session(refresh_token=first.refresh_token)
         third = world.application.refresh_session(refresh_token=second.refresh_token)
         with pytest.raises(InvalidRefreshToken):
@@ -89,8 +89,8 @@ class TestRefresh:
             world.application.refresh_session(refresh_token=third.refresh_token)
 
     def test_another_session_is_not_concerned_by_a_replay(self, world: World) -> None:
-        world.person()
-        first, other = world.logged_in().tokens, world.logged_in().tokens
+        world.register()
+        first, other = world.log_in().tokens, world.log_in().tokens
         world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(REFRESH_GRACE)
         with pytest.raises(InvalidRefreshToken):
@@ -98,8 +98,8 @@ class TestRefresh:
         world.application.refresh_session(refresh_token=other.refresh_token)
 
     def test_a_session_that_is_idle_for_too_long_is_over(self, world: World) -> None:
-        world.person()
-        tokens = world.logged_in().tokens
+        world.register()
+        tokens = world.log_in().tokens
         world.clock.advance(IDLE - SECOND)
         tokens = world.application.refresh_session(refresh_token=tokens.refresh_token)
         world.clock.advance(IDLE)
@@ -107,8 +107,8 @@ class TestRefresh:
             world.application.refresh_session(refresh_token=tokens.refresh_token)
 
     def test_a_session_has_its_end_however_busy_it_is(self, world: World) -> None:
-        world.person()
-        tokens = world.logged_in().tokens
+        world.register()
+        tokens = world.log_in().tokens
         for _ in range(9):
             world.clock.advance(timedelta(days=10) - SECOND)
             tokens = world.application.refresh_session(refresh_token=tokens.refresh_token)
@@ -125,15 +125,15 @@ class TestRefresh:
     def test_what_is_no_refresh_token_of_ours_changes_nothing(
         self, world: World, changed: str
     ) -> None:
-        world.person()
-        tokens = world.logged_in().tokens
+        world.register()
+        tokens = world.log_in().tokens
         with pytest.raises(InvalidRefreshToken):
             world.application.refresh_session(refresh_token=changed.format(tokens.refresh_token))
         world.application.refresh_session(refresh_token=tokens.refresh_token)
 
     def test_a_forged_old_generation_does_not_end_a_session(self, world: World) -> None:
-        world.person()
-        first = world.logged_in().tokens
+        world.register()
+        first = world.log_in().tokens
         second = world.application.refresh_session(refresh_token=first.refresh_token)
         world.clock.advance(REFRESH_GRACE)
         forged = first.refresh_token[:-4] + ("AAAA" if first.refresh_token[-4:] != "AAAA" else "BB")
@@ -144,8 +144,8 @@ class TestRefresh:
 
 class TestEnding:
     def test_who_logs_out_is_out_here_and_nowhere_else(self, world: World) -> None:
-        world.person()
-        here, there = world.logged_in().tokens, world.logged_in().tokens
+        world.register()
+        here, there = world.log_in().tokens, world.log_in().tokens
         world.application.log_out(world.application.authenticate(here.access_token.value))
         with pytest.raises(InvalidAccessToken):
             world.application.authenticate(here.access_token.value)
@@ -154,15 +154,15 @@ class TestEnding:
         world.application.authenticate(there.access_token.value)
 
     def test_logging_out_twice_is_fine(self, world: World) -> None:
-        world.person()
-        caller = world.application.authenticate(world.logged_in().tokens.access_token.value)
+        world.register()
+        caller = world.application.authenticate(world.log_in().tokens.access_token.value)
         world.application.log_out(caller)
         world.application.log_out(caller)
 
     def test_one_of_anothers_sessions_is_not_found(self, world: World) -> None:
-        world.person()
-        bob = world.person("bob@example.com")
-        tokens = world.logged_in().tokens
+        world.register()
+        bob = world.register("bob@example.com")
+        tokens = world.log_in().tokens
         adas = world.application.authenticate(tokens.access_token.value)
         with pytest.raises(SessionNotFound):
             world.application.revoke_session(user_id=bob.id, session_id=adas.session_id)
@@ -170,8 +170,8 @@ class TestEnding:
         assert world.application.list_sessions(user_id=bob.id) == []
 
     def test_all_others_end_and_this_one_stays(self, world: World) -> None:
-        ada = world.person()
-        here, there = world.logged_in().tokens, world.logged_in().tokens
+        ada = world.register()
+        here, there = world.log_in().tokens, world.log_in().tokens
         caller = world.application.authenticate(here.access_token.value)
         world.application.revoke_other_sessions(caller)
         world.application.authenticate(here.access_token.value)
@@ -184,7 +184,7 @@ class TestEnding:
 
 class TestList:
     def test_a_person_recognises_their_sessions(self, world: World) -> None:
-        ada = world.person()
+        ada = world.register()
         world.application.log_in(
             email="ada@example.com",
             password=PASSWORD,
@@ -192,7 +192,7 @@ class TestList:
             address="192.0.2.1",
         )
         world.clock.advance(SECOND)
-        newest = world.logged_in()
+        newest = world.log_in()
         sessions = world.application.list_sessions(user_id=ada.id)
         assert [each.address for each in sessions] == ["", "192.0.2.1"]
         assert sessions[1].user_agent.startswith("Firefoxxx")
@@ -217,7 +217,7 @@ class TestList:
     def test_a_device_has_the_name_of_its_browser_and_system(
         self, world: World, user_agent: str, device: str
     ) -> None:
-        ada = world.person()
+        ada = world.register()
         world.application.log_in(email="ada@example.com", password=PASSWORD, user_agent=user_agent)
         assert [each.device for each in world.application.list_sessions(user_id=ada.id)] == [device]
 
@@ -228,8 +228,8 @@ class TestList:
     def test_a_hostile_user_agent_takes_no_time_and_little_room(
         self, world: World, user_agent: str
     ) -> None:
-        ada = world.person()
-        world.logged_in()  # reads the tables
+        ada = world.register()
+        world.log_in()  # reads the tables
         began = time.process_time()
         world.application.log_in(email="ada@example.com", password=PASSWORD, user_agent=user_agent)
         assert time.process_time() - began < 0.5
@@ -242,14 +242,14 @@ class TestMaximum:
     def test_a_login_beyond_the_maximum_revokes_the_session_used_least_recently(
         self, world: World
     ) -> None:
-        ada = world.person()
+        ada = world.register()
         logins = []
         for _ in range(MAX_SESSIONS):
-            logins.append(world.logged_in())
+            logins.append(world.log_in())
             world.clock.advance(SECOND)
         used = world.application.refresh_session(refresh_token=logins[0].tokens.refresh_token)
         world.clock.advance(SECOND)
-        newest = world.logged_in()
+        newest = world.log_in()
         revoked = logins[1].tokens
         with pytest.raises(InvalidAccessToken):
             world.application.authenticate(revoked.access_token.value)
@@ -265,34 +265,34 @@ class TestMaximum:
         assert [each.user_id for each in ended] == [ada.id]
 
     def test_the_new_session_is_kept_even_if_the_clock_was_set_back(self, world: World) -> None:
-        world.person()
+        world.register()
         for _ in range(MAX_SESSIONS):
-            world.logged_in()
+            world.log_in()
         world.clock.advance(timedelta(minutes=-1))
-        world.application.authenticate(world.logged_in().tokens.access_token.value)
+        world.application.authenticate(world.log_in().tokens.access_token.value)
         assert len(world.store.sessions) == MAX_SESSIONS
 
     def test_the_sessions_of_another_user_do_not_count(self, world: World) -> None:
-        world.person()
-        bob = world.person("bob@example.com")
+        world.register()
+        bob = world.register("bob@example.com")
         for _ in range(MAX_SESSIONS):
-            world.logged_in()
-        world.logged_in("bob@example.com")
+            world.log_in()
+        world.log_in("bob@example.com")
         assert len(world.store.sessions) == MAX_SESSIONS + 1
         assert len(world.application.list_sessions(user_id=bob.id)) == 1
 
     def test_a_session_that_is_over_is_not_listed(self, world: World) -> None:
-        ada = world.person()
-        world.logged_in()
+        ada = world.register()
+        world.log_in()
         world.clock.advance(IDLE)
         assert world.application.list_sessions(user_id=ada.id) == []
 
 
 class TestSessionLimits:
     def test_requests_about_sessions_are_limited_for_each_user(self, world: World) -> None:
-        ada, bob = world.person(), world.person("bob@example.com")
-        caller = world.application.authenticate(world.logged_in().tokens.access_token.value)
-        other = world.application.authenticate(world.logged_in().tokens.access_token.value)
+        ada, bob = world.register(), world.register("bob@example.com")
+        caller = world.application.authenticate(world.log_in().tokens.access_token.value)
+        other = world.application.authenticate(world.log_in().tokens.access_token.value)
         for _ in range(4):
             world.application.list_sessions(user_id=ada.id)
         world.application.revoke_session(user_id=ada.id, session_id=other.session_id)
@@ -310,8 +310,8 @@ class TestSessionLimits:
         assert world.application.list_sessions(user_id=bob.id) == []
 
     def test_logging_out_is_never_limited(self, world: World) -> None:
-        ada = world.person()
-        caller = world.application.authenticate(world.logged_in().tokens.access_token.value)
+        ada = world.register()
+        caller = world.application.authenticate(world.log_in().tokens.access_token.value)
         for _ in range(6):
             world.application.list_sessions(user_id=ada.id)
         world.application.log_out(caller)
@@ -324,22 +324,22 @@ class TestLoginLimits:
             world.application.log_in(email=email, password="wrong", address=address)
 
     def test_after_too_many_tries_even_the_right_password_has_to_wait(self, world: World) -> None:
-        world.person()
+        world.register()
         for _ in range(5):
             self.wrong(world, "192.0.2.1")
         with pytest.raises(RateLimited) as limited:
-            world.logged_in(address="192.0.2.1")
+            world.log_in(address="192.0.2.1")
         allowance = limited.value.allowance
         assert (allowance.rule, allowance.limit) == ("login_account", 5)
         assert SECOND <= allowance.resets_in <= 60 * SECOND
 
     def test_nobody_can_lock_an_owner_out_from_elsewhere(self, world: World) -> None:
-        world.person()
+        world.register()
         for _ in range(5):
             self.wrong(world, "203.0.113.9")
         with pytest.raises(RateLimited):
-            world.logged_in(address="203.0.113.9")
-        world.logged_in(address="192.0.2.1")
+            world.log_in(address="203.0.113.9")
+        world.log_in(address="192.0.2.1")
 
     def test_an_address_is_limited_whatever_accounts_it_tries(self, world: World) -> None:
         for number in range(12):
@@ -351,16 +351,16 @@ class TestLoginLimits:
         assert limited.value.allowance.rule == "login_address"
 
     def test_success_forgives_what_came_before(self, world: World) -> None:
-        world.person()
+        world.register()
         for _ in range(2):
             for _ in range(4):
                 self.wrong(world, "192.0.2.1")
-            world.logged_in(address="192.0.2.1")
+            world.log_in(address="192.0.2.1")
 
     def test_the_case_of_the_email_is_no_way_around(self, world: World) -> None:
-        world.person()
+        world.register()
         for email in ("ada@example.com", "ADA@example.com", "Ada@example.com", " ada@example.com"):
             self.wrong(world, "192.0.2.1", email)
         self.wrong(world, "192.0.2.1")
         with pytest.raises(RateLimited):
-            world.logged_in(address="192.0.2.1")
+            world.log_in(address="192.0.2.1")

@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 
 def test_a_new_task_is_to_be_done_and_made_now(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     world.clock.advance(HOUR)
     task = world.application.create_task(owner_id=ada.id, title=" Buy milk ", description="")
     assert (task.title, task.description, task.completed) == ("Buy milk", None, False)
@@ -34,7 +34,7 @@ def test_a_new_task_is_to_be_done_and_made_now(world: World) -> None:
 
 
 def test_an_invalid_task_is_not_stored(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     with pytest.raises(ValidationFailed) as failure:
         world.application.create_task(owner_id=ada.id, title="", description="a" * 1001)
     assert [error.field for error in failure.value.errors] == ["title", "description"]
@@ -42,7 +42,7 @@ def test_an_invalid_task_is_not_stored(world: World) -> None:
 
 
 def test_an_id_in_use_is_drawn_again(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     ids = iter([TaskId(1), TaskId(1), TaskId(2)])
     create_task = CreateTask(world.tasks, world.limiter, Drawing(ids), world.clock)
     first = create_task(owner_id=ada.id, title="The first")
@@ -51,7 +51,7 @@ def test_an_id_in_use_is_drawn_again(world: World) -> None:
 
 
 def test_drawing_ids_ends(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     ids = iter([TaskId(1)] * 100)
     create_task = CreateTask(world.tasks, world.limiter, Drawing(ids), world.clock)
     create_task(owner_id=ada.id, title="The first")
@@ -60,7 +60,7 @@ def test_drawing_ids_ends(world: World) -> None:
 
 
 def test_what_an_edit_does_not_mention_stays(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     task = world.application.create_task(
         owner_id=ada.id, title="Buy milk", description="Two litres"
     )
@@ -73,7 +73,7 @@ def test_what_an_edit_does_not_mention_stays(world: World) -> None:
 
 
 def test_an_edit_that_changes_nothing_is_not_stored(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     world.clock.advance(HOUR)
     assert (
@@ -87,7 +87,7 @@ def test_an_edit_that_changes_nothing_is_not_stored(world: World) -> None:
 
 
 def test_an_invalid_edit_is_not_stored(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     with pytest.raises(ValidationFailed):
         world.application.update_task(owner_id=ada.id, task_id=task.id, title="\x00")
@@ -95,7 +95,7 @@ def test_an_invalid_edit_is_not_stored(world: World) -> None:
 
 
 def test_completion_is_flipped_or_set(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     one = world.application.toggle_completion
     assert one(owner_id=ada.id, task_id=task.id).completed
@@ -105,7 +105,7 @@ def test_completion_is_flipped_or_set(world: World) -> None:
 
 
 def test_anothers_task_is_not_found_by_any_use_case(world: World) -> None:
-    ada, bob = world.person(), world.person("bob@example.com")
+    ada, bob = world.register(), world.register("bob@example.com")
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     for use_case in (
         world.application.get_task,
@@ -120,7 +120,7 @@ def test_anothers_task_is_not_found_by_any_use_case(world: World) -> None:
 
 
 def test_a_deleted_task_is_gone(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     world.application.delete_task(owner_id=ada.id, task_id=task.id)
     with pytest.raises(TaskNotFound):
@@ -128,7 +128,7 @@ def test_a_deleted_task_is_gone(world: World) -> None:
 
 
 def test_an_edit_that_loses_a_race_starts_over_on_what_won(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=3)
     edited = UpdateTask(contested, world.limiter, world.clock)(
@@ -138,7 +138,7 @@ def test_an_edit_that_loses_a_race_starts_over_on_what_won(world: World) -> None
 
 
 def test_an_edit_that_always_loses_gives_up(world: World) -> None:
-    ada = world.person()
+    ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=1000)
     with pytest.raises(EditConflict):
@@ -180,7 +180,7 @@ class ContestedTasks(InMemoryTaskRepository):
 
 def test_requests_about_tasks_are_limited_for_each_user_whatever_they_do() -> None:
     world = World(limiter=LimitsRateLimiter("memory://", LIMITS | {Limit.TASKS: Rule("6/minute")}))
-    ada, bob = world.person(), world.person("bob@example.com")
+    ada, bob = world.register(), world.register("bob@example.com")
     application = world.application
     task = application.create_task(owner_id=ada.id, title="Buy milk")
     application.list_tasks(owner_id=ada.id)
@@ -199,7 +199,7 @@ def test_requests_about_tasks_are_limited_for_each_user_whatever_they_do() -> No
 )
 def test_a_request_beyond_the_limit_does_nothing(request_about_a_task: str) -> None:
     world = World(limiter=LimitsRateLimiter("memory://", LIMITS | {Limit.TASKS: Rule("1/minute")}))
-    ada = world.person()
+    ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     with pytest.raises(RateLimited):
         getattr(world.application, request_about_a_task)(owner_id=ada.id, task_id=task.id)

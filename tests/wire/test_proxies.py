@@ -25,7 +25,7 @@ from tests.support.messages import SMUGGLED, UPGRADES, sequence
 from tests.support.proof import note
 from tests.support.proxies import FORBIDDEN, CuttingRelay, proxy
 from tests.support.raw_requests import corpus, fill, mutated, names_of
-from tests.support.users import Person, new_person
+from tests.support.users import ApiUser, register_user
 
 SECONDS = 20
 USERS = 6
@@ -44,8 +44,8 @@ def test_every_answer_is_the_askers_own_while_an_attacker_sends_everything(
         CuttingRelay(port_of(server.url)) as relay,
         proxy(name, tmp_path, relay.port) as url,
     ):
-        users = [new_person(url, f"User{number}") for number in range(USERS)]
-        mallory = new_person(url, "Mallory")
+        users = [register_user(url, f"User{number}") for number in range(USERS)]
+        mallory = register_user(url, "Mallory")
         users[0].create()
         names = names_of(mallory, users[0])
         stop = Event()
@@ -75,7 +75,7 @@ def port_of(url: str) -> int:
     return port
 
 
-def use(person: Person, stop: Event) -> Counter[str]:
+def use(person: ApiUser, stop: Event) -> Counter[str]:
     """Work with one's tasks until the stop, and count the answers that are one's own or not."""
     outcomes: Counter[str] = Counter()
     mine = {task["id"] for task in person.list()}
@@ -95,7 +95,7 @@ def use(person: Person, stop: Event) -> Counter[str]:
     raise AssertionError
 
 
-def one_request(person: Person, mine: list[int], number: int) -> httpx.Response:
+def one_request(person: ApiUser, mine: list[int], number: int) -> httpx.Response:
     task = mine[number % len(mine)]
     match number % 4:
         case 0:
@@ -109,7 +109,7 @@ def one_request(person: Person, mine: list[int], number: int) -> httpx.Response:
             return person.http.get("/api/auth/me")
 
 
-def is_own(answer: httpx.Response, person: Person, mine: set[int]) -> bool:
+def is_own(answer: httpx.Response, person: ApiUser, mine: set[int]) -> bool:
     """Whether this is an answer that the person asked for, and nothing else."""
     if answer.status_code != 200:
         return False

@@ -16,7 +16,7 @@ from tests.support.servers import RunningServer, running_server
 from tests.support.settings import on_sqlite
 from tests.support.sockets import connected
 from tests.support.tasks import store_tasks
-from tests.support.users import Person, new_person
+from tests.support.users import ApiUser, register_user
 from todo_api.http.large_responses import MAX_BYTES_PER_USER
 from todo_api.server.protocol import StrictHttpProtocol
 
@@ -51,7 +51,7 @@ def responses(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
 
 
 def request(
-    person: Person, method: str, path: str, fields: bytes = b"", body: bytes = b""
+    person: ApiUser, method: str, path: str, fields: bytes = b"", body: bytes = b""
 ) -> bytes:
     target = person.tasks(path).raw_path
     head = b"%b %b HTTP/1.1\r\nHost: todo\r\nAuthorization: Bearer %b\r\n%b" % (
@@ -67,7 +67,7 @@ def request(
 
 def test_every_message_in_every_two_pieces_has_its_own_response(server: RunningServer) -> None:
     """However a message is cut, it does what it says once, and the next one is read right."""
-    ada = server.person()
+    ada = server.register()
     with ada.http:
         task = ada.create("first")["id"]
         chunked = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
@@ -107,7 +107,7 @@ def test_every_message_in_every_two_pieces_has_its_own_response(server: RunningS
 def test_a_post_that_offers_to_upgrade_is_answered_like_any_other(
     server: RunningServer, offer: bytes
 ) -> None:
-    ada = server.person()
+    ada = server.register()
     with ada.http, connected(server.url) as connection:
         connection.sendall(request(ada, "POST", "", offer, b'{"title": "Buy milk"}'))
         [(status, body)] = responses(connection, 1)
@@ -147,7 +147,7 @@ def test_trailers_without_end_are_cut_off(server: RunningServer) -> None:
 
 @pytest.mark.parametrize("repeated", ["own", "another's"])
 def test_a_repeated_url_user_id_is_refused(repeated: str, server: RunningServer) -> None:
-    ada, bob = server.person("Ada"), server.person("Bob")
+    ada, bob = server.register("Ada"), server.register("Bob")
     with ada.http, bob.http:
         second = ada.id if repeated == "own" else bob.id
         query = f"url_user_id={ada.id}&url_user_id={second}"
@@ -158,7 +158,7 @@ def test_a_repeated_url_user_id_is_refused(repeated: str, server: RunningServer)
 
 def test_readers_that_take_nothing_hold_neither_memory_nor_the_shutdown(tmp_path: Path) -> None:
     with served(tmp_path, TODO_RATE_LIMIT_ENABLED="false") as server:
-        ada = new_person(server.url)
+        ada = register_user(server.url)
         with ada.http:
             size = store_tasks(tmp_path, ada.id, 4_000)
             assert len(ada.list()) == 4_000
@@ -179,7 +179,7 @@ def test_readers_that_take_nothing_hold_neither_memory_nor_the_shutdown(tmp_path
                 connection.close()
 
 
-def _hold(url: str, person: Person, count: int) -> list[socket.socket]:
+def _hold(url: str, person: ApiUser, count: int) -> list[socket.socket]:
     sockets = []
     for _ in range(count):
         connection = connected(url, receive_buffer=4096)
@@ -195,7 +195,7 @@ def test_a_response_that_is_not_taken_is_aborted(
     monkeypatch.setattr(StrictHttpProtocol, "response_timeout", 0.5)
     monkeypatch.setattr(StrictHttpProtocol, "min_response_rate", 100 * 2**20)
     with on_sqlite(tmp_path) as settings, running_server(settings) as server:
-        ada = server.person()
+        ada = server.register()
         with ada.http:
             size = store_tasks(tmp_path, ada.id, 6_000)
             for pause in (None, 0.1):  # who takes nothing, and who takes a little at a time
