@@ -94,9 +94,9 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the operator of the service decides.
+    """What the operator decides.
 
-    A session ends `session_lifetime` after its login, or when it was not refreshed for
+    A session expires `session_lifetime` after its login, or when it was not refreshed for
     `session_idle_lifetime`. `access_token_lifetime` and `external_token_lifetime` are the longest
     lifetimes of our own access tokens and of an external issuer's.
     """
@@ -114,8 +114,8 @@ class Policy:
 class Application:
     """Every use case of the service, one attribute for each.
 
-    An instance holds no state of its own, and may be used by many threads at once as far as its
-    adapters may.
+    An instance holds no state of its own, and may be used by many threads at once if its adapters
+    may.
     """
 
     def __init__(self, ports: Ports, policy: Policy) -> None:

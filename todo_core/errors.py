@@ -19,14 +19,14 @@
     │   ├── IdTaken               a new random identifier is already in use
     │   ├── IdentityTaken         the identity already belongs to an account
     │   ├── NoPassword            the user logs in through an external issuer only
-    │   ├── ExternalSession         an external issuer logged the user in
+    │   ├── ExternalSession       an external issuer logged the user in
     │   ├── StaleVersion          the entity was changed since it was loaded
     │   └── EditConflict          StaleVersion at every attempt
     ├── RateLimited               too many requests; says when to try again
-    └── Unavailable               a dependency does not answer
+    └── Unavailable               a dependency does not respond
 
 Adapters raise only these errors and unexpected ones. How each one is presented to clients is
-decided by `todo_api`.
+decided by `todo_api.http.problems`.
 """
 
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ class EmailTaken(Conflict):
 
 
 class IdTaken(Conflict):
-    """A new random identifier is already in use: another one must be drawn."""
+    """A new random identifier is already in use: another one must be generated."""
 
 
 class IdentityTaken(Conflict):
@@ -160,7 +160,7 @@ class Allowance:
 
 
 class Unavailable(TodoError):
-    """A dependency does not answer. `dependency` names it, for operators and `/readyz`."""
+    """A dependency does not respond. `dependency` names it, for operators and `/readyz`."""
 
     def __init__(self, dependency: str) -> None:
         super().__init__(f"{dependency} is unavailable")

@@ -11,7 +11,7 @@ SITE_PREFIX = 48
 
 
 def client_network(address: str, *, prefix: int = CLIENT_PREFIX) -> str:
-    """Return the network that an address is counted as; other text is returned unchanged.
+    """Return the network that an address counts as. Other text is returned unchanged.
 
     An IPv6 address counts as its network of this prefix length. An address that
     embeds an IPv4 address counts as the IPv4 address: all IPv4-mapped addresses (RFC 4291)

@@ -24,8 +24,8 @@ class Identity:
     """What an external issuer says about a user in one of its tokens.
 
     Issuer and subject together identify the user permanently (OpenID Connect Core §5.7). Name and
-    email are what the issuer knew at the time `issued_at`: they may change, and prove nothing.
-    They are None if the token has no suitable value.
+    email are what the issuer stated at `issued_at`. They may change, and are not proof of
+    anything. They are None if the token has no suitable value.
     """
 
     issuer: Issuer
@@ -74,7 +74,7 @@ class Identity:
         return PersonName(local_part or "User")
 
     def supersedes(self, since: "Identity") -> bool:
-        """Return whether it was issued later than `since`, with another name or email."""
+        """Return whether this was issued later than `since`, with another name or email."""
         return self.issued_at > since.issued_at and (
             self.name not in (None, since.name) or self.email not in (None, since.email)
         )

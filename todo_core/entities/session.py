@@ -35,7 +35,7 @@ class Session:
 
     `generation` counts how often the session was refreshed. Each refresh token is derived from
     it, from the random `refresh_salt`, and from the server's key. So it can be computed from the
-    stored session and the key together, but not from one of the two.
+    stored session and the key together, but not from either alone.
 
     `user_agent`, `device` (a readable name of it) and `address` show the user where the login
     came from. All times are aware and in UTC.
@@ -96,6 +96,6 @@ class Session:
 
     def was_just_refreshed_from(self, generation: int, *, now: datetime) -> bool:
         """Return whether this generation is the previous one, replaced within the grace period."""
-        # If the clock was set back since, the grace must not become longer.
+        # If the clock was set back since, the grace period must not become longer.
         since = now - self.refreshed_at
         return generation == self.generation - 1 and -REFRESH_GRACE < since < REFRESH_GRACE

@@ -24,10 +24,10 @@ class PersonName(Text):
 class EmailAddress(Text):
     """An email address that mail servers accept: a dot-atom and a domain (RFC 5321 §4.1.2).
 
-    It is stored as it was given. Addresses that differ in case only have the same `key`.
-    The local part has at most 64 octets and the whole at most 254 (RFC 5321
-    §4.5.3.1); a domain outside ASCII must be given in its `xn--` form. Encoded
-    words are refused (RFC 2047 §5): mail software may decode them to another address.
+    It is stored as it was given. Addresses that differ only in case have the same `key`. The
+    local part has at most 64 octets and the whole address at most 254 (RFC 5321 §4.5.3.1). An
+    internationalised domain must be given in its `xn--` form. Encoded words are refused (RFC 2047
+    §5), because mail software may decode them to another address.
     """
 
     __slots__ = ()
@@ -54,7 +54,7 @@ class EmailAddress(Text):
 
 
 class Password(Text):
-    """A password in plain text, which is not hashed yet.
+    """A password in plain text, not hashed yet.
 
     It is brought to Unicode normalization form C (RFC 8265 §4.2), since keyboards differ in how
     they compose characters. `PasswordPolicy` has the rules for new passwords.

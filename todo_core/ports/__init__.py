@@ -4,5 +4,5 @@ An adapter inherits the port that it implements, so that a missing method is not
 adapter is constructed. The docstrings are the contract. The contract tests (tests/contracts) hold
 every adapter to it.
 
-Any method may raise `Unavailable` if something that it depends on does not answer.
+Any method may raise `Unavailable` if something that it depends on does not respond.
 """

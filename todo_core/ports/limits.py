@@ -1,4 +1,4 @@
-"""Rate limits: how often something may be done."""
+"""Rate limits: how many requests of a kind are allowed in a window."""
 
 from abc import abstractmethod
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Limit(StrEnum):
-    """The things that are limited. The operator decides how much each allows.
+    """The kinds of requests that are limited. The operator decides how many each limit allows.
 
     Each is counted separately for each key: an address (of the client, as far as proxies are
     trusted), a user id, an issuer, or an account as seen from one address. The names are stable:

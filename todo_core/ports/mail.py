@@ -1,6 +1,6 @@
 """Emails to users.
 
-The core decides what an email says. The adapter words it, and delivers it.
+The core decides what an email is about. The adapter renders and delivers it.
 """
 
 from abc import abstractmethod

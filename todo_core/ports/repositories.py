@@ -57,7 +57,7 @@ class UserRepository(Protocol):
 
     @abstractmethod
     def lock(self, user: User) -> None:
-        """Lock the user until the unit of work ends, if they are stored as they are here.
+        """Lock the user until the unit of work ends, if the stored version is `user.version`.
 
         Raises:
             StaleVersion: if the stored version is no longer `user.version`, or
@@ -76,9 +76,9 @@ class UserRepository(Protocol):
     def mark_deleted(self, user: User, *, now: datetime) -> None:
         """Delete the user and everything that they own except for their tasks.
 
-        From then on the user is not found, and their email is free. What is left of them is
-        deleted by `TaskRepository.remove_batch` and `purge`, and so is a task that is added
-        for them in the meantime.
+        From then on the user is not found, and their email can be registered again. The rest is
+        deleted by `TaskRepository.remove_batch` and `purge`, including tasks that are added in
+        the meantime.
 
         Raises:
             StaleVersion: as `lock` does.

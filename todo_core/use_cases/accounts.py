@@ -40,10 +40,10 @@ class RegisterUser:
     """Create an account with a name, an email and a password.
 
     The operator may close registration (`is_open`). Users of an external issuer do not register:
-    the issuer decides who they are.
+    their accounts are provisioned.
 
     Raises:
-        RegistrationClosed: if registration is closed, whatever was sent.
+        RegistrationClosed: if registration is closed, even if the fields are not valid.
         ValidationFailed: naming every field that breaks its rules.
         EmailTaken: if another account has this email.
         RateLimited: after too many registrations from this address.
@@ -207,7 +207,7 @@ class UpdateProfile:
             return user
         if changed.email != user.email:
             if admitted is None:
-                raise EditConflict  # the email was changed since: no password was counted
+                raise EditConflict  # the email was changed since, and no password was counted
             self.reauthenticate(user, admitted)
         saved = self._save(user, changed)
         if changed.email != user.email:
@@ -273,8 +273,8 @@ class DeleteAccount:
 
     With fewer than `BATCH` tasks, everything is deleted in one transaction. Otherwise a short
     transaction marks the account as deleted and removes everything but the remaining tasks. They
-    are unreachable as soon as the access tokens are revoked: here at once, in other processes
-    within the interval in which they check. The email can be registered again. The tasks are
+    are unreachable as soon as the access tokens are revoked: immediately in this process, and in
+    others within the interval in which they check. The email can be registered again. The tasks are
     deleted in the background, in batches, so that no other request waits for a long transaction.
     If that is interrupted, `CleanUp` completes it.
 
@@ -340,7 +340,7 @@ class DeleteAccount:
         user = self.get_profile(user_id=user_id)
         if user.password_hash is not None:
             if admitted is None:
-                raise EditConflict  # the user got a password since: none was counted
+                raise EditConflict  # the user has got a password since, and none was counted
             self.reauthenticate(user, admitted)
         with self.unit_of_work() as work:
             # In this order, a concurrent login either is revoked here too, or finds no account.

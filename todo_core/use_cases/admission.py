@@ -1,7 +1,7 @@
 """Admission: counting a request against its limits before the expensive part of it.
 
 Hashing a password takes a third of a second of processor time, so requests queue for it. A request
-beyond its limit must be refused before it takes a place in that queue. Use cases that hash
+over its limit must be refused before it enters that queue. Use cases that hash
 passwords have a method `admit`, which counts the request and returns the rest of the work as
 `Admitted`. Calling the use case itself does both.
 """

@@ -41,9 +41,9 @@ class LogIn:
     """Start a session for a user who gives their email and password.
 
     Neither the error nor the response time reveals whether the email is unknown or the password
-    wrong (OWASP ASVS 5.0, 6.3.8). Each attempt is counted before the password is compared, for
-    its address and for the account as seen from that address: nobody can lock a user out from
-    elsewhere. A password whose hash is outdated is hashed again on this occasion.
+    wrong (OWASP ASVS 5.0, 6.3.8). Each attempt is counted before the password is compared, once
+    for its address, and once for the account together with the address, so that attempts from
+    other addresses cannot lock a user out. A password with an outdated hash is rehashed.
 
     Raises:
         InvalidCredentials: if there is no account with this email and password.
@@ -91,7 +91,7 @@ class LogIn:
         try:
             given = Password(password)
         except ValidationFailed:
-            # No account has such a password, but the comparison takes its time all the same.
+            # No account has such a password. The comparison still takes its usual time.
             given, user = Password.stored(""), None
         if not self.passwords.verify(given, user.password_hash if user else None) or user is None:
             self.security_log.record(SecurityEvent.LOGIN_FAILED, user_id=user.id if user else None)
@@ -112,13 +112,13 @@ class LogIn:
 
 
 def _account(email: str) -> str:
-    """Return the key that stands for the account of this email in its limits."""
+    """Return the key under which limits count the account with this email."""
     return email.strip().lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Return the caller whom an access token authenticates, ours or an external issuer's.
+    """Return the caller that an access token authenticates, ours or an external issuer's.
 
     Raises:
         InvalidAccessToken: if the token is not valid, or its session was revoked.
@@ -174,7 +174,7 @@ class Reauthentication:
 class Reauthenticate:
     """Verify the password that a logged-in user gives again (OWASP ASVS 5.0, 7.5.1).
 
-    Sensitive changes need it, so that a stolen device or access token does not suffice for them.
+    Sensitive changes need it, because a stolen device or access token must not suffice for them.
     A wrong password is a validation error, not an authentication error: the access token is
     still valid. Each attempt is counted before the password is compared (`admit`).
 

@@ -1,4 +1,4 @@
-"""Deleting what is no longer needed."""
+"""The clean-up: deleting data that is no longer needed."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -39,9 +39,9 @@ class CleanUp:
     """Delete expired sessions and password resets, and what is left of deleted accounts.
 
     Each call deletes a bounded number of rows and returns how many. Call it until it returns 0;
-    several processes may do so at once. Revoked sessions are remembered as long as their access
-    tokens may be valid: `access_token_lifetime` for our own, `external_token_lifetime` for those of
-    external issuers.
+    several processes may do so at once. Revocations are kept as long as an access token
+    of the session may be unexpired: `access_token_lifetime` for our own sessions,
+    `external_token_lifetime` for those of external issuers.
     """
 
     purge_deleted: PurgeDeleted

@@ -33,9 +33,10 @@ ATTEMPTS = 5
 class ResolveExternalUser:
     """Return the user whom an external issuer authenticated, with a new account if they have none.
 
-    Users are recognised by issuer and subject alone, never by email: otherwise anybody who can
-    choose an email at the issuer could take an account over. So a new account does without an
-    email that another account has. Name and email follow later changes at the issuer.
+    Users are identified only by issuer and subject, never by email. Otherwise a user who can choose
+    any email at the issuer could take over another user's account. If another account has the
+    email, the new account is created without one. Later changes of name and email at the issuer
+    are applied here.
 
     The issuer's subject may be used instead of the user id in a URL, unless it is the id of
     another user.
@@ -43,7 +44,7 @@ class ResolveExternalUser:
     A token that was issued before its user deleted their account does not create a new one.
 
     New accounts count against limits of the client's address, if it is known, and of the issuer.
-    Users who have an account are not affected by these.
+    Users who have an account are not affected.
 
     Raises:
         InvalidAccessToken: if the account was deleted after the token was issued.
@@ -92,8 +93,8 @@ class ResolveExternalUser:
                     is_counted = True
                 return self._create_account(identity, email)
             except EmailTaken as taken:
-                # By a concurrent request for this identity, or by another user. If the next
-                # attempt does not find the identity, the account is created without an email.
+                # A concurrent request for this identity or another user has taken the email. If the
+                # next attempt does not find the identity, it creates the account without an email.
                 email = None
                 raise StaleVersion from taken
             except IdentityTaken as created_meanwhile:
@@ -134,8 +135,8 @@ class ResolveExternalUser:
             linked = self.identities.get(identity)
         except IdentityNotFound:
             linked = None
-        # In this order: a lookup that fails because of a deletion is followed by one that
-        # finds the revocation which the deletion stored.
+        # The order matters: if the identity is missing because of a deletion, this finds the
+        # revocation that the deletion stored.
         revoked_at = self.revocations.external_revoked_at(identity.session_id)
         if revoked_at is not None and identity.issued_at <= revoked_at:
             raise InvalidAccessToken
@@ -169,7 +170,7 @@ class ResolveExternalUser:
     def _update(
         self, linked: LinkedIdentity, identity: Identity, email: EmailAddress | None
     ) -> LinkedIdentity:
-        """Take over what changed at the issuer. What the user changed here stays otherwise."""
+        """Apply what changed at the issuer, and keep everything else that the user changed here."""
         before = linked.identity
         claimed = replace(
             identity, name=identity.name or before.name, email=identity.email or before.email

@@ -1,4 +1,4 @@
-"""Passwords: changing one, and replacing a forgotten one."""
+"""Passwords: changing a password, and resetting a forgotten one."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,11 +34,11 @@ from todo_core.use_cases.revocation import RevokeSessions
 class ReplacePassword:
     """Give a user another password. A step of `ChangePassword` and `ResetPassword`.
 
-    Their sessions are revoked, the open password reset is withdrawn, and an email tells them.
+    Their sessions are revoked, the open password reset is withdrawn, and an email notifies them.
 
     Raises:
         ValidationFailed: if the new password is not acceptable.
-        InvalidResetToken: if `reset` is not the open reset any more.
+        InvalidResetToken: if `reset` is no longer the open reset.
         StaleVersion: if the account was changed since it was loaded.
     """
 
@@ -62,8 +62,8 @@ class ReplacePassword:
         password_hash = self.passwords.hash(self._validate(user, new_password))
         now = self.clock.now()
         with self.unit_of_work() as work:
-            # The account first, as in every use case: transactions that lock in different
-            # orders could wait for each other.
+            # The account first, as in every use case: transactions that lock rows in different
+            # orders could deadlock.
             work.users.save(user.with_password_hash(password_hash, now=now))
             if reset is None:
                 work.password_resets.withdraw(user.id)

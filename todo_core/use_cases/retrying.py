@@ -1,4 +1,4 @@
-"""Optimistic concurrency: starting over when another request changed what was read."""
+"""Optimistic concurrency: retrying when a concurrent request changed what was read."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from todo_core.errors import EditConflict, StaleVersion
 def retry_on_conflict[Result](attempt: Callable[[], Result], *, attempts: int = 3) -> Result:
     """Run `attempt` until it meets no conflict, and return its result.
 
-    Each attempt must load what it changes, so that it sees what the others saved.
+    Each attempt must load what it changes, so that it sees what concurrent requests saved.
 
     Raises:
         EditConflict: if every attempt met a conflict.

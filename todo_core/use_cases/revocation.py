@@ -13,7 +13,7 @@ from todo_core.ports.security_log import SecurityEvent, SecurityLog
 
 @dataclass(frozen=True, slots=True)
 class RevokeSessions:
-    """Revoke a user's sessions, so that neither of their tokens is accepted any longer.
+    """Revoke a user's sessions: their access and refresh tokens are no longer accepted.
 
     In this process that takes effect immediately, in others within the interval in which they
     check. Each revoked session is recorded in the security log.
@@ -41,7 +41,7 @@ class RevokeSessions:
         self.announce(revoked, user_id=user_id)
 
     def announce(self, session_ids: Iterable[SessionId], *, user_id: UserId) -> None:
-        """Make this process and the security log aware of sessions that were revoked."""
+        """Record revoked sessions in this process and in the security log."""
         revoked = list(session_ids)
         self.revoked_sessions.add(revoked)
         for session_id in revoked:

@@ -51,11 +51,11 @@ class IssueTokens:
 class StartSession:
     """Start a session for a user whose password was just verified. A step of `LogIn`.
 
-    It is stored on the condition that the account is still as it was loaded: otherwise a login
-    during a change of the password could leave a session behind that the change was to revoke.
+    It is stored only if the account has not changed since it was loaded. Otherwise a login during a
+    password change could leave a session that the change should have revoked.
 
-    A user has at most `max_sessions` sessions. Beyond that, those which were refreshed least
-    recently are revoked.
+    A user has at most `max_sessions` sessions. Beyond that, the least recently
+    refreshed ones are revoked.
 
     Raises:
         StaleVersion: if the account was changed since it was loaded.
@@ -97,7 +97,7 @@ class StartSession:
         """Store the session, and return those that were revoked to make room for it."""
         try:
             with self.unit_of_work() as work:
-                # Either locks the user, so that concurrent logins count each other's sessions.
+                # Both lock the user, so that concurrent logins count each other's sessions.
                 if rehashed is None:
                     work.users.lock(user)
                 else:
@@ -116,9 +116,9 @@ class RefreshSession:
     """Issue new tokens for a session to the holder of its current refresh token.
 
     Each refresh token can be used once, and has one successor. If it is used again, two parties
-    have it (RFC 9700 §4.14.2), so the session is revoked for both. Within ten seconds, however,
-    it yields the same successor again: two tabs may refresh at the same time, and a response
-    may be lost.
+    have it (RFC 9700 §4.14.2), so the session is revoked for both. Within `REFRESH_GRACE`,
+    however, it yields the same successor again: two tabs may refresh at the same time, and a
+    response may be lost.
 
     Raises:
         InvalidRefreshToken: if the token does not belong to a session or was used before, or if

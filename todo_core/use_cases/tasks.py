@@ -15,12 +15,12 @@ from todo_core.use_cases.retrying import retry_on_conflict
 EDIT_ATTEMPTS = 50
 """How often an edit of a task is attempted.
 
-In each round of concurrent edits one succeeds, so this many edits of one task at the same moment
-all succeed.
+Of concurrent edits, one succeeds at each attempt. So this many concurrent edits of one task all
+succeed.
 """
 
 ID_ATTEMPTS = 3
-"""How many identifiers are tried for a new task; a second one is hardly ever needed."""
+"""How many identifiers are tried for a new task. A second one is almost never needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class CreateTask:
 
 @dataclass(frozen=True, slots=True)
 class ListTasks:
-    """List the owner's tasks, the newest first: all, or only those (not) completed.
+    """List the owner's tasks, the newest first: all, only the completed, or only the open ones.
 
     Raises:
         RateLimited: after too many requests of this user about tasks.
@@ -173,7 +173,7 @@ class DeleteTask:
 def _change(
     tasks: TaskRepository, owner_id: UserId, task_id: TaskId, change: Callable[[Task], Task]
 ) -> Task:
-    """Load the task, change it, and save it if that made a difference."""
+    """Load the task, apply the change, and save the task if it is different."""
 
     def attempt() -> Task:
         task = tasks.get(task_id, owner_id=owner_id)
