@@ -61,8 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
         longest_wait=_LONGEST_WAIT_FOR_HASHING_SECONDS,
         max_waiting_per_key=_MAX_WAITING_FOR_HASHING_PER_ADDRESS,
     )
-    # Each issuer has its own threads, so that a slow one delays only its own users. All of them
-    # may come from one address, that of their front end, so one address may occupy all threads.
+    # Each issuer has its own threads, so that a slow issuer delays only its own users. Their
+    # requests may all come from the address of one front end, so one address may occupy all threads.
     app.state.issuer_threads = {
         issuer: WorkerThreads(_ISSUER_THREADS, share=_ISSUER_THREADS)
         for issuer in settings.external_namespaces
@@ -118,12 +118,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for each in threads:
             each.start()
         await to_thread.run_sync(start, container)
-        # These objects stay: spare the garbage collector from scanning them each time.
+        # These objects live as long as the process: exclude them from garbage collection.
         gc.collect()
         gc.freeze()
         yield
     finally:
-        # First the threads that use the other parts; a message that they still send is delivered.
+        # First the threads that use the other parts: emails that they still send are delivered.
         for each in threads:
             await to_thread.run_sync(each.stop)
         await to_thread.run_sync(close, container)

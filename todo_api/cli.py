@@ -59,7 +59,7 @@ def serve(
             err=True,
         )
     one_process = workers == 1 and not reload
-    # Uvicorn sends itself the signal again at the end: a requested stop is no failure.
+    # Uvicorn sends itself the signal again at the end: a requested stop is not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     uvicorn.run(
         _serving_app(settings) if one_process else f"{__name__}:serving_app",
@@ -80,7 +80,7 @@ def migrate() -> None:
 
 @main.command()
 def cleanup() -> None:
-    """Remove expired data now. The service also does this by itself every ten minutes."""
+    """Remove expired data now. The service also does this about every ten minutes."""
     settings = _settings()
     container = Container(settings=settings)
     try:
@@ -109,7 +109,7 @@ def _serving_app(settings: Settings) -> FastAPI:
 def _share_arenas() -> None:
     """Let all threads allocate memory from two arenas instead of one for each thread.
 
-    Only one thread runs Python at a time, and none can use what is free in the arena of another.
+    Only one thread runs Python at a time, and no thread can use free memory in another's arena.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_ARENA_MAX, 2)
@@ -118,8 +118,8 @@ def _share_arenas() -> None:
 def _switch_threads_often() -> None:
     """Switch between threads after one millisecond instead of Python's default of five.
 
-    A request needs the interpreter several times. While another thread renders a long list, it
-    would wait up to five milliseconds each time.
+    A request needs the interpreter several times. While another thread renders a long list, the
+    request would wait up to five milliseconds each time.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
 
@@ -159,7 +159,7 @@ def _migrate(settings: Settings) -> None:
 def _migrate_in_subprocess(settings: Settings) -> None:
     """Migrate in another process if the schema is not up to date.
 
-    The serving process would keep the 9 MB that Alembic takes
+    The serving process would keep the memory that Alembic takes
     (docs/decisions/late-imports.md).
     """
     container = Container(settings=settings)

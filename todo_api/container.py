@@ -106,7 +106,7 @@ def _rate_limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
     """Return the configured limits, and decide what happens while their storage is down.
 
     Limits against guessing and flooding are then counted by each process separately. Those that
-    only keep order among authenticated users allow every request (`fails_open`).
+    only protect authenticated users from each other allow every request (`fails_open`).
     """
     if not settings.rate_limit_enabled:
         return Unlimited()
@@ -176,7 +176,7 @@ def _external_issuers(settings: Settings) -> TrustedIssuers:
 
 
 def _identity_cache(settings: Settings) -> TtlIdentityCache:
-    """Cache users for no longer than revocations are remembered, which show deleted accounts."""
+    """Cache users no longer than revocations are kept, which tell that an account was deleted."""
     lifetime = min(settings.access_token_ttl, _MAX_CACHED_IDENTITY_AGE)
     return TtlIdentityCache(seconds=lifetime.total_seconds())
 
@@ -298,7 +298,7 @@ class Container(containers.DeclarativeContainer):
 
 
 def start(container: Container) -> None:
-    """Make every part, so that faults show now and not at a request, and start the background jobs.
+    """Make every part, so that errors occur now and not at a request, and start the background jobs.
 
     The parts are made here, on one thread, because concurrent requests could make one twice.
     """
@@ -316,7 +316,7 @@ def clean_up_everything(container: Container) -> int:
 def close(container: Container) -> None:
     """Stop the background jobs, and close the adapters, even if one of them fails to close."""
     with ExitStack() as stack:
-        # The last is closed first: a job that was begun may still need those before it.
+        # The last is closed first: a running job may still need the parts before it.
         for provider in (
             container.migration_database,
             container.database,

@@ -149,7 +149,7 @@ def _words(annotation: Any) -> str:  # a type, as typing describes it
     arguments = [each for each in get_args(annotation) if each is not type(None)]
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
-    if str(annotation).startswith("Several["):
+    if str(annotation).startswith("CommaSeparated["):
         return f"comma-separated; each: {_words(arguments[0])}"
     if isinstance(annotation, TypeAliasType | type) and not arguments:
         return _TYPES[annotation.__name__]

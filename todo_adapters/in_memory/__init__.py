@@ -1,5 +1,5 @@
 """Complete adapters that keep everything in the memory of this process.
 
-The domain tests run on them, and the same contract tests hold them and the SQL adapters.
+The tests of the domain run on them, and they pass the same contract tests as the SQL adapters.
 Everything is lost when the process ends.
 """

@@ -1,4 +1,4 @@
-"""Background jobs that run at once."""
+"""Background jobs that run immediately."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""External issuers whose tokens tests choose."""
+"""An external issuer whose tokens tests choose."""
 
 from datetime import datetime
 

@@ -5,7 +5,7 @@ from todo_core.ports.external_issuers import IdentityCache
 
 
 class InMemoryIdentityCache(IdentityCache):
-    """Remembers every identity, indefinitely."""
+    """Keeps every identity, indefinitely."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Issuer, Subject], LinkedIdentity] = {}

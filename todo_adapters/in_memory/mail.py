@@ -1,10 +1,10 @@
-"""A mailer that keeps the messages."""
+"""A mailer that keeps the emails."""
 
 from todo_core.ports.mail import Email, Mailer
 
 
 class InMemoryMailer(Mailer):
-    """Delivers nothing; `sent` holds every message, the oldest first."""
+    """Delivers nothing. `sent` has every email, the oldest first."""
 
     def __init__(self) -> None:
         self.sent: list[Email] = []

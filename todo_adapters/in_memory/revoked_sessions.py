@@ -7,7 +7,7 @@ from todo_core.ports.revoked_sessions import RevokedSessions
 
 
 class InMemoryRevokedSessions(RevokedSessions):
-    """Knows the sessions that were noted."""
+    """Keeps the ids of revoked sessions, indefinitely."""
 
     def __init__(self) -> None:
         self._revoked: set[SessionId] = set()

@@ -14,7 +14,7 @@ from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 
 
 class InMemoryUnitOfWork(UnitOfWork):
-    """The repositories on one store, whose lock the transaction holds."""
+    """The repositories on one store, while the transaction holds its lock."""
 
     def __init__(self, store: InMemoryStore) -> None:
         self._users = InMemoryUserRepository(store)

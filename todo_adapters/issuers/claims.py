@@ -1,7 +1,7 @@
 """Parsing and validation of an external token's header and claims.
 
-The libraries verify signatures and nothing else here: each of them checks other claims by
-default, and none checks all. So all claims are checked in this module, in one way.
+The libraries only verify signatures: by default they check different sets of claims, and none
+checks all of them. So this module checks all claims, in the same way for every issuer.
 """
 
 import json
@@ -29,7 +29,7 @@ type Claims = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class ParsedToken:
-    """A token in compact serialization (RFC 7515 §7.1), not yet verified."""
+    """A token in compact serialisation (RFC 7515 §7.1), not yet verified."""
 
     text: str
     header: Claims
@@ -55,7 +55,7 @@ class Expected:
 
     Attributes:
         issuer: its `iss`, which may be missing unless `requires_issuer`.
-        namespace: the namespace of its subjects here, which stays when `issuer` changes.
+        namespace: the name under which its subjects are stored, even if `issuer` changes.
         audiences: the values of `aud` that mean this service.
         requires_audience: whether `aud` is required; otherwise it may be missing.
     """
@@ -81,8 +81,8 @@ class Expected:
         if "crit" in header:
             raise InvalidAccessToken("crit is not supported")
 
-    def verified(self, claims: Claims) -> "VerifiedToken":
-        """Check all claims that do not depend on the current time; the signature is verified.
+    def check_claims(self, claims: Claims) -> "VerifiedToken":
+        """Check all claims of a signed token that do not depend on the current time.
 
         Raises:
             InvalidAccessToken: if a claim is missing, malformed or not the expected one.
@@ -92,13 +92,13 @@ class Expected:
         if not isinstance(subject, str):
             raise InvalidAccessToken("sub is missing or not a string")
         if not self._has_issuer(claims.get("iss")):
-            raise InvalidAccessToken("iss is another")
+            raise InvalidAccessToken("iss is another issuer")
         if not self._has_audience(claims.get("aud")):
             raise InvalidAccessToken("aud is not this service")
         expires_at = _seconds(claims, "exp")
         not_before = _seconds(claims, "nbf") if "nbf" in claims else -math.inf
-        # All tokens of an issuer have `iat` or none has, and all have the same lifetime: so `exp`
-        # orders them as well.
+        # Either all tokens of an issuer have `iat`, or none, and all have the same lifetime. So
+        # `exp` orders them as well.
         issued_at = _seconds(claims, "iat") if "iat" in claims else expires_at
         return VerifiedToken(
             identity=Identity.claimed(
@@ -136,7 +136,8 @@ class VerifiedToken:
         """Return the identity if the token is valid at this time.
 
         Raises:
-            InvalidAccessToken: if it has expired, or is not valid yet by more than clocks differ.
+            InvalidAccessToken: if it has expired, or is not valid yet, even if the clocks
+                differ.
         """
         seconds = now.timestamp()
         if seconds >= self.expires_at:

@@ -9,7 +9,7 @@ _MAX_ENTRIES = 50_000
 
 
 class TtlIdentityCache(IdentityCache):
-    """Keeps each entry for `seconds`; when it is full, the oldest one is removed."""
+    """Keeps each entry for `seconds`. When the cache is full, the oldest entry is removed."""
 
     def __init__(self, *, seconds: float) -> None:
         self._seconds = seconds

@@ -36,9 +36,8 @@ _log = structlog.get_logger()
 class PyJwtIssuer(TrustedIssuer):
     """Verifies signatures by public keys, each with the one algorithm that it is meant for.
 
-    The library is given the key as an object that knows its algorithm, one of those that
-    were configured. So a public key is never used as the secret of an HMAC, whatever the
-    token's header says.
+    The library gets the key as an object with its algorithm, one of those that are configured. So
+    a public key is never used as the secret of an HMAC, whatever the token's header says.
     """
 
     def __init__(self, keys: "PublishedKeys", expected: Expected) -> None:
@@ -51,7 +50,7 @@ class PyJwtIssuer(TrustedIssuer):
         for key in self._keys.find(token.header.get("kid")):
             if key.algorithm_name == token.header.get("alg"):
                 self._signatures.decode(token.text, key, algorithms=[key.algorithm_name])
-                return self.expected.verified(token.payload)
+                return self.expected.check_claims(token.payload)
         raise InvalidAccessToken("alg is not that of the key")
 
     @override
@@ -102,7 +101,7 @@ class PublishedKeys:
         raise InvalidAccessToken("the issuer has no such key")
 
     def close(self) -> None:
-        """Begin no further download, and wait for the one that is under way, within limits."""
+        """Begin no further download, and wait at most `TIMEOUT_SECONDS` for the current one."""
         with self._lock:
             self._is_closed = True
             under_way = self._under_way
@@ -120,7 +119,7 @@ class PublishedKeys:
         return downloaded_at is None or time.monotonic() >= downloaded_at + _LIFETIME_SECONDS
 
     def _begin_download(self) -> Future[None] | None:
-        """Return the current download or begin one; return None if it is too early for one."""
+        """Return the current download or begin one; return None if it is too early."""
         with self._lock:
             if self._is_closed or (
                 self._failed_at is not None and time.monotonic() < self._failed_at + _RETRY_SECONDS
@@ -130,7 +129,7 @@ class PublishedKeys:
                 if self._failed_at is None and not self._is_old() and not self._bucket.take():
                     return None
                 self._under_way = Future()
-                # A daemon, so that a slow name server cannot delay the end of the process.
+                # A daemon thread: a slow name server must not delay the end of the process.
                 Thread(target=self._download, args=(self._under_way,), daemon=True).start()
             return self._under_way
 

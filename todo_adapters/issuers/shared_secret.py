@@ -20,7 +20,7 @@ class JoseSharedSecretIssuer(TrustedIssuer):
 
     def __init__(self, secret: str, expected: Expected) -> None:
         self.expected = expected
-        # As an object: given a string, the library would guess whether it is JSON.
+        # A key object: given a string, the library would guess whether it is JSON.
         self._key = jwk.construct(secret.encode(), _ALGORITHM)
 
     def verify(self, token: ParsedToken) -> VerifiedToken:
@@ -28,7 +28,7 @@ class JoseSharedSecretIssuer(TrustedIssuer):
         if token.header.get("alg") != _ALGORITHM:
             raise InvalidAccessToken(f"alg is not {_ALGORITHM}")
         jws.verify(token.text, self._key, [_ALGORITHM])
-        return self.expected.verified(token.payload)
+        return self.expected.check_claims(token.payload)
 
     @override
     def close(self) -> None:

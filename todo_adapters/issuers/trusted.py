@@ -63,7 +63,7 @@ class TrustedIssuers(ExternalIssuers):
             if not issuer.expected.requires_issuer:
                 self._by_name[None] = issuer
         for issuer in issuers:
-            # Of two with the same name, the second only gets the tokens without `iss`.
+            # Of two issuers with the same name, the second only gets tokens without `iss`.
             self._by_name.setdefault(issuer.expected.issuer, issuer)
         self._issuer_of = lru_cache(_MAX_PARSED_TOKENS)(self._find_issuer)
         self._cache: dict[str, _CacheEntry] = {}

@@ -48,8 +48,7 @@ class Counter(ABC):
     ) -> Lease:
         """Take at least one hit from the fixed windows of all limits.
 
-        What the settlement says was not used is returned to the windows that have not
-        ended since.
+        The unused hits of the settlement are returned to windows that have not ended since.
 
         Raises:
             RateLimited: if one of the limits is used up.
@@ -83,9 +82,9 @@ class Counter(ABC):
 class SharedCounter(Counter):
     """Counts in a Redis or Valkey, for all processes that use it.
 
-    At most a tenth of each limit, in all processes together, is leased and not yet known to be
-    used; no more is lost with processes that are idle or have ended. So at least nine tenths
-    of a limit are allowed, however many processes there are.
+    Of each limit, at most a tenth is leased, in all processes together, and not yet known to be
+    used. Idle or ended processes waste no more than that. So at least nine tenths of a limit are
+    allowed, however many processes there are.
     """
 
     def __init__(self, url: str) -> None:
@@ -133,7 +132,7 @@ _LEASE_SCRIPT = """
 -- Returns how many hits were taken; if none, the number of the limit that is used up; the
 --   milliseconds until the window ends; and the ids of the windows.
 local used, unused = tonumber(ARGV[3]), tonumber(ARGV[4])
-local windows, answer = {}, {0, 0, 0}
+local windows, result = {}, {0, 0, 0}
 local spare, shortest, longest = 2 * tonumber(ARGV[1]), math.huge, -2
 for i, key in ipairs(KEYS) do
     local amount, seconds = tonumber(ARGV[3 * i + 2]), tonumber(ARGV[3 * i + 3])
@@ -149,25 +148,25 @@ for i, key in ipairs(KEYS) do
     end
     local left = redis.call('pttl', key)
     if taken >= amount and left > longest then
-        answer[2], longest = i, left
+        result[2], longest = i, left
     end
     shortest = math.min(shortest, left)
     spare = math.min(spare, amount - taken - 1, math.floor(amount / 10) - leased)
     windows[i] = {taken, leased}
-    answer[i + 3] = id
+    result[i + 3] = id
 end
-if answer[2] > 0 then
-    answer[3] = longest
-    return answer
+if result[2] > 0 then
+    result[3] = longest
+    return result
 end
 local hits = math.min(tonumber(ARGV[1]), 1 + math.max(0, math.floor(spare / 2)))
 for i, key in ipairs(KEYS) do
     redis.call('hset', key, 'taken', windows[i][1] + hits, 'leased', windows[i][2] + hits - 1)
 end
-answer[1], answer[3] = hits, math.max(0, shortest)
-return answer
+result[1], result[3] = hits, math.max(0, shortest)
+return result
 """
-"""Takes a lease of half of what can be spared, so that many processes share it evenly."""
+"""Takes a lease of half of what may still be leased, so that many processes share it evenly."""
 
 
 class MemoryCounter(Counter):
@@ -180,7 +179,7 @@ class MemoryCounter(Counter):
     def __init__(self) -> None:
         self._storage = _SweptMemoryStorage()
         self._lock = Lock()
-        self._most_keys = _KEYS_WITHOUT_SWEEP
+        self._sweep_above = _KEYS_WITHOUT_SWEEP
         super().__init__(self._storage)
 
     @override
@@ -235,17 +234,17 @@ class MemoryCounter(Counter):
         return self._storage.get_expiry(name) - time.time()
 
     def _sweep(self) -> None:
-        if self._storage.size() > self._most_keys:
+        if self._storage.size() > self._sweep_above:
             # The number of keys may double before the next sweep, so that its cost is
             # proportional to the number of hits.
-            self._most_keys = max(_KEYS_WITHOUT_SWEEP, 2 * self._storage.sweep())
+            self._sweep_above = max(_KEYS_WITHOUT_SWEEP, 2 * self._storage.sweep())
 
 
 class _SweptMemoryStorage(MemoryStorage):
     """The library's storage in memory, without its timer.
 
     The timer scans all keys on a thread of its own, up to a hundred times a second, while
-    other threads count. Here `MemoryCounter` calls `sweep` when it is worth it.
+    other threads count. Here `MemoryCounter` calls `sweep` when there are enough keys.
     """
 
     def __init__(self) -> None:
@@ -276,7 +275,7 @@ class _SweptMemoryStorage(MemoryStorage):
 
 
 class _AlwaysRunning(Timer):
-    """A timer that the library need not start."""
+    """A timer that claims to run, so that the library does not start it."""
 
     @override
     def is_alive(self) -> bool:

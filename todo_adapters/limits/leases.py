@@ -12,7 +12,7 @@ _LEASES_WITHOUT_SWEEP = 10_000
 class Lease:
     """Hits that a counter took at once, from one window of each limit.
 
-    They may be handed out for so many `seconds`, in which none of the windows ends.
+    They may be handed out for `seconds`, until the first of the windows ends.
     """
 
     hits: int
@@ -39,7 +39,7 @@ class Leases:
     def __init__(self) -> None:
         self._held: dict[Hashable, _Held] = {}
         self._lock = Lock()
-        self._most_held = _LEASES_WITHOUT_SWEEP
+        self._sweep_above = _LEASES_WITHOUT_SWEEP
 
     def take(self, key: Hashable) -> bool:
         """Hand out one hit, and return whether there was one."""
@@ -86,10 +86,10 @@ class Leases:
         return len(self._held)
 
     def _sweep(self) -> None:
-        if len(self._held) > self._most_held:
+        if len(self._held) > self._sweep_above:
             now = time.monotonic()
             self._held = {key: held for key, held in self._held.items() if held.until > now}
-            self._most_held = max(_LEASES_WITHOUT_SWEEP, 2 * len(self._held))
+            self._sweep_above = max(_LEASES_WITHOUT_SWEEP, 2 * len(self._held))
 
 
 class _Held:

@@ -26,7 +26,7 @@ class Rule:
 
     `limits` is written like `5/minute; 20/hour`. While the storage does not respond, a rule
     that `fails_open` allows everything, and any other is counted in this process alone. A
-    `coarse` rule is counted in fixed windows and by leases, for what happens all the time.
+    `coarse` rule, for frequent requests, is counted in fixed windows and by leases.
     """
 
     limits: str
@@ -43,8 +43,8 @@ class LimitsRateLimiter(RateLimiter):
     exactly the limit.
 
     A storage that does not respond is not used for a few seconds, so that not every request
-    has to wait for it. Keys are hashed: what users enter as their email has any length,
-    and is not to be stored in the clear.
+    has to wait for it. Keys are hashed: the email that a user enters has any length,
+    and must not be stored in the clear.
     """
 
     def __init__(self, storage_url: str, rules: Mapping[str, Rule]) -> None:
@@ -97,7 +97,7 @@ class LimitsRateLimiter(RateLimiter):
                 return
 
     def _counters(self, rule: str) -> Iterator[Counter]:
-        """Yield the counters to use: each if the one before it does not respond."""
+        """Yield the counters to use, each in case the one before it does not respond."""
         if time.monotonic() >= self._down_until:
             yield self._shared
         if not self._rules[rule].fails_open:
@@ -121,8 +121,8 @@ class LimitsRateLimiter(RateLimiter):
     def _storage_key(self, rule: str, parts: tuple[str, ...]) -> str:
         """Return the hash under which this is counted.
 
-        Leases have keys of their own: under the others a storage may hold another kind of
-        value, from another version of the service or from when the rule was not coarse.
+        Leases have separate keys: under the others, the storage may hold another type of value,
+        stored by another version of the service or when the rule was not coarse.
         """
         kind = ("leases",) if self._rules[rule].coarse else ()
         text = "\0".join((rule, *kind, *parts))

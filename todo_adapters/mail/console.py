@@ -10,7 +10,7 @@ from todo_core.ports.mail import Email, Mailer
 class ConsoleMailer(Mailer):
     """Prints the plain text of each email to a stream, standard error by default.
 
-    It is not logged: logs are stored and read by others, and an email may contain a link
+    It does not use the log: logs are stored and read by others, and an email may contain a link
     that gives access to an account.
     """
 

@@ -27,8 +27,8 @@ class SmtpMailer(Mailer):
 
     The URL is `smtp://user:password@host:587`, with STARTTLS where the server
     offers it, or `smtps://…:465`, with TLS from the start. A password is never
-    sent in the clear. After a temporary failure there are two more attempts, after a permanent
-    one there are none; both are logged without the address.
+    sent in the clear. There are two more attempts after a temporary failure, and none after a
+    permanent one. Failures are logged without the address.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class SmtpMailer(Mailer):
         self._background.run(lambda: self._deliver(email))
 
     def close(self) -> None:
-        """Wait no longer between attempts, and give up on a server that does not respond.
+        """Stop waiting between attempts, and give up on a server that does not respond.
 
-        Emails that were accepted are still delivered by the background, which is closed next.
+        Emails that were accepted are still delivered in the background until `Background` closes.
         """
         self._closing.set()
 
@@ -108,7 +108,7 @@ class SmtpMailer(Mailer):
 
 
 def _is_final(error: Exception) -> bool:
-    """Return whether another attempt would fail too: a code from 500 on, or no TLS or login."""
+    """Return whether another attempt would fail too: a 5xx code, or no TLS or login."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return all(code >= 500 for code, _ in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):

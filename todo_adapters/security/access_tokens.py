@@ -40,11 +40,10 @@ class _Verified:
 class JoseAccessTokens(AccessTokens):
     """Tokens in the profile of RFC 9068, signed with HS256.
 
-    The library is lenient where the standard is not: it accepts any HMAC, an
-    expiry that is a string, a missing audience and non-canonical base64, and raises all kinds
-    of exceptions for malformed input. So size and form are checked first, one
-    algorithm is pinned, every claim is checked here, and any exception means an
-    invalid token.
+    The library is more lenient than the standard: it accepts any HMAC, an expiry that is a string,
+    a missing audience and non-canonical base64, and raises all kinds of exceptions for malformed
+    input. So size and form are checked first, one algorithm is pinned, every claim is checked
+    here, and any exception means an invalid token.
 
     Verified signatures are cached for the most recent tokens; the time is checked at every
     call. A shortened lifetime applies to older tokens too, since revoked sessions are not
@@ -56,7 +55,7 @@ class JoseAccessTokens(AccessTokens):
         self._issuer = issuer
         self._audience = audience
         self._lifetime = int(lifetime.total_seconds())
-        # As objects: given a string, the library would guess whether it is JSON.
+        # Key objects: given a string, the library would guess whether it is JSON.
         self._signing_keys = {
             key.id: jwk.construct(key.secret, _ALGORITHM) for key in (keys.current, *keys.previous)
         }

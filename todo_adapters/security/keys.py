@@ -28,11 +28,11 @@ class SigningKey:
 
     @classmethod
     def of(cls, secret: str) -> "SigningKey":
-        """Return the key of a secret, whose id does not disclose the secret."""
+        """Return the key with this secret. Its id does not reveal the secret."""
         raw = secret.encode()
         return cls(id=hmac.digest(raw, b"todo key id", "sha256").hex()[:16], secret=raw)
 
-    def derived(self, purpose: str) -> bytes:
+    def derive(self, purpose: str) -> bytes:
         """Return an independent key for another purpose (HKDF-Expand, RFC 5869 §2.3)."""
         return hmac.digest(self.secret, purpose.encode() + b"\x01", hashlib.sha256)
 
@@ -84,7 +84,9 @@ def secret_in_file(file: Path) -> str:
             draft.unlink()
     secret = _read_private(file)
     if secret is None or len(secret.encode()) < MIN_SECRET_BYTES:
-        raise ValueError(f"{file} holds no secret that could sign tokens; delete it for a new one")
+        raise ValueError(
+            f"{file} holds no secret of {MIN_SECRET_BYTES} bytes or more; delete it for a new one"
+        )
     return secret
 
 

@@ -11,7 +11,7 @@ from todo_core.entities.session import Session, SessionId
 from todo_core.errors import InvalidRefreshToken
 from todo_core.ports.tokens import RefreshTokenClaims, RefreshTokens
 
-_PREFIX = "todo_rt_"  # recognisable for scanners for leaked secrets
+_PREFIX = "todo_rt_"  # lets scanners recognise leaked tokens
 _FORM = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{70}}")
 _ID_BYTES = 16
 _GENERATION_BYTES = 4
@@ -20,13 +20,13 @@ _GENERATION_BYTES = 4
 class HmacRefreshTokens(RefreshTokens):
     """Session id, generation, and a MAC over both and the session's salt (HMAC-SHA-256).
 
-    A token cannot be made from a stolen database, which does not contain the key, nor from
-    a stolen key, without the salt. Tokens made with an earlier key are valid while the key
-    is in the ring.
+    A token cannot be made from a stolen database, which does not contain the key, nor from a stolen
+    key without the salt. Tokens that were made with an earlier key are valid while that key is in
+    the ring.
     """
 
     def __init__(self, keys: KeyRing) -> None:
-        self._keys = [key.derived("refresh token") for key in (keys.current, *keys.previous)]
+        self._keys = [key.derive("refresh token") for key in (keys.current, *keys.previous)]
 
     def issue(self, session: Session) -> str:
         return _make_token(self._keys[0], session, session.generation)

@@ -9,7 +9,7 @@ _BYTES = 32
 
 
 class RandomResetTokens(ResetTokens):
-    """256 random bits, stored as their SHA-256: too many to guess, so a fast hash suffices."""
+    """256 random bits, stored as their SHA-256: they cannot be guessed, so a fast hash suffices."""
 
     def generate(self) -> str:
         return secrets.token_urlsafe(_BYTES)

@@ -13,11 +13,11 @@ _OVERLAP = timedelta(minutes=1)
 
 
 class PolledRevokedSessions(RevokedSessions):
-    """Knows the sessions that were noted, and those that it found when it polled.
+    """Keeps the sessions that this process revoked, and polls for those that others revoked.
 
-    Call `poll` every few seconds: then no request needs a query, and what another process
-    revokes is known here within that time. A session is removed when the last of its access
-    tokens has expired, after `remember`.
+    Call `poll` every few seconds: then no request needs a query, and revocations by other
+    processes are known here within that time. A session is removed after `remember`, when the
+    last of its access tokens has expired.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class PolledRevokedSessions(RevokedSessions):
         """Look for sessions that other processes have revoked since the last poll.
 
         Raises:
-            Unavailable: if the repository does not respond; known sessions stay known.
+            Unavailable: if the repository does not respond; the known sessions are kept.
         """
         now = self._clock.now()
         lookback = _OVERLAP if self._polled_at else self._remember
@@ -49,8 +49,8 @@ class PolledRevokedSessions(RevokedSessions):
         self._polled_at = now
         expired = [
             session_id
-            for session_id, noted_at in list(self._revoked.items())
-            if noted_at < now - self._remember
+            for session_id, added_at in list(self._revoked.items())
+            if added_at < now - self._remember
         ]
         for session_id in expired:
             del self._revoked[session_id]

@@ -1,8 +1,8 @@
 """Connections to the database, and how statements run on them.
 
-A statement runs by itself, in autocommit, on a connection borrowed from the
-pool: one round trip, and nothing to roll back. Several that succeed or fail together
-run on a `Transaction`. Repositories do not know on which of the two they run.
+A single statement runs in autocommit, on a connection from the pool: one round trip, and nothing
+to roll back. Statements that must succeed or fail together run in a `Transaction`. Repositories
+do not know which of the two they use.
 """
 
 from abc import ABC, abstractmethod
@@ -26,7 +26,7 @@ _ROWS_PER_CHUNK = 64
 
 
 def _do_not_pause() -> None:
-    """Continue with a long result: others may be waiting for the end of the transaction."""
+    """Continue with a long result, because others may wait for the transaction to end."""
 
 
 class SqlExecutor(ABC):
@@ -55,7 +55,7 @@ class SqlExecutor(ABC):
         return rows[0] if rows else None
 
     def values(self, statement: Executable, parameters: Parameters) -> Sequence[Any]:
-        """Return the values of a query for one column.
+        """Return the values of a query that selects one column.
 
         Raises:
             Unavailable: if the database does not respond.
@@ -65,15 +65,15 @@ class SqlExecutor(ABC):
     def entities[Entity](
         self, statement: Executable, parameters: Parameters, to_entity: Callable[[AnyRow], Entity]
     ) -> list[Entity]:
-        """Map each row of a query that may have very many.
+        """Return an entity for each row of a query that may have very many rows.
 
-        They are fetched and mapped in chunks, and other threads may run between two of them.
+        Rows are fetched and mapped in chunks. Other threads may run between two chunks.
 
         Raises:
             Unavailable: if the database does not respond.
         """
 
-        def take(result: CursorResult[Any]) -> list[Entity]:
+        def read(result: CursorResult[Any]) -> list[Entity]:
             rows = result.fetchmany(_ROWS_PER_CHUNK)
             entities = [to_entity(row) for row in rows]
             while len(rows) == _ROWS_PER_CHUNK:
@@ -82,7 +82,7 @@ class SqlExecutor(ABC):
                 entities += [to_entity(row) for row in rows]
             return entities
 
-        return self._run(statement, parameters, take)
+        return self._run(statement, parameters, read)
 
     def write(
         self,
@@ -114,11 +114,11 @@ class SqlExecutor(ABC):
         self,
         statement: Executable,
         parameters: Parameters | Sequence[Parameters],
-        take: Callable[[CursorResult[Any]], Result],
+        read: Callable[[CursorResult[Any]], Result],
         constraint_errors: ConstraintErrors | None = None,
     ) -> Result:
         try:
-            return self._execute(statement, parameters, take)
+            return self._execute(statement, parameters, read)
         except SQLAlchemyError as error:
             raise translate_error(error, constraint_errors or {}) from error
 
@@ -127,9 +127,9 @@ class SqlExecutor(ABC):
         self,
         statement: Executable,
         parameters: Parameters | Sequence[Parameters],
-        take: Callable[[CursorResult[Any]], Result],
+        read: Callable[[CursorResult[Any]], Result],
     ) -> Result:
-        """Execute the statement, and call `take` while the connection is held."""
+        """Execute the statement, and call `read` while the connection is held."""
 
 
 def _column(result: CursorResult[Any]) -> Sequence[Any]:
@@ -153,9 +153,9 @@ class Transaction(SqlExecutor):
         self,
         statement: Executable,
         parameters: Parameters | Sequence[Parameters],
-        take: Callable[[CursorResult[Any]], Result],
+        read: Callable[[CursorResult[Any]], Result],
     ) -> Result:
-        return take(self.connection.execute(statement, parameters))
+        return read(self.connection.execute(statement, parameters))
 
 
 class Database(SqlExecutor):
@@ -175,10 +175,10 @@ class Database(SqlExecutor):
         self,
         statement: Executable,
         parameters: Parameters | Sequence[Parameters],
-        take: Callable[[CursorResult[Any]], Result],
+        read: Callable[[CursorResult[Any]], Result],
     ) -> Result:
         with self.engine.connect() as connection:
-            return take(connection.execute(statement, parameters))
+            return read(connection.execute(statement, parameters))
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -231,7 +231,7 @@ class Database(SqlExecutor):
 
 
 def _roll_back(connection: Connection) -> None:
-    """Roll back, or discard the connection if it cannot even do that."""
+    """Roll back, or discard the connection if that fails."""
     try:
         connection.exec_driver_sql("ROLLBACK")
     except SQLAlchemyError:
@@ -246,19 +246,19 @@ def open_database(
     prepared_statements: bool = True,
     give_way: Callable[[], None] = _do_not_pause,
 ) -> Database:
-    """Make a pool for a SQLAlchemy URL; the first connection is opened when it is needed.
+    """Return a database with a pool of connections, which are opened when they are needed.
 
     Args:
         dsn: `sqlite:///…` or `postgresql+psycopg://…`.
         pool_size: how many connections are open at most.
         pool_timeout: how many seconds to wait for a free one.
         prepared_statements: whether a PostgreSQL server may prepare statements that are used
-            again and again. Behind a pooler it does not in any case.
-        give_way: called between two chunks of a long result; it may wait for a moment, so
-            that one long query does not hold up many short ones.
+            repeatedly. Behind a connection pooler none are prepared.
+        give_way: called between two chunks of a long result. It may wait for a moment, so that
+            a long query does not delay many short ones.
 
     Raises:
-        ValueError: if the URL is not one, or has a parameter that the driver does not know.
+        ValueError: if the URL is malformed, or has a parameter that the driver does not know.
     """
     url = _parse_url(dsn)
     dialect: DatabaseDialect = (

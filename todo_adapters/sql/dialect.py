@@ -1,4 +1,4 @@
-"""What the kinds of database do differently."""
+"""What differs between the supported databases."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class DatabaseDialect(ABC):
     ) -> AbstractContextManager[None]:
         """Run the transaction on this connection under the conditions that migrations need.
 
-        Of several processes that do so at the same time, one runs at a time.
+        Several processes may do so at the same time; they run one after another.
 
         Raises:
             ValueError: if rows are left that refer to rows that do not exist.

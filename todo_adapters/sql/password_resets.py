@@ -19,7 +19,7 @@ _COLUMNS = (
 )
 _THIS_ONE = PASSWORD_RESETS.c.token_hash == bindparam("token_hash")
 
-# Of two requests at the same time, one is stored, and the other does not fail either.
+# An upsert: of two concurrent requests, neither fails, and the reset of one is stored.
 _PUT = text(
     "INSERT INTO password_resets (user_id, token_hash, created_at, expires_at)"
     " VALUES (:user_id, :token_hash, :created_at, :expires_at)"

@@ -24,7 +24,7 @@ RESPONSE_TIMEOUT_SECONDS = 10.0
 
 A network component between service and server (a load balancer, a pooler) may keep
 acknowledging packets when nothing behind it responds any more; keepalives never notice that.
-Neither would the server's `statement_timeout`, which poolers moreover refuse or lose.
+The server's `statement_timeout` would not help either, and poolers refuse or lose it.
 """
 
 _NETWORK_PARAMETERS: Mapping[str, int | None] = MappingProxyType(
@@ -48,7 +48,7 @@ _MIGRATION_LOCK = 7_283_405_119_613
 class PostgresqlDialect(DatabaseDialect):
     """PostgreSQL, on connections with timeouts.
 
-    Statements that are used again and again are prepared on the server, unless
+    Statements that are used repeatedly are prepared on the server, unless
     `prepared_statements` is false or a pooler is detected.
     """
 
@@ -62,7 +62,7 @@ class PostgresqlDialect(DatabaseDialect):
 
     @override
     def check_url(self, url: URL) -> None:
-        """Let libpq check the parameters now; otherwise it would refuse them at a request."""
+        """Let libpq check the parameters now; otherwise it would refuse them during a request."""
         import psycopg  # late: see docs/decisions/late-imports.md
 
         positional, named = url.get_dialect()().create_connect_args(url)
@@ -96,7 +96,7 @@ class PostgresqlDialect(DatabaseDialect):
 
 @contextmanager
 def without_timeout(connection: Connection) -> Iterator[None]:
-    """Wait for responses on this connection as long as it takes, for the time of the block."""
+    """Wait indefinitely for responses on this connection while the block runs."""
     driver_connection = connection.connection.dbapi_connection
     set_timeout(driver_connection, None)
     try:
@@ -114,8 +114,8 @@ def set_timeout(connection: DBAPIConnection | None, seconds: float | None) -> No
 def connection_with_timeout() -> "type[psycopg.Connection]":
     """Return a class of connections that wait at most `response_timeout` seconds for a response.
 
-    psycopg waits by itself instead of letting libpq do so. It has a timeout for that at no
-    cost, but no way to set it.
+    psycopg itself waits for the socket, not libpq. Its `wait` takes a timeout, but no caller can
+    set it.
     """
     import psycopg  # late: see docs/decisions/late-imports.md
     from psycopg.abc import RV, PQGen

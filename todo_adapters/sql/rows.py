@@ -1,9 +1,8 @@
-"""Between rows and entities: one convention for all repositories of this package.
+"""The mapping between rows and entities: one convention for all repositories of this package.
 
-In each module `_COLUMNS` says which columns are selected, `_to_<entity>` unpacks a row in
-that order (by name takes 15 % longer for a list of tasks), and `_to_row` returns the columns
-of a new entity. All are pure functions. A query for a single column is run with
-`SqlExecutor.values`.
+In each module, `_COLUMNS` has the columns that are selected, `_to_<entity>` unpacks a row in that
+order (by name, it would take 15 % longer for a list of tasks), and `_to_row` returns the columns
+of a new entity. The functions are pure. A query for a single column uses `SqlExecutor.values`.
 """
 
 from todo_core.entities.text import Text

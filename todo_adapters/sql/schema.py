@@ -9,7 +9,7 @@ from todo_adapters.sql.database import Database
 from todo_adapters.sql.errors import translate_error
 
 NEWEST_REVISION = "0006"
-"""The revision that makes the tables as they are declared; a test checks that it is the newest."""
+"""The revision that makes the declared tables. A test checks that it is the newest."""
 
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String))
 

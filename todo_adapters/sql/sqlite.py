@@ -62,8 +62,8 @@ class SqliteDialect(DatabaseDialect):
 def violated_constraint(error: sqlite3.Error, candidates: Mapping[str, object]) -> str:
     """Return the name of the constraint that was violated, or an empty string if it is unknown.
 
-    For a foreign key SQLite does not say which one, so it is the one among the candidates:
-    no statement here is subject to two.
+    For a foreign key, SQLite does not say which one. It is the one among the candidates, since no
+    statement here is subject to two.
     """
     if error.sqlite_errorname == "SQLITE_CONSTRAINT_FOREIGNKEY":
         return next((name for name in candidates if name.startswith("fk_")), "")
@@ -71,11 +71,11 @@ def violated_constraint(error: sqlite3.Error, candidates: Mapping[str, object]) 
 
 
 def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    """Ask SQLite for what other databases do by default.
+    """Set what other databases do by default.
 
-    Write-ahead logging lets readers and a writer work at the same time;
-    synchronous NORMAL is its safe setting: no corruption, and nothing that was
-    acknowledged is lost when the process dies.
+    Write-ahead logging lets readers and a writer work at the same time. With it, synchronous
+    NORMAL is safe: the database is never corrupted, and no acknowledged write is lost when the
+    process dies.
     """
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")

@@ -81,7 +81,7 @@ def _from_text(text: str | None) -> datetime | None:
 
 
 class TaskIdColumn(TypeDecorator[int]):
-    """64 bits. SQLite needs the name INTEGER to use the column as the key of the row itself."""
+    """A 64-bit integer. SQLite uses a primary key as its row id only if the type is INTEGER."""
 
     impl = BigInteger
     cache_ok = True
@@ -112,7 +112,7 @@ class UserRow(Row, table=True):
     """An account.
 
     Emails are unique by `email_key`, which the core computes: the result of `lower`
-    depends on the locale of the database. An account with a password has an email. One with
+    depends on the locale of the database. An account with a password has an email. An account with
     `deleted_at` only has tasks that are still to be deleted.
     """
 
@@ -182,7 +182,7 @@ class ExternalRevocationRow(Row, table=True):
 
 
 class IdentityRow(Row, table=True):
-    """The account of a user of an external issuer."""
+    """A user as an external issuer knows them, and their account here."""
 
     __tablename__ = "identities"
 
@@ -195,7 +195,7 @@ class IdentityRow(Row, table=True):
 
 
 class PasswordResetRow(Row, table=True):
-    """The one open password reset of a user, with the hash of its secret."""
+    """The open password reset of a user, with the hash of its token."""
 
     __tablename__ = "password_resets"
     __table_args__ = (UniqueConstraint("token_hash"),)

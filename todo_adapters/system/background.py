@@ -15,7 +15,7 @@ _MAX_WAITING = 1000
 _PAUSE_SECONDS = (0.05, 0.25)
 """How long each job waits before it runs, at random between these.
 
-Otherwise it could delay the response to the request that submitted it, and so disclose that
+Otherwise it could delay the response to the request that submitted it, and so reveal that
 there was a job.
 """
 

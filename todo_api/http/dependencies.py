@@ -27,12 +27,12 @@ _log = structlog.get_logger()
 
 
 def container_of(request: Request) -> Container:
-    """Return the container of the service that answers this request."""
+    """Return the container of the service that handles this request."""
     return cast(Container, request.app.state.container)
 
 
 def application_of(request: Request) -> Application:
-    """The use cases of the service that answers this request."""
+    """Return the use cases of the service that handles this request."""
     return container_of(request).application()
 
 
@@ -44,9 +44,8 @@ def address_of(request: Request) -> str:
 async def run_admitted[Result](request: Request, admit: Callable[[], Admitted[Result]]) -> Result:
     """Count the request against its limits, then run the rest of it on a hashing thread.
 
-    Hashing takes a core for a third of a second. If it could take every thread, a storm of logins
-    would keep all users from their tasks, so it has a few threads of its own, on which addresses
-    take turns. A request over its limit never waits for one of them: it is counted first, on an
+    Hashing takes a core for a third of a second. If it could take every thread, a flood of logins
+    would block all users, so it has a few threads of its own, on which addresses take turns. A request over its limit never waits for one of them: it is counted first, on an
     ordinary thread, because the limiter may have to ask its storage.
 
     Raises:
@@ -101,8 +100,8 @@ class TaskOwner(BearerToken):
     The URL of another user's tasks is answered like that of a task that does not exist, so that
     no caller learns which ids exist.
 
-    It reads the ids from the request itself, because the framework takes three times as long;
-    `OWNER_PARAMETERS` describes them.
+    It reads the ids from the request itself, because the framework takes three times as long.
+    `OWNER_PARAMETERS` describes them in the OpenAPI document.
     """
 
     async def __call__(self, request: Request) -> UserId:  # type: ignore[override]  # as above
@@ -111,7 +110,7 @@ class TaskOwner(BearerToken):
             raise _denied(caller)
         url_user_ids = request.query_params.getlist("url_user_id")
         if len(url_user_ids) > 1:
-            # A program that reads the first and one that reads the last would see two owners.
+            # A proxy that reads the first and a service that reads the last would see two owners.
             raise ValidationFailed(
                 FieldError(
                     "url_user_id", "repeated", "Send the query parameter url_user_id only once."

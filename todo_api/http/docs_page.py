@@ -42,7 +42,7 @@ class _WholeFiles(StaticFiles):
     """Static files that ignore `Range` (RFC 9110 §14.2) and the body of the request.
 
     Starlette answers a range that it cannot serve in plain text instead of a problem document. A
-    body could be refused while the file is already being sent.
+    body that is too large could be refused while the file is already being sent.
     """
 
     @override

@@ -23,7 +23,7 @@ MAX_BYTES_PER_USER = 32 * 1024 * 1024
 """The bytes of large responses that may be in flight for one user."""
 
 MAX_BYTES_FOR_ALL_USERS = 256 * 1024 * 1024
-"""The bytes in flight for all users from which each user may have only one large response."""
+"""With more bytes than this in flight for all users, each user may have only one large response."""
 
 _TOO_MUCH_IN_FLIGHT = replace(
     CORE_PROBLEMS[RateLimited],
@@ -47,7 +47,7 @@ class ResponsesInFlight:
     def add(self, user: str, size: int) -> bool:
         """Count a response and return True, or return False if it would exceed a limit.
 
-        The only response of a user never exceeds a limit, whatever its size.
+        A user's only response is always allowed, whatever its size.
         """
         if self._bytes[user] and (
             self._bytes[user] + size > MAX_BYTES_PER_USER

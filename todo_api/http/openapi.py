@@ -1,4 +1,4 @@
-"""What FastAPI cannot derive for the OpenAPI document."""
+"""The parts of the OpenAPI document that FastAPI cannot derive."""
 
 from http import HTTPStatus
 from typing import Any
@@ -57,7 +57,7 @@ def _document(app: FastAPI, settings: Settings) -> JsonObject:
     for path in document["paths"].values():
         for operation in path.values():
             _describe_problems(operation["responses"])
-            operation.setdefault("security", [])  # none, and not by an oversight
+            operation.setdefault("security", [])  # explicitly public
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] == "url_user_id":
                     parameter["required"] = settings.require_url_user_id

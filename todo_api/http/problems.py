@@ -88,8 +88,8 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "invalid_reset_token",
         "This link is no longer valid. Request a new one.",
     ),
-    # The answer is the same for every caller and tells nothing about any user or task, so 403 is
-    # right here. For what belongs to another user it never is.
+    # The response is the same for every caller and reveals nothing about any user or task, so 403
+    # is right here. It never is for what belongs to another user.
     core.RegistrationClosed: ProblemKind(
         HTTPStatus.FORBIDDEN,
         "registration_closed",
@@ -153,7 +153,7 @@ UNEXPECTED = CORE_PROBLEMS[core.TodoError]
 CORS_REFUSED = ProblemKind(
     HTTPStatus.BAD_REQUEST, "cors_refused", "This origin may not send such requests."
 )
-"""The answer to a preflight request that is refused."""
+"""The response to a preflight request that is refused."""
 
 HTTP_PROBLEMS: Mapping[HTTPStatus, ProblemKind] = {
     kind.status: kind
@@ -240,7 +240,7 @@ def validation_response(errors: Sequence[FieldError]) -> Response:
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Answer every error of this application with a problem document."""
+    """Respond to every error of this application with a problem document."""
     app.add_exception_handler(core.TodoError, _core_error)
     app.add_exception_handler(RequestValidationError, _request_validation_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -249,11 +249,11 @@ def handle_errors(app: FastAPI) -> None:
 async def _core_error(_: Request, error: Exception) -> Response:
     if isinstance(error, core.ValidationFailed):
         return validation_response(error.errors)
-    kind = CORE_PROBLEMS[type(error)]  # type: ignore[index]  # registered for TodoError alone
+    kind = CORE_PROBLEMS[type(error)]  # type: ignore[index]  # registered only for TodoError
     if isinstance(error, core.AuthenticationFailed):
         _log.warning("authentication.failed", kind="security", reason=kind.code)
     elif isinstance(error, core.Unavailable):
-        # Without a cause the traceback would only lead to the adapter that raised it.
+        # Without a cause, the traceback would only show the adapter that raised it.
         trace = error if error.__cause__ else None
         _log.error("dependency.unavailable", dependency=error.dependency, exc_info=trace)
     elif isinstance(error, core.RateLimited):
@@ -274,7 +274,7 @@ def _rate_limit_headers(allowance: core.Allowance) -> Mapping[str, str]:
 
 
 async def _request_validation_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered only for it
     return validation_response([_field_error(details) for details in error.errors()])
 
 
@@ -291,7 +291,7 @@ def _subject(path: Sequence[str]) -> str:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered only for it
     status = HTTPStatus(error.status_code)
     kind = HTTP_PROBLEMS.get(status) or ProblemKind(
         status, status.phrase.lower().replace(" ", "_"), status.phrase + "."

@@ -1,4 +1,4 @@
-"""Who and what a request is: its id, its client, and its caller.
+"""The context of a request: its id, its client, and its caller.
 
 The log adds the id and the client's address to its events. Worker threads and limits use the
 client's network or the caller's id as a key.
@@ -23,9 +23,9 @@ client_address: ContextVar[str | None] = ContextVar("client_address", default=No
 def client_key(scope: Scope) -> str:
     """Return the network of the client that sent the request.
 
-    The network is as wide as one customer may have, because clients take turns on threads by this
-    key. A customer with a /48 (RFC 6177) has 65,536 networks of 64 bits, and must not get a turn
-    for each of them.
+    Clients take turns on threads by this key, so it is the largest network that one customer may
+    have: a customer with a /48 (RFC 6177) has 65,536 /64 networks, and must not get a turn for each
+    of them.
     """
     client = scope.get("client")
     return client_network(client[0], prefix=SITE_PREFIX) if client else ""

@@ -61,17 +61,13 @@ class WorkerThreads:
 
     `niceness` lowers the priority of the threads on systems that have one for each thread.
 
-    `concurrent.futures.ThreadPoolExecutor` has one unbounded queue for all callers, first in,
-    first out, and no deadline; AnyIO's limiter has the same queue in front of its threads. With
-    either, one user with a thousand requests delays every other user by a thousand calls. They
-    are no faster either: with 64 callers on one core, a call of `SELECT 1` on SQLite takes 16 µs
-    of processor time here, 21 µs in the executor and 38 µs in AnyIO
-    (`tests/benchmarks/threads.py`).
+    docs/decisions/own-worker-threads.md says why `concurrent.futures.ThreadPoolExecutor` and AnyIO's
+    threads do not suffice, with measurements.
 
     All bookkeeping happens under one lock. A thread that finishes a call takes the next one itself.
-    If none is waiting, the event loop counts the thread as idle when it delivers the outcome: a
-    thread that became idle before that would be woken for each call, which makes a read over HTTP
-    a fifth slower.
+    If none is waiting, the event loop counts the thread as idle when it delivers the outcome. A
+    thread that became idle earlier would be woken for each call, which makes a read over HTTP a
+    fifth slower.
     """
 
     def __init__(
@@ -333,9 +329,8 @@ def give_way() -> None:
 
     Only one thread runs Python at a time (the GIL), so a short call that runs beside a long one
     would wait for its turn several times. A call that has computed for less than 2 ms does not
-    pause. A longer one pauses for at most 3 ms each time, so it always completes. With one user
-    listing 5,000 tasks on 16 connections, this reduces the 99th percentile of another user's
-    reads from 5 to 6 times its usual value to twice.
+    pause. A longer one pauses for at most 3 ms each time, so it always completes. Measurements are
+    in docs/decisions/own-worker-threads.md.
 
     On any other thread this does nothing.
     """

@@ -39,8 +39,8 @@ _log = structlog.get_logger()
 class RequestLog:
     """Gives every request an id, adds the headers of every response, and logs one line.
 
-    It keeps an id that the client or a proxy sent as `X-Request-ID`, and returns the id in the
-    response in any case. It logs neither the query nor headers nor bodies.
+    It accepts an id that the client or a proxy sends as `X-Request-ID`, and always returns the id in
+    the response. It logs neither the query nor headers nor bodies.
 
     A response that sets one of the security headers itself keeps its own.
     Strict-Transport-Security is sent where the request came over TLS, here or at a trusted proxy.
@@ -101,11 +101,11 @@ def _header(headers: Sequence[RawHeader], wanted: bytes) -> bytes | None:
 
 
 class BrowserOnlyCors(CORSMiddleware):
-    """Starlette's CORS middleware for requests that have an `Origin`; others pass it by.
+    """Starlette's CORS middleware for requests that have an `Origin`. Others bypass it.
 
     Their responses lack `Vary: Origin`, which is for caches, and no cache may store them. A
     refused preflight gets a problem document. Each request from an origin that is not allowed is
-    logged with the setting that would allow it, because browsers tell neither the page nor the
+    logged with the setting that would allow it, because browsers do not tell the page or the
     service why they block a response.
     """
 
@@ -139,7 +139,7 @@ class BrowserOnlyCors(CORSMiddleware):
 
 
 class UnhandledErrors:
-    """Logs an exception that nothing else handled, and answers with 500 without its message."""
+    """Logs an exception that nothing else handled, and responds with 500 without its message."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -158,7 +158,7 @@ class UnhandledErrors:
         try:
             await self._app(scope, receive, watching_send)
         except ClientDisconnect:
-            return  # no client is left to answer
+            return  # there is no client to respond to
         except Exception:  # the last line of defence
             _log.exception("request.failed")
             if has_started:
@@ -216,7 +216,7 @@ class BodyLimit:
         return limited_receive, watching_send
 
     def _fits(self, length: bytes) -> bool:
-        # A number of very many digits is too large, and int() refuses to read it.
+        # A number with very many digits is too large, and int() refuses to parse it.
         return (
             len(length) <= _MAX_LENGTH_DIGITS
             and length.isdigit()

@@ -7,7 +7,7 @@ Internet must not. `StrictHttpProtocol` closes those gaps:
   would read the body as the next request; here the body stays a body. Trailer fields never
   become headers. A message whose length two parsers could read differently is refused.
 - **Bounded time.** A request must arrive, an idle connection must be used, and a response
-  must be read within a deadline each.
+  must be read, each within a deadline.
 - **Bounded memory.** The bytes of one request, the requests that wait on one connection,
   and the response bytes that a client has not read are limited.
 """
@@ -63,7 +63,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     """The same while the service is shutting down."""
 
     min_response_rate = 64 * 1024
-    """Bytes per second. A large response has the time that it takes at this rate in addition."""
+    """Bytes per second. A large response gets, in addition, the time that it takes at this rate."""
 
     max_head_size = 64 * 1024
     max_body_overhead = 16
@@ -134,7 +134,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        # Unlike uvicorn's, it leaves the idle timer alone: only a request stops that.
+        # Unlike uvicorn's method, this leaves the idle timer alone: only a request stops it.
         if self._is_refused:
             return
         if self._unread:
@@ -170,8 +170,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _read_without_upgrade(self, rest: bytes) -> None:
         """Read the request again as if it did not offer another protocol (RFC 9110 §7.8).
 
-        The parser takes such an offer as accepted, and what follows the head for the other
-        protocol. A new parser gets the same head without the field `Upgrade`, and then the
+        The parser assumes that the offer is accepted, and that the other protocol follows the
+        head. A new parser gets the same head without the field `Upgrade`, and then the
         body. There is no way to do this for CONNECT, which this service does not serve.
         """
         method = self.parser.get_method()
@@ -264,7 +264,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
         cycle = self.cycle
         if not self.parser.should_keep_alive():
-            # A trailer field said so, and the parser discards all that follows.
+            # A trailer field ended the connection, and the parser discards all that follows.
             cycle.keep_alive = False
         if cycle.response_complete and not self.transport.is_closing():
             self._continue_after(cycle)
@@ -280,7 +280,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self.transport.close()
             self._limit_writing()
 
-    # Answering
+    # Responding
 
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -411,14 +411,14 @@ class StrictHttpProtocol(HttpToolsProtocol):
             request_id=request_id,
             address=self._address(),
         )
-        answer = refusal(kind, request_id)
+        response = refusal(kind, request_id)
         if self._running is None or self._running.response_complete:
-            self._close_with(answer)
+            self._close_with(response)
         else:
-            self._refusal = answer
+            self._refusal = response
 
-    def _close_with(self, answer: bytes) -> None:
-        self.transport.write(answer)
+    def _close_with(self, response: bytes) -> None:
+        self.transport.write(response)
         self.transport.close()
         self._limit_writing()
 

@@ -24,6 +24,7 @@ from todo_api.settings.types import (
     MAX_BODY_SIZE,
     BaseUrl,
     CheckInterval,
+    CommaSeparated,
     CorsOrigin,
     DatabaseUrl,
     DataDir,
@@ -35,7 +36,6 @@ from todo_api.settings.types import (
     PlainUrl,
     ResetLifetime,
     Sender,
-    Several,
     SigningSecret,
     SmtpUrl,
     StorageUrl,
@@ -90,7 +90,7 @@ class Settings(BaseSettings):
 
     # Tokens
     jwt_secret: SigningSecret | None = None
-    jwt_previous_secrets: Several[SigningSecret] = ()
+    jwt_previous_secrets: CommaSeparated[SigningSecret] = ()
     jwt_algorithm: Literal["HS256"] = "HS256"
     jwt_issuer: TokenName = "todo"
     jwt_audience: TokenName = "todo"
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     better_auth_url: BaseUrl | None = Field(None, validation_alias="BETTER_AUTH_URL")
     better_auth_jwks_url: PlainUrl | None = Field(None, validation_alias="BETTER_AUTH_JWKS_URL")
     better_auth_issuer: Name | None = Field(None, validation_alias="BETTER_AUTH_ISSUER")
-    better_auth_audience: Several[Name] = Field((), validation_alias="BETTER_AUTH_AUDIENCE")
+    better_auth_audience: CommaSeparated[Name] = Field((), validation_alias="BETTER_AUTH_AUDIENCE")
     external_issuers: Annotated[
         tuple[ExternalIssuer, ...], NoDecode, BeforeValidator(from_json)
     ] = ()
@@ -143,13 +143,13 @@ class Settings(BaseSettings):
     limit_provision_issuer: Limits = "600/minute; 20000/hour"
 
     # API
-    cors_origins: Several[CorsOrigin] = (
+    cors_origins: CommaSeparated[CorsOrigin] = (
         "http://localhost:3000",
         "http://127.0.0.1:3000",
         "http://localhost:5173",
         "http://127.0.0.1:5173",
     )
-    trusted_proxies: Several[TrustedNetwork] = ()
+    trusted_proxies: CommaSeparated[TrustedNetwork] = ()
     max_body_size: int = Field(64 * 1024, ge=1024, le=MAX_BODY_SIZE)
     require_url_user_id: bool = True
     task_list_envelope: bool = False
@@ -174,7 +174,7 @@ class Settings(BaseSettings):
     def require_separate_keys(self, signing_secrets: Iterable[str]) -> None:
         """Refuse a secret of Better Auth that is also a signing key of this service.
 
-        Whoever has it could sign tokens of this service too.
+        The front end, which has that secret, could sign tokens of this service too.
 
         Raises:
             SettingsError: if the secret is one of the signing keys.
@@ -184,7 +184,7 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"BETTER_AUTH_SECRET must not be a key of this service ({PREFIX}JWT_SECRET,"
                 f" {PREFIX}JWT_PREVIOUS_SECRETS or the file signing-key in {PREFIX}DATA_DIR):"
-                " whoever has it could sign this service's own tokens. Make another one with"
+                " anyone who has it could sign this service's own tokens. Make another one with"
                 " `openssl rand -base64 32`."
             )
 

@@ -36,7 +36,7 @@ _POSTGRESQL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, line separators and unpaired surrogates: no setting has a use for them."""
+"""Control characters, line separators and unpaired surrogates, which no setting needs."""
 
 _IN_URLS = re.compile(r"[^\s\"<>\\^`{|}]+")
 """The characters of a URL (RFC 3986), and those outside ASCII that occur in host names."""
@@ -114,7 +114,7 @@ def _comma_separated(value: object) -> object:
 
 
 def from_json(value: object) -> object:
-    """Parse JSON text, and return anything else as it is."""
+    """Parse JSON text, and return any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -406,7 +406,7 @@ type Lifetime = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_LIF
 type ResetLifetime = Annotated[Duration, AfterValidator(_between(MINUTE, 10 * MINUTE))]
 type Wait = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_WAIT))]
 type CheckInterval = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_CHECK_INTERVAL))]
-type Several[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
+type CommaSeparated[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
 type SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 type DataDir = Annotated[Path, AfterValidator(_data_dir)]
 type BaseUrl = Annotated[str, AfterValidator(_base_url)]

@@ -62,7 +62,7 @@ async def get_profile(user: ActiveUserDependency) -> UserProfileResponse:
 async def update_profile(
     request: Request, caller: CallerDependency, body: UpdateProfileRequest
 ) -> UserProfileResponse:
-    """Change your name or email. Fields that are not sent stay as they are.
+    """Change your name or email. Fields that are not sent keep their value.
 
     To change the email, send your current password. A notice goes to the old email.
     """
@@ -108,5 +108,5 @@ async def delete_account(
 def export_account(request: Request, caller: CallerDependency) -> Response:
     """Return your account, identities, sessions and tasks in one document."""
     export = application_of(request).export_account(user_id=caller.user_id)
-    # Render it here, on a worker thread; the framework would on that of the event loop.
+    # Render it here, on a worker thread: the framework would block the event loop.
     return Response(export_json(export), media_type="application/json")

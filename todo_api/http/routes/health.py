@@ -44,7 +44,7 @@ async def healthz() -> Health:
     },
 )
 def readyz(request: Request) -> Response:
-    """Return 200 if the database answers and its schema is up to date.
+    """Return 200 if the database responds and its schema is up to date.
 
     The rate limit storage and the mail server are not checked: the service works without them.
     """

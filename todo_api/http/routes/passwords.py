@@ -31,7 +31,7 @@ router = APIRouter(prefix="/api/auth", tags=["passwords"], route_class=JsonRoute
 async def change_password(
     request: Request, caller: CallerDependency, body: ChangePasswordRequest
 ) -> Response:
-    """Set a new password, and end your other sessions."""
+    """Set a new password, and revoke your other sessions."""
     change = application_of(request).change_password
     await run_admitted(
         request,
@@ -68,7 +68,7 @@ def forgot_password(request: Request, body: ForgotPasswordRequest) -> ForgotPass
     responses=problems(400, 409, 413, 415, 422, 429, 503),
 )
 async def reset_password(request: Request, body: ResetPasswordRequest) -> Response:
-    """Set a new password with the token from the email, and end all of your sessions.
+    """Set a new password with the token from the email, and revoke all of your sessions.
 
     The status is 400 if the token is used, expired or unknown.
     """

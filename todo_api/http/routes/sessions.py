@@ -61,7 +61,7 @@ async def login(request: Request, body: LoginRequest) -> LoginResponse:
 def refresh(request: Request, body: RefreshTokenRequest) -> RefreshTokenResponse:
     """Exchange a refresh token for new tokens.
 
-    A refresh token is valid once, so keep the new one. Using an old one again ends the session.
+    A refresh token can be used once, so keep the new one. Using an old one again revokes the session.
     """
     tokens = application_of(request).refresh_session(
         refresh_token=body.refresh_token, address=address_of(request)
@@ -71,7 +71,7 @@ def refresh(request: Request, body: RefreshTokenRequest) -> RefreshTokenResponse
 
 @router.post("/logout", summary="Log out", status_code=204, responses=problems(401, 409, 429, 503))
 def logout(request: Request, caller: CallerDependency) -> Response:
-    """End this session; its tokens are no longer valid.
+    """Revoke this session. Its tokens are no longer valid.
 
     The status is 409 if another login service started the session.
     """
@@ -88,19 +88,19 @@ def logout(request: Request, caller: CallerDependency) -> Response:
 def list_sessions(request: Request, caller: CallerDependency) -> Response:
     """Return your active sessions, the most recently used first."""
     sessions = application_of(request).list_sessions(user_id=caller.user_id)
-    # Render it here, on a worker thread; the framework would on that of the event loop.
+    # Render it here, on a worker thread: the framework would block the event loop.
     content = session_list_json(sessions, current=caller.session_id)
     return Response(content, media_type="application/json")
 
 
 @router.delete(
     "/sessions",
-    summary="End your other sessions",
+    summary="Revoke your other sessions",
     status_code=204,
     responses=problems(401, 409, 429, 503),
 )
 def end_other_sessions(request: Request, caller: CallerDependency) -> Response:
-    """End all of your sessions except this one.
+    """Revoke all of your sessions except this one.
 
     The status is 409 if another login service started this session.
     """
@@ -110,7 +110,7 @@ def end_other_sessions(request: Request, caller: CallerDependency) -> Response:
 
 @router.delete(
     "/sessions/{session_id}",
-    summary="End a session",
+    summary="Revoke a session",
     status_code=204,
     responses=problems(401, 404, 429, 503),
 )
@@ -119,7 +119,7 @@ def end_session(
     caller: CallerDependency,
     session_id: Annotated[str, Path(description="The id of the session, a UUID.")],
 ) -> Response:
-    """End one of your sessions, which logs that device out."""
+    """Revoke one of your sessions, which logs that device out."""
     application_of(request).revoke_session(
         user_id=caller.user_id, session_id=_session_id(session_id)
     )
@@ -127,7 +127,7 @@ def end_session(
 
 
 def _session_id(text: str) -> SessionId:
-    """Read the id in the path; a text that is no id belongs to no session."""
+    """Read the id in the path. A text that is not a UUID is the id of no session."""
     try:
         return SessionId(UUID(text))
     except ValueError:

@@ -49,9 +49,9 @@ _LOCATION = {
 
 
 def _task_id(request: Request) -> TaskId:
-    """Read the id in the path. A text that is no id becomes an id that no task has.
+    """Read the id in the path. A text that is not an id becomes an id that no task has.
 
-    It is looked up and not found like any other.
+    It is looked up like any other, and not found.
     """
     text = request.path_params["task_id"]
     if _DECIMAL.fullmatch(text) and (task_id := int(text)) <= _LARGEST_ID:
@@ -126,7 +126,7 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
 def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
     """Set the title and the description of a task.
 
-    A description that is not sent stays as it is; null or an empty text removes it.
+    A description that is not sent keeps its value. Null or an empty text removes it.
     """
     task = application_of(request).update_task(
         owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
@@ -142,7 +142,7 @@ def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -
     responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
 )
 def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> Response:
-    """Change some fields of a task. Fields that are not sent stay as they are."""
+    """Change some fields of a task. Fields that are not sent keep their value."""
     task = application_of(request).update_task(
         owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
     )
@@ -161,7 +161,7 @@ def toggle_completion(
     owner_id: OwnerDependency,
     body: TaskUpdateStatus | None = None,
 ) -> Response:
-    """Set `completed` to the value in the body; without a value or a body, toggle it."""
+    """Set `completed` to the value in the body. Without a value or a body, toggle it."""
     task = application_of(request).toggle_completion(
         owner_id=owner_id, task_id=_task_id(request), **(body.model_dump() if body else {})
     )

@@ -1,5 +1,5 @@
-"""The JSON that comes in and goes out, as pydantic models; OpenAPI describes it by them.
+"""The JSON of requests and responses, as pydantic models that also describe it in OpenAPI.
 
-They check types. The rules (lengths, addresses, …) are the core's; the models
-only repeat its limits for the description.
+The models only check types. The core checks the rules, such as lengths. The models repeat its
+limits for the OpenAPI document.
 """

@@ -24,7 +24,7 @@ class Problem(BaseModel):
     """An error. Its media type is `application/problem+json`."""
 
     type: str = Field(
-        description="Always `about:blank`: `code` identifies the problem.",
+        description="Always `about:blank`. `code` identifies the problem.",
         examples=["about:blank"],
     )
     title: str = Field(description="The name of the status.", examples=["Not Found"])

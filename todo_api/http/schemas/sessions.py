@@ -27,7 +27,7 @@ class RefreshTokenRequest(BaseModel):
 
 
 class RefreshTokenResponse(BaseModel):
-    """New tokens. The refresh token replaces the one before."""
+    """New tokens. The refresh token replaces the previous one."""
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a scheme, not a secret
@@ -47,7 +47,7 @@ class LoginResponse(RefreshTokenResponse):
 
 
 def token_fields(tokens: Tokens) -> dict[str, str | int]:
-    """Return the fields in which every response gives tokens."""
+    """Return the fields of a response that contains tokens."""
     return {
         "access_token": tokens.access_token.value,
         "expires_in": int(tokens.access_token.expires_in.total_seconds()),
@@ -56,7 +56,7 @@ def token_fields(tokens: Tokens) -> dict[str, str | int]:
 
 
 class StoredSession(BaseModel):
-    """A session, with what it says about its user."""
+    """A session, with all that is stored about its user."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -82,7 +82,7 @@ class SessionResponse(BaseModel):
 
     @classmethod
     def of(cls, session: Session, *, current: bool) -> Self:
-        """Return what the API says about a session."""
+        """Return the response for a session."""
         return cls(
             id=session.id,
             device=session.device,

@@ -53,14 +53,14 @@ class TaskCreate(BaseModel):
 
 
 class TaskUpdate(BaseModel):
-    """The new title and description. A description that is not sent stays as it is."""
+    """The new title and description. A description that is not sent keeps its value."""
 
     title: TitleText
     description: DescriptionText | MISSING = MISSING
 
 
 class TaskPatch(BaseModel):
-    """The fields to change. Fields that are not sent stay as they are."""
+    """The fields to change. Fields that are not sent keep their value."""
 
     title: TitleText | MISSING = MISSING
     description: DescriptionText | MISSING = MISSING
@@ -115,7 +115,7 @@ def _fields(task: Task) -> dict[str, object]:
 def task_json(task: Task) -> bytes:
     """Render a task as `TaskResponse` describes it; a test compares the two.
 
-    It makes no model, because validating the models of a list would take as long as the query.
+    It creates no model, because validating the models of a list would take as long as the query.
     """
     return orjson.dumps(_fields(task), option=orjson.OPT_UTC_Z)
 

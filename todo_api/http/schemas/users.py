@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class UserProfileResponse(BaseModel):
-    """Your account. Only a user of another login service can be without an email here."""
+    """Your account. The email is null only for users of another login service."""
 
     model_config = ConfigDict(from_attributes=True)
 
