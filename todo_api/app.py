@@ -61,8 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
         longest_wait=_LONGEST_WAIT_FOR_HASHING_SECONDS,
         max_waiting_per_key=_MAX_WAITING_FOR_HASHING_PER_ADDRESS,
     )
-    # Each issuer has its own threads, so that a slow issuer delays only its own users. Their
-    # requests may all come from the address of one front end, so one address may occupy all threads.
+    # Each issuer has its own threads, so that a slow issuer delays only its own users. They
+    # may all come from one address, that of their front end, so one address may occupy all threads.
     app.state.issuer_threads = {
         issuer: WorkerThreads(_ISSUER_THREADS, share=_ISSUER_THREADS)
         for issuer in settings.external_namespaces

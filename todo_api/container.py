@@ -298,7 +298,7 @@ class Container(containers.DeclarativeContainer):
 
 
 def start(container: Container) -> None:
-    """Make every part, so that errors occur now and not at a request, and start the background jobs.
+    """Make every part, so that errors occur now and not later, and start the background jobs.
 
     The parts are made here, on one thread, because concurrent requests could make one twice.
     """

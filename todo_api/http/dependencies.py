@@ -45,8 +45,9 @@ async def run_admitted[Result](request: Request, admit: Callable[[], Admitted[Re
     """Count the request against its limits, then run the rest of it on a hashing thread.
 
     Hashing takes a core for a third of a second. If it could take every thread, a flood of logins
-    would block all users, so it has a few threads of its own, on which addresses take turns. A request over its limit never waits for one of them: it is counted first, on an
-    ordinary thread, because the limiter may have to ask its storage.
+    would block all users, so it has a few threads of its own, on which addresses take turns. A
+    request over its limit never waits for one of them: it is counted first, on an ordinary thread,
+    because the limiter may have to ask its storage.
 
     Raises:
         Unavailable: if too many requests, from this address or in total, wait for either thread.

@@ -61,8 +61,8 @@ class WorkerThreads:
 
     `niceness` lowers the priority of the threads on systems that have one for each thread.
 
-    docs/decisions/own-worker-threads.md says why `concurrent.futures.ThreadPoolExecutor` and AnyIO's
-    threads do not suffice, with measurements.
+    docs/decisions/own-worker-threads.md says why `concurrent.futures.ThreadPoolExecutor` and the
+    threads of AnyIO do not suffice, with measurements.
 
     All bookkeeping happens under one lock. A thread that finishes a call takes the next one itself.
     If none is waiting, the event loop counts the thread as idle when it delivers the outcome. A

@@ -39,8 +39,8 @@ _log = structlog.get_logger()
 class RequestLog:
     """Gives every request an id, adds the headers of every response, and logs one line.
 
-    It accepts an id that the client or a proxy sends as `X-Request-ID`, and always returns the id in
-    the response. It logs neither the query nor headers nor bodies.
+    It accepts an id that the client or a proxy sends as `X-Request-ID`, and always returns the id
+    in the response. It logs neither the query nor headers nor bodies.
 
     A response that sets one of the security headers itself keeps its own.
     Strict-Transport-Security is sent where the request came over TLS, here or at a trusted proxy.

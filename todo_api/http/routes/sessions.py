@@ -61,7 +61,7 @@ async def login(request: Request, body: LoginRequest) -> LoginResponse:
 def refresh(request: Request, body: RefreshTokenRequest) -> RefreshTokenResponse:
     """Exchange a refresh token for new tokens.
 
-    A refresh token can be used once, so keep the new one. Using an old one again revokes the session.
+    A refresh token can be used once, so keep the new one. Reuse of an old one revokes the session.
     """
     tokens = application_of(request).refresh_session(
         refresh_token=body.refresh_token, address=address_of(request)
