@@ -1,7 +1,7 @@
 """Runs the revisions, for `todo serve` and `todo migrate` as well as for `uv run alembic …`.
 
-The first two hand over a connection on which a transaction was begun. Alembic's
-own command line does not: then the connection comes from the service's settings.
+The first two pass a connection with an open transaction. Alembic's own command line does not: the
+database is then that of the settings.
 """
 
 from typing import Literal
@@ -16,7 +16,7 @@ from todo_api.settings import load_settings
 
 
 def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
-    """Write a column type of our own as the plain one that it stores.
+    """Write a custom column type as the standard type that it is stored as.
 
     A revision is history: it must not change when the code does.
     """
@@ -26,7 +26,7 @@ def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
 
 
 def run(connection: Connection) -> None:
-    """Run what was asked for; the caller commits."""
+    """Run the requested migrations. The caller commits."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -38,7 +38,7 @@ def run(connection: Connection) -> None:
 
 
 def run_with_own_connection() -> None:
-    """Do so in a transaction of its own, on the database that the settings name."""
+    """Run the requested migrations in a new transaction, on the database of the settings."""
     database = Container(settings=load_settings()).migration_database()
     try:
         with database.schema_change() as transaction:

@@ -1,4 +1,4 @@
-"""Where sessions came from and which have ended, and password resets.
+"""The origin of sessions, revoked sessions, and password resets.
 
 Revision: 0002, after 0001
 """

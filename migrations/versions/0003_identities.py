@@ -1,4 +1,4 @@
-"""People of external issuers: their identities, and accounts without an email.
+"""Users of external issuers: their identities, and accounts without an email.
 
 Revision: 0003, after 0002
 """
@@ -19,7 +19,7 @@ _COPY = """
 
 
 def upgrade() -> None:
-    _let_email_be_missing(allowed=True)
+    _alter_email(nullable=True)
     op.create_table(
         "identities",
         sa.Column("issuer", sa.Text(), nullable=False),
@@ -46,39 +46,39 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("external_ends")
     op.drop_table("identities")
-    # Who has no address gets one of a domain that never exists (RFC 2606): their tasks stay.
+    # Users without an email get one in a domain that never exists (RFC 2606), to keep their tasks.
     op.execute(
         "UPDATE users SET email = cast(id AS text) || '@missing.invalid' WHERE email IS NULL"
     )
-    _let_email_be_missing(allowed=False)
+    _alter_email(nullable=False)
 
 
-def _let_email_be_missing(*, allowed: bool) -> None:
+def _alter_email(*, nullable: bool) -> None:
     if op.get_bind().dialect.name == "sqlite":
-        _make_users_anew(email_may_be_missing=allowed)
+        _rebuild_users(email_is_nullable=nullable)
         return
-    op.alter_column("users", "email", existing_type=sa.String(254), nullable=allowed)
+    op.alter_column("users", "email", existing_type=sa.String(254), nullable=nullable)
     name = op.f("ck_users_email_with_password")
-    if allowed:
+    if nullable:
         op.create_check_constraint(name, "users", _EMAIL_RULE)
     else:
         op.drop_constraint(name, "users", type_="check")
 
 
-def _make_users_anew(*, email_may_be_missing: bool) -> None:
-    """SQLite cannot alter a column: another table takes the place of this one."""
+def _rebuild_users(*, email_is_nullable: bool) -> None:
+    """Replace the table, because SQLite cannot alter a column."""
     checks = {
         "name_length": "length(name) BETWEEN 1 AND 100",
         "email_length": "length(email) BETWEEN 1 AND 254",
         "version_positive": "version >= 1",
     }
-    if email_may_be_missing:
+    if email_is_nullable:
         checks["email_with_password"] = _EMAIL_RULE
     op.create_table(
         "new_users",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(100), nullable=False),
-        sa.Column("email", sa.String(254), nullable=email_may_be_missing),
+        sa.Column("email", sa.String(254), nullable=email_is_nullable),
         sa.Column("password_hash", sa.Text(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

@@ -2,8 +2,8 @@
 
 Until now the database compared emails by its own `lower`, which depends on its locale: in a
 Turkish one, `INFO@EXAMPLE.COM` was not found as `info@example.com`. The key is computed here
-as the service does it. In such a database two accounts may have the same email by its key.
-Neither of them can be chosen without asking, so the migration stops and names them.
+as the service does it. In such a database, two accounts may have the same key. Only the operator
+can decide between them, so the migration stops and names them.
 
 Revision: 0004, after 0003
 """
@@ -18,7 +18,7 @@ branch_labels = None
 depends_on = None
 
 _BATCH = 1000
-_MOST_NAMED = 10
+_MAX_NAMED = 10
 
 _USERS = sa.table(
     "users",
@@ -53,7 +53,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The older service would not go on with them, and would take them for accounts.
+    # The older service would not continue the deletions, and would treat these rows as accounts.
     deleted = "SELECT id FROM users WHERE deleted_at IS NOT NULL"
     for table in ("tasks", "sessions", "identities", "password_resets"):
         op.execute(f"DELETE FROM {table} WHERE user_id IN ({deleted})")  # noqa: S608 - constants
@@ -96,7 +96,7 @@ def _require_unique_keys() -> None:
         .where(_USERS.c.email_key.is_not(None))
         .group_by(_USERS.c.email_key)
         .having(sa.func.count() > 1)
-        .limit(_MOST_NAMED)
+        .limit(_MAX_NAMED)
     )
     groups = []
     for key in connection.execute(repeated).scalars().all():
@@ -104,7 +104,7 @@ def _require_unique_keys() -> None:
         groups.append(" and ".join(map(str, connection.execute(having_it).scalars())))
     if groups:
         raise CommandError(
-            "Accounts have the same email but for the case of its letters: users "
+            "The emails of these accounts differ only in case: users "
             + "; ".join(groups)
             + ". Change the email of one of them, or delete it, and migrate again."
             " Nothing was changed."
@@ -112,7 +112,7 @@ def _require_unique_keys() -> None:
 
 
 def _rebuild_users(*, with_keys: bool) -> None:
-    """SQLite cannot add a constraint: another table takes the place of this one."""
+    """Replace the table, because SQLite cannot add a constraint."""
     checks = {
         "name_length": "length(name) BETWEEN 1 AND 100",
         "email_length": "length(email) BETWEEN 1 AND 254",

@@ -13,10 +13,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # The default is for processes of the release before, which may go on for a while.
+    # The default is for processes of the previous release, which may still be running.
     column = sa.Column("device", sa.Text(), server_default="Unknown device", nullable=False)
     op.add_column("sessions", column)
-    # The names are made when users log in; sessions from before are known by their user agent.
+    # Devices are named at the login. Existing sessions get the beginning of their user agent.
     op.execute("UPDATE sessions SET device = substr(user_agent, 1, 40) WHERE user_agent <> ''")
 
 

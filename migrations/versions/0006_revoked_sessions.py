@@ -1,4 +1,4 @@
-"""The tables of revoked sessions, by the name that the code has for them.
+"""Rename the tables of revoked sessions to the names that the code uses.
 
 Revision: 0006, after 0005
 """
@@ -24,7 +24,7 @@ def downgrade() -> None:
 
 
 def _rename(before: str, after: str, column_before: str, column_after: str) -> None:
-    # Not a new table: that would lose the privileges which were granted on this one.
+    # Rename the table: a new one would lose the privileges granted on this one.
     op.rename_table(before, after)
     op.execute(f"ALTER TABLE {after} RENAME COLUMN {column_before} TO {column_after}")
     op.drop_index(f"ix_{before}_{column_before}", after)
