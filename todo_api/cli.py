@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Annotated, NoReturn
 
 import typer
@@ -87,9 +88,9 @@ def cleanup() -> None:
         removed = clean_up_everything(container)
         container.database().close()
     except SettingsError as error:
-        _stop(_invalid_settings(error))
+        _exit_with(_invalid_settings(error))
     except Unavailable as error:
-        _stop(_unavailable(error))
+        _exit_with(_unavailable(error))
     typer.echo(f"Removed  {removed}", err=True)
 
 
@@ -135,24 +136,18 @@ def _settings() -> Settings:
     try:
         return load_settings()
     except SettingsError as error:
-        _stop(_invalid_settings(error))
+        _exit_with(_invalid_settings(error))
 
 
 def _migrate(settings: Settings) -> None:
     container = Container(settings=settings)
-    try:
-        with closing(container.migration_database()):
-            schema = container.migration_schema()
-            if schema.current() != schema.newest:
+    with _explained_errors(), closing(container.migration_database()):
+        schema = container.migration_schema()
+        if schema.current() != schema.newest:
+            try:
                 schema.migrate()
-    except SettingsError as error:
-        _stop(_invalid_settings(error))
-    except OSError as error:
-        _stop(f"TODO_DATA_DIR cannot be used: {error}.")
-    except ValueError as error:
-        _stop(f"The database cannot be migrated: {error}.")
-    except Unavailable as error:
-        _stop(_unavailable(error))
+            except ValueError as error:
+                _exit_with(f"The database cannot be migrated: {error}.")
     typer.echo(f"Schema   at revision {schema.newest}", err=True)
 
 
@@ -163,20 +158,26 @@ def _migrate_in_subprocess(settings: Settings) -> None:
     (docs/decisions/late-imports.md).
     """
     container = Container(settings=settings)
-    try:
+    with _explained_errors(), closing(container.migration_database()):
         schema = container.migration_schema()
         is_behind = schema.current() != schema.newest
-        container.migration_database().close()
-    except SettingsError as error:
-        _stop(_invalid_settings(error))
-    except OSError as error:
-        _stop(f"TODO_DATA_DIR cannot be used: {error}.")
-    except Unavailable as error:
-        _stop(_unavailable(error))
     if is_behind:
         command = [sys.executable, "-c", f"from {__name__} import main; main()", "migrate"]
         if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own command
             raise typer.Exit(1)
+
+
+@contextmanager
+def _explained_errors() -> Iterator[None]:
+    """Exit with a clear message if the settings, the data folder or the database cannot be used."""
+    try:
+        yield
+    except SettingsError as error:
+        _exit_with(_invalid_settings(error))
+    except OSError as error:
+        _exit_with(f"TODO_DATA_DIR cannot be used: {error}.")
+    except Unavailable as error:
+        _exit_with(_unavailable(error))
 
 
 def _check_address(host: str) -> None:
@@ -186,7 +187,7 @@ def _check_address(host: str) -> None:
         with socket.socket(family, kind) as tried:
             tried.bind(address)
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be encoded
-        _stop(f"Cannot listen on --host {host!a}: {error}.")
+        _exit_with(f"Cannot listen on --host {host!a}: {error}.")
 
 
 def _check_adapters(settings: Settings) -> None:
@@ -196,9 +197,9 @@ def _check_adapters(settings: Settings) -> None:
         container.key_ring()
         container.database().close()
     except SettingsError as error:
-        _stop(_invalid_settings(error))
+        _exit_with(_invalid_settings(error))
     except (OSError, ValueError) as error:
-        _stop(f"The signing key cannot be used: {error}.")
+        _exit_with(f"The signing key cannot be used: {error}.")
 
 
 def _invalid_settings(error: SettingsError) -> str:
@@ -220,6 +221,6 @@ def _unavailable(error: Unavailable) -> str:
     return f"The database does not answer: {reason}\nCheck DATABASE_URL or TODO_DATA_DIR."
 
 
-def _stop(message: str) -> NoReturn:
+def _exit_with(message: str) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(1)

@@ -104,7 +104,7 @@ def _require_unique_keys() -> None:
         groups.append(" and ".join(map(str, connection.execute(having_it).scalars())))
     if groups:
         raise CommandError(
-            "The emails of these accounts differ only in case: users "
+            "Accounts have the same email except for upper and lower case: users "
             + "; ".join(groups)
             + ". Change the email of one of them, or delete it, and migrate again."
             " Nothing was changed."

@@ -69,7 +69,7 @@ class Expected:
     def check_header(self, header: Claims) -> None:
         """Check that it is an access token, or that it has no type.
 
-        Better Auth signs its session cache with the same keys, but with a type of its own.
+        Better Auth signs its session cache with the same keys, but with a different type.
 
         Raises:
             InvalidAccessToken: if it has another type, or critical extensions

@@ -1,4 +1,4 @@
-"""Leases: hits that a process takes from a counter at once, to hand out without asking again."""
+"""Leases: hits that a process takes from a counter in advance, and hands out by itself."""
 
 import time
 from collections.abc import Hashable

@@ -25,7 +25,7 @@ class Rule:
     """How much a rule allows, and how it is counted.
 
     `limits` is written like `5/minute; 20/hour`. While the storage does not respond, a rule
-    that `fails_open` allows everything, and any other is counted in this process alone. A
+    that `fails_open` allows everything, and any other is counted only in this process. A
     `coarse` rule, for frequent requests, is counted in fixed windows and by leases.
     """
 
@@ -39,7 +39,7 @@ class LimitsRateLimiter(RateLimiter):
 
     Rules are counted in moving windows: no period of that length ever has more hits than
     allowed. Coarse rules are counted in fixed windows. In each, processes that share a
-    storage allow between nine tenths and all of a limit; one that counts alone allows
+    storage allow between nine tenths and all of a limit; a single process allows
     exactly the limit.
 
     A storage that does not respond is not used for a few seconds, so that not every request

@@ -28,7 +28,7 @@ class SqliteDialect(DatabaseDialect):
     connect_arguments: Mapping[str, int | None] = {}
 
     begin = "BEGIN IMMEDIATE"
-    """Takes the write lock at once: a transaction that reads first could not get it later."""
+    """Takes the write lock immediately: a transaction that reads first may fail to get it later."""
 
     @override
     def check_url(self, url: URL) -> None:

@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 
 class ThreadBackground(Background):
-    """Runs jobs on two threads of its own, in the order in which they were submitted.
+    """Runs jobs on two threads, in the order in which they were submitted.
 
     Log entries of a job have the id of the request that submitted it.
     """

@@ -34,7 +34,7 @@ def in_batches(
 
 
 class Periodic:
-    """Calls a job every so many seconds, on a thread of its own, from `start` to `close`.
+    """Calls a job every `seconds`, on its own thread, from `start` to `close`.
 
     An exception of the job is logged, and the job is called again at its next time. Each
     interval is longer or shorter by a random part of up to `jitter`, so that processes that

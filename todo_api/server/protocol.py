@@ -237,7 +237,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
         Raises:
             httptools.HttpParserError: if the request names no host or several (RFC 9112 §3.2),
-                or has a transfer coding other than `chunked` alone (§6.1), or one in HTTP/1.0,
+                or has any transfer coding but a single `chunked` (§6.1), or one in HTTP/1.0,
                 or is of another version of HTTP.
         """
         version = self.parser.get_http_version()

@@ -215,7 +215,7 @@ class RevokeSession:
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """Revoke the session of the caller. It is no error if it was revoked already.
+    """Revoke the session of the caller. Do nothing if it was revoked already.
 
     It has no limit: each session is revoked once.
 
