@@ -265,3 +265,19 @@ def test_a_user_revokes_one_of_their_own_sessions_and_no_other_of_them(
     assert ada.http.get("/api/auth/me").status_code == 200
     [ended] = [event for event in events if event["event"] == "session.ended"]
     assert (ended["user_id"], ended["session_id"]) == (ada.id, session)
+
+
+def test_revoking_other_sessions_revokes_those_of_the_caller_and_records_the_caller(
+    server: RunningServer, ada: ApiUser, bob: ApiUser
+) -> None:
+    with server.client() as http:
+        login = {"email": ada.email, "password": PASSWORD}
+        other = http.post("/api/auth/login", json=login).raise_for_status().json()["access_token"]
+        with capture_logs() as events:
+            assert ada.http.delete("/api/auth/sessions").status_code == 204
+        bearer = {"Authorization": f"Bearer {other}"}
+        assert http.get("/api/auth/me", headers=bearer).status_code == 401
+    assert ada.http.get("/api/auth/me").status_code == 200
+    assert bob.http.get("/api/auth/me").status_code == 200
+    [revoked] = [event for event in events if event["event"] == "session.ended"]
+    assert revoked["user_id"] == ada.id
