@@ -128,7 +128,8 @@ class TestWording:
             assert getaddresses([read["To"]]) == [("", to)]
             assert [address.addr_spec for address in read["From"].addresses] == ["todo@example.com"]
             assert read.keys() == RENDERER.message(email).keys()
-        assert BytesParser(policy=compat32).parsebytes(sent)["To"] == to
+        # A long address may be folded onto a line of its own, which this policy does not undo.
+        assert BytesParser(policy=compat32).parsebytes(sent)["To"].removeprefix("\r\n ") == to
 
 
 @pytest.mark.parametrize(
