@@ -64,7 +64,7 @@ def refresh(http: httpx.Client, token: str) -> httpx.Response:
 
 
 class TestRefresh:
-    def test_the_tokens_are_anew(self, http: httpx.Client, ada: ApiUser) -> None:
+    def test_a_refresh_returns_new_tokens(self, http: httpx.Client, ada: ApiUser) -> None:
         first = log_in(http, ada)
         answer = refresh(http, first["refresh_token"])
         second = answer.json()
@@ -81,7 +81,7 @@ class TestRefresh:
         assert problem(answer)["code"] == "invalid_refresh_token"
         assert answer.headers["www-authenticate"] == "Bearer"
 
-    def test_16_at_once_have_one_successor_and_nobody_is_logged_out(
+    def test_16_concurrent_refreshes_get_one_successor_and_keep_the_session(
         self, server: RunningServer, ada: ApiUser
     ) -> None:
         refresh_session = server.container.application().refresh_session
@@ -105,7 +105,9 @@ class TestRefresh:
 
 
 class TestSessions:
-    def test_they_are_listed_as_a_person_knows_them(self, http: httpx.Client, ada: ApiUser) -> None:
+    def test_sessions_are_listed_with_device_and_address(
+        self, http: httpx.Client, ada: ApiUser
+    ) -> None:
         token = log_in(http, ada)["access_token"]
         sessions = http.get("/api/auth/sessions", headers=bearer(token)).json()
         assert len(sessions) == 2
@@ -143,7 +145,7 @@ class TestSessions:
         container.database().close()
         assert len(server.container.sessions().list(UserId(UUID(ada.id)))) == 2
 
-    def test_who_logs_out_is_out_at_the_next_request(
+    def test_after_a_logout_the_next_request_is_refused(
         self, http: httpx.Client, ada: ApiUser
     ) -> None:
         tokens = log_in(http, ada)
@@ -155,7 +157,9 @@ class TestSessions:
         assert refresh(http, tokens["refresh_token"]).status_code == 401
         assert ada.list() == []
 
-    def test_one_can_be_ended_from_another(self, http: httpx.Client, ada: ApiUser) -> None:
+    def test_a_session_can_be_revoked_from_another_session(
+        self, http: httpx.Client, ada: ApiUser
+    ) -> None:
         lost = log_in(http, ada)
         sessions = ada.http.get("/api/auth/sessions").json()
         [lost_id] = [each["id"] for each in sessions if not each["current"]]
@@ -163,7 +167,9 @@ class TestSessions:
         assert http.get("/api/auth/me", headers=bearer(lost["access_token"])).status_code == 401
         assert ada.http.delete(f"/api/auth/sessions/{lost_id}").status_code == 404
 
-    def test_anothers_cannot_be_told_from_none(self, ada: ApiUser, bob: ApiUser) -> None:
+    def test_another_users_session_is_answered_like_one_that_does_not_exist(
+        self, ada: ApiUser, bob: ApiUser
+    ) -> None:
         [adas] = ada.http.get("/api/auth/sessions").json()
         answers = [
             bob.http.delete(f"/api/auth/sessions/{id}", headers={"X-Request-ID": "same"})
@@ -173,7 +179,7 @@ class TestSessions:
         assert len({answer.content for answer in answers}) == 1
         assert ada.list() == []
 
-    def test_all_others_can_be_ended(self, http: httpx.Client, ada: ApiUser) -> None:
+    def test_all_other_sessions_can_be_revoked(self, http: httpx.Client, ada: ApiUser) -> None:
         others = [log_in(http, ada)["access_token"] for _ in range(2)]
         assert ada.http.delete("/api/auth/sessions").status_code == 204
         for token in others:
@@ -197,7 +203,9 @@ class TestPasswords:
         assert isinstance(email, PasswordResetEmail)
         return email.token
 
-    def test_it_is_changed_and_other_sessions_end(self, http: httpx.Client, ada: ApiUser) -> None:
+    def test_changing_the_password_revokes_other_sessions(
+        self, http: httpx.Client, ada: ApiUser
+    ) -> None:
         other = log_in(http, ada)["access_token"]
         change = {"current_password": PASSWORD, "new_password": NEW}
         assert ada.http.post("/api/auth/change-password", json=change).status_code == 204
@@ -205,7 +213,7 @@ class TestPasswords:
         assert ada.list() == []
         log_in(http, ada, NEW)
 
-    def test_a_wrong_current_one_is_no_reason_to_log_anybody_out(self, ada: ApiUser) -> None:
+    def test_a_wrong_current_password_does_not_log_the_user_out(self, ada: ApiUser) -> None:
         change = {"current_password": "wrong", "new_password": NEW}
         answer = ada.http.post("/api/auth/change-password", json=change)
         assert answer.status_code == 422
@@ -215,7 +223,7 @@ class TestPasswords:
             "message": "Current password is wrong.",
         }
 
-    def test_forgetting_is_answered_alike_whoever_it_is(
+    def test_forgot_password_has_the_same_response_for_every_email(
         self, http: httpx.Client, ada: ApiUser, mailer: InMemoryMailer
     ) -> None:
         answers = [
@@ -255,7 +263,7 @@ class TestPasswords:
 
 
 class TestProfile:
-    def test_it_is_changed(self, ada: ApiUser) -> None:
+    def test_the_name_and_email_can_be_changed(self, ada: ApiUser) -> None:
         before = ada.http.get("/api/auth/me").json()
         answer = ada.http.patch("/api/auth/me", json={"name": "Ada Lovelace", "id": "x"})
         after = answer.json()
@@ -263,7 +271,7 @@ class TestProfile:
         assert after == before | {"name": "Ada Lovelace", "updated_at": after["updated_at"]}
         assert ada.http.get("/api/auth/me").json() == after
 
-    def test_another_email_needs_the_password(self, http: httpx.Client, ada: ApiUser) -> None:
+    def test_changing_the_email_needs_the_password(self, http: httpx.Client, ada: ApiUser) -> None:
         email = f"new-{ada.email}"
         answer = ada.http.patch("/api/auth/me", json={"email": email})
         assert answer.status_code == 422
@@ -273,7 +281,9 @@ class TestProfile:
         login = {"email": email, "password": PASSWORD}
         assert http.post("/api/auth/login", json=login).status_code == 200
 
-    def test_anothers_email_is_taken(self, ada: ApiUser, bob: ApiUser) -> None:
+    def test_the_email_of_another_user_is_refused_as_taken(
+        self, ada: ApiUser, bob: ApiUser
+    ) -> None:
         body = {"email": bob.email.upper(), "current_password": PASSWORD}
         assert ada.http.patch("/api/auth/me", json=body).status_code == 409
 
@@ -353,7 +363,7 @@ class TestClosedRegistration:
 
 
 class TestOtherProcesses:
-    def test_what_one_process_ends_another_knows_within_the_interval(
+    def test_a_revocation_reaches_other_processes_within_the_interval(
         self, server: RunningServer, ada: ApiUser
     ) -> None:
         settings = server.container.settings().model_copy(
@@ -433,7 +443,7 @@ class TestLimits:
         assert 429 not in statuses[:2]
         assert statuses[2] == 429
 
-    def test_task_requests_are_limited_per_person(self, limited: RunningServer) -> None:
+    def test_task_requests_are_limited_for_each_user(self, limited: RunningServer) -> None:
         ada, bob = limited.register(), limited.register("Bob")
         with ada.http, bob.http:
             statuses = [ada.http.get(ada.tasks()).status_code for _ in range(6)]

@@ -35,7 +35,7 @@ class TestRegister:
         assert user["created_at"].endswith("Z")
         assert isinstance(user["message"], str)
 
-    def test_what_else_is_sent_sets_nothing(self, http: httpx.Client) -> None:
+    def test_unknown_fields_of_a_registration_are_ignored(self, http: httpx.Client) -> None:
         id = "11111111-1111-4111-8111-111111111111"
         user = http.post("/api/auth/register", json=registration(id=id, role="admin")).json()
         assert user["id"] != id
@@ -89,12 +89,14 @@ class TestRegister:
         ]
 
     @pytest.mark.parametrize("field", ["name", "email"])
-    def test_a_password_must_not_repeat_who_it_is_for(self, http: httpx.Client, field: str) -> None:
+    def test_a_password_must_not_equal_the_email_or_name(
+        self, http: httpx.Client, field: str
+    ) -> None:
         body = registration(name="Ada Lovelace")
         answer = http.post("/api/auth/register", json=body | {"password": str(body[field]).upper()})
         assert problem(answer)["errors"][0]["code"] == "repeats_identity"
 
-    def test_of_32_who_register_one_email_at_once_exactly_one_succeeds(
+    def test_of_32_concurrent_registrations_of_one_email_exactly_one_succeeds(
         self, server: RunningServer
     ) -> None:
         body = registration()
@@ -106,7 +108,7 @@ class TestRegister:
 
 
 class TestLogin:
-    def test_the_answer_has_the_tokens_and_the_person(
+    def test_a_login_returns_the_tokens_and_the_user(
         self, http: httpx.Client, ada: ApiUser
     ) -> None:
         answer = http.post("/api/auth/login", json={"email": ada.email, "password": PASSWORD})
@@ -160,11 +162,11 @@ class TestLogin:
 
 
 class TestProfile:
-    def test_it_is_the_callers_own(self, ada: ApiUser, bob: ApiUser) -> None:
+    def test_the_profile_is_that_of_the_caller(self, ada: ApiUser, bob: ApiUser) -> None:
         assert ada.http.get("/api/auth/me").json()["email"] == ada.email
         assert bob.http.get("/api/auth/me").json()["email"] == bob.email
 
-    def test_it_needs_a_token(self, http: httpx.Client) -> None:
+    def test_the_profile_needs_an_access_token(self, http: httpx.Client) -> None:
         answer = http.get("/api/auth/me")
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"

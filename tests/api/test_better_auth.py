@@ -113,7 +113,7 @@ def test_a_stock_token_uses_the_whole_task_api(front_end: FrontEnd, kind: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_second_person_sees_nothing_of_the_first(front_end: FrontEnd, kind: str) -> None:
+def test_a_second_user_sees_nothing_of_the_first(front_end: FrontEnd, kind: str) -> None:
     ada, bob = front_end.ada, front_end.bob
     with front_end.client(getattr(ada, kind)) as hers, front_end.client(getattr(bob, kind)) as his:
         created = hers.post(
@@ -147,7 +147,7 @@ def test_the_internal_id_works_in_the_path_as_well(front_end: FrontEnd) -> None:
                 assert answer.status_code == 200
 
 
-def test_both_kinds_of_token_are_of_the_same_person(front_end: FrontEnd) -> None:
+def test_both_kinds_of_token_belong_to_the_same_user(front_end: FrontEnd) -> None:
     ada = front_end.ada
     profiles = []
     for kind in KINDS:
@@ -158,7 +158,9 @@ def test_both_kinds_of_token_are_of_the_same_person(front_end: FrontEnd) -> None
 
 
 @pytest.mark.parametrize("kind", ["session_cache_token", "verification_token"])
-def test_what_else_better_auth_signs_is_no_access_token(front_end: FrontEnd, kind: str) -> None:
+def test_other_tokens_signed_by_better_auth_are_no_access_tokens(
+    front_end: FrontEnd, kind: str
+) -> None:
     with front_end.client(getattr(front_end.ada, kind)) as http:
         answer = http.get("/api/auth/me")
     assert (answer.status_code, problem(answer)["code"]) == (401, "invalid_token")
@@ -198,7 +200,7 @@ def test_own_accounts_work_beside_it_and_are_never_linked(front_end: FrontEnd) -
         ("DELETE", "sessions", None, "external_session"),
     ],
 )
-def test_what_is_for_better_auth_to_do_is_refused_clearly(
+def test_operations_that_better_auth_manages_are_refused_with_a_reason(
     front_end: FrontEnd, method: str, path: str, body: object, code: str
 ) -> None:
     with front_end.client(front_end.ada.jwks_token) as http:
@@ -206,7 +208,7 @@ def test_what_is_for_better_auth_to_do_is_refused_clearly(
     assert (answer.status_code, problem(answer)["code"]) == (409, code)
 
 
-def test_nobody_logs_in_to_or_resets_an_account_without_a_password(front_end: FrontEnd) -> None:
+def test_an_account_without_a_password_cannot_log_in_or_be_reset(front_end: FrontEnd) -> None:
     ada = front_end.ada
     with front_end.client(ada.jwks_token) as http:
         http.get("/api/auth/me").raise_for_status()

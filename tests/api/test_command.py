@@ -32,7 +32,7 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield server
 
 
-def test_a_restart_keeps_people_tasks_and_tokens(tmp_path: Path) -> None:
+def test_a_restart_keeps_users_tasks_and_tokens(tmp_path: Path) -> None:
     with served_as_new(tmp_path) as first:
         ada = register_user(first.url)
         with ada.http:
@@ -48,7 +48,7 @@ def test_a_restart_keeps_people_tasks_and_tokens(tmp_path: Path) -> None:
     assert (tmp_path / "todo-data" / "todo.db").exists()
 
 
-def test_it_says_where_to_go(fresh: Served) -> None:
+def test_serve_prints_the_addresses_of_the_api_and_its_docs(fresh: Served) -> None:
     said = fresh.log.read_text()
     assert f"Docs     {fresh.url}/docs\n" in said
     assert str(fresh.log.parent / "todo-data") in said
@@ -145,7 +145,7 @@ def test_a_signing_key_that_is_none_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in outcome.stderr
 
 
-def test_a_signing_key_that_others_can_read_is_mended_at_the_start(tmp_path: Path) -> None:
+def test_access_of_other_users_to_the_signing_key_is_removed_at_the_start(tmp_path: Path) -> None:
     key = tmp_path / "todo-data" / "signing-key"
     key.parent.mkdir()
     key.write_text(SECRET)
@@ -192,7 +192,7 @@ def test_workers_that_count_apart_are_warned_of(two_workers: Served, fresh: Serv
     assert "Warning" not in fresh.log.read_text(), "which has one"
 
 
-def test_cleaning_up_removes_what_is_over_and_says_how_much(tmp_path: Path) -> None:
+def test_cleanup_deletes_expired_rows_and_prints_how_many(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         ada = register_user(server.url)
         ada.http.post("/api/auth/logout").raise_for_status()
@@ -207,7 +207,7 @@ def test_cleaning_up_removes_what_is_over_and_says_how_much(tmp_path: Path) -> N
     assert todo(tmp_path, "cleanup").stderr == "Removed  2\n"
 
 
-def test_the_data_folder_is_nobody_elses_business(fresh: Served) -> None:
+def test_only_the_owner_can_enter_the_data_folder(fresh: Served) -> None:
     assert stat.S_IMODE((fresh.log.parent / "todo-data").stat().st_mode) == 0o700
 
 

@@ -69,7 +69,7 @@ def test_without_the_issuer_the_service_starts_and_own_tokens_work(
     assert ask(server, token()).status_code == 200
 
 
-def test_known_people_go_on_while_the_issuer_is_down(
+def test_cached_users_are_served_while_the_issuer_is_down(
     server: RunningServer, keys: JwksServer
 ) -> None:
     known = token()
@@ -95,7 +95,7 @@ def test_new_accounts_are_limited_and_known_users_are_not(tmp_path: Path, keys: 
         assert ask(server, token("user 0"), "user 0").status_code == 200
 
 
-def test_a_slow_issuer_keeps_nobody_else_waiting(server: RunningServer, keys: JwksServer) -> None:
+def test_a_slow_issuer_delays_only_its_own_users(server: RunningServer, keys: JwksServer) -> None:
     keys.delay = 0.5
     ada = server.register("Ada")
     with ada.http, ThreadPoolExecutor(20) as pool:
@@ -123,7 +123,7 @@ def statements_of(server: RunningServer) -> Iterator[list[str]]:
     event.remove(engine, "before_cursor_execute", note)
 
 
-def test_a_known_person_costs_no_query_and_no_download_more(
+def test_a_cached_user_needs_no_query_and_no_download(
     server: RunningServer, keys: JwksServer
 ) -> None:
     known = token()
@@ -138,7 +138,7 @@ def test_a_known_person_costs_no_query_and_no_download_more(
     assert keys.asked == 1
 
 
-def test_another_token_of_a_known_person_costs_no_query_either(server: RunningServer) -> None:
+def test_another_token_of_a_cached_user_needs_no_query(server: RunningServer) -> None:
     ask(server, token())
     with statements_of(server) as statements:
         assert ask(server, token(exp=int(time.time()) + 60)).status_code == 200

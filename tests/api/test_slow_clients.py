@@ -83,7 +83,7 @@ def test_a_connection_on_which_nothing_is_sent_is_closed(server: RunningServer) 
 
 @pytest.mark.alone
 @pytest.mark.usefixtures("_impatient")
-def test_one_that_is_kept_alive_has_its_time_for_each_request(server: RunningServer) -> None:
+def test_a_kept_alive_connection_has_the_timeout_for_each_request(server: RunningServer) -> None:
     request = b"GET /healthz HTTP/1.1\r\nHost: todo\r\n\r\n"
     with connected(server.url) as connection:
         for _ in range(5):
@@ -103,7 +103,7 @@ def test_a_head_that_is_too_large_is_refused(server: RunningServer) -> None:
     assert b'"code":"headers_too_large"' in answer
 
 
-def test_what_is_no_http_is_a_problem_too(server: RunningServer) -> None:
+def test_bytes_that_are_not_http_get_a_problem_document(server: RunningServer) -> None:
     with connected(server.url) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
         answer = connection.recv(65536)
@@ -116,7 +116,7 @@ def test_what_is_no_http_is_a_problem_too(server: RunningServer) -> None:
     assert f"x-request-id: {told['request_id']}".encode() in head
 
 
-def test_what_comes_after_a_request_is_not_answered_in_its_place(server: RunningServer) -> None:
+def test_bytes_after_a_request_are_not_answered_in_its_place(server: RunningServer) -> None:
     """A pipelined request that is none must not be taken for the answer to the one before."""
     ada = server.register()
     with ada.http:

@@ -105,7 +105,7 @@ class TestCors:
         assert answer.headers["access-control-allow-origin"] == "http://localhost:5173"
         assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
 
-    def test_another_origin_may_not(self, http: httpx.Client) -> None:
+    def test_an_origin_that_is_not_allowed_gets_no_cors_headers(self, http: httpx.Client) -> None:
         answer = http.get("/healthz", headers={"Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in answer.headers
 
@@ -219,7 +219,7 @@ class TestDocs:
 
 
 class TestHealth:
-    def test_it_is_alive_and_ready(self, server: RunningServer) -> None:
+    def test_the_service_is_alive_and_ready(self, server: RunningServer) -> None:
         with server.client() as http:
             assert http.get("/healthz").json() == {"status": "ok"}
             ready = http.get("/readyz")
@@ -257,7 +257,7 @@ class TestHealth:
 
 
 class TestLog:
-    def test_one_line_tells_of_a_request(self, ada: ApiUser) -> None:
+    def test_a_request_is_logged_in_one_line(self, ada: ApiUser) -> None:
         with structlog.testing.capture_logs() as lines:
             ada.http.get(ada.tasks("/7"), headers={"X-Request-ID": "this-one"})
         [line] = requests(lines)
@@ -271,14 +271,14 @@ class TestLog:
             "user_id": ada.id,
         }
 
-    def test_who_fails_to_log_in_is_noted(self, http: httpx.Client) -> None:
+    def test_a_failed_login_is_logged(self, http: httpx.Client) -> None:
         with structlog.testing.capture_logs() as lines:
             http.post("/api/auth/login", json={"email": "nobody@example.com", "password": "x"})
             http.get("/api/x/tasks")
         reasons = [line["reason"] for line in lines if line["event"] == "authentication.failed"]
         assert reasons == ["invalid_credentials", "invalid_token"]
 
-    def test_who_asks_for_what_is_anothers_is_noted(self, ada: ApiUser) -> None:
+    def test_a_request_for_another_users_tasks_is_logged(self, ada: ApiUser) -> None:
         with structlog.testing.capture_logs() as lines:
             ada.http.get(ada.tasks_of("somebody-else"))
         [line] = [line for line in lines if line["event"] == "access.denied"]

@@ -46,9 +46,7 @@ class TestCreate:
     def test_an_empty_description_is_none(self, ada: ApiUser, description: str | None) -> None:
         assert ada.create(description=description)["description"] is None
 
-    def test_what_else_is_sent_is_ignored_and_sets_nothing(
-        self, ada: ApiUser, bob: ApiUser
-    ) -> None:
+    def test_unknown_fields_of_a_new_task_are_ignored(self, ada: ApiUser, bob: ApiUser) -> None:
         task = ada.create(
             id=1, user_id=bob.id, owner_id=bob.id, completed=True, version=9, priority="high"
         )
@@ -72,7 +70,7 @@ class TestList:
         tasks = [ada.create(f"No. {number}") for number in range(5)]
         assert ada.list() == tasks[::-1]
 
-    def test_it_can_be_of_those_completed_or_not(self, ada: ApiUser) -> None:
+    def test_a_list_can_be_filtered_by_completion(self, ada: ApiUser) -> None:
         to_do, done = ada.create(), ada.create()
         ada.http.patch(ada.tasks(f"/{done['id']}/complete")).raise_for_status()
 

@@ -80,7 +80,7 @@ def test_every_exported_requirement_has_hashes_and_none_an_address() -> None:
 
 
 @pytest.mark.parametrize("service", [["--offline"], ["--service-url", "http://127.0.0.1:1"]])
-def test_an_audit_that_cannot_look_fails_and_says_so(service: list[str]) -> None:
+def test_an_audit_that_cannot_run_fails_and_says_so(service: list[str]) -> None:
     command = [UV, "audit", "--frozen", "--no-default-groups", *service]
     environment = os.environ | {"UV_HTTP_RETRIES": "0"}
     outcome = subprocess.run(

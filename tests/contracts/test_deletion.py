@@ -164,7 +164,7 @@ def test_the_clean_up_goes_on_until_nothing_is_left(
     container.housekeeping().close()
 
 
-def test_what_is_deleted_is_overwritten_in_the_file_of_an_embedded_database(
+def test_deleted_content_is_overwritten_in_the_file_of_an_embedded_database(
     sqlite_container: Container,
 ) -> None:
     engine = sqlite_container.database().engine

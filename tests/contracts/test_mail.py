@@ -213,7 +213,7 @@ class TestSmtp:
         assert isinstance(read, EmailMessage)
         assert "token=a-token" in parts(read)[0]
 
-    def test_what_is_refused_for_now_is_tried_again(self) -> None:
+    def test_a_temporarily_refused_email_is_tried_again(self) -> None:
         inbox = Inbox("451 later", "421 later")
         with smtp_server(inbox) as port:
             mailer(port).send(RESET)
@@ -228,7 +228,7 @@ class TestSmtp:
         assert TO not in str(lines)
         assert "a-token" not in str(lines)
 
-    def test_what_is_refused_for_good_is_not_tried_again(self) -> None:
+    def test_a_permanently_refused_email_is_not_tried_again(self) -> None:
         inbox = Inbox("550 never", "550 never")
         with smtp_server(inbox) as port:
             mailer(port).send(RESET)
@@ -247,7 +247,7 @@ class TestSmtp:
         assert time.perf_counter() - began < 5
 
     @pytest.mark.alone
-    def test_nobody_waits_for_a_server_that_hangs(self) -> None:
+    def test_no_request_waits_for_a_mail_server_that_hangs(self) -> None:
         background = ThreadBackground()
         with misbehaving_server(lambda _: None) as (port, _):
             url = f"smtp://127.0.0.1:{port}"
@@ -290,7 +290,7 @@ class TestSmtp:
             mailer(port, "smtps://127.0.0.1:{}", tls=client_side).send(RESET)
         assert len(inbox.taken) == 1
 
-    def test_a_certificate_of_nobody_is_not_trusted(self, tmp_path: Path) -> None:
+    def test_a_self_signed_certificate_is_not_trusted(self, tmp_path: Path) -> None:
         server_side, _ = tls_contexts(tmp_path)
         inbox = Inbox()
         with smtp_server(inbox, tls_context=server_side) as port:

@@ -86,7 +86,7 @@ def test_a_verified_token_is_recalled_without_asking(
     assert trusting.issuers.recall(token, now=now) == identity
 
 
-def test_while_the_issuer_is_down_at_first_nothing_is_known(
+def test_without_a_first_download_the_keys_are_unavailable(
     server: JwksServer, trusting: Trusting
 ) -> None:
     server.stop()
@@ -107,7 +107,7 @@ def test_an_issuer_that_is_down_is_not_asked_at_every_token(
     assert server.asked <= 3
 
 
-def test_known_keys_go_on_while_it_is_down(
+def test_known_keys_are_used_while_the_issuer_is_down(
     server: JwksServer, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trusting.verify()
@@ -121,7 +121,7 @@ def test_known_keys_go_on_while_it_is_down(
 
 
 @pytest.mark.alone
-def test_one_that_is_slow_holds_nobody_for_longer_than_the_timeout(
+def test_a_slow_issuer_delays_requests_no_longer_than_the_timeout(
     server: JwksServer, trusting: Trusting
 ) -> None:
     server.delay = 0.05
@@ -153,7 +153,7 @@ def test_a_new_key_is_good_at_once_and_a_withdrawn_one_no_more(
         trusting.verify(KEY)
 
 
-def test_keys_are_looked_at_anew_now_and_then(
+def test_keys_are_downloaded_again_after_their_lifetime(
     server: JwksServer, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trusting.verify()
@@ -181,7 +181,7 @@ def test_1000_tokens_with_unknown_keys_cause_few_downloads(
     trusting.verify()
 
 
-def test_a_new_key_is_found_a_little_later_even_if_somebody_makes_up_names(
+def test_a_new_key_is_found_soon_even_if_an_attacker_invents_key_ids(
     server: JwksServer, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(10):
@@ -211,7 +211,7 @@ def test_a_key_without_an_algorithm_is_good_for_those_that_are_allowed(
 
 
 @pytest.mark.alone
-def test_a_slow_name_server_holds_nobody_for_longer_than_the_timeout(
+def test_a_slow_name_server_delays_requests_no_longer_than_the_timeout(
     server: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trusting = Trusting(server.url.replace("127.0.0.1", "localhost"))
@@ -254,7 +254,9 @@ FOREIGN = [
 ]
 
 
-def test_what_is_not_for_signatures_is_passed_over(server: JwksServer, trusting: Trusting) -> None:
+def test_keys_that_are_not_for_signatures_are_ignored(
+    server: JwksServer, trusting: Trusting
+) -> None:
     odd_names: list[object] = [[], {}, 1, None]
     unnamed = [{**KEY.published, "kid": name} for name in odd_names]
     server.document = {"keys": [*FOREIGN, *unnamed, 1, None, "key", KEY.published]}
@@ -281,7 +283,7 @@ def test_what_is_not_for_signatures_is_passed_over(server: JwksServer, trusting:
     ],
     ids=range(11),
 )
-def test_what_is_no_set_of_keys_is_as_good_as_none(
+def test_a_response_that_is_not_a_key_set_yields_no_keys(
     server: JwksServer, trusting: Trusting, document: bytes
 ) -> None:
     server.document = document
@@ -292,7 +294,7 @@ def test_what_is_no_set_of_keys_is_as_good_as_none(
     trusting.verify()
 
 
-def test_an_issuer_sends_nobody_elsewhere(trusting: Trusting, server: JwksServer) -> None:
+def test_redirects_of_an_issuer_are_not_followed(trusting: Trusting, server: JwksServer) -> None:
     with running_jwks_server(jwks(KEY)) as elsewhere:
         server.redirect_to = elsewhere.url
         with pytest.raises(Unavailable):

@@ -183,7 +183,7 @@ def test_a_trickle_through_a_whole_window_gets_nine_tenths_of_a_coarse_limit_at_
 
 
 @pytest.mark.slow
-def test_what_is_not_used_of_a_lease_is_given_back_to_the_windows_that_go_on(
+def test_the_unused_part_of_a_lease_returns_to_open_windows(
     limiter: LimitsRateLimiter,
 ) -> None:
     assert passes(limiter, "coarse growing", "giving back", 1) == 1
@@ -233,7 +233,7 @@ def test_the_wait_grows_and_passes_by_itself(limiter: LimitsRateLimiter) -> None
     assert timedelta(minutes=59) < limited.value.allowance.resets_in <= timedelta(hours=1)
 
 
-def test_what_is_forgiven_is_as_if_it_had_not_been(limiter: LimitsRateLimiter) -> None:
+def test_forgiven_hits_no_longer_count(limiter: LimitsRateLimiter) -> None:
     passes(limiter, "closed", "forgiven", 5)
     limiter.forgive("closed", "forgiven")
     assert passes(limiter, "closed", "forgiven", 5) == 3
@@ -294,7 +294,7 @@ def test_a_storage_that_comes_back_is_used_again(monkeypatch: pytest.MonkeyPatch
         assert passes(limiter, "open", "ada", 10) == 3
 
 
-def test_forgiving_does_not_disturb_who_is_counting(limiter: LimitsRateLimiter) -> None:
+def test_forgiving_does_not_disturb_concurrent_hits(limiter: LimitsRateLimiter) -> None:
     def act(number: int) -> None:
         for _ in range(200):
             if number % 2:
@@ -343,12 +343,14 @@ def test_the_zone_of_an_ipv6_address_does_not_count(limiter: LimitsRateLimiter) 
 
 
 @pytest.mark.parametrize("text", ["::ffff:999.0.2.1", ":%:", ":", "a:b@example.com"])
-def test_what_is_no_address_is_counted_as_it_is(limiter: LimitsRateLimiter, text: str) -> None:
+def test_a_key_that_is_not_an_address_is_counted_unchanged(
+    limiter: LimitsRateLimiter, text: str
+) -> None:
     assert passes(limiter, "closed", text, 5) == 3
 
 
 @pytest.mark.parametrize("coarse", [False, True])
-def test_what_is_over_takes_no_memory(monkeypatch: pytest.MonkeyPatch, coarse: bool) -> None:
+def test_expired_windows_take_no_memory(monkeypatch: pytest.MonkeyPatch, coarse: bool) -> None:
     monkeypatch.setattr("todo_adapters.limits.counters._KEYS_WITHOUT_SWEEP", 50)
     monkeypatch.setattr("todo_adapters.limits.leases._LEASES_WITHOUT_SWEEP", 50)
     limiter = LimitsRateLimiter("memory://", {"short": Rule("2/second", coarse=coarse)})
@@ -361,7 +363,7 @@ def test_what_is_over_takes_no_memory(monkeypatch: pytest.MonkeyPatch, coarse: b
     assert limiter._leases.size() <= 250
 
 
-def test_who_goes_on_for_long_takes_no_more_memory() -> None:
+def test_a_long_lasting_key_takes_no_more_memory() -> None:
     limiter = LimitsRateLimiter("memory://", {"short": Rule("3/second")})
     deadline = time.monotonic() + 2.5
     while time.monotonic() < deadline:

@@ -133,7 +133,7 @@ class TestUsers:
             storage.users.save(user.with_password_hash("the second", now=NOW))
         assert storage.users.get(user.id).password_hash == "the first"
 
-    def test_a_user_who_is_not_there_is_not_saved(self, storage: Storage) -> None:
+    def test_saving_a_user_who_does_not_exist_is_refused(self, storage: Storage) -> None:
         with pytest.raises(StaleVersion):
             storage.users.save(a_user())
 
@@ -149,14 +149,14 @@ class TestUsers:
         saved = storage.users.save(replace(user, email=EmailAddress("ADA@example.com")))
         assert storage.users.get(user.id).email == saved.email == "ADA@example.com"
 
-    def test_of_many_who_register_one_email_at_once_exactly_one_succeeds(
+    def test_of_many_concurrent_users_with_one_email_exactly_one_is_stored(
         self, storage: Storage
     ) -> None:
         outcomes = at_once(32, lambda _: storage.users.add(a_user("ada@example.com")))
         assert outcomes.count(None) == 1
         assert outcomes.count(EmailTaken) == 31
 
-    def test_a_user_who_was_saved_since_is_not_confirmed(self, storage: Storage) -> None:
+    def test_a_user_who_was_saved_since_cannot_be_locked(self, storage: Storage) -> None:
         user = stored_user(storage)
         storage.users.lock(user)
         saved = storage.users.save(user.with_password_hash("another", now=NOW))
@@ -183,9 +183,7 @@ class TestUsers:
         assert len(storage.tasks.list(bob.id)) == len(storage.sessions.list(bob.id)) == 1
         assert storage.password_resets.get("hash 2").user_id == bob.id
 
-    def test_a_user_who_is_marked_as_deleted_is_gone_but_for_their_tasks(
-        self, storage: Storage
-    ) -> None:
+    def test_a_user_who_is_marked_as_deleted_has_only_tasks_left(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         for id, user in enumerate((ada, bob), 1):
             stored_task(storage, user, id)
@@ -211,7 +209,7 @@ class TestUsers:
         assert len(storage.sessions.list(bob.id)) == len(storage.identities.list(bob.id)) == 1
         assert storage.password_resets.get("hash 2").user_id == bob.id
 
-    def test_a_user_who_is_marked_as_deleted_is_purged_once_their_tasks_are(
+    def test_a_user_who_is_marked_as_deleted_is_purged_after_their_tasks(
         self, storage: Storage
     ) -> None:
         ada, bob, eve = (stored_user(storage, f"{name}@example.com") for name in ("a", "b", "e"))
@@ -232,14 +230,14 @@ class TestUsers:
         assert storage.tasks.list(eve.id) == [kept]
         assert storage.users.get(eve.id) == eve
 
-    def test_a_user_who_was_saved_since_is_not_removed(self, storage: Storage) -> None:
+    def test_a_user_who_was_saved_since_cannot_be_removed(self, storage: Storage) -> None:
         user = stored_user(storage)
         saved = storage.users.save(user.with_password_hash("another", now=NOW))
         with pytest.raises(StaleVersion):
             storage.users.remove(user)
         assert storage.users.get(user.id) == saved
 
-    def test_while_a_user_is_confirmed_nobody_else_changes_them(self, storage: Storage) -> None:
+    def test_a_locked_user_cannot_be_changed_by_others(self, storage: Storage) -> None:
         user = stored_user(storage)
         confirmed, order = Event(), []
 
@@ -308,7 +306,7 @@ class TestSessions:
         assert storage.revocations.revoked_since(NOW + HOUR) == [session.id]
         assert storage.revocations.revoked_since(NOW + HOUR + MICROSECOND) == []
 
-    def test_anothers_session_is_out_of_reach(self, storage: Storage) -> None:
+    def test_a_session_of_another_user_cannot_be_revoked(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         session = stored_session(storage, ada)
         with pytest.raises(SessionNotFound):
@@ -472,24 +470,24 @@ class TestIdentities:
             with pytest.raises(IdentityNotFound):
                 storage.identities.get(missing)
 
-    def test_it_comes_back_as_it_was_stored(self, storage: Storage) -> None:
+    def test_an_identity_is_loaded_as_it_was_stored(self, storage: Storage) -> None:
         user = stored_user(storage)
         nameless = LinkedIdentity(an_identity(subject="x" * 255, name=None, email=None), user.id)
         storage.identities.add(nameless)
         assert storage.identities.get(nameless.identity) == nameless
 
-    def test_one_has_one_account(self, storage: Storage) -> None:
+    def test_an_identity_belongs_to_one_account(self, storage: Storage) -> None:
         person = stored_identity(storage, stored_user(storage))
         bob = stored_user(storage, "bob@example.com")
         with pytest.raises(IdentityTaken):
             storage.identities.add(LinkedIdentity(an_identity(), bob.id))
         assert storage.identities.get(an_identity()) == person
 
-    def test_it_needs_a_user(self, storage: Storage) -> None:
+    def test_an_identity_needs_an_existing_user(self, storage: Storage) -> None:
         with pytest.raises(AccountGone):
             storage.identities.add(LinkedIdentity(an_identity(), UserId(uuid4())))
 
-    def test_of_16_who_add_one_at_once_one_succeeds(self, storage: Storage) -> None:
+    def test_of_16_concurrent_additions_of_an_identity_one_succeeds(self, storage: Storage) -> None:
         users = [stored_user(storage, f"user{number}@example.com") for number in range(16)]
         outcomes = at_once(
             16,
@@ -498,7 +496,7 @@ class TestIdentities:
         assert outcomes.count(None) == 1
         assert outcomes.count(IdentityTaken) == 15
 
-    def test_what_is_issued_later_replaces_what_was(self, storage: Storage) -> None:
+    def test_an_identity_that_was_issued_later_replaces_the_earlier(self, storage: Storage) -> None:
         person = stored_identity(storage, stored_user(storage))
         later = replace(person.identity, name=PersonName("Ada L."), issued_at=NOW + HOUR)
         storage.identities.save(later)
@@ -507,7 +505,7 @@ class TestIdentities:
             with pytest.raises(StaleVersion):
                 storage.identities.save(not_later)
 
-    def test_a_person_may_have_several(self, storage: Storage) -> None:
+    def test_a_user_may_have_several_identities(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         first = stored_identity(storage, ada)
         second = LinkedIdentity(an_identity(issuer="https://b.example.com", now=NOW + HOUR), ada.id)
@@ -515,7 +513,7 @@ class TestIdentities:
         stored_identity(storage, bob, subject="bob")
         assert storage.identities.list(ada.id) == [second.identity, first.identity]
 
-    def test_it_goes_with_its_user(self, storage: Storage) -> None:
+    def test_identities_are_deleted_with_their_user(self, storage: Storage) -> None:
         ada = stored_user(storage)
         stored_identity(storage, ada)
         storage.users.remove(ada)
@@ -523,7 +521,7 @@ class TestIdentities:
             storage.identities.get(an_identity())
         assert storage.identities.list(ada.id) == []
 
-    def test_it_is_part_of_a_unit_of_work(self, storage: Storage) -> None:
+    def test_identities_take_part_in_a_unit_of_work(self, storage: Storage) -> None:
         ada = stored_user(storage)
         with suppress(TaskNotFound), storage.unit_of_work() as work:
             work.identities.add(LinkedIdentity(an_identity(), ada.id))
@@ -550,7 +548,7 @@ class TestPasswordResets:
             storage.password_resets.get("older")
         assert storage.password_resets.get("newer") == newer
 
-    def test_one_can_be_withdrawn(self, storage: Storage) -> None:
+    def test_a_reset_can_be_withdrawn(self, storage: Storage) -> None:
         user = stored_user(storage)
         storage.password_resets.withdraw(user.id)
         storage.password_resets.put(a_reset(user, "a hash"))
@@ -562,7 +560,9 @@ class TestPasswordResets:
         with pytest.raises(AccountGone):
             storage.password_resets.put(a_reset(a_user(), "a hash"))
 
-    def test_of_many_who_take_one_at_once_exactly_one_gets_it(self, storage: Storage) -> None:
+    def test_of_many_concurrent_takes_of_a_reset_exactly_one_succeeds(
+        self, storage: Storage
+    ) -> None:
         storage.password_resets.put(a_reset(stored_user(storage), "a hash"))
         outcomes = at_once(16, lambda _: storage.password_resets.take("a hash"))
         assert outcomes.count(None) == 1
@@ -662,7 +662,7 @@ class TestTasks:
         with pytest.raises(AccountGone):
             storage.tasks.add(a_task(a_user()))
 
-    def test_an_id_is_used_once_whoever_uses_it(self, storage: Storage) -> None:
+    def test_a_task_id_is_used_once_across_all_users(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         task = stored_task(storage, ada, 1)
         with pytest.raises(IdTaken):
@@ -714,7 +714,7 @@ class TestTasks:
         assert storage.tasks.list(ada.id) == []
         assert storage.tasks.list(bob.id) == [kept]
 
-    def test_anothers_task_is_out_of_reach(self, storage: Storage) -> None:
+    def test_a_task_of_another_user_cannot_be_reached(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         task = stored_task(storage, ada)
         with pytest.raises(TaskNotFound):
@@ -739,7 +739,7 @@ class TestTasks:
 
 
 class TestUnitOfWork:
-    def test_what_it_wrote_is_there_when_it_ends(self, storage: Storage) -> None:
+    def test_writes_are_visible_after_the_unit_of_work(self, storage: Storage) -> None:
         user = a_user()
         with storage.unit_of_work() as work:
             work.users.add(user)
@@ -748,7 +748,7 @@ class TestUnitOfWork:
         assert storage.users.get(user.id) == user
         assert storage.tasks.list(user.id) == [a_task(user)]
 
-    def test_it_sees_what_it_wrote(self, storage: Storage) -> None:
+    def test_a_unit_of_work_sees_its_own_writes(self, storage: Storage) -> None:
         user = a_user()
         with storage.unit_of_work() as work:
             work.users.add(user)

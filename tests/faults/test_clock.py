@@ -79,7 +79,7 @@ def wrong(tmp_path: Path) -> Iterator[Wrong]:
             yield Wrong(server, clock, mailer, http, ada)
 
 
-def test_an_hour_ahead_only_access_tokens_and_resets_are_over(wrong: Wrong) -> None:
+def test_with_a_clock_an_hour_ahead_only_access_tokens_and_resets_are_expired(wrong: Wrong) -> None:
     tokens, reset = wrong.log_in(), wrong.reset_token()
     assert wrong.access(tokens) == 200
     wrong.clock.advance(HOUR)
@@ -91,7 +91,7 @@ def test_an_hour_ahead_only_access_tokens_and_resets_are_over(wrong: Wrong) -> N
     note("faults", "what an hour ahead changes", tried=4, failed=0)
 
 
-def test_400_days_ahead_everything_is_over_and_can_begin_anew(wrong: Wrong) -> None:
+def test_with_a_clock_400_days_ahead_all_sessions_are_expired_and_logins_work(wrong: Wrong) -> None:
     tokens, reset = wrong.log_in(), wrong.reset_token()
     wrong.ada.create()
     wrong.clock.advance(AGES)
@@ -109,7 +109,7 @@ def test_400_days_ahead_everything_is_over_and_can_begin_anew(wrong: Wrong) -> N
 
 
 @pytest.mark.parametrize("jump", [HOUR, AGES], ids=["an hour", "400 days"])
-def test_what_was_issued_ahead_of_time_waits_for_its_time(wrong: Wrong, jump: timedelta) -> None:
+def test_a_token_issued_in_the_future_is_refused_until_then(wrong: Wrong, jump: timedelta) -> None:
     wrong.clock.advance(jump)
     ahead = wrong.log_in()
     assert wrong.access(ahead) == 200

@@ -45,7 +45,7 @@ SLACK_SECONDS = 4.0
 
 
 @pytest.mark.proof
-def test_what_was_acknowledged_survives_crashes_of_postgresql(tmp_path: Path) -> None:
+def test_acknowledged_writes_survive_crashes_of_postgresql(tmp_path: Path) -> None:
     with running_postgres(DURABLE) as postgres:
         migrate(postgres_settings(postgres.url()))
         with psycopg.connect(postgres.url()) as connection:

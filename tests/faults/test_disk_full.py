@@ -62,7 +62,7 @@ def limit_files(server: Served, size: int) -> None:
 
 
 @pytest.mark.proof
-def test_on_a_full_disk_people_can_read_and_are_told_that_they_cannot_write(
+def test_on_a_full_disk_reads_work_and_writes_are_refused_with_a_reason(
     tmp_path: Path,
 ) -> None:
     disk = tmp_path / "disk"

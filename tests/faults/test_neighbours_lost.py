@@ -102,7 +102,7 @@ def refusing_server() -> Iterator[int]:
 
 @pytest.mark.proof
 @pytest.mark.parametrize("mail_server", [refusing_server, silent_server])
-def test_a_mail_server_that_is_lost_delays_nobody_and_leaks_nothing(
+def test_a_lost_mail_server_delays_no_request_and_leaks_nothing(
     tmp_path: Path, mail_server: object
 ) -> None:
     assert callable(mail_server)

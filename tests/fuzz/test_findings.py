@@ -35,7 +35,7 @@ def http(sqlite_server: RunningServer) -> Iterator[httpx.Client]:
     ids=["no JSON", "another media type", "invalid"],
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", "/api/x/tasks"), ("PATCH", "/api/auth/me")])
-def test_who_is_not_logged_in_hears_of_nothing_else(
+def test_an_unauthenticated_request_is_answered_with_401_whatever_else_is_wrong(
     http: httpx.Client, method: str, path: str, body: dict[str, Any]
 ) -> None:
     answer = http.request(method, path, **body)

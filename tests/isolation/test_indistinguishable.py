@@ -95,7 +95,7 @@ def sessions_of(person: ApiUser) -> list[str]:
 @pytest.mark.alone
 @pytest.mark.parametrize(("samples", "telling"), SAMPLES)
 @pytest.mark.parametrize(("what", "operation"), CASES)
-def test_anothers_and_nobodys_are_answered_alike_and_in_the_same_time(
+def test_resources_of_others_and_missing_ones_have_the_same_response_and_response_time(
     ada: ApiUser,
     bob: ApiUser,
     what: str,

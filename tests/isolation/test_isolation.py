@@ -59,7 +59,7 @@ def asked(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ON_ONE_TASK)
-def test_anothers_task_cannot_be_told_from_one_that_does_not_exist(
+def test_another_users_task_is_answered_like_one_that_does_not_exist(
     ada: ApiUser, bob: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
@@ -95,7 +95,7 @@ def test_the_owner_may_do_what_is_refused_to_others(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
-def test_the_address_of_anothers_tasks_is_not_found(
+def test_the_url_of_another_users_tasks_is_not_found(
     ada: ApiUser, bob: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
@@ -169,7 +169,7 @@ def trusting_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
         yield TrustingServer(stack.enter_context(running_server(trusting)), key)
 
 
-def test_anothers_id_is_not_found_whatever_the_callers_subject_is(
+def test_the_id_of_another_user_is_not_found_for_any_subject(
     trusting_server: TrustingServer,
 ) -> None:
     ada = trusting_server.server.register("Ada")
@@ -196,7 +196,7 @@ def test_anothers_id_is_not_found_whatever_the_callers_subject_is(
         assert ada.list() == [task]
 
 
-def test_a_subject_that_is_a_uuid_of_nobody_here_works_in_the_path(
+def test_a_subject_that_is_a_uuid_of_no_user_works_in_the_path(
     trusting_server: TrustingServer,
 ) -> None:
     for subject in (str(uuid4()), str(uuid4()).upper(), uuid4().hex):

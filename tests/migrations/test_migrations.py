@@ -95,7 +95,7 @@ def test_every_migration_goes_up_and_down_and_up_again(unmigrated: Container) ->
         assert inspect(connection).get_table_names() == ["alembic_version"]
 
 
-def test_what_people_have_survives_every_migration_from_the_first_release_on(
+def test_data_survives_every_migration_since_the_first_release(
     unmigrated: Container,
 ) -> None:
     database = unmigrated.database()
@@ -161,7 +161,7 @@ def test_a_session_from_before_is_known_by_its_user_agent(unmigrated: Container)
     assert devices == {"Mozilla/5.0 " + "é" * 28, "Unknown device"}
 
 
-def test_alembics_own_command_keeps_what_people_have_too(tmp_path: Path) -> None:
+def test_data_survives_migrations_by_the_alembic_command(tmp_path: Path) -> None:
     container = Container(settings=embedded_settings(tmp_path))
     alembic(container.database(), "upgrade", "0002")
     now = "2026-02-03 04:05:06.000000+00:00"
@@ -192,7 +192,7 @@ def test_alembics_own_command_keeps_what_people_have_too(tmp_path: Path) -> None
     container.database().close()
 
 
-def test_who_has_no_email_keeps_their_tasks_in_a_downgrade(unmigrated: Container) -> None:
+def test_users_without_an_email_keep_their_tasks_in_a_downgrade(unmigrated: Container) -> None:
     unmigrated.schema().migrate()
     database = unmigrated.database()
     identity = Identity.claimed(

@@ -266,7 +266,7 @@ def test_a_token_is_not_good_for_longer_than_it_says(http: httpx.Client) -> None
     assert ask(http, token).status_code == 401
 
 
-def test_keys_are_told_apart_by_their_issuer_even_under_one_name(tmp_path: Path) -> None:
+def test_keys_of_different_issuers_are_distinguished_even_with_the_same_id(tmp_path: Path) -> None:
     key_a, key_b = Key.made("EdDSA", "same"), Key.made("EdDSA", "same")
     own = embedded_settings(tmp_path)
     migrate(own)

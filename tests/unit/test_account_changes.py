@@ -52,7 +52,9 @@ class TestChangePassword:
             new_password=new,
         )
 
-    def test_the_new_one_is_good_and_the_old_one_is_not(self, world: World) -> None:
+    def test_after_a_change_the_new_password_is_accepted_and_the_old_one_refused(
+        self, world: World
+    ) -> None:
         world.register()
         self.change(world, caller_of(world))
         world.application.log_in(email="ada@example.com", password=NEW)
@@ -100,7 +102,7 @@ class TestChangePassword:
         with pytest.raises(InvalidResetToken):
             world.application.reset_password(token=token, new_password=NEW)
 
-    def test_who_has_none_cannot_change_it(self, world: World) -> None:
+    def test_a_user_without_a_password_cannot_change_it(self, world: World) -> None:
         world.register()
         caller = caller_of(world)
         world.users.save(replace(world.users.get(caller.user_id), password_hash=None))
@@ -129,7 +131,7 @@ class TestReset:
         with pytest.raises(InvalidAccessToken):
             world.application.authenticate(before.access_token.value)
 
-    def test_it_lets_in_once(self, world: World) -> None:
+    def test_a_reset_token_is_valid_once(self, world: World) -> None:
         world.register()
         token = requested_reset(world)
         world.application.reset_password(token=token, new_password=NEW)
@@ -137,7 +139,7 @@ class TestReset:
             world.application.reset_password(token=token, new_password="yet another sentence")
         world.application.log_in(email="ada@example.com", password=NEW)
 
-    def test_it_expires(self, world: World) -> None:
+    def test_a_reset_token_expires_after_its_lifetime(self, world: World) -> None:
         world.register()
         token = requested_reset(world)
         world.clock.advance(timedelta(minutes=10))
@@ -164,7 +166,7 @@ class TestReset:
         with pytest.raises(InvalidResetToken):
             world.application.reset_password(token=token, new_password=NEW)
 
-    def test_what_is_stored_does_not_let_in(self, world: World) -> None:
+    def test_the_stored_hash_of_a_reset_token_is_not_accepted(self, world: World) -> None:
         world.register()
         token = requested_reset(world)
         [stored] = world.store.password_resets.values()
@@ -196,7 +198,7 @@ class TestReset:
         assert isinstance(last, PasswordResetEmail)
         world.application.reset_password(token=last.token, new_password=NEW)
 
-    def test_who_asks_too_often_has_to_wait(self, world: World) -> None:
+    def test_requests_for_reset_emails_from_one_address_are_limited(self, world: World) -> None:
         for number in range(6):
             world.application.forgot_password(
                 email=f"user{number}@example.com", address="203.0.113.9"
@@ -213,7 +215,7 @@ class TestProfile:
         assert world.application.get_profile(user_id=ada.id) == changed
         assert world.mailer.sent == []
 
-    def test_another_email_needs_the_password_and_is_told_to_the_old_one(
+    def test_changing_the_email_needs_the_password_and_notifies_the_old_address(
         self, world: World
     ) -> None:
         ada = world.register()
@@ -265,7 +267,7 @@ class TestProfile:
 
 
 class TestExport:
-    def test_it_has_everything_of_one_person(self, world: World) -> None:
+    def test_an_export_contains_everything_of_one_user(self, world: World) -> None:
         ada, bob = world.register(), world.register("bob@example.com")
         task = world.application.create_task(owner_id=ada.id, title="Buy milk")
         world.application.create_task(owner_id=bob.id, title="Somebody else's")
@@ -400,7 +402,7 @@ class TestDelete:
         for job in background.jobs:
             job()
 
-    def test_it_needs_the_password(self, world: World) -> None:
+    def test_deleting_an_account_needs_the_password(self, world: World) -> None:
         ada = world.register()
         with pytest.raises(ValidationFailed):
             world.application.delete_account(user_id=ada.id, current_password="wrong")
@@ -408,7 +410,7 @@ class TestDelete:
 
 
 class TestCleanUp:
-    def test_what_is_over_is_removed_and_nothing_else(self, world: World) -> None:
+    def test_clean_up_deletes_expired_rows_and_no_others(self, world: World) -> None:
         ada = world.register()
         requested_reset(world)
         old = caller_of(world)

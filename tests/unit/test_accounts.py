@@ -51,7 +51,7 @@ class TestRegistration:
 
 
 class TestLogin:
-    def test_the_tokens_speak_for_the_person(self, world: World) -> None:
+    def test_the_tokens_of_a_login_authenticate_its_user(self, world: World) -> None:
         ada = world.register()
         logged_in = world.application.log_in(email="ADA@example.com", password=PASSWORD)
         caller = world.application.authenticate(logged_in.tokens.access_token.value)
@@ -87,13 +87,13 @@ class TestLogin:
             world.application.log_in(email=email, password=password)
         assert world.store.sessions == {}
 
-    def test_who_has_no_password_cannot_log_in_with_one(self, world: World) -> None:
+    def test_a_user_without_a_password_cannot_log_in(self, world: World) -> None:
         ada = world.register()
         world.users.save(replace(ada, password_hash=None))
         with pytest.raises(InvalidCredentials):
             world.application.log_in(email="ada@example.com", password=PASSWORD)
 
-    def test_the_comparison_takes_place_whoever_it_is(
+    def test_a_password_is_compared_even_if_the_account_does_not_exist(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         compared: list[str | None] = []

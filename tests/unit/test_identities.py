@@ -55,7 +55,7 @@ def test_the_first_token_opens_an_account_and_the_next_finds_it(world: World) ->
     ]
 
 
-def test_who_was_seen_is_recalled_without_waiting(world: World) -> None:
+def test_a_cached_user_is_recognised_without_waiting(world: World) -> None:
     token = vouch(world)
     assert world.application.authenticate.without_waiting(token) is None
     caller = world.application.authenticate(token)
@@ -64,7 +64,7 @@ def test_who_was_seen_is_recalled_without_waiting(world: World) -> None:
     assert world.application.authenticate.without_waiting(token) == caller
 
 
-def test_subjects_of_other_issuers_and_other_subjects_are_other_people(world: World) -> None:
+def test_other_subjects_and_the_same_subject_of_other_issuers_are_other_users(world: World) -> None:
     people = [
         world.application.authenticate(
             vouch(world, f"external {issuer} {subject}", issuer=issuer, subject=subject)
@@ -162,7 +162,7 @@ def test_an_email_never_links_to_an_account_that_is_there(world: World) -> None:
     assert world.application.get_profile(user_id=registered.id) == registered
 
 
-def test_an_email_that_is_anothers_is_left_out_when_it_changes_too(world: World) -> None:
+def test_a_changed_email_that_another_user_has_is_left_out(world: World) -> None:
     world.register("taken@example.com")
     caller = world.application.authenticate(vouch(world))
     world.application.authenticate(vouch(world, "external 2", email="taken@example.com", minutes=1))
@@ -191,7 +191,7 @@ def test_a_name_that_was_changed_here_stays_until_the_issuer_changes_it(world: W
     assert world.application.get_profile(user_id=caller.user_id).name == "Ada Lovelace"
 
 
-def test_what_a_token_does_not_say_changes_nothing(world: World) -> None:
+def test_a_claim_that_is_missing_from_a_token_changes_nothing(world: World) -> None:
     caller = world.application.authenticate(vouch(world))
     world.application.authenticate(vouch(world, "external 2", name=None, email=None, minutes=1))
     user = world.application.get_profile(user_id=caller.user_id)
@@ -217,7 +217,7 @@ def test_claims_of_any_kind_make_an_account(
 
 
 @pytest.mark.parametrize("subject", ["", "x" * 256, "a\x00b", "\ud800", "a\nb"])
-def test_a_subject_that_could_be_nobodys_is_refused(subject: str) -> None:
+def test_an_invalid_subject_is_refused(subject: str) -> None:
     with pytest.raises(ValidationFailed):
         Identity.claimed(
             issuer=ISSUER,
@@ -294,7 +294,7 @@ def test_a_request_under_way_opens_no_account_after_a_deletion(
     assert world.store.users == {}
 
 
-def test_who_comes_back_later_begins_anew(world: World) -> None:
+def test_a_user_who_returns_after_deletion_gets_a_new_account(world: World) -> None:
     before = deleted(world)
     after = world.application.authenticate(vouch(world, "external 2", minutes=1))
     assert after.user_id != before.user_id
@@ -302,7 +302,7 @@ def test_who_comes_back_later_begins_anew(world: World) -> None:
     assert world.application.authenticate("external 2") == after
 
 
-def test_what_is_the_issuers_to_do_is_refused(world: World) -> None:
+def test_operations_that_the_issuer_manages_are_refused(world: World) -> None:
     caller = world.application.authenticate(vouch(world))
     with pytest.raises(NoPassword):
         world.application.change_password(
@@ -321,7 +321,7 @@ def test_what_is_the_issuers_to_do_is_refused(world: World) -> None:
         world.application.revoke_other_sessions(caller)
 
 
-def test_somebody_with_a_password_must_give_it_to_delete(world: World) -> None:
+def test_an_external_user_with_a_password_must_give_it_to_delete(world: World) -> None:
     user = world.register()
     with pytest.raises(ValidationFailed) as failed:
         world.application.delete_account(user_id=user.id)

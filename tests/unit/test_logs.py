@@ -31,7 +31,9 @@ def _logs_as_before() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_logs_as_before")
-def test_what_cannot_be_written_is_lost_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_line_that_cannot_be_written_is_lost_without_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     disk = FullDisk()
     monkeypatch.setattr(sys, "stderr", disk)
     configure_logs(Settings(log_format="json"))

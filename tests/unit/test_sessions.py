@@ -33,7 +33,7 @@ class TestRefresh:
         ) == world.application.authenticate(first.access_token.value)
         assert second.refresh_token not in repr(second)
 
-    def test_it_goes_on_and_on(self, world: World) -> None:
+    def test_a_session_can_be_refreshed_repeatedly(self, world: World) -> None:
         world.register()
         tokens = world.log_in().tokens
         for _ in range(5):
@@ -88,7 +88,7 @@ class TestRefresh:
         with pytest.raises(InvalidRefreshToken):
             world.application.refresh_session(refresh_token=third.refresh_token)
 
-    def test_another_session_is_not_concerned_by_a_replay(self, world: World) -> None:
+    def test_a_replayed_refresh_token_does_not_affect_other_sessions(self, world: World) -> None:
         world.register()
         first, other = world.log_in().tokens, world.log_in().tokens
         world.application.refresh_session(refresh_token=first.refresh_token)
@@ -97,7 +97,7 @@ class TestRefresh:
             world.application.refresh_session(refresh_token=first.refresh_token)
         world.application.refresh_session(refresh_token=other.refresh_token)
 
-    def test_a_session_that_is_idle_for_too_long_is_over(self, world: World) -> None:
+    def test_a_session_that_is_idle_for_too_long_is_expired(self, world: World) -> None:
         world.register()
         tokens = world.log_in().tokens
         world.clock.advance(IDLE - SECOND)
@@ -122,9 +122,7 @@ class TestRefresh:
         "changed",
         ["{}A", "A{}", " {}", "{}=", "", "todo_rt_" + "A" * 70, "todo_rt_" + "é" * 70, "\ud800"],
     )
-    def test_what_is_no_refresh_token_of_ours_changes_nothing(
-        self, world: World, changed: str
-    ) -> None:
+    def test_an_unknown_refresh_token_changes_nothing(self, world: World, changed: str) -> None:
         world.register()
         tokens = world.log_in().tokens
         with pytest.raises(InvalidRefreshToken):
@@ -143,7 +141,7 @@ class TestRefresh:
 
 
 class TestEnding:
-    def test_who_logs_out_is_out_here_and_nowhere_else(self, world: World) -> None:
+    def test_a_logout_revokes_this_session_and_no_other(self, world: World) -> None:
         world.register()
         here, there = world.log_in().tokens, world.log_in().tokens
         world.application.log_out(world.application.authenticate(here.access_token.value))
@@ -159,7 +157,7 @@ class TestEnding:
         world.application.log_out(caller)
         world.application.log_out(caller)
 
-    def test_one_of_anothers_sessions_is_not_found(self, world: World) -> None:
+    def test_a_session_of_another_user_is_not_found(self, world: World) -> None:
         world.register()
         bob = world.register("bob@example.com")
         tokens = world.log_in().tokens
@@ -169,7 +167,7 @@ class TestEnding:
         assert world.application.authenticate(tokens.access_token.value) == adas
         assert world.application.list_sessions(user_id=bob.id) == []
 
-    def test_all_others_end_and_this_one_stays(self, world: World) -> None:
+    def test_revoking_other_sessions_keeps_this_one(self, world: World) -> None:
         ada = world.register()
         here, there = world.log_in().tokens, world.log_in().tokens
         caller = world.application.authenticate(here.access_token.value)
@@ -183,7 +181,7 @@ class TestEnding:
 
 
 class TestList:
-    def test_a_person_recognises_their_sessions(self, world: World) -> None:
+    def test_sessions_show_the_device_and_address_of_their_login(self, world: World) -> None:
         ada = world.register()
         world.application.log_in(
             email="ada@example.com",
@@ -281,7 +279,7 @@ class TestMaximum:
         assert len(world.store.sessions) == MAX_SESSIONS + 1
         assert len(world.application.list_sessions(user_id=bob.id)) == 1
 
-    def test_a_session_that_is_over_is_not_listed(self, world: World) -> None:
+    def test_an_expired_session_is_not_listed(self, world: World) -> None:
         ada = world.register()
         world.log_in()
         world.clock.advance(IDLE)
@@ -333,7 +331,7 @@ class TestLoginLimits:
         assert (allowance.rule, allowance.limit) == ("login_account", 5)
         assert SECOND <= allowance.resets_in <= 60 * SECOND
 
-    def test_nobody_can_lock_an_owner_out_from_elsewhere(self, world: World) -> None:
+    def test_failed_logins_from_elsewhere_do_not_lock_a_user_out(self, world: World) -> None:
         world.register()
         for _ in range(5):
             self.wrong(world, "203.0.113.9")

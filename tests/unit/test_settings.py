@@ -70,7 +70,7 @@ def test_a_duration_has_a_unit(
     assert load_settings().access_token_ttl == expected
 
 
-def test_they_are_read_from_a_file_too(tmp_path: Path) -> None:
+def test_settings_are_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TODO_CORS_ORIGINS=https://a.example, https://b.example\n")
     assert load_settings().cors_origins == ("https://a.example", "https://b.example")
 
@@ -348,7 +348,7 @@ def test_postgresql_needs_a_secret_of_its_own(monkeypatch: pytest.MonkeyPatch) -
         ("BETTER_AUTH_JWKS_URL", "http://frontend:3000/api/auth/jwks"),
     ],
 )
-def test_those_that_do_not_fit_together_are_named(
+def test_settings_that_contradict_each_other_are_named(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -396,7 +396,7 @@ def test_an_address_with_a_path_is_that_of_its_endpoints(
         {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_ISSUER": "https://app.example.com"},
     ],
 )
-def test_people_of_better_auth_stay_the_same_however_it_is_set(
+def test_users_of_better_auth_have_one_namespace_for_all_ways_to_configure_it(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
 ) -> None:
     for variable, value in settings.items():

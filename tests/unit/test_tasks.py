@@ -59,7 +59,7 @@ def test_drawing_ids_ends(world: World) -> None:
         create_task(owner_id=ada.id, title="The second")
 
 
-def test_what_an_edit_does_not_mention_stays(world: World) -> None:
+def test_fields_that_an_update_does_not_mention_keep_their_value(world: World) -> None:
     ada = world.register()
     task = world.application.create_task(
         owner_id=ada.id, title="Buy milk", description="Two litres"
@@ -104,7 +104,7 @@ def test_completion_is_flipped_or_set(world: World) -> None:
     assert one(owner_id=ada.id, task_id=task.id, completed=True).completed
 
 
-def test_anothers_task_is_not_found_by_any_use_case(world: World) -> None:
+def test_no_use_case_finds_a_task_of_another_user(world: World) -> None:
     ada, bob = world.register(), world.register("bob@example.com")
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     for use_case in (

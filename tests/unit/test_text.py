@@ -35,7 +35,9 @@ def test_a_control_character_or_surrogate_is_refused_wherever_it_stands(
 
 
 @given(before=PLAIN, bad=CONTROL.filter(lambda c: c not in "\t\n") | SURROGATE, after=PLAIN)
-def test_in_a_description_all_but_tab_and_line_break_are(before: str, bad: str, after: str) -> None:
+def test_a_description_refuses_control_characters_but_tab_and_line_break(
+    before: str, bad: str, after: str
+) -> None:
     text = before + bad + after + "."
     if "\r\n" not in text:
         assert code_of(lambda: Description(text)) == "invalid_characters"
@@ -56,7 +58,7 @@ def test_a_description_is_kept_as_it_was_written(raw: str) -> None:
     assert Description.or_none(raw) == (raw or None)
 
 
-def test_line_breaks_of_other_systems_become_ours() -> None:
+def test_crlf_line_breaks_are_stored_as_lf() -> None:
     assert Description("a\r\nb\n\tc") == "a\nb\n\tc"
 
 
@@ -75,7 +77,7 @@ def test_all_errors_are_collected() -> None:
     assert [error.field for error in failure.value.errors] == ["title", "description"]
 
 
-def test_another_error_is_not_hidden_by_those_collected() -> None:
+def test_an_unexpected_error_is_not_hidden_by_validation_errors() -> None:
     with pytest.raises(ZeroDivisionError), Validation() as valid:
         valid(Title, "")
         raise ZeroDivisionError
@@ -124,7 +126,7 @@ class TestEmail:
     def test_an_invalid_one_is_refused(self, address: str) -> None:
         assert code_of(lambda: EmailAddress(address)) == "invalid_email"
 
-    def test_it_is_compared_without_regard_to_case(self) -> None:
+    def test_emails_are_compared_without_regard_to_case(self) -> None:
         assert EmailAddress("Ada@Example.COM").key == EmailAddress("ada@example.com").key
 
 
@@ -155,7 +157,7 @@ class TestPassword:
     def test_two_ways_of_typing_a_character_are_one(self) -> None:
         assert self.accept("e\u0301" * 8) == "é" * 8
 
-    def test_it_does_not_show_itself(self) -> None:
+    def test_a_password_is_not_shown_by_repr(self) -> None:
         assert repr(self.accept("correct horse")) == "Password(…)"
 
 

@@ -82,11 +82,11 @@ def is_refused(token: str, *, tokens: JoseAccessTokens = TOKENS, now: datetime =
 
 
 class TestAccessTokens:
-    def test_a_token_says_who_it_speaks_for(self) -> None:
+    def test_an_access_token_returns_its_caller(self) -> None:
         caller = TOKENS.verify(VALID, now=NOW)
         assert (caller.user_id, caller.session_id) == (SESSION.user_id, SESSION.id)
 
-    def test_it_has_the_claims_and_the_type_of_an_access_token(self) -> None:
+    def test_an_access_token_has_the_claims_and_type_of_rfc_9068(self) -> None:
         assert set(CLAIMS) == {"sub", "sid", "iss", "aud", "iat", "exp", "jti"}
         assert CLAIMS["exp"] - CLAIMS["iat"] == 3600
         assert {"alg": "HS256", "typ": "at+jwt", "kid": RING.current.id} == HEADER
@@ -95,7 +95,7 @@ class TestAccessTokens:
     def test_a_token_made_by_hand_is_as_good(self) -> None:
         assert not is_refused(forged())
 
-    def test_it_is_good_until_it_expires_and_no_longer_however_often_it_was_seen(self) -> None:
+    def test_an_access_token_is_valid_until_it_expires_even_if_it_is_cached(self) -> None:
         end = datetime.fromtimestamp(CLAIMS["exp"], UTC)
         assert not is_refused(VALID, now=end - timedelta(microseconds=1))
         assert is_refused(VALID, now=end)
@@ -191,16 +191,16 @@ class TestAccessTokens:
         ],
         ids=lambda token: repr(token[:20]),
     )
-    def test_what_is_no_token_is_refused(self, token: str) -> None:
+    def test_text_that_is_not_a_token_is_refused(self, token: str) -> None:
         assert is_refused(token)
 
-    def test_another_key_is_refused(self) -> None:
+    def test_a_token_signed_with_another_key_is_refused(self) -> None:
         assert is_refused(forged(secret=b"another secret that is long enough"))
         assert is_refused(forged(secret=b""))
         other = tokens_of(KeyRing.of("another secret that is long enough")).issue(SESSION, now=NOW)
         assert is_refused(other.value)
 
-    def test_another_issuer_or_audience_with_the_same_key_is_refused(self) -> None:
+    def test_a_token_with_another_issuer_or_audience_is_refused(self) -> None:
         assert is_refused(tokens_of(issuer="another").issue(SESSION, now=NOW).value)
         assert is_refused(tokens_of(audience="another").issue(SESSION, now=NOW).value)
 
@@ -226,7 +226,7 @@ class TestAccessTokens:
 class TestRefreshTokens:
     refresh_tokens = HmacRefreshTokens(RING)
 
-    def test_one_is_the_same_for_the_same_session_and_generation(self) -> None:
+    def test_a_refresh_token_is_the_same_for_the_same_session_and_generation(self) -> None:
         assert self.refresh_tokens.issue(SESSION) == self.refresh_tokens.issue(SESSION)
 
     @pytest.mark.parametrize(
@@ -237,10 +237,12 @@ class TestRefreshTokens:
             replace(SESSION, id=SessionId(uuid4())),
         ],
     )
-    def test_one_is_another_for_any_other(self, other: Session) -> None:
+    def test_a_refresh_token_differs_for_any_other_session_or_generation(
+        self, other: Session
+    ) -> None:
         assert self.refresh_tokens.issue(other) != self.refresh_tokens.issue(SESSION)
 
-    def test_one_needs_the_key(self) -> None:
+    def test_a_refresh_token_cannot_be_computed_without_the_key(self) -> None:
         others = HmacRefreshTokens(KeyRing.of("another secret that is long enough"))
         assert others.issue(SESSION) != self.refresh_tokens.issue(SESSION)
 
@@ -250,7 +252,7 @@ class TestRefreshTokens:
 
 
 class TestSecretInFile:
-    def test_it_is_drawn_once_and_kept(self, tmp_path: Path) -> None:
+    def test_the_secret_is_generated_once_and_kept(self, tmp_path: Path) -> None:
         file = tmp_path / "signing-key"
         secret = secret_in_file(file)
         assert secret_in_file(file) == secret

@@ -313,7 +313,7 @@ def test_a_short_call_and_other_threads_do_not_pause() -> None:
     assert seconds_to_give_way() < 0.0001
 
 
-def test_what_a_call_raises_is_raised_where_it_is_awaited_and_frees_its_thread() -> None:
+def test_an_exception_of_a_call_reaches_its_caller_and_frees_the_thread() -> None:
     def fail() -> None:
         raise LookupError("of the call")
 

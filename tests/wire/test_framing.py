@@ -177,7 +177,7 @@ def test_a_trailer_that_closes_the_connection_loses_no_request_on_an_open_one(
         assert exchange.is_closed
 
 
-def test_a_connection_is_idle_again_after_a_body_that_nobody_waited_for() -> None:
+def test_a_connection_is_idle_again_after_an_unread_body() -> None:
     head = b"POST /early HTTP/1.1\r\nHost: todo\r\nContent-Length: 1\r\n\r\n"
 
     async def seconds() -> float:
