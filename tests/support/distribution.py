@@ -38,8 +38,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     everyday = options[options.index("-m") + 1]
     is_whole = config.args_source is not pytest.Config.ArgsSource.ARGS
     is_everyday = config.option.markexpr == everyday and not config.option.keyword
-    processors = min(os.process_cpu_count() or 1, MOST_WORKERS)
-    return processors if is_whole and is_everyday and processors > 1 else 0
+    processors = os.process_cpu_count() or 1
+    if not (is_whole and is_everyday) or processors == 1:
+        return 0
+    # One more than processors: tests wait for servers a part of their time.
+    return min(processors + 1, MOST_WORKERS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
