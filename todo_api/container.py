@@ -44,7 +44,7 @@ from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
 from todo_api.runtime.threads import give_way
 from todo_api.settings import Settings, SettingsError
-from todo_core.application import Application, Policy, Ports
+from todo_core.application import Application, Policy, Ports, assemble_clean_up
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import Limit
 
@@ -310,7 +310,16 @@ def start(container: Container) -> None:
 
 def clean_up_everything(container: Container) -> int:
     """Delete everything that is no longer needed, and return the number of rows."""
-    return in_batches(container.application().clean_up)
+    clean_up = assemble_clean_up(
+        users=container.users(),
+        sessions=container.sessions(),
+        revocations=container.revocations(),
+        password_resets=container.password_resets(),
+        tasks=container.tasks(),
+        clock=container.clock(),
+        policy=_policy(container.settings()),
+    )
+    return in_batches(clean_up)
 
 
 def close(container: Container) -> None:

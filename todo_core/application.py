@@ -111,6 +111,29 @@ class Policy:
     password_reset_lifetime: timedelta
 
 
+def assemble_clean_up(
+    *,
+    users: UserRepository,
+    sessions: SessionRepository,
+    revocations: RevocationRepository,
+    password_resets: PasswordResetRepository,
+    tasks: TaskRepository,
+    clock: Clock,
+    policy: Policy,
+) -> CleanUp:
+    """Assemble the clean-up by itself. It needs neither keys nor mail nor limits."""
+    return CleanUp(
+        purge_deleted=PurgeDeleted(users=users, tasks=tasks),
+        sessions=sessions,
+        revocations=revocations,
+        password_resets=password_resets,
+        idle_lifetime=policy.session_idle_lifetime,
+        access_token_lifetime=policy.access_token_lifetime,
+        external_token_lifetime=policy.external_token_lifetime,
+        clock=clock,
+    )
+
+
 class Application:
     """Every use case of the service, one attribute for each.
 
@@ -139,6 +162,7 @@ class Application:
             revoke_sessions=revoke_sessions,
             mailer=ports.mailer,
             clock=ports.clock,
+            security_log=ports.security_log,
         )
 
         # Accounts
@@ -250,7 +274,6 @@ class Application:
             get_profile=self.get_profile,
             reauthenticate=reauthenticate,
             replace_password=replace_password,
-            security_log=ports.security_log,
         )
         self.forgot_password = ForgotPassword(
             users=ports.users,
@@ -270,7 +293,6 @@ class Application:
             replace_password=replace_password,
             limiter=ports.limiter,
             clock=ports.clock,
-            security_log=ports.security_log,
         )
 
         # Tasks
@@ -289,13 +311,12 @@ class Application:
         self.delete_task = DeleteTask(tasks=ports.tasks, limiter=ports.limiter)
 
         # Background jobs
-        self.clean_up = CleanUp(
-            purge_deleted=self.purge_deleted,
+        self.clean_up = assemble_clean_up(
+            users=ports.users,
             sessions=ports.sessions,
             revocations=ports.revocations,
             password_resets=ports.password_resets,
-            idle_lifetime=policy.session_idle_lifetime,
-            access_token_lifetime=policy.access_token_lifetime,
-            external_token_lifetime=policy.external_token_lifetime,
+            tasks=ports.tasks,
             clock=ports.clock,
+            policy=policy,
         )

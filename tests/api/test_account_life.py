@@ -363,6 +363,7 @@ class TestClosedRegistration:
 
 
 class TestOtherProcesses:
+    @pytest.mark.alone
     def test_a_revocation_reaches_other_processes_within_the_interval(
         self, server: RunningServer, ada: ApiUser
     ) -> None:

@@ -207,6 +207,15 @@ def test_cleanup_deletes_expired_rows_and_prints_how_many(tmp_path: Path) -> Non
     assert todo(tmp_path, "cleanup").stderr == "Removed  2\n"
 
 
+def test_cleanup_needs_no_signing_key_and_creates_none(tmp_path: Path) -> None:
+    assert todo(tmp_path, "migrate").returncode == 0
+    key = tmp_path / "todo-data" / "signing-key"
+    assert todo(tmp_path, "cleanup").stderr == "Removed  0\n"
+    assert not key.exists()
+    key.write_text("too short")
+    assert todo(tmp_path, "cleanup").stderr == "Removed  0\n"
+
+
 def test_only_the_owner_can_enter_the_data_folder(fresh: Served) -> None:
     assert stat.S_IMODE((fresh.log.parent / "todo-data").stat().st_mode) == 0o700
 

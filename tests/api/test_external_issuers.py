@@ -95,6 +95,7 @@ def test_new_accounts_are_limited_and_known_users_are_not(tmp_path: Path, keys: 
         assert ask(server, token("user 0"), "user 0").status_code == 200
 
 
+@pytest.mark.alone
 def test_a_slow_issuer_delays_only_its_own_users(server: RunningServer, keys: JwksServer) -> None:
     keys.delay = 0.5
     ada = server.register("Ada")

@@ -313,6 +313,9 @@ class TestLog:
         with structlog.testing.capture_logs() as lines:
             for origin in ("http://localhost:3000", own):
                 http.post("/api/auth/login", headers={"Origin": origin})
+            # As a proxy passes it on that changes `Host`.
+            rewritten = {"Origin": "https://todo.example.com", "Sec-Fetch-Site": "same-origin"}
+            http.post("/api/auth/login", headers=rewritten)
         assert not [line for line in lines if line["event"] == "cors.refused"]
 
     def test_a_missing_url_user_id_is_logged_with_its_setting(self, ada: ApiUser) -> None:

@@ -43,6 +43,10 @@ def without_password(world: World) -> User:
     return world.users.save(replace(world.register(), password_hash=None))
 
 
+def fail(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
 class TestChangePassword:
     def change(self, world: World, caller: Caller, current: str = PASSWORD, new: str = NEW) -> None:
         world.application.change_password(
@@ -62,6 +66,17 @@ class TestChangePassword:
             world.log_in()
         [email] = world.mailer.sent
         assert isinstance(email, PasswordChangedEmail)
+
+    def test_a_change_is_recorded_even_if_the_mailer_fails(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.register()
+        caller = caller_of(world)
+        monkeypatch.setattr(world.mailer, "send", fail)
+        with pytest.raises(OSError, match="No space left"):
+            self.change(world, caller)
+        last = world.log.recorded[-1]
+        assert (last.event, last.session_id) == (SecurityEvent.PASSWORD_CHANGED, caller.session_id)
 
     def test_the_other_sessions_end_and_this_one_stays(self, world: World) -> None:
         world.register()
@@ -197,6 +212,16 @@ class TestReset:
         last = world.mailer.sent[-1]
         assert isinstance(last, PasswordResetEmail)
         world.application.reset_password(token=last.token, new_password=NEW)
+
+    def test_a_reset_of_an_account_that_keeps_being_changed_is_withheld_without_an_error(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ada = world.register()
+        stale = replace(ada, version=ada.version - 1)
+        monkeypatch.setattr(type(world.users), "get_by_email", lambda *_: stale)
+        world.application.forgot_password(email="ada@example.com")
+        assert world.mailer.sent == []
+        assert world.log.recorded[-1].event == SecurityEvent.PASSWORD_RESET_WITHHELD
 
     def test_requests_for_reset_emails_from_one_address_are_limited(self, world: World) -> None:
         for number in range(6):

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as DownloadTimeout
 from threading import Lock, Thread
 from typing import Any, override
@@ -101,12 +101,12 @@ class PublishedKeys:
         raise InvalidAccessToken("the issuer has no such key")
 
     def close(self) -> None:
-        """Begin no further download, and wait at most `TIMEOUT_SECONDS` for the current one."""
+        """Begin no further download.
+
+        The current one is not waited for. It ends within `TIMEOUT_SECONDS`, on a daemon thread.
+        """
         with self._lock:
             self._is_closed = True
-            under_way = self._under_way
-        if under_way is not None:
-            wait([under_way], timeout=TIMEOUT_SECONDS)
 
     def _known(self, key_id: object) -> Sequence[PyJWK]:
         keys = self._keys

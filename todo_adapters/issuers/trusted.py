@@ -37,7 +37,7 @@ class TrustedIssuer(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop the downloads that are under way for this issuer."""
+        """Begin no further download for this issuer."""
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class TrustedIssuers(ExternalIssuers):
         return identity
 
     def close(self) -> None:
-        """Stop the downloads that are under way."""
+        """Begin no further downloads."""
         for issuer in self._issuers:
             issuer.close()
 

@@ -115,9 +115,13 @@ class BrowserOnlyCors(CORSMiddleware):
             await self.app(scope, receive, send)
             return
         if not self.is_allowed_origin(origin.decode("latin-1")):
-            host = _header(scope["headers"], b"host")
-            # Browsers send an origin to its own host too, and need no permission for it.
-            if origin.partition(b"://")[2] != host:
+            # Browsers send an origin to its own host too, and need no permission for it. Behind
+            # a proxy that changes `Host` they alone know (Fetch Metadata).
+            is_same_origin = (
+                origin.partition(b"://")[2] == _header(scope["headers"], b"host")
+                or _header(scope["headers"], b"sec-fetch-site") == b"same-origin"
+            )
+            if not is_same_origin:
                 _log.warning(
                     "cors.refused",
                     origin=loggable(origin.decode("latin-1")),

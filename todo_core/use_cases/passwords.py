@@ -8,6 +8,7 @@ from todo_core.entities.session import SessionId
 from todo_core.entities.user import EmailAddress, Password, PasswordPolicy, User, UserId
 from todo_core.errors import (
     AccountGone,
+    EditConflict,
     FieldError,
     InvalidResetToken,
     RateLimited,
@@ -48,12 +49,14 @@ class ReplacePassword:
     revoke_sessions: RevokeSessions
     mailer: Mailer
     clock: Clock
+    security_log: SecurityLog
 
     def __call__(
         self,
         user: User,
         new_password: str,
         *,
+        event: SecurityEvent,
         keep: SessionId | None = None,
         reset: PasswordReset | None = None,
     ) -> None:
@@ -71,6 +74,8 @@ class ReplacePassword:
                 work.password_resets.take(reset.token_hash)
             revoked = work.sessions.revoke_all(user.id, keep=keep, now=now)
         self.revoke_sessions.announce(revoked, user_id=user.id)
+        # Before the email: the change is recorded even if the mailer fails.
+        self.security_log.record(event, user_id=user.id, session_id=keep)
         if user.email is not None:
             self.mailer.send(PasswordChangedEmail(to=user.email, name=user.name))
 
@@ -98,7 +103,6 @@ class ChangePassword:
     get_profile: GetProfile
     reauthenticate: Reauthenticate
     replace_password: ReplacePassword
-    security_log: SecurityLog
 
     def __call__(
         self, *, user_id: UserId, session_id: SessionId, current_password: str, new_password: str
@@ -137,9 +141,8 @@ class ChangePassword:
     ) -> None:
         user = self.get_profile(user_id=user_id)
         self.reauthenticate(user, admitted)
-        self.replace_password(user, new_password, keep=session_id)
-        self.security_log.record(
-            SecurityEvent.PASSWORD_CHANGED, user_id=user_id, session_id=session_id
+        self.replace_password(
+            user, new_password, event=SecurityEvent.PASSWORD_CHANGED, keep=session_id
         )
 
 
@@ -168,7 +171,13 @@ class ForgotPassword:
 
     def __call__(self, *, email: str, address: str = "") -> None:
         self.limiter.hit(Limit.FORGOT_ADDRESS, address)
-        self.background.run(lambda: retry_on_conflict(lambda: self._send_reset(email)))
+        self.background.run(lambda: self._try_to_send_reset(email))
+
+    def _try_to_send_reset(self, email: str) -> None:
+        try:
+            retry_on_conflict(lambda: self._send_reset(email))
+        except EditConflict:
+            self.security_log.record(SecurityEvent.PASSWORD_RESET_WITHHELD)
 
     def _send_reset(self, email: str) -> None:
         try:
@@ -225,7 +234,6 @@ class ResetPassword:
     replace_password: ReplacePassword
     limiter: RateLimiter
     clock: Clock
-    security_log: SecurityLog
 
     def __call__(self, *, token: str, new_password: str, address: str = "") -> None:
         self.admit(token=token, new_password=new_password, address=address).complete()
@@ -247,5 +255,4 @@ class ResetPassword:
             user = self.get_profile(user_id=reset.user_id)
         except AccountGone as deleted_meanwhile:
             raise InvalidResetToken from deleted_meanwhile
-        self.replace_password(user, new_password, reset=reset)
-        self.security_log.record(SecurityEvent.PASSWORD_RESET, user_id=user.id)
+        self.replace_password(user, new_password, event=SecurityEvent.PASSWORD_RESET, reset=reset)
