@@ -20,7 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.better_auth.capture import capture
-from tests.better_auth.captured import Capture, FrontEndPerson, captured
+from tests.better_auth.captured import Capture, FrontEndUser, captured
 from tests.better_auth.running import running_better_auth
 from tests.support.jwks_server import running_jwks_server
 from tests.support.problems import problem
@@ -40,12 +40,12 @@ class FrontEnd:
     better_auth: Capture
 
     @property
-    def ada(self) -> FrontEndPerson:
-        return self.better_auth.people[0]
+    def ada(self) -> FrontEndUser:
+        return self.better_auth.users[0]
 
     @property
-    def bob(self) -> FrontEndPerson:
-        return self.better_auth.people[1]
+    def bob(self) -> FrontEndUser:
+        return self.better_auth.users[1]
 
     def client(self, token: str) -> httpx.Client:
         return self.server.client(Authorization=f"Bearer {token}")
@@ -270,19 +270,19 @@ BROWSER = """
 import { todoApi } from "./todo-api.mjs";
 
 // A browser knows where the page is from, and whose cookies it has.
-const { FRONT_END, COOKIE, PERSON } = process.env;
+const { FRONT_END, COOKIE, USER_ID } = process.env;
 const network = globalThis.fetch;
 globalThis.fetch = (url, init) =>
   url.startsWith("/")
     ? network(FRONT_END + url, { headers: { Cookie: COOKIE } })
     : network(url, init);
 
-const person = { id: PERSON };
-const task = await todoApi(person, "/tasks", { method: "POST", body: { title: "Buy milk" } });
-const done = await todoApi(person, `/tasks/${task.id}/complete`, { method: "PATCH" });
-const listed = await todoApi(person, "/tasks");
-const removed = await todoApi(person, `/tasks/${task.id}`, { method: "DELETE" });
-const refused = await todoApi(person, `/tasks/${task.id}`).catch((error) => error.message);
+const user = { id: USER_ID };
+const task = await todoApi(user, "/tasks", { method: "POST", body: { title: "Buy milk" } });
+const done = await todoApi(user, `/tasks/${task.id}/complete`, { method: "PATCH" });
+const listed = await todoApi(user, "/tasks");
+const removed = await todoApi(user, `/tasks/${task.id}`, { method: "DELETE" });
+const refused = await todoApi(user, `/tasks/${task.id}`).catch((error) => error.message);
 console.log(JSON.stringify([done.completed, listed.length, removed ?? null, refused]));
 """
 
@@ -307,7 +307,7 @@ def test_the_fetch_wrapper_in_the_documentation_works(tmp_path: Path) -> None:
                     "PATH": os.environ["PATH"],
                     "FRONT_END": better_auth.url,
                     "COOKIE": ada.cookie,
-                    "PERSON": ada.id,
+                    "USER_ID": ada.id,
                 },
                 check=True,
                 capture_output=True,
