@@ -20,7 +20,7 @@ from todo_adapters.issuers import jwks as room
 from todo_api.settings import ExternalIssuer
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
-KEY = Key.made("EdDSA")
+KEY = Key.generate("EdDSA")
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_cached_user_needs_no_query_and_no_download(
     polls = [each for each in statements if "FROM revoked_sessions" in each]
     assert len(tasks) == 10
     assert len(statements) == len(tasks) + len(polls)
-    assert keys.asked == 1
+    assert keys.request_count == 1
 
 
 def test_another_token_of_a_cached_user_needs_no_query(server: RunningServer) -> None:

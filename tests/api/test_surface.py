@@ -335,7 +335,7 @@ class TestLog:
     def test_an_unknown_issuer_is_logged_with_the_known_ones_and_the_settings(
         self, http: httpx.Client
     ) -> None:
-        token = Key.made("EdDSA").sign(claims("https://auth.example.com", "todo", sub="ada"))
+        token = Key.generate("EdDSA").sign(claims("https://auth.example.com", "todo", sub="ada"))
         with structlog.testing.capture_logs() as lines:
             answer = http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 401
@@ -363,7 +363,7 @@ class TestLog:
         assert not [line for line in lines if "issuer" in line]
 
     def test_an_issuer_in_the_log_is_bounded_and_printable(self, http: httpx.Client) -> None:
-        token = Key.made("EdDSA").sign(claims("a\x1b\n" + "b" * 900, "todo", sub="ada"))
+        token = Key.generate("EdDSA").sign(claims("a\x1b\n" + "b" * 900, "todo", sub="ada"))
         with structlog.testing.capture_logs() as lines:
             http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
         [line] = [line for line in lines if line["event"] == "external_token.unknown_issuer"]

@@ -21,7 +21,7 @@ from todo_core.errors import Unavailable
 from todo_core.ports.mail import PasswordChangedEmail
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
-KEY = Key.made("EdDSA")
+KEY = Key.generate("EdDSA")
 MESSAGE = PasswordChangedEmail(EmailAddress("ada@example.com"), PersonName("Ada"))
 SOON_SECONDS = 5.0
 
@@ -127,7 +127,7 @@ def test_closing_waits_for_the_download_of_keys_that_is_under_way_and_begins_no_
         threads = running_threads()
         caller = Thread(target=lambda: issuers.verify(a_token(), now=datetime.now(UTC)))
         caller.start()
-        assert becomes_true(lambda: issuer.asked == 1)
+        assert becomes_true(lambda: issuer.request_count == 1)
         issuers.close()
         caller.join(timeout=SOON_SECONDS)
         assert becomes_true(lambda: len(running_threads() - threads) == 0)
@@ -135,7 +135,7 @@ def test_closing_waits_for_the_download_of_keys_that_is_under_way_and_begins_no_
         other.close()
         with pytest.raises(Unavailable):
             other.verify(a_token(), now=datetime.now(UTC))
-        assert issuer.asked == 1
+        assert issuer.request_count == 1
 
 
 def external_settings(folder: Path, jwks_url: str) -> Settings:

@@ -155,7 +155,7 @@ SPELLINGS: list[Callable[[str], str]] = [
 @pytest.fixture(params=["sqlite", "postgresql"])
 def trusting_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TrustingServer]:
     """A server that trusts an issuer whose users can choose their subject."""
-    key = Key.made("EdDSA")
+    key = Key.generate("EdDSA")
     with ExitStack() as stack:
         if request.param == "sqlite":
             database = on_sqlite(tmp_path)

@@ -24,11 +24,11 @@ from todo_api.settings import ExternalIssuer
 A, B = "https://a.example.com", "https://b.example.com"
 AUDIENCE = "https://todo.example.com"
 SECRET = "a secret that Better Auth and this service share"
-KEYS = {algorithm: Key.made(algorithm) for algorithm in ("EdDSA", "ES256", "RS256")}
+KEYS = {algorithm: Key.generate(algorithm) for algorithm in ("EdDSA", "ES256", "RS256")}
 ED, ES, RS = KEYS.values()
-KEY_OF_B = Key.made("EdDSA", "key of b")
-STRANGER = Key.made("EdDSA", ED.id)
-PSS = Key.made("PS256", "a key for an algorithm that is not allowed")
+KEY_OF_B = Key.generate("EdDSA", "key of b")
+STRANGER = Key.generate("EdDSA", ED.id)
+PSS = Key.generate("PS256", "a key for an algorithm that is not allowed")
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +118,13 @@ GENUINE: dict[str, Callable[[], str]] = {
 FORGED: dict[str, Callable[[], str]] = {
     # Keys and algorithms
     "another key under the same name": lambda: STRANGER.sign(claims_of_a()),
-    "an unknown key": lambda: Key.made("EdDSA", "unknown").sign(claims_of_a()),
+    "an unknown key": lambda: Key.generate("EdDSA", "unknown").sign(claims_of_a()),
     "no key named, of several": lambda: ED.sign(claims_of_a(), header={"kid": None}),
     "a key named by a list": lambda: tampered_header(ED.sign(claims_of_a()), kid=[ED.id]),
     "a key for another algorithm": lambda: PSS.sign(claims_of_a()),
     "the name of another key": lambda: ED.sign(claims_of_a(), header={"kid": ES.id}),
     "the key in the header": lambda: STRANGER.sign(
-        claims_of_a(), header={"jwk": STRANGER.published, "jku": "http://127.0.0.1:1/"}
+        claims_of_a(), header={"jwk": STRANGER.jwk, "jku": "http://127.0.0.1:1/"}
     ),
     "alg none": lambda: unsigned(claims_of_a(), "none", kid=ED.id),
     "alg None": lambda: unsigned(claims_of_a(), "None", kid=ED.id),
@@ -141,7 +141,7 @@ FORGED: dict[str, Callable[[], str]] = {
         claims_of_a(), public_bytes_of(Encoding.Raw, PublicFormat.Raw), kid=ED.id
     ),
     "HS256 by the public key, as published": lambda: hmac_signed(
-        claims_of_a(), ED.published["x"].encode(), kid=ED.id
+        claims_of_a(), ED.jwk["x"].encode(), kid=ED.id
     ),
     "HS256 by the RSA key, PEM": lambda: hmac_signed(
         claims_of_a(),
@@ -279,7 +279,7 @@ def test_a_cached_external_token_is_refused_after_it_expires(http: httpx.Client)
 
 
 def test_keys_with_the_same_id_of_different_issuers_are_distinguished(tmp_path: Path) -> None:
-    key_a, key_b = Key.made("EdDSA", "same"), Key.made("EdDSA", "same")
+    key_a, key_b = Key.generate("EdDSA", "same"), Key.generate("EdDSA", "same")
     own = embedded_settings(tmp_path)
     migrate(own)
     with (

@@ -141,7 +141,7 @@ def container_and_tokens(
     """A service that trusts an external issuer, and genuine tokens of both."""
     own = embedded_settings(tmp_path_factory.mktemp("tokens"))
     migrate(own)
-    keys = [Key.made("EdDSA"), Key.made("RS256")]
+    keys = [Key.generate("EdDSA"), Key.generate("RS256")]
     with running_jwks_server(jwks(*keys)) as published:
         trusted = (ExternalIssuer(issuer=ISSUER, jwks_url=published.url, audience=AUDIENCE),)
         container = Container(settings=own.model_copy(update={"external_issuers": trusted}))
