@@ -1,7 +1,7 @@
 """PocketBase with the same data and the same rules, as an alternative to the service.
 
-It is a single binary that includes SQLite. It runs with default settings: with its request log, like
-the service, and without rate limits, which are off by default.
+It is a single binary that includes SQLite. It runs with default settings: with its request log,
+like the service, and without rate limits, which are off by default.
 """
 
 import json
