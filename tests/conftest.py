@@ -1,7 +1,7 @@
-"""What all tests share: settings apart from this machine's, and real databases.
+"""Fixtures for all tests: default settings, real databases, servers and users.
 
-PostgreSQL is brought along; TEST_DATABASE_URL names a server to use instead, on
-which the user may create databases.
+A PostgreSQL server is started unless TEST_DATABASE_URL names one, on which the user must be
+permitted to create databases.
 """
 
 import os
@@ -42,16 +42,16 @@ structlog.configure(
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print what the proofs tried, if it was them that were asked for."""
-    if config.option.markexpr == "proof" and (lines := Tally.everything.lines()):
+    """Print what the proofs tried, if only proofs were selected."""
+    if config.option.markexpr == "proof" and (lines := Tally.current.lines()):
         terminalreporter.section("proof")
         for line in lines:
             terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tests see the defaults, whatever is set or lies about where they are run."""
+def _clear_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run each test with default settings, in an empty folder."""
     for name in list(os.environ):
         if name.startswith(("TODO_", "BETTER_AUTH_")) or name == "DATABASE_URL":
             monkeypatch.delenv(name)
@@ -60,7 +60,7 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server, by the URL of its administrative database."""
+    """The URL of the administrative database of a PostgreSQL server."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield given
@@ -71,7 +71,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_url: str) -> Iterator[str]:
-    """The name of a migrated database without content, to be copied."""
+    """The name of a migrated database without rows, to be copied."""
     url = create_database(postgres_url)
     migrate(postgres_settings(url))
     yield urlsplit(url).path[1:]
@@ -80,7 +80,7 @@ def migrated_template(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def empty_postgres(postgres_url: str) -> Iterator[str]:
-    """A new database on PostgreSQL, without any table."""
+    """A new PostgreSQL database without tables."""
     url = create_database(postgres_url)
     yield url
     drop_database(url)
@@ -88,7 +88,7 @@ def empty_postgres(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def turkish_postgres(postgres_url: str) -> Iterator[str]:
-    """A new database on PostgreSQL in a Turkish locale, without any table."""
+    """A new PostgreSQL database with a Turkish locale and without tables."""
     url = create_turkish_database(postgres_url)
     yield url
     drop_database(url)
@@ -96,7 +96,7 @@ def turkish_postgres(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def shared_postgres(postgres_url: str, migrated_template: str) -> Iterator[str]:
-    """A migrated database on PostgreSQL, which tests share one after the other."""
+    """A migrated PostgreSQL database that tests use one after the other."""
     url = create_database(postgres_url, template=migrated_template)
     yield url
     drop_database(url)
@@ -114,7 +114,7 @@ def sqlite_container(tmp_path: Path) -> Iterator[Container]:
 
 @pytest.fixture
 def postgresql_container(shared_postgres: str) -> Iterator[Container]:
-    """A service on a migrated PostgreSQL database without content."""
+    """A service on a migrated PostgreSQL database without rows."""
     empty_database(shared_postgres)
     container = Container(settings=postgres_settings(shared_postgres))
     yield container
@@ -123,7 +123,7 @@ def postgresql_container(shared_postgres: str) -> Iterator[Container]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def container(request: pytest.FixtureRequest) -> Container:
-    """A service on a migrated database without content, of each kind in turn."""
+    """A service on a migrated database without rows, on each kind of database in turn."""
     found: Container = request.getfixturevalue(f"{request.param}_container")
     return found
 
@@ -146,7 +146,7 @@ def postgresql_server(postgres_url: str, migrated_template: str) -> Iterator[Run
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def server(request: pytest.FixtureRequest) -> RunningServer:
-    """A server on each database in turn; it is shared, so tests bring their own users."""
+    """A server on each database in turn. Tests share it, so each registers its own users."""
     found: RunningServer = request.getfixturevalue(f"{request.param}_server")
     return found
 
@@ -160,16 +160,16 @@ def http(server: RunningServer) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def ada(server: RunningServer) -> Iterator[ApiUser]:
-    person = server.register("Ada")
-    with person.http:
-        yield person
+    user = server.register("Ada")
+    with user.http:
+        yield user
 
 
 @pytest.fixture
 def bob(server: RunningServer) -> Iterator[ApiUser]:
-    person = server.register("Bob")
-    with person.http:
-        yield person
+    user = server.register("Bob")
+    with user.http:
+        yield user
 
 
 @pytest.fixture

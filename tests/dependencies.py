@@ -1,7 +1,7 @@
-"""Brings what the tests need, so that `uv run pytest` installs it and `uv run todo serve` does not.
+"""Installs the dependencies of the tests for `uv run pytest`, but not for `uv run todo serve`.
 
-`uv run` installs pytest alone of all development tools. pytest loads this module before anything
-else (`-p` in pyproject.toml); if the dependency group `test` is not installed, it starts again in
+`uv run` installs only pytest of all development tools. pytest loads this module before anything
+else (`-p` in pyproject.toml). If the dependency group `test` is not installed, pytest restarts in
 an environment that has it.
 """
 
@@ -20,7 +20,7 @@ _STARTED_AGAIN = "TESTS_STARTED_AGAIN"
 
 
 def pytest_addoption() -> None:
-    """Start again with the group `test` where it is missing.
+    """Restart pytest with the group `test` if it is not installed.
 
     pytest calls this hook as soon as it has loaded the module, and before it captures output.
     """
@@ -37,7 +37,7 @@ def pytest_addoption() -> None:
 
 
 def group_requirements(group: str) -> list[Requirement]:
-    """Return what pyproject.toml has in a dependency group, with the groups that it includes."""
+    """Return the requirements of a dependency group, and of the groups that it includes."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
     found: list[Requirement] = []
     for entry in groups[group]:

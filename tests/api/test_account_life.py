@@ -1,4 +1,4 @@
-"""The life of an account over HTTP: sessions, passwords, profile, and the end."""
+"""Accounts over HTTP after registration: sessions, passwords, profile, deletion and limits."""
 
 import socket
 import time
@@ -33,8 +33,8 @@ NEW = "another long sentence"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-def log_in(http: httpx.Client, person: ApiUser, password: str = PASSWORD) -> dict[str, Any]:
-    body = {"email": person.email, "password": password}
+def log_in(http: httpx.Client, user: ApiUser, password: str = PASSWORD) -> dict[str, Any]:
+    body = {"email": user.email, "password": password}
     answer = http.post("/api/auth/login", json=body, headers={"User-Agent": FIREFOX})
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
@@ -42,7 +42,7 @@ def log_in(http: httpx.Client, person: ApiUser, password: str = PASSWORD) -> dic
 
 @contextmanager
 def dual_stack_listener() -> Iterator[socket.socket]:
-    """Make a socket of loopback that tells of IPv4 clients as IPv4-mapped addresses."""
+    """Bind a loopback socket that reports IPv4 clients by IPv4-mapped addresses."""
     with socket.socket(socket.AF_INET6) as listener:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(("::ffff:127.0.0.1", 0))
@@ -50,7 +50,7 @@ def dual_stack_listener() -> Iterator[socket.socket]:
 
 
 def post_from(address: str, url: str, **headers: str) -> httpx.Response:
-    """Ask for a new password from this address of loopback."""
+    """Request a password reset from this loopback address."""
     with httpx.Client(transport=httpx.HTTPTransport(local_address=address)) as http:
         return http.post(url, json={"email": "x"}, headers=headers)
 
@@ -75,7 +75,7 @@ class TestRefresh:
         assert me.json()["email"] == ada.email
 
     @pytest.mark.parametrize("token", ["", "nonsense", "todo_rt_" + "A" * 70])
-    def test_an_unknown_token_is_refused(self, http: httpx.Client, token: str) -> None:
+    def test_an_unknown_refresh_token_is_refused(self, http: httpx.Client, token: str) -> None:
         answer = refresh(http, token)
         assert answer.status_code == 401
         assert problem(answer)["code"] == "invalid_refresh_token"
@@ -135,7 +135,7 @@ class TestSessions:
         for sessions in (listed, exported):
             assert [each["device"] for each in sessions] == ["Ada's telephone", session.device]
 
-    def test_logins_at_once_leave_no_more_sessions_than_the_setting_allows(
+    def test_concurrent_logins_leave_no_more_sessions_than_the_setting_allows(
         self, server: RunningServer, ada: ApiUser
     ) -> None:
         settings = server.container.settings().model_copy(update={"max_sessions_per_user": 2})
@@ -190,13 +190,13 @@ class TestSessions:
 class TestPasswords:
     @pytest.fixture
     def mailer(self, server: RunningServer) -> Iterator[InMemoryMailer]:
-        """A mailer whose emails can be read, in the place of the one that prints them."""
+        """A mailer that keeps its emails, in place of the one that prints them."""
         mailer = InMemoryMailer()
         with replaced(server.container, mailer=mailer):
             yield mailer
 
-    def reset_token(self, http: httpx.Client, mailer: InMemoryMailer, person: ApiUser) -> str:
-        answer = http.post("/api/auth/forgot-password", json={"email": person.email})
+    def reset_token(self, http: httpx.Client, mailer: InMemoryMailer, user: ApiUser) -> str:
+        answer = http.post("/api/auth/forgot-password", json={"email": user.email})
         assert answer.status_code == 202
         until(lambda: mailer.sent)
         email = mailer.sent.pop()
@@ -213,7 +213,9 @@ class TestPasswords:
         assert ada.list() == []
         log_in(http, ada, NEW)
 
-    def test_a_wrong_current_password_does_not_log_the_user_out(self, ada: ApiUser) -> None:
+    def test_a_password_change_with_a_wrong_current_password_does_not_log_the_user_out(
+        self, ada: ApiUser
+    ) -> None:
         change = {"current_password": "wrong", "new_password": NEW}
         answer = ada.http.post("/api/auth/change-password", json=change)
         assert answer.status_code == 422
@@ -246,7 +248,7 @@ class TestPasswords:
         assert ada.http.get("/api/auth/me").status_code == 401
         log_in(http, ada, NEW)
 
-    def test_of_16_resets_with_one_token_exactly_one_wins(
+    def test_of_16_concurrent_resets_with_one_token_exactly_one_succeeds(
         self, server: RunningServer, http: httpx.Client, ada: ApiUser, mailer: InMemoryMailer
     ) -> None:
         token = self.reset_token(http, mailer, ada)
@@ -263,7 +265,7 @@ class TestPasswords:
 
 
 class TestProfile:
-    def test_the_name_and_email_can_be_changed(self, ada: ApiUser) -> None:
+    def test_the_name_of_a_profile_can_be_changed(self, ada: ApiUser) -> None:
         before = ada.http.get("/api/auth/me").json()
         answer = ada.http.patch("/api/auth/me", json={"name": "Ada Lovelace", "id": "x"})
         after = answer.json()
@@ -287,7 +289,7 @@ class TestProfile:
         body = {"email": bob.email.upper(), "current_password": PASSWORD}
         assert ada.http.patch("/api/auth/me", json=body).status_code == 409
 
-    def test_the_export_has_all_of_it_and_no_secret(self, ada: ApiUser) -> None:
+    def test_an_export_contains_all_data_of_the_user_and_no_secret(self, ada: ApiUser) -> None:
         task = ada.create()
         export = ada.http.get("/api/auth/me/export").json()
         assert list(export) == ["user", "identities", "sessions", "tasks"]
@@ -299,7 +301,9 @@ class TestProfile:
         ]
         assert "$bcrypt" not in str(export)
 
-    def test_a_deleted_account_is_gone(self, http: httpx.Client, ada: ApiUser) -> None:
+    def test_a_deleted_account_cannot_be_used_and_its_email_can_be_registered_again(
+        self, http: httpx.Client, ada: ApiUser
+    ) -> None:
         ada.create()
         wrong = ada.http.request("DELETE", "/api/auth/me", json={"current_password": "wrong"})
         assert wrong.status_code == 422
@@ -311,7 +315,7 @@ class TestProfile:
         registration = {"name": "Ada", **login}
         assert http.post("/api/auth/register", json=registration).status_code == 201
 
-    def test_a_deleted_account_with_very_many_tasks_is_gone_and_its_tasks_soon(
+    def test_an_account_with_very_many_tasks_is_deleted_at_once_and_its_tasks_soon_after(
         self, server: RunningServer, http: httpx.Client, ada: ApiUser, bob: ApiUser
     ) -> None:
         kept = bob.create()
@@ -342,7 +346,9 @@ class TestProfile:
 
 
 class TestClosedRegistration:
-    def test_registration_can_be_closed_and_logins_go_on(self, tmp_path: Any) -> None:
+    def test_closed_registration_refuses_new_accounts_and_allows_logins(
+        self, tmp_path: Any
+    ) -> None:
         settings = embedded_settings(tmp_path)
         migrate(settings)
         with running_server(settings) as server:
@@ -370,17 +376,17 @@ class TestOtherProcesses:
         settings = server.container.settings().model_copy(
             update={"session_check_interval": timedelta(seconds=1)}
         )
-        # It has the same database and the same key, and nothing else in common.
+        # The processes share the database and the signing key, and nothing else.
         with running_server(settings) as other, other.client(**bearer(ada.token)) as there:
             assert there.get("/api/auth/me").status_code == 200
             ada.http.post("/api/auth/logout").raise_for_status()
             assert ada.http.get("/api/auth/me").status_code == 401
-            ended = time.monotonic()
+            revoked = time.monotonic()
             while there.get("/api/auth/me").status_code == 200:
-                assert time.monotonic() - ended < 2
+                assert time.monotonic() - revoked < 2
                 time.sleep(0.05)
 
-    def test_a_process_that_starts_later_knows_it_from_the_start(
+    def test_a_process_that_starts_after_a_revocation_refuses_the_revoked_session(
         self, server: RunningServer, ada: ApiUser
     ) -> None:
         ada.http.post("/api/auth/logout").raise_for_status()
@@ -412,7 +418,9 @@ class TestLimits:
         with running_server(settings) as server:
             yield server
 
-    def test_too_many_are_told_when_to_come_back(self, limited: RunningServer) -> None:
+    def test_a_login_over_its_limit_is_refused_with_the_time_to_retry(
+        self, limited: RunningServer
+    ) -> None:
         body = {"email": "ada@example.com", "password": "wrong"}
         with limited.client() as http, structlog.testing.capture_logs() as lines:
             statuses = [http.post("/api/auth/login", json=body).status_code for _ in range(3)]
@@ -436,7 +444,7 @@ class TestLimits:
             ("reset-password", {"token": "x", "new_password": NEW}),
         ],
     )
-    def test_each_has_a_limit_of_its_own(
+    def test_each_unauthenticated_operation_has_its_own_limit(
         self, limited: RunningServer, path: str, body: dict[str, str]
     ) -> None:
         with limited.client() as http:
@@ -463,7 +471,9 @@ class TestLimits:
             assert bob.http.get(f"/api/auth/{path}").status_code == 200
             assert ada.list() == []
 
-    def test_a_client_cannot_choose_its_address(self, limited: RunningServer) -> None:
+    def test_a_client_cannot_choose_its_address_by_a_forwarded_header(
+        self, limited: RunningServer
+    ) -> None:
         body = {"email": "x"}
         with limited.client() as http:
             statuses = [
@@ -476,7 +486,7 @@ class TestLimits:
             ]
         assert statuses == [202, 202, 429]
 
-    def test_ipv4_clients_of_a_dual_stack_socket_are_limited_one_by_one(
+    def test_ipv4_clients_of_a_dual_stack_socket_are_limited_separately(
         self, tmp_path: Any
     ) -> None:
         settings = embedded_settings(tmp_path).model_copy(
@@ -511,7 +521,7 @@ class TestLimits:
             }
         assert statuses == {"127.0.0.2": [202, 202, 202], "127.0.0.3": [202, 202, 429]}
 
-    def test_a_proxy_that_is_trusted_tells_the_address(self, tmp_path: Any) -> None:
+    def test_the_client_address_is_taken_from_a_trusted_proxy(self, tmp_path: Any) -> None:
         settings = embedded_settings(tmp_path).model_copy(
             update={"trusted_proxies": ("127.0.0.1",)}
         )

@@ -1,4 +1,4 @@
-"""Accounts over HTTP."""
+"""Registration, login and profile over HTTP."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ def registration(**changes: object) -> dict[str, object]:
 
 
 class TestRegister:
-    def test_an_account_is_opened(self, http: httpx.Client) -> None:
+    def test_a_registration_creates_an_account(self, http: httpx.Client) -> None:
         answer = http.post("/api/auth/register", json=registration(name="  Ada  "))
         user = answer.json()
         assert answer.status_code == 201
@@ -40,7 +40,7 @@ class TestRegister:
         user = http.post("/api/auth/register", json=registration(id=id, role="admin")).json()
         assert user["id"] != id
 
-    def test_a_taken_email_is_a_conflict_in_whatever_case(
+    def test_registering_a_taken_email_in_any_case_is_a_conflict(
         self, http: httpx.Client, ada: ApiUser
     ) -> None:
         answer = http.post("/api/auth/register", json=registration(email=ada.email.upper()))
@@ -67,7 +67,7 @@ class TestRegister:
             ({"password": None}, "invalid_type"),
         ],
     )
-    def test_a_broken_rule_is_named(
+    def test_an_invalid_field_of_a_registration_is_reported_with_its_code(
         self, http: httpx.Client, change: dict[str, object], code: str
     ) -> None:
         body = json.dumps(registration(**change))
@@ -78,7 +78,9 @@ class TestRegister:
         assert error["pointer"] == f"/{next(iter(change))}"
         assert error["code"] == code
 
-    def test_all_broken_rules_are_named_at_once(self, http: httpx.Client) -> None:
+    def test_all_invalid_fields_of_a_registration_are_reported_together(
+        self, http: httpx.Client
+    ) -> None:
         answer = http.post(
             "/api/auth/register", json={"name": "", "email": "ada", "password": "short"}
         )
@@ -122,13 +124,15 @@ class TestLogin:
         token = {"Authorization": f"Bearer {body['access_token']}"}
         assert http.get("/api/auth/me", headers=token).json() == body["user"]
 
-    def test_the_email_may_be_written_in_any_case(self, http: httpx.Client, ada: ApiUser) -> None:
+    def test_the_email_of_a_login_may_be_written_in_any_case(
+        self, http: httpx.Client, ada: ApiUser
+    ) -> None:
         answer = http.post(
             "/api/auth/login", json={"email": ada.email.upper(), "password": PASSWORD}
         )
         assert answer.status_code == 200
 
-    def test_a_wrong_email_and_a_wrong_password_are_answered_alike(
+    def test_a_wrong_email_and_a_wrong_password_get_the_same_response(
         self, http: httpx.Client, ada: ApiUser
     ) -> None:
         pairs = [
@@ -162,7 +166,9 @@ class TestLogin:
 
 
 class TestProfile:
-    def test_the_profile_is_that_of_the_caller(self, ada: ApiUser, bob: ApiUser) -> None:
+    def test_the_profile_endpoint_returns_the_profile_of_the_caller(
+        self, ada: ApiUser, bob: ApiUser
+    ) -> None:
         assert ada.http.get("/api/auth/me").json()["email"] == ada.email
         assert bob.http.get("/api/auth/me").json()["email"] == bob.email
 
@@ -171,7 +177,7 @@ class TestProfile:
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
 
-    def test_a_token_of_an_account_that_is_gone_is_none(self, server: RunningServer) -> None:
+    def test_a_token_of_a_deleted_account_is_refused(self, server: RunningServer) -> None:
         from sqlalchemy import text
 
         ada = server.register()
@@ -187,7 +193,7 @@ class TestProfile:
                 assert problem(answer)["code"] == "account_gone"
 
 
-def stored_id(server: RunningServer, person: ApiUser) -> str:
-    """A person's id as the database spells it."""
+def stored_id(server: RunningServer, user: ApiUser) -> str:
+    """Return a user's id as the database stores it."""
     is_sqlite = server.container.database().engine.dialect.name == "sqlite"
-    return UUID(person.id).hex if is_sqlite else person.id
+    return UUID(user.id).hex if is_sqlite else user.id

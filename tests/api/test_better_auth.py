@@ -1,7 +1,7 @@
-"""A front end that logs people in with Better Auth is served, with its stock tokens.
+"""Stock tokens of Better Auth are accepted, as a front end that uses it sends them.
 
-They come from a real Better Auth: as they were captured one day, with the clock set to
-that; and with `-m live` from one that runs, with the clock of this day.
+The tokens come from a real Better Auth. By default they are captured ones, and the clock is set to
+the time of their capture; with `-m live` they come from a running one, and the clock is real.
 """
 
 import json
@@ -20,7 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.better_auth.capture import capture
-from tests.better_auth.captured import Capture, FrontEndPerson, captured
+from tests.better_auth.captured import Capture, FrontEndUser, captured
 from tests.better_auth.running import running_better_auth
 from tests.support.jwks_server import running_jwks_server
 from tests.support.problems import problem
@@ -34,18 +34,18 @@ KINDS = ["jwks_token", "shared_secret_token"]
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """The service, and people with tokens of the Better Auth that it trusts."""
+    """The service, and users with tokens of the Better Auth that it trusts."""
 
     server: RunningServer
     better_auth: Capture
 
     @property
-    def ada(self) -> FrontEndPerson:
-        return self.better_auth.people[0]
+    def ada(self) -> FrontEndUser:
+        return self.better_auth.users[0]
 
     @property
-    def bob(self) -> FrontEndPerson:
-        return self.better_auth.people[1]
+    def bob(self) -> FrontEndUser:
+        return self.better_auth.users[1]
 
     def client(self, token: str) -> httpx.Client:
         return self.server.client(Authorization=f"Bearer {token}")
@@ -89,7 +89,7 @@ def front_end(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FrontE
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_stock_token_uses_the_whole_task_api(front_end: FrontEnd, kind: str) -> None:
+def test_a_stock_token_is_accepted_by_the_whole_task_api(front_end: FrontEnd, kind: str) -> None:
     ada = front_end.ada
     tasks = f"/api/{ada.id}/tasks"
     query = {"url_user_id": ada.id}
@@ -113,7 +113,9 @@ def test_a_stock_token_uses_the_whole_task_api(front_end: FrontEnd, kind: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_second_user_sees_nothing_of_the_first(front_end: FrontEnd, kind: str) -> None:
+def test_a_second_user_cannot_see_or_change_tasks_of_the_first(
+    front_end: FrontEnd, kind: str
+) -> None:
     ada, bob = front_end.ada, front_end.bob
     with front_end.client(getattr(ada, kind)) as hers, front_end.client(getattr(bob, kind)) as his:
         created = hers.post(
@@ -137,7 +139,7 @@ def test_a_second_user_sees_nothing_of_the_first(front_end: FrontEnd, kind: str)
         assert hers.get(f"/api/{ada.id}/tasks", params={"url_user_id": ada.id}).json() == [task]
 
 
-def test_the_internal_id_works_in_the_path_as_well(front_end: FrontEnd) -> None:
+def test_the_internal_id_of_an_external_user_is_accepted_in_the_path(front_end: FrontEnd) -> None:
     ada = front_end.ada
     with front_end.client(ada.jwks_token) as http:
         profile = http.get("/api/auth/me").json()
@@ -158,7 +160,7 @@ def test_both_kinds_of_token_belong_to_the_same_user(front_end: FrontEnd) -> Non
 
 
 @pytest.mark.parametrize("kind", ["session_cache_token", "verification_token"])
-def test_other_tokens_signed_by_better_auth_are_no_access_tokens(
+def test_other_tokens_signed_by_better_auth_are_refused_as_access_tokens(
     front_end: FrontEnd, kind: str
 ) -> None:
     with front_end.client(getattr(front_end.ada, kind)) as http:
@@ -167,7 +169,7 @@ def test_other_tokens_signed_by_better_auth_are_no_access_tokens(
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_own_accounts_work_beside_it_and_are_never_linked(front_end: FrontEnd) -> None:
+def test_own_accounts_are_not_linked_to_better_auth_accounts_by_email(front_end: FrontEnd) -> None:
     ada = front_end.ada
     registration = {"name": "Ada at home", "email": ada.email.upper(), "password": PASSWORD}
     with front_end.server.client() as http:
@@ -218,7 +220,9 @@ def test_an_account_without_a_password_cannot_log_in_or_be_reset(front_end: Fron
         assert http.post("/api/auth/forgot-password", json={"email": ada.email}).status_code == 202
 
 
-def test_a_deleted_account_is_gone_and_an_old_token_opens_no_new_one(front_end: FrontEnd) -> None:
+def test_a_deleted_external_account_is_not_created_again_by_an_old_token(
+    front_end: FrontEnd,
+) -> None:
     ada = front_end.ada
     with front_end.client(ada.jwks_token) as http:
         query = {"url_user_id": ada.id}
@@ -238,7 +242,7 @@ def test_a_deleted_account_is_gone_and_an_old_token_opens_no_new_one(front_end: 
     assert counts == [0, 0, 0]
 
 
-def test_of_32_first_requests_at_once_one_makes_the_account(front_end: FrontEnd) -> None:
+def test_32_concurrent_first_requests_create_one_account(front_end: FrontEnd) -> None:
     ada = front_end.ada
 
     def ask(number: int) -> tuple[int, str]:
@@ -266,25 +270,25 @@ BROWSER = """
 import { todoApi } from "./todo-api.mjs";
 
 // A browser knows where the page is from, and whose cookies it has.
-const { FRONT_END, COOKIE, PERSON } = process.env;
+const { FRONT_END, COOKIE, USER_ID } = process.env;
 const network = globalThis.fetch;
 globalThis.fetch = (url, init) =>
   url.startsWith("/")
     ? network(FRONT_END + url, { headers: { Cookie: COOKIE } })
     : network(url, init);
 
-const person = { id: PERSON };
-const task = await todoApi(person, "/tasks", { method: "POST", body: { title: "Buy milk" } });
-const done = await todoApi(person, `/tasks/${task.id}/complete`, { method: "PATCH" });
-const listed = await todoApi(person, "/tasks");
-const removed = await todoApi(person, `/tasks/${task.id}`, { method: "DELETE" });
-const refused = await todoApi(person, `/tasks/${task.id}`).catch((error) => error.message);
+const user = { id: USER_ID };
+const task = await todoApi(user, "/tasks", { method: "POST", body: { title: "Buy milk" } });
+const done = await todoApi(user, `/tasks/${task.id}/complete`, { method: "PATCH" });
+const listed = await todoApi(user, "/tasks");
+const removed = await todoApi(user, `/tasks/${task.id}`, { method: "DELETE" });
+const refused = await todoApi(user, `/tasks/${task.id}`).catch((error) => error.message);
 console.log(JSON.stringify([done.completed, listed.length, removed ?? null, refused]));
 """
 
 
 @pytest.mark.live
-def test_the_wrapper_in_the_documentation_works(tmp_path: Path) -> None:
+def test_the_fetch_wrapper_in_the_documentation_works(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "better-auth.md").read_text()
     [wrapper] = re.findall(r"```js\n(// todo-api\.js\n.*?)```", page, re.DOTALL)
     own = embedded_settings(tmp_path)
@@ -303,7 +307,7 @@ def test_the_wrapper_in_the_documentation_works(tmp_path: Path) -> None:
                     "PATH": os.environ["PATH"],
                     "FRONT_END": better_auth.url,
                     "COOKIE": ada.cookie,
-                    "PERSON": ada.id,
+                    "USER_ID": ada.id,
                 },
                 check=True,
                 capture_output=True,

@@ -1,4 +1,4 @@
-"""The `todo` command, run as its users run it."""
+"""The `todo` command, run as an operator runs it."""
 
 import signal
 import sqlite3
@@ -20,14 +20,14 @@ from tests.support.users import PASSWORD, register_user
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A service that found nothing when it was started."""
+    """A service that was started in an empty folder."""
     with served_as_new(tmp_path_factory.mktemp("fresh")) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A service of two worker processes."""
+    """A service with two worker processes."""
     with served(tmp_path_factory.mktemp("workers"), "--workers", "2") as server:
         yield server
 
@@ -72,11 +72,11 @@ def test_the_log_is_json_and_holds_no_secret_and_no_body(tmp_path: Path) -> None
         assert secret not in server.log.read_text()
 
 
-def test_several_workers_are_one_service(two_workers: Served) -> None:
+def test_several_workers_share_users_sessions_and_tasks(two_workers: Served) -> None:
     ada = register_user(two_workers.url)
 
     def create(number: int) -> int:
-        # A connection of its own may reach either worker.
+        # A new connection can reach either worker.
         with client_of(two_workers.url, Authorization=f"Bearer {ada.token}") as http:
             return http.post(ada.tasks(), json={"title": f"No. {number}"}).status_code
 
@@ -85,11 +85,11 @@ def test_several_workers_are_one_service(two_workers: Served) -> None:
         assert len(ada.list()) == 40
 
 
-def test_a_request_in_flight_is_finished_when_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_serve_finishes_a_request_in_flight_before_it_stops(tmp_path: Path) -> None:
     with served(tmp_path, TODO_PASSWORD_BCRYPT_COST="13") as server:
         registration = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
         with client_of(server.url) as http, ThreadPoolExecutor(1) as pool:
-            http.get("/healthz")  # so that the request has its connection, and is sent at once
+            http.get("/healthz")  # opens the connection, so that the next request is sent at once
             answer = pool.submit(http.post, "/api/auth/register", json=registration)
             time.sleep(0.2)
             assert not answer.done()
@@ -99,7 +99,9 @@ def test_a_request_in_flight_is_finished_when_it_is_told_to_stop(tmp_path: Path)
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
-def test_a_wrong_setting_stops_it_with_one_clear_message(tmp_path: Path, command: str) -> None:
+def test_an_invalid_setting_stops_the_command_with_one_clear_message(
+    tmp_path: Path, command: str
+) -> None:
     outcome = todo(tmp_path, command, TODO_ACCESS_TOKEN_TTL="soon")
     assert outcome.returncode == 1
     assert outcome.stderr == (
@@ -111,7 +113,7 @@ def test_a_wrong_setting_stops_it_with_one_clear_message(tmp_path: Path, command
 
 
 @pytest.mark.parametrize("secret", ["", "too short"])
-def test_on_postgresql_it_refuses_to_start_without_a_secret(tmp_path: Path, secret: str) -> None:
+def test_serve_on_postgresql_refuses_to_start_without_a_secret(tmp_path: Path, secret: str) -> None:
     url = "postgresql://todo@127.0.0.1:1/todo"
     outcome = todo(tmp_path, "serve", DATABASE_URL=url, TODO_JWT_SECRET=secret)
     assert outcome.returncode == 1
@@ -119,7 +121,7 @@ def test_on_postgresql_it_refuses_to_start_without_a_secret(tmp_path: Path, secr
     assert "Traceback" not in outcome.stderr
 
 
-def test_a_database_that_does_not_answer_cannot_be_migrated(tmp_path: Path) -> None:
+def test_migrating_an_unreachable_database_fails_with_a_clear_message(tmp_path: Path) -> None:
     url = f"postgresql://todo:hush@127.0.0.1:{free_port()}/todo"
     outcome = todo(tmp_path, "migrate", DATABASE_URL=url, TODO_JWT_SECRET=SECRET)
     assert outcome.returncode == 1
@@ -128,7 +130,7 @@ def test_a_database_that_does_not_answer_cannot_be_migrated(tmp_path: Path) -> N
     assert "hush" not in outcome.stderr
 
 
-def test_a_data_folder_that_cannot_be_one_is_told(tmp_path: Path) -> None:
+def test_an_unusable_data_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "todo-data").write_text("a file")
     outcome = todo(tmp_path, "serve")
     assert outcome.returncode == 1
@@ -136,7 +138,7 @@ def test_a_data_folder_that_cannot_be_one_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in outcome.stderr
 
 
-def test_a_signing_key_that_is_none_is_told(tmp_path: Path) -> None:
+def test_an_invalid_signing_key_is_reported(tmp_path: Path) -> None:
     (tmp_path / "todo-data").mkdir()
     (tmp_path / "todo-data" / "signing-key").write_text("short")
     outcome = todo(tmp_path, "serve")
@@ -145,7 +147,7 @@ def test_a_signing_key_that_is_none_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in outcome.stderr
 
 
-def test_access_of_other_users_to_the_signing_key_is_removed_at_the_start(tmp_path: Path) -> None:
+def test_access_of_other_users_to_the_signing_key_is_removed_at_startup(tmp_path: Path) -> None:
     key = tmp_path / "todo-data" / "signing-key"
     key.parent.mkdir()
     key.write_text(SECRET)
@@ -167,9 +169,7 @@ def test_access_of_other_users_to_the_signing_key_is_removed_at_the_start(tmp_pa
         ("--host", "203.0.113.7"),
     ],
 )
-def test_an_address_or_number_that_cannot_be_served_is_named(
-    tmp_path: Path, option: str, value: str
-) -> None:
+def test_an_unusable_option_of_serve_is_named(tmp_path: Path, option: str, value: str) -> None:
     outcome = todo(tmp_path, "serve", option, value)
     assert outcome.returncode != 0
     assert option in outcome.stderr
@@ -177,7 +177,7 @@ def test_an_address_or_number_that_cannot_be_served_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_better_auth_with_the_embedded_signing_key_does_not_start(tmp_path: Path) -> None:
+def test_serve_refuses_a_better_auth_secret_that_equals_the_signing_key(tmp_path: Path) -> None:
     (tmp_path / "todo-data").mkdir()
     (tmp_path / "todo-data" / "signing-key").write_text(f"{SECRET}\n")
     outcome = todo(tmp_path, "serve", BETTER_AUTH_SECRET=SECRET)
@@ -187,7 +187,9 @@ def test_better_auth_with_the_embedded_signing_key_does_not_start(tmp_path: Path
     assert "Traceback" not in outcome.stderr
 
 
-def test_workers_that_count_apart_are_warned_of(two_workers: Served, fresh: Served) -> None:
+def test_workers_without_a_shared_limit_storage_log_a_warning(
+    two_workers: Served, fresh: Served
+) -> None:
     assert "TODO_RATE_LIMIT_STORAGE=redis://" in two_workers.log.read_text()
     assert "Warning" not in fresh.log.read_text(), "which has one"
 
@@ -216,11 +218,11 @@ def test_cleanup_needs_no_signing_key_and_creates_none(tmp_path: Path) -> None:
     assert todo(tmp_path, "cleanup").stderr == "Removed  0\n"
 
 
-def test_only_the_owner_can_enter_the_data_folder(fresh: Served) -> None:
+def test_only_its_owner_can_enter_the_data_folder(fresh: Served) -> None:
     assert stat.S_IMODE((fresh.log.parent / "todo-data").stat().st_mode) == 0o700
 
 
-def test_a_port_in_use_is_told(fresh: Served, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(fresh: Served, tmp_path: Path) -> None:
     port = fresh.url.rpartition(":")[2]
     outcome = todo(tmp_path, "serve", "--port", port)
     assert outcome.returncode != 0

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a clear problem document, and nothing is stored."""
+"""Invalid requests are answered with a problem document, and store nothing."""
 
 import json
 from typing import Any
@@ -52,7 +52,7 @@ HOSTILE_BODIES = {
 
 
 @pytest.mark.parametrize(("body", "status", "code"), HOSTILE_BODIES.values(), ids=HOSTILE_BODIES)
-def test_a_hostile_body_is_refused_and_nothing_stored(
+def test_a_hostile_body_is_refused_and_no_task_is_stored(
     ada: ApiUser, body: bytes, status: int, code: str | None
 ) -> None:
     answer = ada.http.post(ada.tasks(), content=body, headers=JSON)
@@ -67,7 +67,7 @@ def test_a_hostile_body_is_refused_and_nothing_stored(
     "body", [body for body, _, _ in HOSTILE_BODIES.values() if len(body) < 100_000]
 )
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_a_hostile_body_changes_nothing(ada: ApiUser, method: str, body: bytes) -> None:
+def test_a_hostile_body_does_not_change_a_task(ada: ApiUser, method: str, body: bytes) -> None:
     task = ada.create()
     answer = ada.http.request(method, ada.tasks(f"/{task['id']}"), content=body, headers=JSON)
     if not (method == "PATCH" and body == b"{}"):
@@ -81,7 +81,7 @@ def test_a_hostile_body_changes_nothing(ada: ApiUser, method: str, body: bytes) 
     ["0", "-1", f"{2**63}", f"{10**30}", "abc", "1.0", "+1", "01", "%20", "١", "1_0", "%00"],
 )
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-def test_an_id_that_could_never_exist_is_not_found(ada: ApiUser, method: str, task_id: str) -> None:
+def test_a_malformed_task_id_is_not_found(ada: ApiUser, method: str, task_id: str) -> None:
     body = {"title": "a"} if method in ("PUT", "PATCH") else None
     answer = ada.http.request(method, ada.tasks(f"/{task_id}"), json=body)
     assert answer.status_code == 404
@@ -89,7 +89,7 @@ def test_an_id_that_could_never_exist_is_not_found(ada: ApiUser, method: str, ta
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "", "json", "a/json"])
-def test_a_body_that_does_not_say_it_is_json_is_refused(ada: ApiUser, content_type: str) -> None:
+def test_a_body_without_a_json_content_type_is_refused(ada: ApiUser, content_type: str) -> None:
     answer = ada.http.post(
         ada.tasks(), content=b'{"title": "a"}', headers={"Content-Type": content_type}
     )
@@ -102,20 +102,20 @@ def test_a_body_that_does_not_say_it_is_json_is_refused(ada: ApiUser, content_ty
     "content_type",
     ["application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json"],
 )
-def test_json_may_be_said_in_other_words(ada: ApiUser, content_type: str) -> None:
+def test_variants_of_the_json_content_type_are_accepted(ada: ApiUser, content_type: str) -> None:
     answer = ada.http.post(
         ada.tasks(), content=b'{"title": "a"}', headers={"Content-Type": content_type}
     )
     assert answer.status_code == 201
 
 
-def test_a_body_that_hides_its_size_is_cut_off_too(ada: ApiUser) -> None:
+def test_a_large_body_without_a_content_length_is_refused(ada: ApiUser) -> None:
     answer = ada.http.post(ada.tasks(), content=(b"a" * 1024 for _ in range(200)), headers=JSON)
     assert answer.status_code == 413
     assert problem(answer)["code"] == "body_too_large"
 
 
-def test_an_unknown_address_is_not_found(http: httpx.Client) -> None:
+def test_an_unknown_url_is_not_found(http: httpx.Client) -> None:
     for path in (
         "/",
         "/nothing",
@@ -141,7 +141,7 @@ def test_an_unknown_address_is_not_found(http: httpx.Client) -> None:
         ("/healthz", "GET"),
     ],
 )
-def test_a_method_that_is_not_served_is_told_which_are(
+def test_an_unsupported_method_is_refused_with_the_allowed_ones(
     http: httpx.Client, path: str, allowed: str
 ) -> None:
     answer = http.request("TRACE", path)
@@ -150,7 +150,7 @@ def test_a_method_that_is_not_served_is_told_which_are(
     assert problem(answer)["code"] == "method_not_allowed"
 
 
-def test_an_unexpected_error_tells_nothing(
+def test_the_response_to_an_unexpected_error_reveals_no_details(
     server: RunningServer, ada: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(*_: object, **__: object) -> Any:  # never returns

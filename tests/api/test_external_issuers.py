@@ -1,4 +1,4 @@
-"""The service lives with issuers that are down, slow, or asked too much; and costs them little."""
+"""External issuers that are down or slow, limits on provisioning, and the cost of a cached user."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from todo_adapters.issuers import jwks as room
 from todo_api.settings import ExternalIssuer
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
-KEY = Key.made("EdDSA")
+KEY = Key.generate("EdDSA")
 
 
 @pytest.fixture
@@ -42,15 +42,15 @@ def token(subject: str = "auth0|ada", **others: object) -> str:
     return KEY.sign(claims(ISSUER, AUDIENCE, sub=subject, **others))
 
 
-def ask(server: RunningServer, bearer: str, subject: str = "auth0|ada") -> httpx.Response:
+def list_tasks(server: RunningServer, bearer: str, subject: str = "auth0|ada") -> httpx.Response:
     with server.client(Authorization=f"Bearer {bearer}") as http:
         url = httpx.URL(f"/api/{subject}/tasks", params={"url_user_id": subject})
         return http.get(url)
 
 
-def test_ids_of_any_kind_work_in_the_path(server: RunningServer) -> None:
+def test_subjects_of_any_form_are_accepted_in_the_path(server: RunningServer) -> None:
     for subject in ("auth0|65f0", "1f3d2c4b-0000-4000-8000-00000000000F", "a b+ü", "x" * 255):
-        assert ask(server, token(subject), subject).json() == []
+        assert list_tasks(server, token(subject), subject).json() == []
 
 
 def test_without_the_issuer_the_service_starts_and_own_tokens_work(
@@ -61,25 +61,27 @@ def test_without_the_issuer_the_service_starts_and_own_tokens_work(
     ada = server.register("Ada")
     with ada.http:
         ada.create()
-    answer = ask(server, token())
+    answer = list_tasks(server, token())
     assert (answer.status_code, problem(answer)["code"]) == (503, "unavailable")
     assert int(answer.headers["retry-after"]) > 0
     keys.start()
     time.sleep(0.25)
-    assert ask(server, token()).status_code == 200
+    assert list_tasks(server, token()).status_code == 200
 
 
 def test_cached_users_are_served_while_the_issuer_is_down(
     server: RunningServer, keys: JwksServer
 ) -> None:
     known = token()
-    assert ask(server, known).status_code == 200
+    assert list_tasks(server, known).status_code == 200
     keys.stop()
-    assert ask(server, known).status_code == 200
-    assert ask(server, token("a new person"), "a new person").status_code == 200
+    assert list_tasks(server, known).status_code == 200
+    assert list_tasks(server, token("a new user"), "a new user").status_code == 200
 
 
-def test_new_accounts_are_limited_and_known_users_are_not(tmp_path: Path, keys: JwksServer) -> None:
+def test_provisioning_is_limited_and_existing_users_are_not(
+    tmp_path: Path, keys: JwksServer
+) -> None:
     own = embedded_settings(tmp_path)
     migrate(own)
     limits = {"rate_limit_enabled": True, "limit_provision_address": "3/minute"}
@@ -88,11 +90,11 @@ def test_new_accounts_are_limited_and_known_users_are_not(tmp_path: Path, keys: 
         update={"external_issuers": trusted, "registration": "closed", **limits}
     )
     with running_server(settings) as server:
-        answers = [ask(server, token(f"user {n}"), f"user {n}") for n in range(4)]
+        answers = [list_tasks(server, token(f"user {n}"), f"user {n}") for n in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert problem(answers[-1])["code"] == "rate_limited"
         assert answers[-1].headers["ratelimit-policy"] == '"provision_address";q=3;w=60'
-        assert ask(server, token("user 0"), "user 0").status_code == 200
+        assert list_tasks(server, token("user 0"), "user 0").status_code == 200
 
 
 @pytest.mark.alone
@@ -100,7 +102,7 @@ def test_a_slow_issuer_delays_only_its_own_users(server: RunningServer, keys: Jw
     keys.delay = 0.5
     ada = server.register("Ada")
     with ada.http, ThreadPoolExecutor(20) as pool:
-        waiting = [pool.submit(ask, server, token(f"{n}"), f"{n}") for n in range(20)]
+        waiting = [pool.submit(list_tasks, server, token(f"{n}"), f"{n}") for n in range(20)]
         time.sleep(0.3)
         for _ in range(20):
             began = time.perf_counter()
@@ -111,8 +113,8 @@ def test_a_slow_issuer_delays_only_its_own_users(server: RunningServer, keys: Jw
 
 
 @contextmanager
-def statements_of(server: RunningServer) -> Iterator[list[str]]:
-    """All SQL that is executed meanwhile."""
+def recorded_statements(server: RunningServer) -> Iterator[list[str]]:
+    """Record the SQL statements that are executed during the block."""
     seen: list[str] = []
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
@@ -128,36 +130,36 @@ def test_a_cached_user_needs_no_query_and_no_download(
     server: RunningServer, keys: JwksServer
 ) -> None:
     known = token()
-    ask(server, known)
-    with statements_of(server) as statements:
+    list_tasks(server, known)
+    with recorded_statements(server) as statements:
         for _ in range(10):
-            assert ask(server, known).status_code == 200
+            assert list_tasks(server, known).status_code == 200
     tasks = [each for each in statements if "FROM tasks" in each]
     polls = [each for each in statements if "FROM revoked_sessions" in each]
     assert len(tasks) == 10
     assert len(statements) == len(tasks) + len(polls)
-    assert keys.asked == 1
+    assert keys.request_count == 1
 
 
 def test_another_token_of_a_cached_user_needs_no_query(server: RunningServer) -> None:
-    ask(server, token())
-    with statements_of(server) as statements:
-        assert ask(server, token(exp=int(time.time()) + 60)).status_code == 200
+    list_tasks(server, token())
+    with recorded_statements(server) as statements:
+        assert list_tasks(server, token(exp=int(time.time()) + 60)).status_code == 200
     assert [each for each in statements if "identities" in each or "users" in each] == []
 
 
-def test_an_end_in_another_process_is_known_here(
+def test_an_account_deleted_in_another_process_is_refused_here(
     server: RunningServer,
 ) -> None:
     known = token()
-    assert ask(server, known).status_code == 200
+    assert list_tasks(server, known).status_code == 200
     settings = server.container.settings()
     with (
         running_server(settings) as other,
         other.client(Authorization=f"Bearer {known}") as http,
     ):
         assert http.delete("/api/auth/me").status_code == 204
-        assert ask(other, known).status_code == 401
-    until(lambda: ask(server, known).status_code != 200, seconds=5)
-    assert ask(server, known).status_code == 401
-    assert ask(server, token(iat=int(time.time()) + 5)).status_code == 200
+        assert list_tasks(other, known).status_code == 401
+    until(lambda: list_tasks(server, known).status_code != 200, seconds=5)
+    assert list_tasks(server, known).status_code == 401
+    assert list_tasks(server, token(iat=int(time.time()) + 5)).status_code == 200

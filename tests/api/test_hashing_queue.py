@@ -1,4 +1,4 @@
-"""Who waits for the few threads that hash passwords, and who does not."""
+"""Which requests wait for the few threads that hash passwords, and which do not."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +24,7 @@ ATTACKER_V6 = "2001:db8:1:2::{}"
 
 
 class GatedPasswordHasher(PasslibPasswordHasher):
-    """Hashes as ever, but after `close` only as often as it is let pass."""
+    """A password hasher that, after `close`, hashes only as often as `allow` permits."""
 
     def __init__(self) -> None:
         super().__init__(cost=4)
@@ -35,7 +35,7 @@ class GatedPasswordHasher(PasslibPasswordHasher):
     def close(self) -> None:
         self._is_open = False
 
-    def let_pass(self, count: int = 1) -> None:
+    def allow(self, count: int = 1) -> None:
         self._passes.release(count)
 
     def open(self) -> None:
@@ -65,7 +65,7 @@ def gate() -> GatedPasswordHasher:
 
 @pytest.fixture
 def server(tmp_path: Path, gate: GatedPasswordHasher) -> Iterator[RunningServer]:
-    """A service of its own, with one hashing thread, behind a proxy that names the client."""
+    """A service with one hashing thread, behind a proxy that forwards the client address."""
     settings = embedded_settings(tmp_path).model_copy(
         update={
             "rate_limit_enabled": True,
@@ -85,14 +85,14 @@ def server(tmp_path: Path, gate: GatedPasswordHasher) -> Iterator[RunningServer]
 
 @pytest.fixture
 def ada(server: RunningServer) -> Iterator[ApiUser]:
-    person = server.register()
-    with closing(person.http):
-        yield person
+    user = server.register()
+    with closing(user.http):
+        yield user
 
 
 @pytest.fixture
 def pool(gate: GatedPasswordHasher) -> Iterator[ThreadPoolExecutor]:
-    """Threads for requests that wait; whatever happens, they are let go in the end."""
+    """Threads for requests that wait. They are released at the end of every test."""
     with ThreadPoolExecutor(16) as pool:
         yield pool
         gate.open()
@@ -110,7 +110,7 @@ def log_in(server: RunningServer, address: str, email: str = "ada@example.com") 
 def busy(
     gate: GatedPasswordHasher, pool: ThreadPoolExecutor, request: Callable[[], httpx.Response]
 ) -> Future[httpx.Response]:
-    """Let this request occupy the only hashing thread."""
+    """Occupy the only hashing thread with this request."""
     gate.close()
     future = pool.submit(request)
     until(lambda: gate.waiting == 1)
@@ -138,7 +138,7 @@ def test_a_login_over_its_limit_is_refused_without_waiting_for_a_hashing_thread(
     assert sorted(each.result().status_code for each in [first, *waiting]) == [401] * 4 + [429]
 
 
-def test_a_login_from_another_address_waits_for_one_turn_of_a_flood(
+def test_a_login_during_a_flood_from_another_address_waits_for_one_hash(
     server: RunningServer, gate: GatedPasswordHasher, pool: ThreadPoolExecutor
 ) -> None:
     hashing_threads: WorkerThreads = server.app.state.hashing_threads
@@ -147,7 +147,7 @@ def test_a_login_from_another_address_waits_for_one_turn_of_a_flood(
     until(lambda: hashing_threads.waiting == 2)
     honest = pool.submit(log_in, server, STRANGER)
     until(lambda: hashing_threads.waiting == 3)
-    gate.let_pass(2)
+    gate.allow(2)
     assert honest.result(timeout=SOON_SECONDS).status_code == 401
     until(lambda: flood[0].done())
     assert not any(each.done() for each in flood[1:])
@@ -189,7 +189,7 @@ def test_a_client_over_an_address_limit_is_refused_while_the_hashing_threads_are
         ("DELETE", "me", {"current_password": "wrong"}),
     ],
 )
-def test_a_user_who_is_over_the_limit_of_passwords_is_refused_while_the_hashing_threads_are_busy(
+def test_a_user_over_the_reauthentication_limit_is_refused_while_the_hashing_threads_are_busy(
     gate: GatedPasswordHasher,
     ada: ApiUser,
     pool: ThreadPoolExecutor,

@@ -1,4 +1,4 @@
-"""The JSON that is written fast is the JSON that the models describe."""
+"""The fast JSON rendering produces the JSON that the response models describe."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -40,28 +40,30 @@ TASKS = st.builds(
 
 
 @given(TASKS)
-def test_a_task(task: Task) -> None:
+def test_a_rendered_task_equals_the_json_of_its_model(task: Task) -> None:
     model = TaskResponse.model_validate(task, from_attributes=True)
     assert TypeAdapter(TaskResponse).validate_json(task_json(task)) == model
     assert task_json(task) == model.model_dump_json().encode()
 
 
 @given(st.lists(TASKS, max_size=5))
-def test_a_list(tasks: list[Task]) -> None:
+def test_a_rendered_list_equals_the_json_of_its_model(tasks: list[Task]) -> None:
     model = TaskListResponse.model_validate(tasks, from_attributes=True)
     assert task_list_json(tasks) == model.model_dump_json().encode()
 
 
 @given(TASKS, st.sampled_from([CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 600]))
 @settings(max_examples=10, deadline=None)
-def test_a_long_list_rendered_in_chunks_is_what_its_model_describes(task: Task, count: int) -> None:
+def test_a_long_list_rendered_in_chunks_equals_the_json_of_its_model(
+    task: Task, count: int
+) -> None:
     tasks = [replace(task, id=TaskId(number)) for number in range(count)]
     model = TaskListResponse.model_validate(tasks, from_attributes=True)
     assert task_list_json(tasks) == model.model_dump_json().encode()
 
 
 @given(st.lists(TASKS, max_size=5))
-def test_an_envelope(tasks: list[Task]) -> None:
+def test_a_rendered_envelope_is_valid_for_its_model(tasks: list[Task]) -> None:
     envelope = TaskListEnvelope.model_validate_json(task_envelope_json(tasks))
     assert envelope.total == len(tasks)
     assert [task.id for task in envelope.tasks] == [task.id for task in tasks]

@@ -1,4 +1,4 @@
-"""Clients that take their time are cut off, and keep nobody else waiting."""
+"""Slow clients are cut off, and do not delay other clients."""
 
 import contextlib
 import json
@@ -24,13 +24,13 @@ SLOW_SOCKETS = 2000
 
 
 @pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing take long."""
+def _short_request_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set a short timeout for requests."""
     monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.5)
 
 
 def trickle(connection: socket.socket, data: bytes, seconds: float) -> bytes:
-    """Send a byte at a time until the other side hangs up; what it answered."""
+    """Send a byte at a time until the server closes the connection, and return its response."""
     connection.setblocking(True)
     connection.settimeout(seconds)
     answer = b""
@@ -46,10 +46,10 @@ def trickle(connection: socket.socket, data: bytes, seconds: float) -> bytes:
         answer += part
         if not part:
             return answer
-    raise AssertionError("it was never cut off")
+    raise AssertionError("the connection was never closed")
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("_short_request_timeout")
 @pytest.mark.parametrize(
     "data",
     [
@@ -59,9 +59,7 @@ def trickle(connection: socket.socket, data: bytes, seconds: float) -> bytes:
     ],
     ids=["head", "body", "chunks"],
 )
-def test_a_request_that_comes_a_byte_at_a_time_is_cut_off(
-    server: RunningServer, data: bytes
-) -> None:
+def test_a_request_sent_a_byte_at_a_time_is_cut_off(server: RunningServer, data: bytes) -> None:
     whole, rest = data[:-100], data[-100:]
     with connected(server.url) as connection:
         connection.sendall(whole)
@@ -73,7 +71,7 @@ def test_a_request_that_comes_a_byte_at_a_time_is_cut_off(
     assert json.loads(body)["code"] == "request_timeout"
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("_short_request_timeout")
 def test_a_connection_on_which_nothing_is_sent_is_closed(server: RunningServer) -> None:
     with connected(server.url) as connection:
         began = time.perf_counter()
@@ -82,8 +80,10 @@ def test_a_connection_on_which_nothing_is_sent_is_closed(server: RunningServer) 
 
 
 @pytest.mark.alone
-@pytest.mark.usefixtures("_impatient")
-def test_a_kept_alive_connection_has_the_timeout_for_each_request(server: RunningServer) -> None:
+@pytest.mark.usefixtures("_short_request_timeout")
+def test_each_request_of_a_kept_alive_connection_has_the_whole_timeout(
+    server: RunningServer,
+) -> None:
     request = b"GET /healthz HTTP/1.1\r\nHost: todo\r\n\r\n"
     with connected(server.url) as connection:
         for _ in range(5):
@@ -93,7 +93,7 @@ def test_a_kept_alive_connection_has_the_timeout_for_each_request(server: Runnin
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_a_head_that_is_too_large_is_refused(server: RunningServer) -> None:
+def test_a_request_head_that_is_too_large_is_refused(server: RunningServer) -> None:
     with connected(server.url) as connection:
         line = b"X-Large: " + b"a" * 10_000 + b"\r\n"
         with contextlib.suppress(OSError):
@@ -103,7 +103,7 @@ def test_a_head_that_is_too_large_is_refused(server: RunningServer) -> None:
     assert b'"code":"headers_too_large"' in answer
 
 
-def test_bytes_that_are_not_http_get_a_problem_document(server: RunningServer) -> None:
+def test_bytes_that_are_not_http_are_answered_with_a_problem(server: RunningServer) -> None:
     with connected(server.url) as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
         answer = connection.recv(65536)
@@ -116,8 +116,8 @@ def test_bytes_that_are_not_http_get_a_problem_document(server: RunningServer) -
     assert f"x-request-id: {told['request_id']}".encode() in head
 
 
-def test_bytes_after_a_request_are_not_answered_in_its_place(server: RunningServer) -> None:
-    """A pipelined request that is none must not be taken for the answer to the one before."""
+def test_invalid_bytes_after_a_request_do_not_replace_its_response(server: RunningServer) -> None:
+    """A client must not take the refusal for the response to the request before."""
     ada = server.register()
     with ada.http:
         path = ada.tasks().raw_path.decode()
@@ -136,7 +136,7 @@ def real_server(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.mark.proof
-def test_2000_slow_clients_keep_an_honest_one_waiting_for_less_than_100_ms(
+def test_2000_slow_clients_delay_another_client_by_less_than_100_ms(
     real_server: Served,
 ) -> None:
     ada = register_user(real_server.url)
@@ -192,15 +192,15 @@ def test_2000_slow_clients_keep_an_honest_one_waiting_for_less_than_100_ms(
     assert ninety_ninth < 0.1
 
 
-def test_as_many_connections_as_are_allowed_are_taken(real_server: Served) -> None:
-    """The usual limit of 1,024 open files is a default, and not the most there may be."""
+def test_the_limit_of_open_files_is_raised_to_the_allowed_maximum(real_server: Served) -> None:
+    """The usual limit of 1,024 open files is a default that a process may raise."""
     limits = Path(f"/proc/{real_server.process.pid}/limits").read_text()
     [line] = [line for line in limits.splitlines() if line.startswith("Max open files")]
     _, _, _, soft, hard, _ = line.split()
     assert soft == hard
 
 
-def test_a_slow_reader_gets_its_answer(server: RunningServer) -> None:
+def test_a_slow_reader_gets_its_whole_response(server: RunningServer) -> None:
     ada = server.register()
     with ada.http:
         for number in range(20):

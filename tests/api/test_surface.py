@@ -1,4 +1,4 @@
-"""What every answer bears, and what the service says about itself."""
+"""Response headers, CORS, the OpenAPI document, the docs page, health checks and the log."""
 
 import re
 from base64 import urlsafe_b64encode
@@ -50,14 +50,14 @@ def http(sqlite_server: RunningServer) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def ada(sqlite_server: RunningServer) -> Iterator[ApiUser]:
-    person = sqlite_server.register("Ada")
-    with person.http:
-        yield person
+    user = sqlite_server.register("Ada")
+    with user.http:
+        yield user
 
 
 class TestHeaders:
     @pytest.mark.parametrize("path", ["/healthz", "/nothing", "/api/x/tasks", "/openapi.json"])
-    def test_every_answer_is_safe_in_a_browser(self, http: httpx.Client, path: str) -> None:
+    def test_every_response_has_security_headers(self, http: httpx.Client, path: str) -> None:
         headers = http.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
@@ -67,19 +67,19 @@ class TestHeaders:
         assert "strict-transport-security" not in headers
         assert "server" not in headers
 
-    def test_behind_tls_it_says_to_stay_there(self, tmp_path: Path) -> None:
+    def test_responses_over_tls_have_an_hsts_header(self, tmp_path: Path) -> None:
         app = create_app(embedded_settings(tmp_path))
         transport = httpx.ASGITransport(app)
         answer = run(transport, "https://todo.example.com/healthz")
         assert answer.headers["strict-transport-security"].startswith("max-age=")
 
-    def test_an_answer_bears_the_id_of_its_request(self, http: httpx.Client) -> None:
+    def test_a_response_has_the_id_of_its_request(self, http: httpx.Client) -> None:
         assert re.fullmatch("[0-9a-f]{32}", http.get("/healthz").headers["x-request-id"])
         answer = http.get("/nothing", headers={"X-Request-ID": "mine-1"})
         assert answer.headers["x-request-id"] == answer.json()["request_id"] == "mine-1"
 
     @pytest.mark.parametrize("sent", ["a" * 65, "two words", '"', "", "a\tb"])
-    def test_an_id_that_could_forge_a_log_line_is_not_taken(
+    def test_a_request_id_that_could_forge_a_log_line_is_replaced(
         self, http: httpx.Client, sent: str
     ) -> None:
         answer = http.get("/healthz", headers={"X-Request-ID": sent})
@@ -87,7 +87,7 @@ class TestHeaders:
 
 
 class TestCors:
-    def test_a_front_end_in_development_may_call(self, http: httpx.Client) -> None:
+    def test_a_preflight_from_a_localhost_origin_is_allowed(self, http: httpx.Client) -> None:
         headers = {
             "Origin": "http://localhost:3000",
             "Access-Control-Request-Method": "PATCH",
@@ -99,7 +99,7 @@ class TestCors:
         assert "PATCH" in answer.headers["access-control-allow-methods"]
         assert "authorization" in answer.headers["access-control-allow-headers"]
 
-    def test_problems_are_readable_too(self, http: httpx.Client) -> None:
+    def test_problems_have_cors_headers(self, http: httpx.Client) -> None:
         answer = http.get("/api/x/tasks", headers={"Origin": "http://localhost:5173"})
         assert answer.status_code == 401
         assert answer.headers["access-control-allow-origin"] == "http://localhost:5173"
@@ -111,7 +111,7 @@ class TestCors:
 
 
 class TestFrontEndSettings:
-    def test_the_list_may_be_an_object(self, tmp_path: Path) -> None:
+    def test_the_task_list_can_be_wrapped_in_an_envelope(self, tmp_path: Path) -> None:
         settings = embedded_settings(tmp_path).model_copy(update={"task_list_envelope": True})
         migrate(settings)
         with running_server(settings) as server:
@@ -122,7 +122,7 @@ class TestFrontEndSettings:
                 schemas = ada.http.get("/openapi.json").json()["components"]["schemas"]
                 assert set(schemas["TaskListResponse"]["properties"]) == {"tasks", "total"}
 
-    def test_url_user_id_may_be_optional_and_must_be_right_if_sent(self, tmp_path: Path) -> None:
+    def test_url_user_id_can_be_optional_and_must_be_correct_if_sent(self, tmp_path: Path) -> None:
         settings = embedded_settings(tmp_path).model_copy(update={"require_url_user_id": False})
         migrate(settings)
         with running_server(settings) as server:
@@ -153,7 +153,9 @@ class TestOpenApi:
         found: dict[str, Any] = http.get("/openapi.json").json()
         return found
 
-    def test_generated_clients_find_the_names_they_know(self, document: dict[str, Any]) -> None:
+    def test_the_openapi_document_keeps_its_schema_and_field_names(
+        self, document: dict[str, Any]
+    ) -> None:
         schemas = document["components"]["schemas"]
         assert set(schemas) >= SCHEMAS
         assert "HTTPValidationError" not in schemas
@@ -164,7 +166,9 @@ class TestOpenApi:
             *("created_at", "updated_at", "version"),
         ]
 
-    def test_every_operation_is_named_and_summarised(self, document: dict[str, Any]) -> None:
+    def test_every_operation_has_an_id_a_summary_and_a_description(
+        self, document: dict[str, Any]
+    ) -> None:
         names = [operation["operationId"] for operation in operations(document)]
         assert sorted(names) == sorted(set(names))
         assert all(re.fullmatch("[a-z_]+", name) for name in names)
@@ -182,27 +186,31 @@ class TestOpenApi:
                     schema = response["content"]["application/problem+json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/Problem"}
 
-    def test_task_operations_ask_for_a_token_and_the_own_id(self, document: dict[str, Any]) -> None:
+    def test_task_operations_require_a_token_and_url_user_id(
+        self, document: dict[str, Any]
+    ) -> None:
         for operation in operations(document):
             if operation["tags"] == ["tasks"]:
                 assert operation["security"] == [{"accessToken": []}]
                 assert {"401", "404", "422", "503"} <= set(operation["responses"])
         assert url_user_id_in(document)["required"]
 
-    def test_operations_that_need_a_token_may_be_limited(self, document: dict[str, Any]) -> None:
+    def test_operations_that_need_a_token_document_401_429_and_503(
+        self, document: dict[str, Any]
+    ) -> None:
         secured = [operation for operation in operations(document) if operation["security"]]
         assert len(secured) > 10
         for operation in secured:
             assert {"401", "429", "503"} <= set(operation["responses"]), operation["operationId"]
 
-    def test_ids_are_described_as_integers(self, document: dict[str, Any]) -> None:
+    def test_task_ids_are_described_as_positive_integers(self, document: dict[str, Any]) -> None:
         parameters = document["paths"]["/api/{user_id}/tasks/{task_id}"]["get"]["parameters"]
         [schema] = [each["schema"] for each in parameters if each["name"] == "task_id"]
         assert (schema["type"], schema["minimum"]) == ("integer", 1)
 
 
 class TestDocs:
-    def test_the_page_loads_nothing_from_another_host(self, http: httpx.Client) -> None:
+    def test_the_docs_page_loads_nothing_from_another_host(self, http: httpx.Client) -> None:
         page = http.get("/docs")
         assert page.status_code == 200
         addresses = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)""", page.text)
@@ -211,7 +219,9 @@ class TestDocs:
             assert address.startswith("/")
             assert http.get(address).status_code == 200
 
-    def test_its_policy_allows_its_own_scripts_alone(self, http: httpx.Client) -> None:
+    def test_the_policy_of_the_docs_page_allows_only_its_own_scripts(
+        self, http: httpx.Client
+    ) -> None:
         policy = http.get("/docs").headers["content-security-policy"]
         assert "script-src 'self' 'sha256-" in policy
         assert "default-src 'none'" in policy
@@ -226,7 +236,7 @@ class TestHealth:
         assert ready.status_code == 200
         assert ready.json() == {"status": "ok", "dependencies": {"database": "ok"}}
 
-    def test_a_schema_that_is_behind_is_not_ready(self, postgres_url: str) -> None:
+    def test_the_service_is_not_ready_on_an_outdated_schema(self, postgres_url: str) -> None:
         url = create_database(postgres_url)
         with running_server(postgres_settings(url)) as server, server.client() as http:
             ready = http.get("/readyz")
@@ -237,7 +247,7 @@ class TestHealth:
             assert http.get("/readyz").status_code == 200
         drop_database(url)
 
-    def test_without_its_database_it_lives_is_not_ready_and_heals(self) -> None:
+    def test_the_service_is_alive_but_not_ready_without_its_database_and_recovers(self) -> None:
         with running_postgres() as postgres:
             settings = postgres_settings(postgres.url())
             migrate(settings)
@@ -306,7 +316,7 @@ class TestLog:
         [line] = [line for line in lines if line["event"] == "cors.refused"]
         assert line["origin"] == "http://??" + "a" * 191
 
-    def test_neither_an_allowed_origin_nor_the_service_s_own_is_logged_as_refused(
+    def test_allowed_origins_and_the_own_origin_are_not_logged_as_refused(
         self, http: httpx.Client
     ) -> None:
         own = f"http://{http.base_url.netloc.decode()}"
@@ -328,7 +338,7 @@ class TestLog:
     def test_an_unknown_issuer_is_logged_with_the_known_ones_and_the_settings(
         self, http: httpx.Client
     ) -> None:
-        token = Key.made("EdDSA").sign(claims("https://auth.example.com", "todo", sub="ada"))
+        token = Key.generate("EdDSA").sign(claims("https://auth.example.com", "todo", sub="ada"))
         with structlog.testing.capture_logs() as lines:
             answer = http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 401
@@ -356,7 +366,7 @@ class TestLog:
         assert not [line for line in lines if "issuer" in line]
 
     def test_an_issuer_in_the_log_is_bounded_and_printable(self, http: httpx.Client) -> None:
-        token = Key.made("EdDSA").sign(claims("a\x1b\n" + "b" * 900, "todo", sub="ada"))
+        token = Key.generate("EdDSA").sign(claims("a\x1b\n" + "b" * 900, "todo", sub="ada"))
         with structlog.testing.capture_logs() as lines:
             http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
         [line] = [line for line in lines if line["event"] == "external_token.unknown_issuer"]

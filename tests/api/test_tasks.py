@@ -1,4 +1,4 @@
-"""Tasks over HTTP, as spec'd to the field."""
+"""Tasks over HTTP, field by field."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -23,7 +23,7 @@ FIELDS = [
 
 
 class TestCreate:
-    def test_a_task_is_created_and_located(self, ada: ApiUser) -> None:
+    def test_a_created_task_is_returned_with_its_location(self, ada: ApiUser) -> None:
         answer = ada.http.post(
             ada.tasks(), json={"title": "  Buy milk ", "description": "Two\nlitres"}
         )
@@ -43,7 +43,9 @@ class TestCreate:
         assert ada.http.get(f"{task_url(ada, task)}").json() == task
 
     @pytest.mark.parametrize("description", [None, ""])
-    def test_an_empty_description_is_none(self, ada: ApiUser, description: str | None) -> None:
+    def test_an_empty_description_of_a_new_task_becomes_null(
+        self, ada: ApiUser, description: str | None
+    ) -> None:
         assert ada.create(description=description)["description"] is None
 
     def test_unknown_fields_of_a_new_task_are_ignored(self, ada: ApiUser, bob: ApiUser) -> None:
@@ -56,17 +58,17 @@ class TestCreate:
         assert task["version"] == 1
         assert bob.list() == []
 
-    def test_the_limits_of_length_count_code_points(self, ada: ApiUser) -> None:
+    def test_length_limits_of_tasks_count_code_points(self, ada: ApiUser) -> None:
         task = ada.create("🎉" * 200, description="é" * 1000)
         assert len(task["title"]) == 200
         assert len(task["description"]) == 1000
 
 
 class TestList:
-    def test_without_tasks_it_is_empty(self, ada: ApiUser) -> None:
+    def test_the_list_of_a_user_without_tasks_is_empty(self, ada: ApiUser) -> None:
         assert ada.list() == []
 
-    def test_the_newest_come_first(self, ada: ApiUser) -> None:
+    def test_the_task_list_begins_with_the_newest_task(self, ada: ApiUser) -> None:
         tasks = [ada.create(f"No. {number}") for number in range(5)]
         assert ada.list() == tasks[::-1]
 
@@ -87,7 +89,7 @@ class TestList:
 
 
 class TestPut:
-    def test_title_and_description_are_written(self, ada: ApiUser) -> None:
+    def test_put_replaces_title_and_description(self, ada: ApiUser) -> None:
         task = ada.create(description="Two litres")
         answer = ada.http.put(task_url(ada, task), json={"title": "Buy oats", "description": "x"})
         changed = answer.json()
@@ -101,20 +103,22 @@ class TestPut:
         assert changed["updated_at"] > task["updated_at"]
         assert ada.list() == [changed]
 
-    def test_an_absent_description_stays(self, ada: ApiUser) -> None:
+    def test_put_keeps_a_description_that_is_not_sent(self, ada: ApiUser) -> None:
         task = ada.create(description="Two litres")
         changed = ada.http.put(task_url(ada, task), json={"title": "Buy oats"}).json()
         assert changed["description"] == "Two litres"
 
     @pytest.mark.parametrize("description", [None, ""])
-    def test_an_empty_description_clears_it(self, ada: ApiUser, description: str | None) -> None:
+    def test_put_with_an_empty_description_clears_it(
+        self, ada: ApiUser, description: str | None
+    ) -> None:
         task = ada.create(description="Two litres")
         changed = ada.http.put(
             task_url(ada, task), json={"title": "Buy oats", "description": description}
         ).json()
         assert changed["description"] is None
 
-    def test_completed_is_not_touched(self, ada: ApiUser) -> None:
+    def test_put_does_not_change_completed(self, ada: ApiUser) -> None:
         task = ada.create()
         ada.http.patch(task_url(ada, task, "/complete")).raise_for_status()
         changed = ada.http.put(
@@ -122,7 +126,7 @@ class TestPut:
         ).json()
         assert changed["completed"] is True
 
-    def test_a_title_is_required(self, ada: ApiUser) -> None:
+    def test_put_requires_a_title(self, ada: ApiUser) -> None:
         task = ada.create()
         answer = ada.http.put(task_url(ada, task), json={"description": "x"})
         assert answer.status_code == 422
@@ -142,14 +146,16 @@ class TestPatch:
             {"title": "Buy oats", "description": "x", "completed": True},
         ],
     )
-    def test_only_what_is_sent_changes(self, ada: ApiUser, change: dict[str, object]) -> None:
+    def test_patch_keeps_the_values_of_fields_that_are_not_sent(
+        self, ada: ApiUser, change: dict[str, object]
+    ) -> None:
         task = ada.create(description="Two litres")
         answer = ada.http.patch(task_url(ada, task), json=change)
         changed = answer.json()
         assert answer.status_code == 200
         assert changed == task | change | {"version": 2, "updated_at": changed["updated_at"]}
 
-    def test_nothing_sent_changes_nothing(self, ada: ApiUser) -> None:
+    def test_a_patch_without_changes_leaves_the_task_as_it_was(self, ada: ApiUser) -> None:
         task = ada.create()
         assert ada.http.patch(task_url(ada, task), json={}).json() == task
         assert ada.http.patch(task_url(ada, task), json={"title": "Buy milk"}).json() == task
@@ -157,7 +163,9 @@ class TestPatch:
     @pytest.mark.parametrize(
         "change", [{"title": None}, {"completed": None}, {"completed": "true"}, {"completed": 1}]
     )
-    def test_a_wrong_type_is_refused(self, ada: ApiUser, change: dict[str, object]) -> None:
+    def test_a_patch_with_a_wrong_type_is_refused(
+        self, ada: ApiUser, change: dict[str, object]
+    ) -> None:
         task = ada.create()
         answer = ada.http.patch(task_url(ada, task), json=change)
         assert answer.status_code == 422
@@ -166,7 +174,7 @@ class TestPatch:
         assert error["code"] == "invalid_type"
         assert ada.list() == [task]
 
-    def test_edits_of_different_fields_at_once_all_survive(self, ada: ApiUser) -> None:
+    def test_concurrent_edits_of_different_fields_are_all_kept(self, ada: ApiUser) -> None:
         for _ in range(10):
             task = ada.create()
             changes = [{"title": "Buy oats"}, {"description": "x"}, {"completed": True}]
@@ -186,7 +194,9 @@ class TestPatch:
 
 class TestComplete:
     @pytest.mark.parametrize("body", [None, b"{}", b"null", b'{"other": 1}'])
-    def test_without_a_value_it_flips(self, ada: ApiUser, body: bytes | None) -> None:
+    def test_complete_without_a_value_toggles_completed(
+        self, ada: ApiUser, body: bytes | None
+    ) -> None:
         task = ada.create()
         url = task_url(ada, task, "/complete")
         headers = {"Content-Type": "application/json"}
@@ -196,7 +206,7 @@ class TestComplete:
         assert ada.http.patch(url, content=body, headers=headers).json()["completed"] is False
 
     @pytest.mark.parametrize("completed", [True, False])
-    def test_with_a_value_it_sets(self, ada: ApiUser, completed: bool) -> None:
+    def test_complete_with_a_value_sets_completed(self, ada: ApiUser, completed: bool) -> None:
         task = ada.create()
         url = task_url(ada, task, "/complete")
         for _ in range(2):
@@ -204,14 +214,16 @@ class TestComplete:
             assert answer.json()["completed"] is completed
 
     @pytest.mark.parametrize("completed", ["true", 1, 0, "yes", [], {}, None])
-    def test_only_a_boolean_is_one(self, ada: ApiUser, completed: object) -> None:
+    def test_complete_refuses_a_value_that_is_not_a_boolean(
+        self, ada: ApiUser, completed: object
+    ) -> None:
         task = ada.create()
         answer = ada.http.patch(task_url(ada, task, "/complete"), json={"completed": completed})
         assert answer.status_code == 422
         assert problem(answer)["errors"][0]["pointer"] == "/completed"
         assert ada.list() == [task]
 
-    def test_flips_at_once_each_take_effect(self, ada: ApiUser) -> None:
+    def test_concurrent_toggles_each_take_effect(self, ada: ApiUser) -> None:
         task = ada.create()
         url = task_url(ada, task, "/complete")
         with ThreadPoolExecutor(15) as pool:
@@ -223,19 +235,21 @@ class TestComplete:
 
 
 class TestDelete:
-    def test_a_deleted_task_is_gone(self, ada: ApiUser) -> None:
+    def test_a_deleted_task_is_not_found_afterwards(self, ada: ApiUser) -> None:
         task, other = ada.create(), ada.create()
         answer = ada.http.delete(task_url(ada, task))
         assert (answer.status_code, answer.content) == (204, b"")
         assert ada.list() == [other]
         assert ada.http.delete(task_url(ada, task)).status_code == 404
 
-    def test_of_many_deletions_at_once_one_succeeds(self, ada: ApiUser) -> None:
+    def test_of_many_concurrent_deletions_of_a_task_exactly_one_succeeds(
+        self, ada: ApiUser
+    ) -> None:
         url = task_url(ada, ada.create())
         with ThreadPoolExecutor(8) as pool:
             statuses = list(pool.map(lambda _: ada.http.delete(url).status_code, range(8)))
         assert sorted(statuses) == [204] + [404] * 7
 
 
-def task_url(person: ApiUser, task: dict[str, Any], path: str = "") -> httpx.URL:
-    return person.tasks(f"/{task['id']}{path}")
+def task_url(user: ApiUser, task: dict[str, Any], path: str = "") -> httpx.URL:
+    return user.tasks(f"/{task['id']}{path}")

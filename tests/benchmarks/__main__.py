@@ -1,8 +1,8 @@
-"""The run: start all contenders, drive one at a time, and report.
+"""Run the benchmark: start all contenders, put load on one at a time, and report.
 
-Everything is measured in one run and in turns, several short rounds of each, so
-that whatever else the machine does meets all contenders alike and their ratios
-hold where the figures themselves do not.
+Everything is measured in one run and in alternation, in several short rounds, so that other load on
+the machine affects all contenders equally. Ratios are then reliable even where the figures
+themselves are not.
 """
 
 import tempfile
@@ -40,7 +40,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is repeated.")] = 5,
     strict: Annotated[bool, typer.Option(help="Exit with 1 if a target is missed.")] = False,
 ) -> None:
-    """Measure the service beside other ways to do the same, on one core."""
+    """Compare the service with other implementations of the same endpoints, on one core."""
     try:
         require_wrk()
         cores = Cores.of_this_machine()
@@ -59,7 +59,7 @@ def main(
 
 
 def _all_results(core: int, *, seconds: int, rounds: int) -> Iterator[Results]:
-    """Compare on one kind of database after the other, and tell at once."""
+    """Compare on one kind of database after the other, and print each result at once."""
     for open_storage in (_sqlite, _postgresql):
         with _folder() as folder, open_storage(folder) as storage:
             results = _compare(storage, core, folder, seconds=seconds, rounds=rounds)
@@ -111,7 +111,7 @@ def _postgresql(folder: Path) -> Iterator[Storage]:
 
 
 def _cold_start(core: int) -> ColdStart:
-    """The median of several starts on the embedded database, each time a new one and again."""
+    """Return the median of several starts, each on a new embedded database and then again on it."""
     fresh, initialised = [], []
     for _ in range(_COLD_STARTS):
         with _folder() as folder:
@@ -127,7 +127,7 @@ def _seconds_to_answer(storage: Storage, core: int, folder: Path) -> float:
 
 
 def _compare(storage: Storage, core: int, folder: Path, *, seconds: int, rounds: int) -> Results:
-    """Let all contenders do all operations, while all of their servers run."""
+    """Measure all operations of all contenders, while all of their servers run."""
     with ExitStack() as stack:
         ours = stack.enter_context(service(storage, core=core, folder=folder))
         counting = stack.enter_context(limited(storage, ours, core=core, folder=folder))
@@ -158,7 +158,7 @@ def _of_operation(
 def _round(
     contenders: Sequence[Contender], folder: Path, seconds: int
 ) -> dict[Endpoint, Measurement]:
-    """Measure every endpoint once; neighbours in time are those to be compared."""
+    """Measure every endpoint once. Endpoints that are compared are measured after each other."""
     servers = {
         contender.endpoints[operation]: contender.server
         for operation in Operation

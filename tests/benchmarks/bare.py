@@ -1,4 +1,4 @@
-"""The least that an endpoint of this framework can do: the ceiling for everything built on it."""
+"""The smallest endpoint of this framework, which is the upper limit for every application on it."""
 
 from fastapi import FastAPI
 
@@ -7,5 +7,5 @@ app = FastAPI()
 
 @app.get("/")
 async def answer() -> dict[str, bool]:
-    """Say that all is well."""
+    """Return a constant response."""
     return {"ok": True}

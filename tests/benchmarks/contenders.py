@@ -1,8 +1,7 @@
-"""What it is to take part: to do the same three things, for the same two people.
+"""Contenders: servers with the same three operations for the same two users.
 
-One person has twenty tasks, whose list is read, and one of them by itself.
-Another gets all of the tasks that are created, so that the list stays as long
-as it is.
+One user has twenty tasks, of which the list and a single task are read. The other user creates the
+new tasks, so that the length of the list does not change.
 """
 
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ PASSWORD = "a rather long sentence"
 
 
 class Operation(StrEnum):
-    """What is measured."""
+    """An operation that is measured."""
 
     LIST = f"list {TASKS} tasks"
     READ = "read a task"
@@ -29,7 +28,7 @@ class Operation(StrEnum):
 
 
 class Name(StrEnum):
-    """What the contenders are called."""
+    """The name of a contender."""
 
     SERVICE = "todo"
     LIMITED = "with limits"

@@ -1,11 +1,10 @@
-"""The same endpoints as somebody would write them by hand, in one file on the bare driver.
+"""The same endpoints written by hand, in one file on the database driver.
 
-It answers from the database that the service made, with the same token check
-and the same bytes, but without layers, middleware and logs. By how much the
-service is slower is what its architecture costs.
+It uses the database of the service, with the same token check and the same responses, but without
+layers, middleware and logs. The difference to the service is the cost of its architecture.
 
-Each worker thread keeps a connection of its own, in autocommit. There are as
-many threads as the framework has by default (40).
+Each worker thread has its own connection, in autocommit. There are as many threads as the framework
+has by default (40).
 """
 
 import secrets
@@ -32,7 +31,7 @@ access_tokens = Container(settings=settings).access_tokens()
 kept = threading.local()
 app = FastAPI()
 
-# The drivers mark parameters differently.
+# The drivers use different placeholders for parameters.
 MARK = "?" if settings.is_embedded else "%s"
 LIST = """
     SELECT id, title, description, completed, created_at, updated_at, version
@@ -48,7 +47,7 @@ CREATE = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """.replace("?", MARK)
 
-# SQLite has no types for these; this is how the service stores them there.
+# SQLite has no types for these values. The service stores them in this form.
 sqlite3.register_adapter(UUID, lambda value: value.hex)
 sqlite3.register_adapter(datetime, lambda value: value.isoformat(" ", "microseconds"))
 sqlite3.register_converter("DATETIME", lambda value: datetime.fromisoformat(value.decode()))
@@ -66,7 +65,7 @@ class TaskCreate(BaseModel):
 def list_tasks(
     user_id: UUID, url_user_id: UUID, authorization: Annotated[str, Header()]
 ) -> Response:
-    """All tasks of the caller, the newest first."""
+    """Return all tasks of the caller, the newest first."""
     check_caller(authorization, user_id, url_user_id)
     rows = connection().execute(LIST, (user_id,)).fetchall()
     tasks = [task(user_id, *row) for row in rows]
@@ -77,7 +76,7 @@ def list_tasks(
 def read_task(
     user_id: UUID, task_id: int, url_user_id: UUID, authorization: Annotated[str, Header()]
 ) -> Response:
-    """One task of the caller."""
+    """Return a task of the caller."""
     check_caller(authorization, user_id, url_user_id)
     row = connection().execute(READ, (user_id, task_id)).fetchone()
     if row is None:
@@ -89,7 +88,7 @@ def read_task(
 def create_task(
     user_id: UUID, body: TaskCreate, url_user_id: UUID, authorization: Annotated[str, Header()]
 ) -> Response:
-    """A new task of the caller."""
+    """Create a task of the caller."""
     check_caller(authorization, user_id, url_user_id)
     now = datetime.now(UTC)
     created = {
@@ -108,7 +107,7 @@ def create_task(
 
 
 def check_caller(authorization: str, user_id: UUID, url_user_id: UUID) -> None:
-    """See that the bearer of the token asks for their own tasks."""
+    """Check the token, and that its user requests their own tasks."""
     scheme, _, token = authorization.partition(" ")
     try:
         caller = access_tokens.verify(token, now=datetime.now(UTC))
@@ -130,7 +129,7 @@ def task(
     updated_at: datetime,
     version: int,
 ) -> dict[str, object]:
-    """A task as it looks in JSON."""
+    """Return a task as in JSON."""
     return {
         "id": id,
         "user_id": user_id,
@@ -144,14 +143,14 @@ def task(
 
 
 def connection() -> Connection:
-    """The connection of this thread."""
+    """Return the connection of this thread."""
     if not hasattr(kept, "connection"):
         kept.connection = connect()
     return cast("Connection", kept.connection)
 
 
 def connect() -> Connection:
-    """A new connection in autocommit, to the database that the settings name."""
+    """Open a connection in autocommit, to the database of the settings."""
     if not settings.is_embedded:
         return psycopg.connect(settings.database_dsn.replace("+psycopg", ""), autocommit=True)
     connection = sqlite3.connect(

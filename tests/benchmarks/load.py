@@ -1,4 +1,4 @@
-"""Load from wrk, and what it measured."""
+"""Load from wrk, and its measurements."""
 
 import json
 import shutil
@@ -24,18 +24,18 @@ done = function(summary, latency)
     errors.status, errors.connect + errors.read + errors.write + errors.timeout))
 end
 """
-"""Lua that makes wrk end its output with one line of JSON, with more digits than its table."""
+"""Lua that makes wrk print one line of JSON at the end, with more digits than its table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One request to make again and again, and how to tell that its answer is the right one.
+    """A request to repeat, and a check of its response.
 
-    `is_right` is given the JSON of the answer.
+    `is_right` receives the JSON of the response.
     """
 
     url: str
-    is_right: Callable[[Any], bool]  # the JSON may be anything: that is the question
+    is_right: Callable[[Any], bool]  # the JSON may be of any type
     method: str = "GET"
     status: int = 200
     token: str | None = None
@@ -43,7 +43,7 @@ class Endpoint:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the request has to say beside its body."""
+        """The headers of the request."""
         headers = {}
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -52,10 +52,10 @@ class Endpoint:
         return headers
 
     def answer(self) -> httpx.Response:
-        """Make the request once.
+        """Send the request once, and return its response.
 
         Raises:
-            BenchmarkFailed: if the answer is not what it must be.
+            BenchmarkFailed: if the response is not correct.
         """
         response = httpx.request(
             self.method, self.url, headers=self.headers, content=self.body, trust_env=False
@@ -70,11 +70,11 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """How an endpoint did under load.
+    """The performance of an endpoint under load.
 
-    The percentiles are of the time that clients waited for an answer. The time
-    that the server computed for each request is the steadier figure where
-    something else takes turns on its core.
+    The percentiles are those of the time that clients waited for a response. The time
+    that the server computed for each request is the more stable figure where
+    other processes share its core.
     """
 
     requests_per_second: float
@@ -84,7 +84,7 @@ class Measurement:
 
     @classmethod
     def median_of(cls, measurements: Sequence["Measurement"]) -> "Measurement":
-        """The middle of several, figure by figure."""
+        """Return the median of several measurements, figure by figure."""
         return cls(
             median(measurement.requests_per_second for measurement in measurements),
             median(measurement.p50_milliseconds for measurement in measurements),
@@ -94,20 +94,20 @@ class Measurement:
 
 
 def require_wrk() -> None:
-    """See that wrk is there.
+    """Require that wrk is installed.
 
     Raises:
-        BenchmarkFailed: if it is not; says how to get it.
+        BenchmarkFailed: if it is not. The message says how to install it.
     """
     if shutil.which("wrk") is None:
         raise BenchmarkFailed("wrk is needed; on Debian: apt-get install wrk")
 
 
 def measure(endpoint: Endpoint, server: Server, *, seconds: int, folder: Path) -> Measurement:
-    """Put an endpoint under load for so many seconds, after seeing that it answers rightly.
+    """Put an endpoint under load for this many seconds, after checking its response.
 
     Raises:
-        BenchmarkFailed: if any answer was not a success, or any connection broke.
+        BenchmarkFailed: if any response was not a success, or any connection broke.
     """
     endpoint.answer()
     script = folder / "load.lua"
@@ -135,7 +135,7 @@ def measure(endpoint: Endpoint, server: Server, *, seconds: int, folder: Path) -
 
 
 def _script(endpoint: Endpoint) -> str:
-    """The request in Lua, whose strings are spelt as those of JSON where they are ASCII."""
+    """Return the request in Lua, whose ASCII strings have the syntax of JSON."""
     lines = [f"wrk.method = {json.dumps(endpoint.method)}"]
     lines += [
         f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}"

@@ -1,8 +1,7 @@
-"""PocketBase with the same data under the same rules: what somebody might run instead.
+"""PocketBase with the same data and the same rules, as an alternative to the service.
 
-It is a single binary with SQLite inside. It runs as it comes: with its request
-log, since the service has one too, and without rate limits, which it has only
-if asked for.
+It is a single binary that includes SQLite. It runs with default settings: with its request log,
+like the service, and without rate limits, which are off by default.
 """
 
 import json
@@ -53,10 +52,10 @@ _TASKS_COLLECTION = {
 
 @contextmanager
 def pocketbase(*, core: int, folder: Path) -> Iterator[Contender]:
-    """PocketBase; its list is spared the count of all records (skipTotal)."""
+    """Run PocketBase. Its list does not count all records (skipTotal)."""
     with running(_command(folder), core=core, folder=folder) as server:
         _create_collection(server.client)
-        reader, writer = (_joined(server.client, name) for name in ("ada", "grace"))
+        reader, writer = (_register(server.client, name) for name in ("ada", "grace"))
         task = [_create_task(server.client, reader) for _ in range(TASKS)][-1]
         records = f"{server.url}{_RECORDS}"
         yield Contender(
@@ -85,13 +84,13 @@ def pocketbase(*, core: int, folder: Path) -> Iterator[Contender]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _User:
     id: str
     token: str
 
 
 def _command(folder: Path) -> Command:
-    """How it is started on a new database in this folder, which is given an administrator."""
+    """Return its command for a new database with an administrator in this folder."""
     data = folder / "pb_data"
     subprocess.run(
         [_PROGRAM, "superuser", "upsert", _ADMIN_EMAIL, PASSWORD, "--dir", data],
@@ -109,8 +108,8 @@ def _command(folder: Path) -> Command:
 
 
 def _create_collection(client: httpx.Client) -> None:
-    """Declare tasks that nobody but their owner can reach, with an index for the list."""
-    administrator = _logged_in(client, "_superusers", _ADMIN_EMAIL)
+    """Create a collection of tasks that only their owner can access, with an index for the list."""
+    administrator = _log_in(client, "_superusers", _ADMIN_EMAIL)
     client.post(
         "/api/collections",
         headers={"Authorization": f"Bearer {administrator.token}"},
@@ -118,25 +117,25 @@ def _create_collection(client: httpx.Client) -> None:
     ).raise_for_status()
 
 
-def _joined(client: httpx.Client, name: str) -> _Member:
-    """Open an account and log in."""
+def _register(client: httpx.Client, name: str) -> _User:
+    """Register a user, and log them in."""
     email = f"{name}@example.com"
     client.post(
         "/api/collections/users/records",
         json={"email": email, "password": PASSWORD, "passwordConfirm": PASSWORD},
     ).raise_for_status()
-    return _logged_in(client, "users", email)
+    return _log_in(client, "users", email)
 
 
-def _logged_in(client: httpx.Client, collection: str, email: str) -> _Member:
+def _log_in(client: httpx.Client, collection: str, email: str) -> _User:
     login = client.post(
         f"/api/collections/{collection}/auth-with-password",
         json={"identity": email, "password": PASSWORD},
     ).raise_for_status()
-    return _Member(login.json()["record"]["id"], login.json()["token"])
+    return _User(login.json()["record"]["id"], login.json()["token"])
 
 
-def _create_task(client: httpx.Client, owner: _Member) -> str:
+def _create_task(client: httpx.Client, owner: _User) -> str:
     answer = client.post(
         _RECORDS,
         headers={"Authorization": f"Bearer {owner.token}"},

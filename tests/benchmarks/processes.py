@@ -1,9 +1,8 @@
-"""Servers as processes of their own, each kept to one core.
+"""Servers as separate processes, each restricted to one core.
 
-A comparison on one core is fair only if whoever asks the questions stays off
-that core, so everything is about who runs where: the benchmark itself moves to
-the second core, with all that it starts (wrk, PostgreSQL), and only the servers
-that are measured run on the first.
+A comparison on one core is fair only if the load generator does not use that core. The benchmark
+therefore moves itself to the second core, with all processes that it starts (wrk, PostgreSQL), and
+only the servers that are measured run on the first.
 """
 
 import os
@@ -25,19 +24,19 @@ _SETTINGS = ("TODO_", "DATABASE_URL", "BETTER_AUTH_", "PYTHON")
 
 
 class BenchmarkFailed(Exception):
-    """Something is not as it must be, so the figures would mean nothing."""
+    """A condition of the benchmark is not met, so that its figures would be meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Which core runs the servers that are measured, and which one all the rest."""
+    """The core of the servers that are measured, and the core of all other processes."""
 
     server: int
     load: int
 
     @classmethod
     def of_this_machine(cls) -> "Cores":
-        """The first two cores that this process may use.
+        """Return the first two cores that this process may use.
 
         Raises:
             BenchmarkFailed: if there is only one.
@@ -48,13 +47,13 @@ class Cores:
         return cls(server=usable[0], load=usable[1])
 
     def keep_to_load_core(self) -> None:
-        """Move this process, and whatever it starts from now on, to the core of the load."""
+        """Move this process, and the processes that it starts later, to the core of the load."""
         os.sched_setaffinity(0, {self.load})
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How a server is started, and the path at which it first answers with success."""
+    """The command of a server, and the path that shows that it is ready."""
 
     arguments: Sequence[str | Path]
     port: int
@@ -63,13 +62,13 @@ class Command:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers. `client` speaks to it, and `seconds_to_answer` is its cold start."""
+    """A running server, a client of it, and the seconds of its cold start."""
 
     process: subprocess.Popen[bytes]
     client: httpx.Client
@@ -77,25 +76,25 @@ class Server:
     seconds_to_answer: float
 
     def resident_megabytes(self) -> float:
-        """How much memory it occupies at this moment, in millions of bytes."""
+        """Return its resident memory, in millions of bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
         resident = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(resident.split()[1]) * 1024 / 1e6
 
     def cpu_seconds(self) -> float:
-        """For how long it has been computing since its start, on all of its threads."""
+        """Return the processor time of all of its threads since its start."""
         status = Path(f"/proc/{self.process.pid}/stat").read_text()
-        # The name in parentheses may hold anything; see proc_pid_stat(5) for what follows.
+        # The name in parentheses may contain any character, see proc_pid_stat(5).
         user_ticks, system_ticks = status.rpartition(")")[2].split()[11:13]
         return (int(user_ticks) + int(system_ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
 def running(command: Command, *, core: int, folder: Path) -> Iterator[Server]:
-    """Run a server on one core for the time of the block; its log is a file in `folder`.
+    """Run a server on one core until the block ends, with its log in `folder`.
 
     Raises:
-        BenchmarkFailed: if it ends, or does not answer in time; with the end of its log.
+        BenchmarkFailed: if it exits or does not respond in time; with the end of its log.
     """
     log = folder / f"{command.port}.log"
     with httpx.Client(base_url=command.url, trust_env=False) as client, log.open("wb") as output:
@@ -144,10 +143,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings of the service, and no others.
+    """Return the environment of this process with only these settings of the service.
 
-    The interpreter's own go too: one that keeps it from caching bytecode, which
-    containers like to set, doubles the time of a cold start.
+    Settings of the interpreter are removed as well: disabling the bytecode cache, as
+    containers often do, doubles the time of a cold start.
     """
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)

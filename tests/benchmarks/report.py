@@ -1,4 +1,4 @@
-"""What was measured, as text, and whether it is good enough."""
+"""The measurements as text, and whether they meet the targets."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _RULE = "-" * len(_HEADINGS)
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """From the start of `todo serve` to its first answer, in seconds."""
+    """The time from the start of `todo serve` to its first response, in seconds."""
 
     fresh: float
     initialised: float
@@ -30,10 +30,10 @@ class ColdStart:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What all contenders did on one of the service's databases, round by round.
+    """The measurements of all contenders on one of the service's databases, by round.
 
-    A ratio is the median of those of the rounds: what slows down a whole round is
-    not in it.
+    A ratio is the median of the ratios of the rounds, so that a slow round does
+    not affect it.
     """
 
     storage: str
@@ -41,20 +41,20 @@ class Results:
     resident_megabytes: Mapping[Name, float]
 
     def figures(self, operation: Operation) -> Mapping[Name, Measurement]:
-        """The medians of each contender."""
+        """Return the median measurement of each contender."""
         return {
             name: Measurement.median_of(rounds) for name, rounds in self.rounds[operation].items()
         }
 
     def ratio(self, operation: Operation, other: Name) -> float:
-        """How many requests the service answers for each one of the other's."""
+        """Return the throughput of the service relative to another contender."""
         return median(
             ours.requests_per_second / theirs.requests_per_second
             for ours, theirs in self._pairs(operation, other)
         )
 
     def ratio_by_cpu(self, operation: Operation, other: Name) -> float:
-        """The same, if each had the core to itself; not so for who leaves it idle at times."""
+        """Return the same ratio by processor time, which ignores times when the core is idle."""
         return median(
             theirs.cpu_microseconds / ours.cpu_microseconds
             for ours, theirs in self._pairs(operation, other)
@@ -69,7 +69,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure has to be: at least, or at most, so much."""
+    """A minimum or maximum for a figure, and whether it is met."""
 
     what: str
     figure: str
@@ -77,17 +77,17 @@ class Target:
 
     @classmethod
     def at_least(cls, what: str, minimum: float, unit: str, figure: float) -> "Target":
-        """A figure of which more is better."""
+        """Make a target for a figure of which more is better."""
         return cls(f"{what} at least {minimum:g} {unit}", f"{figure:.2f}", figure >= minimum)
 
     @classmethod
     def at_most(cls, what: str, maximum: float, unit: str, figure: float) -> "Target":
-        """A figure of which less is better."""
+        """Make a target for a figure of which less is better."""
         return cls(f"{what} at most {maximum:g} {unit}", f"{figure:.2f}", figure <= maximum)
 
 
 def targets(cold_start: ColdStart, all_results: Sequence[Results]) -> list[Target]:
-    """All that is asked of the service."""
+    """Return all targets of the service."""
     return [
         *(target for results in all_results for target in _speed_targets(results)),
         Target.at_most("cold start, fresh folder", COLD_START_SECONDS, "s", cold_start.fresh),
@@ -107,7 +107,7 @@ def targets(cold_start: ColdStart, all_results: Sequence[Results]) -> list[Targe
 
 
 def _speed_targets(results: Results) -> Iterator[Target]:
-    """PocketBase has SQLite inside, so it is the measure for the service on SQLite alone."""
+    """Yield the targets for speed. Only SQLite is compared with PocketBase, which includes it."""
     for operation in Operation:
         yield Target.at_least(
             f"{operation} on {results.storage}, with limits",
@@ -129,7 +129,7 @@ def _speed_targets(results: Results) -> Iterator[Target]:
 
 
 def results_text(results: Results) -> str:
-    """A table of the speed, and the memory below it."""
+    """Return a table of the speed, followed by the memory."""
     lines = [f"Service on {results.storage}", _RULE, _HEADINGS]
     for operation in results.rounds:
         lines += [
@@ -145,7 +145,7 @@ def results_text(results: Results) -> str:
 
 
 def targets_text(all_targets: Sequence[Target]) -> str:
-    """One line for each target."""
+    """Return one line for each target."""
     return "\n".join(
         ["Targets", _RULE]
         + [

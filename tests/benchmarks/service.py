@@ -1,6 +1,6 @@
-"""The service, and the two applications on the same framework that it is compared with.
+"""The service, and two applications on the same framework to compare it with.
 
-Those two run under the same server program with the same options.
+They run under the same server program with the same options.
 """
 
 import json
@@ -34,19 +34,19 @@ _REPOSITORY = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A database, by the settings of the service that choose it."""
+    """A database, as the settings of the service that select it."""
 
     name: str
     settings: Mapping[str, str]
 
     @classmethod
     def sqlite(cls, folder: Path) -> "Storage":
-        """The embedded database in this folder, whether it is there already or not."""
+        """Return the embedded database in this folder, which need not exist."""
         return cls(SQLITE, _settings_in(folder))
 
     @classmethod
     def postgresql(cls, folder: Path, url: str) -> "Storage":
-        """An empty database on a server; it is given its schema."""
+        """Migrate an empty database on a server, and return it."""
         settings = _settings_in(folder) | {
             "DATABASE_URL": url,
             "TODO_JWT_SECRET": secrets.token_urlsafe(32),
@@ -61,7 +61,7 @@ class Storage:
         return cls(POSTGRESQL, settings)
 
     def limited(self) -> "Storage":
-        """The same for a service that counts requests, and never finds them too many."""
+        """The same database for a service with limits that are never reached."""
         return replace(
             self,
             settings={
@@ -77,7 +77,7 @@ def _settings_in(folder: Path) -> dict[str, str]:
 
 
 def service_command(storage: Storage) -> Command:
-    """How the service is started: with its defaults, but for the storage and rate limits."""
+    """Return the command of the service with default settings, except storage and rate limits."""
     port = free_port()
     return Command(
         arguments=[_PROGRAM, "serve", "--port", str(port)],
@@ -89,9 +89,9 @@ def service_command(storage: Storage) -> Command:
 
 @contextmanager
 def service(storage: Storage, *, core: int, folder: Path) -> Iterator[Contender]:
-    """The service itself, by its own command."""
+    """Run the service by its own command."""
     with running(service_command(storage), core=core, folder=folder) as server:
-        reader, writer = (_joined(server.client, name) for name in ("ada", "grace"))
+        reader, writer = (_register(server.client, name) for name in ("ada", "grace"))
         task = [_create_task(server.client, reader) for _ in range(TASKS)][-1]
         yield Contender(
             Name.SERVICE,
@@ -120,24 +120,24 @@ def service(storage: Storage, *, core: int, folder: Path) -> Iterator[Contender]
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _User:
     id: str
     token: str
 
     def path(self, task: str = "") -> str:
-        """The path of this person's tasks, or of one of them."""
+        """Return the path of this user's tasks, or of one of them."""
         return f"/api/{self.id}/tasks{task}?url_user_id={self.id}"
 
 
-def _joined(client: httpx.Client, name: str) -> _Member:
-    """Open an account and log in."""
+def _register(client: httpx.Client, name: str) -> _User:
+    """Register a user, and log them in."""
     credentials = {"email": f"{name}@example.com", "password": PASSWORD}
     client.post("/api/auth/register", json={"name": name, **credentials}).raise_for_status()
     login = client.post("/api/auth/login", json=credentials).raise_for_status().json()
-    return _Member(login["user"]["id"], login["access_token"])
+    return _User(login["user"]["id"], login["access_token"])
 
 
-def _create_task(client: httpx.Client, owner: _Member) -> int:
+def _create_task(client: httpx.Client, owner: _User) -> int:
     answer = client.post(
         owner.path(), headers={"Authorization": f"Bearer {owner.token}"}, json=NEW_TASK
     ).raise_for_status()
@@ -148,27 +148,27 @@ def _create_task(client: httpx.Client, owner: _Member) -> int:
 def limited(
     storage: Storage, original: Contender, *, core: int, folder: Path
 ) -> AbstractContextManager[Contender]:
-    """The service once more on its own database, with rate limits."""
+    """Run the service again on its own database, with rate limits."""
     command = service_command(storage.limited())
-    return _twin(Name.LIMITED, command, original, core=core, folder=folder)
+    return _comparable_server(Name.LIMITED, command, original, core=core, folder=folder)
 
 
 def hand_written(
     storage: Storage, original: Contender, *, core: int, folder: Path
 ) -> AbstractContextManager[Contender]:
-    """The hand-written endpoints, on the service's own database and with its own tokens."""
+    """Run the hand-written endpoints on the database of the service and with its tokens."""
     command = _uvicorn_command("hand_written", "/openapi.json", storage.settings)
-    return _twin(Name.HAND_WRITTEN, command, original, core=core, folder=folder)
+    return _comparable_server(Name.HAND_WRITTEN, command, original, core=core, folder=folder)
 
 
 @contextmanager
-def _twin(
+def _comparable_server(
     name: Name, command: Command, original: Contender, *, core: int, folder: Path
 ) -> Iterator[Contender]:
-    """Another server that answers the same requests.
+    """Run another server with the same responses.
 
     Raises:
-        BenchmarkFailed: if what it reads differs from the service's answer in a single byte.
+        BenchmarkFailed: if a response differs from that of the service in a single byte.
     """
     with running(command, core=core, folder=folder) as server:
         endpoints = {
@@ -189,14 +189,14 @@ def _require_same_content(one: Endpoint, other: Endpoint) -> None:
 
 @contextmanager
 def bare_endpoint(*, core: int, folder: Path) -> Iterator[Contender]:
-    """One endpoint that does nothing, whatever the operation."""
+    """Run an endpoint that does nothing, for every operation."""
     with running(_uvicorn_command("bare", "/", {}), core=core, folder=folder) as server:
         endpoint = Endpoint(f"{server.url}/", lambda answer: bool(answer == {"ok": True}))
         yield Contender(Name.BARE, server, dict.fromkeys(Operation, endpoint))
 
 
 def _uvicorn_command(module: str, ready_path: str, settings: Mapping[str, str]) -> Command:
-    """How an application of this package is started, under the options of `todo serve`."""
+    """Return the command for an application of this package, with the options of `todo serve`."""
     port = free_port()
     return Command(
         arguments=[

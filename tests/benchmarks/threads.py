@@ -1,7 +1,7 @@
-"""What a small blocking call costs on `WorkerThreads`, a `ThreadPoolExecutor`, and AnyIO's threads.
+"""The cost of a small blocking call on `WorkerThreads`, `ThreadPoolExecutor` and AnyIO's threads.
 
 Run it on one core, as a process of the service would: `taskset -c 0 python -m
-tests.benchmarks.threads`. The contenders take turns, and the median of the rounds is printed.
+tests.benchmarks.threads`. The contenders alternate, and the median of the rounds is printed.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ CONTENDERS = {
 
 
 async def measure(contender: str, callers: int) -> tuple[float, float]:
-    """Return the calls per second, and the processor time of one in microseconds."""
+    """Return the calls per second, and the processor time per call in microseconds."""
     database = sqlite3.connect(":memory:", check_same_thread=False)
 
     def call() -> object:

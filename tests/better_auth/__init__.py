@@ -1,1 +1,1 @@
-"""A real Better Auth, so that tests send the tokens which stock front ends send."""
+"""A real Better Auth, so that tests can send the tokens that stock front ends send."""

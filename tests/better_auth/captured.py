@@ -1,4 +1,4 @@
-"""What a Better Auth gave out one day, for tests that run without Node.
+"""Captured tokens of a Better Auth, for tests that run without Node.
 
 `captured.json` is written by `uv run python -m tests.better_auth.capture`. Its
 secret was made for that run and its tokens have long expired, so a test sets
@@ -16,8 +16,8 @@ CAPTURED = Path(__file__).with_name("captured.json")
 
 
 @dataclass(frozen=True)
-class FrontEndPerson:
-    """Somebody who signed up at Better Auth, and every token that names them."""
+class FrontEndUser:
+    """A user who signed up at Better Auth, and every token of theirs."""
 
     id: str
     name: str
@@ -30,18 +30,18 @@ class FrontEndPerson:
 
 @dataclass(frozen=True)
 class Capture:
-    """A Better Auth as an API sees it: its address, secret and keys, and people's tokens."""
+    """A Better Auth as an API sees it: its URL, secret and keys, and the tokens of its users."""
 
     url: str
     secret: str
     captured_at: datetime
     jwks: dict[str, Any]  # JSON
-    people: tuple[FrontEndPerson, ...]
+    users: tuple[FrontEndUser, ...]
 
 
 as_json = TypeAdapter(Capture)
 
 
 def captured() -> Capture:
-    """What is in `captured.json`."""
+    """Read `captured.json`."""
     return as_json.validate_json(CAPTURED.read_bytes())

@@ -1,7 +1,7 @@
 """A real Better Auth for the tests, served by Node from this folder.
 
-A token which a test makes up agrees with what its author believes about Better
-Auth. These come from Better Auth itself, in the version that `package.json` pins.
+A token that a test makes up only proves what its author believes about Better Auth. These tokens
+come from Better Auth itself, in the version that `package.json` pins.
 """
 
 import os
@@ -30,7 +30,7 @@ SESSION_CACHE_COOKIE = "better-auth.session_data"
 
 @dataclass(frozen=True)
 class SignedUp:
-    """Somebody who signed up, and the cookies that their browser got for it."""
+    """A user who signed up, and the cookies of their browser."""
 
     id: str
     name: str
@@ -40,25 +40,25 @@ class SignedUp:
 
     @property
     def cookie(self) -> str:
-        """What their browser sends along, as one header."""
+        """The value of the Cookie header of their browser."""
         return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
 
     def jwks_token(self) -> str:
-        """What the JWT plugin signs with a key of its JWKS."""
+        """Return a token that the JWT plugin signs with a key of its JWKS."""
         return self._token("/api/auth/token")
 
     def shared_secret_token(self) -> str:
-        """What a front end signs for this person with Better Auth's own secret."""
+        """Return a token that a front end signs for this user with Better Auth's secret."""
         return self._token("/shared-secret-token")
 
     def session_cache_token(self) -> str:
-        """The JWT in the cookie that caches the session, signed with the same secret."""
+        """Return the JWT of the cookie that caches the session, signed with the same secret."""
         with self._browser() as browser:
             browser.get("/api/auth/get-session").raise_for_status()
             return browser.cookies[SESSION_CACHE_COOKIE]
 
     def verification_token(self) -> str:
-        """The JWT in the link that verifies the e-mail address, signed with the same secret."""
+        """Return the JWT of the link that verifies the email, signed with the same secret."""
         return self._token("/verification-token", email=self.email)
 
     def _token(self, path: str, **parameters: str) -> str:
@@ -72,27 +72,27 @@ class SignedUp:
 
 @dataclass(frozen=True)
 class BetterAuth:
-    """Where it listens, and the secret that it signs with."""
+    """A running Better Auth: its URL, and the secret that it signs with."""
 
     url: str
     secret: str
 
     def sign_up(self, name: str, email: str, password: str = PASSWORD) -> SignedUp:
-        """Sign somebody up with an address that nobody has signed up with yet."""
+        """Sign up a user with an email that is not yet registered."""
         details = {"name": name, "email": email, "password": password}
         answer = httpx.post(f"{self.url}/api/auth/sign-up/email", json=details, timeout=30)
         user = answer.raise_for_status().json()["user"]
         return SignedUp(user["id"], user["name"], user["email"], self.url, answer.cookies)
 
     def jwks(self) -> dict[str, Any]:  # JSON
-        """Its public keys (RFC 7517)."""
+        """Return its public keys (RFC 7517)."""
         answer = httpx.get(f"{self.url}/api/auth/jwks", timeout=30)
         return dict(answer.raise_for_status().json())
 
 
 @contextmanager
 def running_better_auth() -> Iterator[BetterAuth]:
-    """A server for the time of the block, which knows nobody yet.
+    """Run a server without users until the block ends.
 
     Raises:
         RuntimeError: Node or npm is missing, its packages cannot be installed,

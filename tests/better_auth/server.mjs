@@ -1,7 +1,7 @@
-// A Better Auth as its documentation sets it up, so that tests get the tokens
-// which stock front ends send. Everything is kept in memory. Besides Better
-// Auth's own endpoints it has the few routes that hand out what a front end, or
-// a mailbox, would hold.
+// A Better Auth that is set up as in its documentation, so that tests get the
+// tokens that stock front ends send. All data is in memory. Besides the endpoints
+// of Better Auth, a few routes return the tokens that a front end, or a mailbox,
+// would have.
 
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
@@ -10,7 +10,7 @@ import { fromNodeHeaders, toNodeHandler } from "better-auth/node";
 import { jwt } from "better-auth/plugins";
 import { SignJWT } from "jose";
 
-// Better Auth reads both of these from the environment by itself.
+// Better Auth reads both of these from the environment.
 const { BETTER_AUTH_URL: url, BETTER_AUTH_SECRET: secret } = process.env;
 if (!url || !secret) {
   throw new Error("BETTER_AUTH_URL and BETTER_AUTH_SECRET have to be set");
@@ -33,8 +33,8 @@ const auth = betterAuth({
   telemetry: { enabled: false },
 });
 
-// What front ends do that share Better Auth's secret with an API: they sign a
-// token of their own for the person whose session it is.
+// Front ends that share Better Auth's secret with an API sign a separate token for
+// the user of the session.
 async function sharedSecretToken(request) {
   const session = await auth.api.getSession({ headers: fromNodeHeaders(request.headers) });
   if (!session) {

@@ -21,7 +21,7 @@ from todo_core.errors import Unavailable
 from todo_core.ports.mail import PasswordChangedEmail
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
-KEY = Key.made("EdDSA")
+KEY = Key.generate("EdDSA")
 MESSAGE = PasswordChangedEmail(EmailAddress("ada@example.com"), PersonName("Ada"))
 SOON_SECONDS = 5.0
 
@@ -127,7 +127,7 @@ def test_closing_does_not_wait_for_a_download_of_keys_and_begins_no_other(
         threads = running_threads()
         caller = Thread(target=lambda: issuers.verify(a_token(), now=datetime.now(UTC)))
         caller.start()
-        assert becomes_true(lambda: issuer.asked == 1)
+        assert becomes_true(lambda: issuer.request_count == 1)
         issuers.close()
         assert caller.is_alive(), "the download goes on"
         caller.join(timeout=SOON_SECONDS)
@@ -136,7 +136,7 @@ def test_closing_does_not_wait_for_a_download_of_keys_and_begins_no_other(
         other.close()
         with pytest.raises(Unavailable):
             other.verify(a_token(), now=datetime.now(UTC))
-        assert issuer.asked == 1
+        assert issuer.request_count == 1
 
 
 def external_settings(folder: Path, jwks_url: str) -> Settings:

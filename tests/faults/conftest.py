@@ -1,4 +1,4 @@
-"""What the fault proofs share: a migrated PostgreSQL database of their own."""
+"""Fixtures of the fault tests."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.support.postgres import create_database, drop_database
 
 @pytest.fixture
 def database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
-    """A migrated database on PostgreSQL, which the service is not yet connected to."""
+    """A migrated PostgreSQL database, to which no service is connected."""
     url = create_database(postgres_url, template=migrated_template)
     yield url
     drop_database(url)

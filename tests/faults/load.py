@@ -1,7 +1,7 @@
-"""People who work all the time, and keep a ledger of what the service acknowledged.
+"""Users who send writes without a pause, and record which of them the service acknowledged.
 
-The ledger is what a fault is judged by: whatever got an answer in the two hundreds must
-be there afterwards, whatever did not may be there once, and nothing may be there twice.
+The record decides whether a fault lost data: a write with a successful response must be stored
+afterwards, any other write may be stored once, and no write may be stored twice.
 """
 
 import time
@@ -24,25 +24,25 @@ MINUTE = 60
 
 @dataclass
 class Attempts:
-    """How often one thing was tried, and how often that was acknowledged."""
+    """How often a write was tried, and how often it was acknowledged."""
 
     tried: int = 0
     acknowledged: int = 0
 
     def allow(self, applied: int) -> bool:
-        """Whether this may be how often it was applied."""
+        """Return whether the write may have been applied this often."""
         return self.acknowledged <= applied <= self.tried
 
 
 @dataclass
 class Worker:
-    """One person who creates tasks, edits one of them, and flips another, in turn."""
+    """A user who creates tasks, edits one task, and toggles another, in turn."""
 
-    person: ApiUser
+    user: ApiUser
     created: list[str] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
     edits: Attempts = field(default_factory=Attempts)
-    flips: Attempts = field(default_factory=Attempts)
+    toggles: Attempts = field(default_factory=Attempts)
     last_edit: int = 0
     acknowledged_at: list[float] = field(default_factory=list)
     refusals: int = 0
@@ -50,24 +50,24 @@ class Worker:
     wrong: list[str] = field(default_factory=list)
 
     def prepare(self) -> None:
-        """Make the two tasks that are changed again and again."""
-        self.edited = self.person.create("edit 0")
-        self.flipped = self.person.create("flip")
+        """Create the two tasks that are edited and toggled."""
+        self.edited = self.user.create("edit 0")
+        self.toggled = self.user.create("flip")
 
     def work(self, done: Event) -> None:
-        """Go on until told to stop."""
+        """Send writes until the event is set."""
         for number in count(1):
             if done.is_set():
                 return
             self._create(f"task {number}")
             self._edit(number)
-            self._flip()
+            self._toggle()
 
     def create(self, title: str, **fields: str) -> httpx.Response:
-        """Try once to create a task of a title that no other has; the answer."""
+        """Try once to create a task with a unique title, and return the response."""
         self.tried.append(title)
         body = {"title": title, **fields}
-        answer = self.person.http.post(self.person.tasks(), json=body)
+        answer = self.user.http.post(self.user.tasks(), json=body)
         if answer.is_success:
             self.created.append(title)
         return answer
@@ -83,14 +83,14 @@ class Worker:
             self.edits.acknowledged += 1
             self.last_edit = number
 
-    def _flip(self) -> None:
-        self.flips.tried += 1
-        if self._send("PATCH", f"/{self.flipped['id']}/complete", {}):
-            self.flips.acknowledged += 1
+    def _toggle(self) -> None:
+        self.toggles.tried += 1
+        if self._send("PATCH", f"/{self.toggled['id']}/complete", {}):
+            self.toggles.acknowledged += 1
 
     def _send(self, method: str, path: str, body: dict[str, str]) -> bool:
         try:
-            answer = self.person.http.request(method, self.person.tasks(path), json=body)
+            answer = self.user.http.request(method, self.user.tasks(path), json=body)
         except httpx.TransportError:
             self.lost += 1
             time.sleep(PAUSE_AFTER_FAILURE_SECONDS)
@@ -106,26 +106,26 @@ class Worker:
         return False
 
     def check(self, stored: Sequence[dict[str, object]]) -> None:
-        """See that what is stored agrees with the ledger."""
+        """Require that the stored tasks agree with the record."""
         titles = Counter(str(task["title"]) for task in stored)
         by_id = {task["id"]: task for task in stored}
         assert [title for title in self.created if titles[title] != 1] == []
         assert [title for title in self.tried if titles[title] > 1] == []
-        edited, flipped = by_id[self.edited["id"]], by_id[self.flipped["id"]]
+        edited, toggled = by_id[self.edited["id"]], by_id[self.toggled["id"]]
         assert int(str(edited["title"]).removeprefix("edit ")) >= self.last_edit
         assert self.edits.allow(int(str(edited["version"])) - 1)
-        turns = int(str(flipped["version"])) - 1
-        assert self.flips.allow(turns)
-        assert flipped["completed"] is (turns % 2 == 1)
+        turns = int(str(toggled["version"])) - 1
+        assert self.toggles.allow(turns)
+        assert toggled["completed"] is (turns % 2 == 1)
 
     @property
     def acknowledged(self) -> int:
-        """How many writes were."""
-        return len(self.created) + self.edits.acknowledged + self.flips.acknowledged
+        """The number of acknowledged writes."""
+        return len(self.created) + self.edits.acknowledged + self.toggles.acknowledged
 
 
 def is_clear_refusal(answer: httpx.Response) -> bool:
-    """Whether it is a 503 that says when to come back, as a problem document."""
+    """Return whether this is a 503 problem with the time to retry."""
     return (
         answer.status_code == 503
         and problem(answer)["code"] == "unavailable"
@@ -135,19 +135,19 @@ def is_clear_refusal(answer: httpx.Response) -> bool:
 
 @contextmanager
 def worker_at(url: str) -> Iterator[Worker]:
-    """Somebody new who is about to work there."""
+    """Register a user who is ready to send writes to this service."""
     worker = Worker(register_user(url))
-    with closing(worker.person.http):
+    with closing(worker.user.http):
         worker.prepare()
         yield worker
 
 
 @contextmanager
-def load(url: str, people: int) -> Iterator[list[Worker]]:
-    """So many people at work for the time of the block."""
+def load(url: str, users: int) -> Iterator[list[Worker]]:
+    """Run this many users until the block ends."""
     done = Event()
-    with ExitStack() as stack, ThreadPoolExecutor(people) as threads:
-        workers = [stack.enter_context(worker_at(url)) for _ in range(people)]
+    with ExitStack() as stack, ThreadPoolExecutor(users) as threads:
+        workers = [stack.enter_context(worker_at(url)) for _ in range(users)]
         futures = [threads.submit(worker.work, done) for worker in workers]
         try:
             yield workers
@@ -158,34 +158,34 @@ def load(url: str, people: int) -> Iterator[list[Worker]]:
 
 
 def stored_tasks(url: str, worker: Worker) -> list[dict[str, object]]:
-    """All tasks of this worker, as the service has them now."""
-    token = {"Authorization": f"Bearer {worker.person.token}"}
-    answer = httpx.get(f"{url}{worker.person.tasks()}", headers=token, timeout=30)
+    """Return all tasks of this worker that the service has now."""
+    token = {"Authorization": f"Bearer {worker.user.token}"}
+    answer = httpx.get(f"{url}{worker.user.tasks()}", headers=token, timeout=30)
     return list(answer.raise_for_status().json())
 
 
-def wait_until_it_works(url: str, worker: Worker, *, seconds: float) -> float:
-    """How many seconds it took until the tasks could be read again; it fails after so many."""
+def wait_until_available(url: str, worker: Worker, *, seconds: float) -> float:
+    """Return the seconds until the tasks can be read again, and fail after this many."""
     began = time.monotonic()
     while True:
         try:
             stored_tasks(url, worker)
         except httpx.HTTPError:
-            assert time.monotonic() - began < seconds, "the service does not come back"
+            assert time.monotonic() - began < seconds, "the service does not recover"
             time.sleep(PAUSE_AFTER_FAILURE_SECONDS)
         else:
             return time.monotonic() - began
 
 
 def acknowledged(workers: Sequence[Worker]) -> int:
-    """How many writes of all of them were."""
+    """Return the number of acknowledged writes of all workers."""
     return sum(worker.acknowledged for worker in workers)
 
 
 def wait_for_progress(workers: Sequence[Worker], writes: int) -> None:
-    """Wait until so many more were acknowledged."""
+    """Wait until this many more writes were acknowledged."""
     goal = acknowledged(workers) + writes
     deadline = time.monotonic() + MINUTE
     while acknowledged(workers) < goal:
-        assert time.monotonic() < deadline, "the work does not go on"
+        assert time.monotonic() < deadline, "no writes are acknowledged"
         time.sleep(0.01)

@@ -1,7 +1,7 @@
-"""The clock is wrong: an hour or 400 days ahead, and then set right again.
+"""The clock is wrong: an hour or 400 days ahead, and later corrected.
 
-What has expired by the clock is refused, nothing is answered with a 500, and what was
-issued in a future that did not come is not good until it comes.
+Tokens that have expired by the clock are refused, no response is a 500, and tokens that were
+issued in the future are refused until that time.
 """
 
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ AGES = timedelta(days=400)
 
 
 @dataclass
-class Wrong:
-    """A service whose clock is set by hand."""
+class ServiceWithManualClock:
+    """A service with a manual clock."""
 
     server: RunningServer
     clock: ManualClock
@@ -65,7 +65,7 @@ class Wrong:
 
 
 @pytest.fixture
-def wrong(tmp_path: Path) -> Iterator[Wrong]:
+def service(tmp_path: Path) -> Iterator[ServiceWithManualClock]:
     settings = embedded_settings(tmp_path)
     migrate(settings)
     clock, mailer = ManualClock(datetime.now(UTC)), InMemoryMailer()
@@ -76,58 +76,64 @@ def wrong(tmp_path: Path) -> Iterator[Wrong]:
     ):
         ada = server.register()
         with ada.http:
-            yield Wrong(server, clock, mailer, http, ada)
+            yield ServiceWithManualClock(server, clock, mailer, http, ada)
 
 
-def test_with_a_clock_an_hour_ahead_only_access_tokens_and_resets_are_expired(wrong: Wrong) -> None:
-    tokens, reset = wrong.log_in(), wrong.reset_token()
-    assert wrong.access(tokens) == 200
-    wrong.clock.advance(HOUR)
-    assert wrong.access(tokens) == 401
-    assert wrong.reset(reset) == 400
-    answer = wrong.refresh(tokens)
+def test_a_clock_an_hour_ahead_expires_only_access_tokens_and_reset_tokens(
+    service: ServiceWithManualClock,
+) -> None:
+    tokens, reset = service.log_in(), service.reset_token()
+    assert service.access(tokens) == 200
+    service.clock.advance(HOUR)
+    assert service.access(tokens) == 401
+    assert service.reset(reset) == 400
+    answer = service.refresh(tokens)
     assert answer.status_code == 200
-    assert wrong.access(answer.json()) == 200
+    assert service.access(answer.json()) == 200
     note("faults", "what an hour ahead changes", tried=4, failed=0)
 
 
-def test_with_a_clock_400_days_ahead_all_sessions_are_expired_and_logins_work(wrong: Wrong) -> None:
-    tokens, reset = wrong.log_in(), wrong.reset_token()
-    wrong.ada.create()
-    wrong.clock.advance(AGES)
-    assert wrong.access(tokens) == 401
-    assert wrong.refresh(tokens).status_code == 401
-    assert wrong.reset(reset) == 400
-    wrong.server.container.session_check()._job()
-    assert wrong.server.container.application().clean_up() > 0
-    assert wrong.refresh(tokens).status_code == 401
-    later = wrong.log_in()
-    assert wrong.access(later) == 200
-    assert wrong.refresh(later).status_code == 200
-    assert wrong.reset(wrong.reset_token()) == 204
+def test_a_clock_400_days_ahead_expires_all_sessions_and_allows_logins(
+    service: ServiceWithManualClock,
+) -> None:
+    tokens, reset = service.log_in(), service.reset_token()
+    service.ada.create()
+    service.clock.advance(AGES)
+    assert service.access(tokens) == 401
+    assert service.refresh(tokens).status_code == 401
+    assert service.reset(reset) == 400
+    service.server.container.session_check()._job()
+    assert service.server.container.application().clean_up() > 0
+    assert service.refresh(tokens).status_code == 401
+    later = service.log_in()
+    assert service.access(later) == 200
+    assert service.refresh(later).status_code == 200
+    assert service.reset(service.reset_token()) == 204
     note("faults", "what 400 days ahead change", tried=8, failed=0)
 
 
 @pytest.mark.parametrize("jump", [HOUR, AGES], ids=["an hour", "400 days"])
-def test_a_token_issued_in_the_future_is_refused_until_then(wrong: Wrong, jump: timedelta) -> None:
-    wrong.clock.advance(jump)
-    ahead = wrong.log_in()
-    assert wrong.access(ahead) == 200
-    wrong.clock.advance(-jump)
-    # Not before it was issued: else it would be good for as long as the clock was wrong.
-    assert wrong.access(ahead) == 401
-    present = wrong.log_in()
-    assert wrong.access(present) == 200
-    # Ended is ended, whatever the clock said when it was.
-    wrong.server.container.session_check()._job()
+def test_a_token_issued_in_the_future_is_refused_before_its_time_of_issue(
+    service: ServiceWithManualClock, jump: timedelta
+) -> None:
+    service.clock.advance(jump)
+    ahead = service.log_in()
+    assert service.access(ahead) == 200
+    service.clock.advance(-jump)
+    # Otherwise the token would be valid for as long as the clock was wrong.
+    assert service.access(ahead) == 401
+    present = service.log_in()
+    assert service.access(present) == 200
+    # A revocation takes effect whatever the clock was.
+    service.server.container.session_check()._job()
     bearer = {"Authorization": f"Bearer {present['access_token']}"}
-    assert wrong.http.post("/api/auth/logout", headers=bearer).status_code == 204
-    wrong.server.container.session_check()._job()
-    wrong.server.container.application().clean_up()
-    assert wrong.access(present) == 401
-    assert wrong.refresh(present).status_code == 401
-    wrong.ada.create()
-    wrong.clock.advance(-AGES)
-    assert wrong.access(ahead) == 401
-    assert wrong.log_in()["expires_in"] == 3600
+    assert service.http.post("/api/auth/logout", headers=bearer).status_code == 204
+    service.server.container.session_check()._job()
+    service.server.container.application().clean_up()
+    assert service.access(present) == 401
+    assert service.refresh(present).status_code == 401
+    service.ada.create()
+    service.clock.advance(-AGES)
+    assert service.access(ahead) == 401
+    assert service.log_in()["expires_in"] == 3600
     note("faults", "what the clock going back changes", tried=8, failed=0)

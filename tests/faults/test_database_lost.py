@@ -1,7 +1,7 @@
-"""PostgreSQL crashes, falls silent, or is locked, while people work.
+"""PostgreSQL crashes, stops responding, or is locked under load.
 
-What was acknowledged is there afterwards, nothing is there twice, nobody waits for
-longer than is documented, and all is well again without anybody's help.
+Acknowledged writes are stored exactly once, no request waits for longer than is
+documented, and the service recovers without intervention.
 """
 
 import signal
@@ -22,26 +22,26 @@ from tests.faults.load import (
     load,
     stored_tasks,
     wait_for_progress,
-    wait_until_it_works,
+    wait_until_available,
     worker_at,
 )
-from tests.support.black_hole import wire_to
 from tests.support.command import served
 from tests.support.postgres import DURABLE, running_postgres
 from tests.support.proof import note
 from tests.support.settings import environment_on, migrate, postgres_settings
+from tests.support.stalling_proxy import stalling_proxy
 from tests.support.users import ApiUser
 from todo_adapters.sql.postgresql import RESPONSE_TIMEOUT_SECONDS
 
 CRASHES = 3
 BACK_WITHIN_SECONDS = 2.0
 TURN_SECONDS = 5.0
-"""How long a request waits for a thread and its connection, at most."""
+"""The longest time that a request waits for a thread and its connection."""
 
 CANCEL_SECONDS = 1.0
 LONGEST_SECONDS = TURN_SECONDS + RESPONSE_TIMEOUT_SECONDS + CANCEL_SECONDS
 SLACK_SECONDS = 4.0
-"""For a machine that does much else."""
+"""Tolerance for a busy machine."""
 
 
 @pytest.mark.proof
@@ -52,7 +52,7 @@ def test_acknowledged_writes_survive_crashes_of_postgresql(tmp_path: Path) -> No
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                 assert connection.execute(f"SHOW {setting}").fetchone() == ("on",)
         with served(tmp_path, **environment_on(postgres.url())) as server:
-            with load(server.url, people=6) as workers:
+            with load(server.url, users=6) as workers:
                 for _ in range(CRASHES):
                     wait_for_progress(workers, 100)
                     postgres.crash()
@@ -78,38 +78,38 @@ def test_acknowledged_writes_survive_crashes_of_postgresql(tmp_path: Path) -> No
 
 
 @pytest.mark.proof
-def test_a_database_that_falls_silent_is_waited_for_no_longer_than_is_documented(
+def test_requests_to_a_silent_database_fail_within_the_documented_time(
     tmp_path: Path, database_url: str, postgres_url: str
 ) -> None:
     parts = urlsplit(database_url)
     assert parts.port is not None
-    with wire_to(parts.port) as wire:
-        through = parts._replace(netloc=f"todo@127.0.0.1:{wire.port}").geturl()
+    with stalling_proxy(parts.port) as proxy:
+        through = parts._replace(netloc=f"todo@127.0.0.1:{proxy.port}").geturl()
         with (
             served(tmp_path, **environment_on(through)) as server,
             worker_at(server.url) as worker,
         ):
             assert httpx.get(f"{server.url}/readyz").status_code == 200
-            wire.swallow()
+            proxy.stall()
             with ThreadPoolExecutor(16) as clients:
                 ready = clients.submit(timed_get, f"{server.url}/readyz")
-                answers = list(clients.map(lambda n: timed_create(worker.person, n), range(15)))
+                answers = list(clients.map(lambda n: timed_create(worker.user, n), range(15)))
                 state, seconds = ready.result()
             assert all(is_clear_refusal(answer) for answer, _ in answers)
             assert state.status_code == 503
             assert max(seconds, *(each for _, each in answers)) < LONGEST_SECONDS + SLACK_SECONDS
             assert httpx.get(f"{server.url}/healthz").status_code == 200
-            # The connections are known to be lost: from now on it is only connecting that fails.
-            again, seconds = timed_create(worker.person, 99)
+            # The connections are known to be lost, so that from now on only connecting can fail.
+            again, seconds = timed_create(worker.user, 99)
             assert is_clear_refusal(again)
             assert seconds < TURN_SECONDS + SLACK_SECONDS
-            wire.forward()
-            wait_until_it_works(server.url, worker, seconds=BACK_WITHIN_SECONDS + SLACK_SECONDS)
+            proxy.resume()
+            wait_until_available(server.url, worker, seconds=BACK_WITHIN_SECONDS + SLACK_SECONDS)
             worker.check(stored_tasks(server.url, worker))
             assert timed_get(f"{server.url}/readyz")[0].status_code == 200
-            wire.swallow()
+            proxy.stall()
             with ThreadPoolExecutor(1) as clients:
-                last = clients.submit(timed_create, worker.person, 100)
+                last = clients.submit(timed_create, worker.user, 100)
                 time.sleep(0.5)
                 began = time.monotonic()
                 server.process.send_signal(signal.SIGTERM)
@@ -120,48 +120,48 @@ def test_a_database_that_falls_silent_is_waited_for_no_longer_than_is_documented
 
 
 @pytest.mark.proof
-def test_when_all_connections_are_held_up_others_are_told_so_in_time(
+def test_requests_are_refused_in_time_while_all_connections_are_blocked(
     tmp_path: Path, database_url: str
 ) -> None:
     settings = environment_on(database_url) | {"TODO_DATABASE_POOL_SIZE": "2"}
     with served(tmp_path, **settings) as server, worker_at(server.url) as worker:
         with locked_tasks(database_url) as connection, ThreadPoolExecutor(12) as clients:
-            answers = list(clients.map(lambda n: timed_create(worker.person, n), range(12)))
+            answers = list(clients.map(lambda n: timed_create(worker.user, n), range(12)))
             waiting = connection.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             ).fetchone()
         assert all(is_clear_refusal(answer) for answer, _ in answers)
         seconds = sorted(seconds for _, seconds in answers)
-        # Two had a connection, and waited for the answer; all others waited for their turn.
+        # Two requests had a connection and waited for the database. The others had to wait for one.
         assert seconds[-3] < TURN_SECONDS + SLACK_SECONDS
         assert seconds[-1] < LONGEST_SECONDS + SLACK_SECONDS
-        # Nobody goes on waiting in the database for those who were refused.
+        # No statement of a refused request still waits in the database.
         assert waiting == (0,)
-        wait_until_it_works(server.url, worker, seconds=BACK_WITHIN_SECONDS)
+        wait_until_available(server.url, worker, seconds=BACK_WITHIN_SECONDS)
         assert len(stored_tasks(server.url, worker)) == 2
-        assert timed_create(worker.person, 99)[0].status_code == 201
+        assert timed_create(worker.user, 99)[0].status_code == 201
     note("faults", "requests while all connections are held", tried=len(answers), failed=0)
 
 
 @contextmanager
 def locked_tasks(url: str) -> Iterator[psycopg.Connection]:
-    """The table of tasks, kept from everybody else for the time of the block."""
+    """Lock the table of tasks until the block ends."""
     with psycopg.connect(url) as connection:
         connection.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
         yield connection
 
 
-def timed_create(person: ApiUser, number: int) -> tuple[httpx.Response, float]:
-    """The answer to the creation of a task, and how many seconds it took."""
-    with httpx.Client(headers=person.http.headers, timeout=60) as http:
+def timed_create(user: ApiUser, number: int) -> tuple[httpx.Response, float]:
+    """Create a task, and return the response and the seconds that it took."""
+    with httpx.Client(headers=user.http.headers, timeout=60) as http:
         began = time.monotonic()
-        url = f"{str(person.http.base_url).rstrip('/')}{person.tasks()}"
+        url = f"{str(user.http.base_url).rstrip('/')}{user.tasks()}"
         answer = http.post(url, json={"title": f"slow {number}"})
         return answer, time.monotonic() - began
 
 
 def timed_get(url: str) -> tuple[httpx.Response, float]:
-    """The answer, and how many seconds it took."""
+    """Return the response and the seconds that it took."""
     began = time.monotonic()
     answer = httpx.get(url, timeout=60)
     return answer, time.monotonic() - began

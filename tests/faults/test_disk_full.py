@@ -1,7 +1,7 @@
-"""The disk below the embedded database is full, and then it is not.
+"""The disk of the embedded database becomes full, and later has space again.
 
-As root a small file system in memory is filled up; else the size of the files that the
-service may write is limited, which looks the same to it.
+As root, a small file system in memory is filled. Otherwise the size of the files that the
+service may write is limited, which has the same effect.
 """
 
 import os
@@ -30,7 +30,7 @@ REFUSALS = 20
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[bool]:
-    """A small file system in memory at this folder; False where nobody may mount one."""
+    """Mount a small file system in memory at this folder; yield False if that is not permitted."""
     folder.mkdir()
     size = f"size={DISK_BYTES}"
     mount = ["mount", "-t", "tmpfs", "-o", size, "none", str(folder)]
@@ -43,7 +43,7 @@ def small_disk(folder: Path) -> Iterator[bool]:
 
 
 def fill(folder: Path) -> Path:
-    """Take all the room that is left, but for some that the database has already."""
+    """Fill the disk with a file. The database keeps the space that it has reserved."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
         block = b"\0" * PAGE_BYTES
@@ -56,20 +56,20 @@ def fill(folder: Path) -> Path:
 
 
 def limit_files(server: Served, size: int) -> None:
-    """Let the service write no file beyond this size."""
+    """Limit the size of the files that the service may write."""
     _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, hard))
 
 
 @pytest.mark.proof
-def test_on_a_full_disk_reads_work_and_writes_are_refused_with_a_reason(
+def test_on_a_full_disk_reads_succeed_and_writes_are_refused_with_a_reason(
     tmp_path: Path,
 ) -> None:
     disk = tmp_path / "disk"
     settings = {
         "TODO_DATA_DIR": str(disk),
         "TODO_RATE_LIMIT_ENABLED": "false",
-        "TODO_LOG_LEVEL": "error",  # the log is a file too
+        "TODO_LOG_LEVEL": "error",  # the log is a file as well
     }
     with (
         small_disk(disk) as is_small,
@@ -81,21 +81,21 @@ def test_on_a_full_disk_reads_work_and_writes_are_refused_with_a_reason(
             make_room: Callable[[], None] = filler.unlink
         else:
             limit_files(server, LARGEST_FILE_BYTES)
-            make_room = lambda: limit_files(server, resource.RLIM_INFINITY)  # noqa: E731 - the other of two
-        refused = fill_up(worker)
+            make_room = lambda: limit_files(server, resource.RLIM_INFINITY)  # noqa: E731 - one of two alternatives
+        refused = create_until_refused(worker)
         before = {task["title"] for task in stored_tasks(server.url, worker)}
         assert set(worker.created) <= before
         for answer in refused:
             assert is_clear_refusal(answer), answer.text
         assert httpx.get(f"{server.url}/readyz").status_code == 200
-        profile = worker.person.http.get("/api/auth/me")
+        profile = worker.user.http.get("/api/auth/me")
         assert profile.status_code == 200
         make_room()
         deadline = time.monotonic() + 10
-        while worker.person.http.post(
-            worker.person.tasks(), json={"title": f"later {uuid4()}"}
+        while worker.user.http.post(
+            worker.user.tasks(), json={"title": f"later {uuid4()}"}
         ).is_error:
-            assert time.monotonic() < deadline, "it does not work again"
+            assert time.monotonic() < deadline, "writes do not succeed again"
             time.sleep(0.05)
         worker.create("after all")
         worker.check(stored_tasks(server.url, worker))
@@ -103,8 +103,8 @@ def test_on_a_full_disk_reads_work_and_writes_are_refused_with_a_reason(
     note("faults", "writes to a full disk", tried=len(worker.tried), failed=0)
 
 
-def fill_up(worker: Worker) -> list[httpx.Response]:
-    """Create tasks until that was refused some times; the refusals."""
+def create_until_refused(worker: Worker) -> list[httpx.Response]:
+    """Create tasks until several were refused, and return the refusals."""
     refused: list[httpx.Response] = []
     while len(refused) < REFUSALS:
         assert len(worker.tried) < MOST_CREATES, "the disk does not fill up"
@@ -116,13 +116,13 @@ def fill_up(worker: Worker) -> list[httpx.Response]:
 
 @pytest.mark.proof
 @pytest.mark.parametrize("free_pages", [0, 20, 60])
-def test_a_start_on_a_full_disk_says_what_is_wrong(tmp_path: Path, free_pages: int) -> None:
+def test_a_start_on_a_full_disk_fails_with_a_clear_message(tmp_path: Path, free_pages: int) -> None:
     disk = tmp_path / "disk"
     with small_disk(disk) as is_small:
         if not is_small:
-            pytest.skip("nobody may mount a file system here")
+            pytest.skip("mounting a file system is not permitted here")
         filler = fill(disk)
-        # With less or more room, it is the folder, the schema, or the key that has none.
+        # Depending on the free space, the folder, the schema or the key cannot be written.
         os.truncate(filler, filler.stat().st_size - free_pages * PAGE_BYTES)
         outcome = todo(tmp_path, "serve", TODO_DATA_DIR=str(disk / "todo-data"))
         assert outcome.returncode == 1

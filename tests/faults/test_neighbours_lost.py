@@ -1,7 +1,7 @@
-"""The storage of limits and the mail server are lost, and people hardly notice.
+"""The storage of limits and the mail server become unavailable, and users are hardly affected.
 
-Tasks go on, guessing stays limited, emails are given up without a word about them in
-the log, and nothing of it keeps the service from stopping.
+Task requests succeed, password guessing stays limited, emails are given up without their content
+in the log, and the service can still be stopped.
 """
 
 import signal
@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from tests.faults.load import acknowledged, load, stored_tasks, wait_for_progress
-from tests.support.black_hole import wire_to
 from tests.support.command import Served, served
 from tests.support.processes import free_port
 from tests.support.proof import note
 from tests.support.settings import environment_on
+from tests.support.stalling_proxy import stalling_proxy
 from tests.support.users import PASSWORD, register_user
 from tests.support.valkey import running_valkey
 
@@ -34,14 +34,14 @@ LIMITS = {
     "TODO_LIMIT_TASKS": "1000000/minute",
 }
 AT_ONCE_SECONDS = 3.0
-"""Nobody waits for a mail server; all of this is for a machine that does much else."""
+"""Requests do not wait for the mail server. This is a tolerance for a busy machine."""
 
 STOP_SECONDS = 30
 _numbers = count(1)
 
 
-def failures_until_refused(*servers: Served) -> int:
-    """How many wrong passwords for one new email are heard out, at these servers in turn."""
+def failed_logins_until_limited(*servers: Served) -> int:
+    """Return how many failed logins of a new email these servers allow, in turn."""
     email = f"nobody{next(_numbers)}@example.com"
     for attempt in range(10 * LOGINS_ALLOWED):
         url = servers[attempt % len(servers)].url
@@ -50,37 +50,37 @@ def failures_until_refused(*servers: Served) -> int:
         if status == 429:
             return attempt
         assert status == 401
-    raise AssertionError("guessing is not limited")
+    raise AssertionError("failed logins are not limited")
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("way", ["killed", "silent"])
-def test_limits_go_on_in_each_process_while_their_storage_is_lost(
+def test_limits_apply_in_each_process_while_their_storage_is_unavailable(
     tmp_path: Path, database_url: str, way: str
 ) -> None:
-    with running_valkey() as valkey, wire_to(valkey.port) as wire:
-        storage = {"TODO_RATE_LIMIT_STORAGE": f"redis://127.0.0.1:{wire.port}"}
+    with running_valkey() as valkey, stalling_proxy(valkey.port) as proxy:
+        storage = {"TODO_RATE_LIMIT_STORAGE": f"redis://127.0.0.1:{proxy.port}"}
         settings = environment_on(database_url) | LIMITS | storage
         folders = [tmp_path / "one", tmp_path / "other"]
         for folder in folders:
             folder.mkdir()
         with served(folders[0], **settings) as one, served(folders[1], **settings) as other:
-            with load(one.url, people=4) as workers:
+            with load(one.url, users=4) as workers:
                 wait_for_progress(workers, 50)
-                assert failures_until_refused(one, other) == LOGINS_ALLOWED
+                assert failed_logins_until_limited(one, other) == LOGINS_ALLOWED
                 if way == "killed":
                     valkey.stop()
                 else:
-                    wire.swallow()
+                    proxy.stall()
                 wait_for_progress(workers, 50)
-                assert failures_until_refused(one, other) == 2 * LOGINS_ALLOWED
+                assert failed_logins_until_limited(one, other) == 2 * LOGINS_ALLOWED
                 wait_for_progress(workers, 50)
                 if way == "killed":
                     valkey.start()
                 else:
-                    wire.forward()
+                    proxy.resume()
                 time.sleep(STORAGE_RETRY_SECONDS + 1)
-                assert failures_until_refused(one, other) == LOGINS_ALLOWED
+                assert failed_logins_until_limited(one, other) == LOGINS_ALLOWED
             for worker in workers:
                 assert (worker.wrong, worker.lost, worker.refusals) == ([], 0, 0)
                 worker.check(stored_tasks(one.url, worker))
@@ -89,20 +89,20 @@ def test_limits_go_on_in_each_process_while_their_storage_is_lost(
 
 @contextmanager
 def silent_server() -> Iterator[int]:
-    """A port where everybody is let in, and nobody ever says a word."""
+    """Yield a port that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
 @contextmanager
 def refusing_server() -> Iterator[int]:
-    """A port where nobody listens."""
+    """Yield a port on which no server listens."""
     yield free_port()
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("mail_server", [refusing_server, silent_server])
-def test_a_lost_mail_server_delays_no_request_and_leaks_nothing(
+def test_an_unavailable_mail_server_delays_no_request_and_leaks_nothing(
     tmp_path: Path, mail_server: object
 ) -> None:
     assert callable(mail_server)

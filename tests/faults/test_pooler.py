@@ -1,7 +1,7 @@
-"""PgBouncer in transaction mode stands between the service and PostgreSQL.
+"""The service works with PgBouncer in transaction mode between it and PostgreSQL.
 
-No statement may then count on the session of the one before, there are fewer
-connections behind it than before it, and it can be lost like anything else.
+Statements cannot rely on the session of an earlier statement, there are fewer
+connections behind the pooler than in front of it, and the pooler can fail.
 """
 
 import time
@@ -22,7 +22,7 @@ from tests.support.settings import environment_on
 from tests.support.users import PASSWORD, register_user
 
 BACK_WITHIN_SECONDS = 5.0
-"""Of these PgBouncer itself may take one before it connects again."""
+"""PgBouncer itself may take one of these seconds to connect again."""
 
 LOGINS = 60
 
@@ -32,19 +32,19 @@ pytestmark = [
 ]
 
 
-def test_behind_a_pooler_everything_works_on_a_few_connections(
+def test_the_service_works_behind_a_pooler_on_a_few_connections(
     tmp_path: Path, database_url: str
 ) -> None:
     parts = urlsplit(database_url)
     assert parts.port is not None
     with running_pooler(parts.port) as pooler:
-        through = url_through(pooler, database_url)
-        with served(tmp_path, **environment_on(through)) as server:
-            person = register_user(server.url)
-            person.http.close()
-            with load(server.url, people=6) as workers, ThreadPoolExecutor(4) as clients:
+        pooled_url = url_through(pooler, database_url)
+        with served(tmp_path, **environment_on(pooled_url)) as server:
+            user = register_user(server.url)
+            user.http.close()
+            with load(server.url, users=6) as workers, ThreadPoolExecutor(4) as clients:
                 logins = clients.map(
-                    lambda _: log_in_and_refresh(server.url, person.email), range(LOGINS)
+                    lambda _: log_in_and_refresh(server.url, user.email), range(LOGINS)
                 )
                 assert list(logins) == [200] * LOGINS
                 wait_for_progress(workers, 300)
@@ -58,20 +58,20 @@ def test_behind_a_pooler_everything_works_on_a_few_connections(
             for worker in workers:
                 assert (worker.wrong, worker.lost, worker.refusals) == ([], 0, 0)
                 worker.check(stored_tasks(server.url, worker))
-            assert prepared_statements(through) == [0] * SERVER_CONNECTIONS
+            assert prepared_statements(pooled_url) == [0] * SERVER_CONNECTIONS
     note("faults", "writes behind PgBouncer", tried=acknowledged(workers), failed=0)
     note("faults", "logins and refreshes behind PgBouncer", tried=LOGINS, failed=0)
 
 
-def test_a_pooler_that_is_lost_under_load_is_told_of_and_found_again(
+def test_the_service_recovers_from_the_restart_of_a_pooler_under_load(
     tmp_path: Path, database_url: str
 ) -> None:
     parts = urlsplit(database_url)
     assert parts.port is not None
     with running_pooler(parts.port) as pooler:
-        through = url_through(pooler, database_url)
-        with served(tmp_path, **environment_on(through)) as server:
-            with load(server.url, people=6) as workers:
+        pooled_url = url_through(pooler, database_url)
+        with served(tmp_path, **environment_on(pooled_url)) as server:
+            with load(server.url, users=6) as workers:
                 wait_for_progress(workers, 100)
                 pooler.stop()
                 lost_at = time.monotonic()
@@ -98,19 +98,19 @@ def url_through(pooler: Pooler, url: str) -> str:
 
 
 def log_in_and_refresh(url: str, email: str) -> int:
-    """The status of the second of the two."""
+    """Log in and refresh, and return the status of the refresh."""
     login = {"email": email, "password": PASSWORD}
     tokens = httpx.post(f"{url}/api/auth/login", json=login, timeout=60).raise_for_status().json()
     refresh = {"refresh_token": tokens["refresh_token"]}
     return httpx.post(f"{url}/api/auth/refresh", json=refresh, timeout=60).status_code
 
 
-def prepared_statements(through: str) -> list[int]:
-    """How many there are in each of the server's sessions, all of which are taken for a moment."""
+def prepared_statements(pooled_url: str) -> list[int]:
+    """Return the number of prepared statements in each session of the server."""
     counts: dict[int, int] = {}
     with ExitStack() as stack:
         for _ in range(SERVER_CONNECTIONS):
-            connection = stack.enter_context(psycopg.connect(through, prepare_threshold=None))
+            connection = stack.enter_context(psycopg.connect(pooled_url, prepare_threshold=None))
             row = connection.execute(
                 "SELECT pg_backend_pid(), count(*) FROM pg_prepared_statements"
             ).fetchone()

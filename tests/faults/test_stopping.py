@@ -1,7 +1,7 @@
-"""The service is stopped, or a process of it dies, while people work.
+"""The service is stopped, or one of its processes is killed, under load.
 
-Told to stop, it drops nothing that it was sent before; killed, it leaves nothing half
-done; and of what it acknowledged, nothing is missing.
+When it is stopped, it answers all requests that it received before. When a process is killed,
+no change is partly stored. No acknowledged write is lost.
 """
 
 import http.client
@@ -30,35 +30,37 @@ from tests.support.users import PASSWORD, ApiUser, register_user
 CLIENTS = 8
 KILLS = 3
 READING_SECONDS = 0.05
-"""What was sent so shortly before the signal may still be on its way to the service."""
+"""Requests that were sent this shortly before the signal may not have been received yet."""
 
 RESTART_SECONDS = 20
 NEW_PASSWORD = "another rather long sentence"
 
 
 @dataclass
-class Sent:
-    """What one client sent on one connection, and what came of it."""
+class ClientRecord:
+    """The requests of one client on one connection, with and without a response."""
 
     answered: list[tuple[str, int]] = field(default_factory=list)
     unanswered: list[tuple[str, float]] = field(default_factory=list)
 
 
-def create_until_gone(person: ApiUser, client: int, sent: Sent) -> None:
-    """Create tasks on one connection for as long as there is somebody at its other end."""
-    address = urlsplit(str(person.http.base_url))
+def create_until_closed(user: ApiUser, client: int, sent: ClientRecord) -> None:
+    """Create tasks on one connection until the server closes it."""
+    address = urlsplit(str(user.http.base_url))
     assert address.hostname is not None
-    headers = {"Authorization": f"Bearer {person.token}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {user.token}", "Content-Type": "application/json"}
     number = 0
-    with closing(http.client.HTTPConnection(address.hostname, address.port, timeout=60)) as wire:
+    with closing(
+        http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+    ) as connection:
         while True:
             number += 1
             title = f"task {number} of client {client}"
             began = time.monotonic()
             try:
-                wire.request("POST", str(person.tasks()), json.dumps({"title": title}), headers)
-                began = time.monotonic()  # all of it was sent
-                answer = wire.getresponse()
+                connection.request("POST", str(user.tasks()), json.dumps({"title": title}), headers)
+                began = time.monotonic()  # the whole request was sent
+                answer = connection.getresponse()
                 body = answer.read()
             except (OSError, http.client.HTTPException):
                 sent.unanswered.append((title, began))
@@ -71,16 +73,16 @@ def create_until_gone(person: ApiUser, client: int, sent: Sent) -> None:
 
 @pytest.mark.proof
 @pytest.mark.parametrize("workers", [1, 2])
-def test_told_to_stop_under_load_it_answers_all_that_it_was_sent(
+def test_a_service_stopped_under_load_answers_all_requests_it_received(
     tmp_path: Path, workers: int
 ) -> None:
     options = ("--workers", str(workers))
     with served(tmp_path, *options, TODO_RATE_LIMIT_ENABLED="false") as server:
         ada = register_user(server.url)
         with ada.http, ThreadPoolExecutor(CLIENTS) as threads:
-            everything = [Sent() for _ in range(CLIENTS)]
+            everything = [ClientRecord() for _ in range(CLIENTS)]
             clients = [
-                threads.submit(create_until_gone, ada, number, sent)
+                threads.submit(create_until_closed, ada, number, sent)
                 for number, sent in enumerate(everything)
             ]
             deadline = time.monotonic() + 30
@@ -111,7 +113,7 @@ def test_told_to_stop_under_load_it_answers_all_that_it_was_sent(
 
 @dataclass
 class Account:
-    """Somebody who is logged in twice, and changes the password from the first place."""
+    """The progress of a user who logs in twice and changes the password in the first session."""
 
     email: str
     registered: bool = False
@@ -119,22 +121,22 @@ class Account:
     changed: bool = False
 
 
-def live(url: str, client: int, done: Event) -> list[Account]:
-    """Register, log in twice and change the password, again and again, as far as it goes."""
+def use_accounts(url: str, client: int, done: Event) -> list[Account]:
+    """Register accounts until the event is set, and use each as far as possible."""
     accounts: list[Account] = []
-    # A connection for each request, so that all workers have their part.
+    # One connection for each request distributes the requests over all workers.
     alone = {"Connection": "close"}
     with httpx.Client(base_url=url, headers=alone, timeout=60) as http:
         while not done.is_set():
             account = Account(f"client{client}.{len(accounts)}@example.com")
             accounts.append(account)
             with suppress(httpx.TransportError):
-                go_through(http, account)
+                use_account(http, account)
     return accounts
 
 
-def go_through(http: httpx.Client, account: Account) -> None:
-    """All that this account is to go through, noting how far it came."""
+def use_account(http: httpx.Client, account: Account) -> None:
+    """Register, log in twice and change the password, and record the progress."""
     registration = {"name": "Ada", "email": account.email, "password": PASSWORD}
     post(http, "register", registration)
     account.registered = True
@@ -154,7 +156,7 @@ def post(http: httpx.Client, what: str, body: dict[str, str], **headers: str) ->
 
 
 def serving_processes(supervisor: int) -> list[int]:
-    """The worker processes, without the one that multiprocessing keeps for itself."""
+    """Return the worker processes, without the resource tracker of multiprocessing."""
     return [
         pid
         for pid in children_of(supervisor)
@@ -163,12 +165,12 @@ def serving_processes(supervisor: int) -> list[int]:
 
 
 @contextmanager
-def living(url: str) -> Iterator[list[Account]]:
-    """Many people who come and change their passwords, for the time of the block."""
+def running_clients(url: str) -> Iterator[list[Account]]:
+    """Run clients that register and change passwords until the block ends."""
     done = Event()
     accounts: list[Account] = []
     with ThreadPoolExecutor(CLIENTS) as threads:
-        clients = [threads.submit(live, url, number, done) for number in range(CLIENTS)]
+        clients = [threads.submit(use_accounts, url, number, done) for number in range(CLIENTS)]
         try:
             yield accounts
         finally:
@@ -178,12 +180,12 @@ def living(url: str) -> Iterator[list[Account]]:
 
 
 @pytest.mark.proof
-def test_a_worker_that_is_killed_leaves_nothing_half_done_and_is_replaced(
+def test_a_killed_worker_leaves_no_partial_change_and_is_replaced(
     tmp_path: Path, database_url: str
 ) -> None:
     settings = environment_on(database_url)
     with served(tmp_path, "--workers", "2", **settings) as server:
-        with living(server.url) as accounts:
+        with running_clients(server.url) as accounts:
             for _ in range(KILLS):
                 wait_for_workers(server.process.pid, 2)
                 time.sleep(1)
@@ -194,19 +196,19 @@ def test_a_worker_that_is_killed_leaves_nothing_half_done_and_is_replaced(
         assert any(account.changed for account in accounts)
         with psycopg.connect(database_url) as connection:
             for account in accounts:
-                check(server.url, connection, account)
+                require_consistent_account(server.url, connection, account)
     note("faults", "accounts while workers are killed", tried=len(accounts), failed=0)
 
 
 def wait_for_workers(supervisor: int, count: int) -> None:
     deadline = time.monotonic() + RESTART_SECONDS
     while len(serving_processes(supervisor)) < count:
-        assert time.monotonic() < deadline, "nobody replaces the worker that was killed"
+        assert time.monotonic() < deadline, "the killed worker is not replaced"
         time.sleep(0.05)
 
 
-def check(url: str, connection: psycopg.Connection, account: Account) -> None:
-    """See that what was acknowledged of this account holds, and nothing holds by half."""
+def require_consistent_account(url: str, connection: psycopg.Connection, account: Account) -> None:
+    """Require that acknowledged changes of this account are stored, and none is partly stored."""
     sessions = connection.execute(
         "SELECT count(s.id), count(DISTINCT u.id) FROM users u LEFT JOIN sessions s"
         " ON s.user_id = u.id WHERE u.email = %s",
@@ -225,7 +227,7 @@ def check(url: str, connection: psycopg.Connection, account: Account) -> None:
         ).status_code
         for password in (PASSWORD, NEW_PASSWORD)
     )
-    # Either the password is new and the other session is over, or all is as it was.
+    # Either the password is new and the other session is revoked, or nothing has changed.
     assert (old, new, open_sessions) in {(401, 200, 1), (200, 401, 2)}
     if account.changed:
         assert new == 200

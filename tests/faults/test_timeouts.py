@@ -1,6 +1,6 @@
-"""No request waits for longer than is documented: for a thread, or for the database's response.
+"""Requests wait for a thread and for the database no longer than is documented.
 
-These are the parts of what `test_database_lost` proves as a whole.
+These tests check the parts of what `test_database_lost` checks as a whole.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ SHORT_SECONDS = 0.2
 SOON_SECONDS = 5.0
 
 
-def test_a_call_that_no_thread_begins_in_time_is_refused_and_never_done() -> None:
+def test_a_call_that_no_thread_starts_in_time_is_refused_and_never_executed() -> None:
     threads, release, done = WorkerThreads(1, share=1, longest_wait=SHORT_SECONDS), Event(), []
 
     async def both() -> None:
@@ -43,7 +43,7 @@ def test_a_call_that_no_thread_begins_in_time_is_refused_and_never_done() -> Non
     assert done == ["third"]
 
 
-def test_a_call_that_was_begun_in_time_may_take_longer() -> None:
+def test_a_call_that_was_started_in_time_may_take_longer() -> None:
     threads = WorkerThreads(1, share=1, longest_wait=SHORT_SECONDS)
 
     def slow() -> str:
@@ -64,7 +64,7 @@ def database(postgres_url: str) -> Iterator[Database]:
 
 
 def response_timeout(database: Database) -> object:
-    """Return for how many seconds the only connection waits for a response."""
+    """Return how many seconds the only connection waits for a response."""
     with database.engine.connect() as connection:
         return getattr(connection.connection.dbapi_connection, "response_timeout", "unset")
 
@@ -85,7 +85,7 @@ def test_a_statement_without_a_response_in_time_fails_and_is_cancelled(
     until(lambda: database.rows(asleep, {}) == [(0,)], seconds=SOON_SECONDS)
 
 
-def test_only_migrations_have_no_timeout(database: Database) -> None:
+def test_only_migrations_wait_for_the_database_without_a_timeout(database: Database) -> None:
     assert response_timeout(database) == RESPONSE_TIMEOUT_SECONDS
     with database.schema_change() as transaction:
         driver = transaction.connection.connection.dbapi_connection

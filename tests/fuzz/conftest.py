@@ -1,4 +1,4 @@
-"""Servers of their own for the fuzzing, so that whatever it does to them ends here."""
+"""Separate servers for fuzzing, so that it cannot affect other tests."""
 
 from collections.abc import Iterator
 

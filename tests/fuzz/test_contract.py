@@ -1,9 +1,9 @@
 """The service against its own OpenAPI document, as Schemathesis reads it.
 
-Whatever the document allows has to be accepted, whatever it forbids refused, and every
-answer has to be one that it describes. Two people send in turn, most of the time what is
-their own, so that operations do something; who loses account or session to a case is
-followed by somebody new. What the document cannot say is named in `_BEYOND_JSON_SCHEMA`.
+Valid input must be accepted, invalid input refused, and every response described by the document.
+Two users send cases in turn, mostly for their own resources, so that operations succeed. A user who
+loses the account or session by a case is replaced by a new one. Rules that the document cannot
+express are listed in `_BEYOND_JSON_SCHEMA`.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ from tests.support.proof import note
 from tests.support.servers import RunningServer
 from tests.support.users import PASSWORD
 
-# Schemathesis is generic over kinds of documents; these are of any.
+# Schemathesis is generic over kinds of documents; these types accept any.
 type Case = schemathesis.Case[Any]
 type Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 
@@ -39,10 +39,10 @@ type Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 
 SHARE_OF_OWN = 0.9
-"""How often a case is sent for what belongs to the person that sends it."""
+"""The share of cases that are sent for resources of their caller."""
 
 TASKS = 3
-"""How many tasks somebody has to begin with."""
+"""How many tasks a caller has at least."""
 
 SCENARIOS = 3
 """How many sequences of operations follow from one seed."""
@@ -55,22 +55,22 @@ CREDENTIALS = {
     "update_profile": ("current_password",),
     "delete_account": ("current_password",),
 }
-"""The fields by which these operations recognise a person."""
+"""The fields by which these operations authenticate a user."""
 
 _BEYOND_JSON_SCHEMA = {
-    "too_short",  # white space around a text does not count
+    "too_short",  # surrounding white space is not counted
     "too_common",
     "repeats_identity",
-    "invalid_email",  # narrower than `format: email`: a dot in the domain, at most 64 before it
+    "invalid_email",  # stricter than `format: email`: a dot in the domain, 64 characters before @
     "incorrect",  # a current password
-    "required",  # a current password, for who has one, or with another email
+    "required",  # a current password, if the account has one or the email changes
 }
-"""Why a body is refused that follows its schema."""
+"""Codes of errors of bodies that are valid according to their schema."""
 
 
 @dataclass
 class Caller:
-    """Somebody who sends cases, and what they know."""
+    """A user who sends cases, with their credentials and tasks."""
 
     id: str
     token: str
@@ -79,7 +79,7 @@ class Caller:
 
     @classmethod
     def new(cls, http: httpx.Client) -> "Caller":
-        """Somebody who registered, logged in, and has a few tasks."""
+        """Register a user, log them in, and create a few tasks."""
         login = {"email": f"{uuid4()}@example.com", "password": PASSWORD}
         http.post("/api/auth/register", json={"name": "Ada", **login}).raise_for_status()
         answer = http.post("/api/auth/login", json=login).raise_for_status().json()
@@ -89,23 +89,23 @@ class Caller:
         return caller
 
     def refill(self, http: httpx.Client) -> None:
-        """See to it that they have tasks."""
+        """Create tasks until the caller has enough."""
         while len(self.task_ids) < TASKS:
             answer = http.post(
                 f"/api/{self.id}/tasks",
                 params={"url_user_id": self.id},
                 json={"title": "Buy milk"},
-                headers=self.authorized,
+                headers=self.headers_of_caller,
             )
             self.task_ids.append(answer.raise_for_status().json()["id"])
 
     @property
-    def authorized(self) -> dict[str, str]:
+    def headers_of_caller(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
 
 class Callers:
-    """Two people who send in turn, and what came of it."""
+    """Two users who send cases in turn, and the results."""
 
     def __init__(self, http: httpx.Client, session: requests.Session, number: int) -> None:
         self.session = session
@@ -120,27 +120,27 @@ class Callers:
 
     @property
     def current(self) -> Caller:
-        """Whose turn it is."""
+        """The caller whose turn it is."""
         return self._callers[self._turn]
 
     @property
-    def share_of_tasks_that_worked(self) -> float:
-        """How many of the valid calls about tasks did what they asked for."""
+    def share_of_successful_task_calls(self) -> float:
+        """The share of valid task calls that succeeded."""
         return self._valid_calls_on_tasks[True] / self._valid_calls_on_tasks.total()
 
     def next(self) -> None:
-        """Give the other one their turn."""
+        """Switch to the other caller."""
         self._turn = 1 - self._turn
 
     def send(self, case: Case) -> None:
-        """Send it as mostly the next one's own, and hold the answer to the contract."""
+        """Send a case, mostly for resources of the next caller, and check the response."""
         self.next()
-        self._mostly_make_own(case)
-        headers = self.current.authorized
+        self._make_own_mostly(case)
+        headers = self.current.headers_of_caller
         response = case.call(headers=headers, session=self.session)
         if "user_id" in case.path_parameters and _is_valid(case):
             self._valid_calls_on_tasks[response.status_code < 300] += 1
-        with self.judging(case, response):
+        with self.collected_failures(case, response):
             case.validate_response(
                 response,
                 headers=headers,
@@ -148,17 +148,18 @@ class Callers:
             )
 
     def make_own(self, case: Case) -> None:
-        """Let the case name the person that sends it as its owner."""
+        """Set the caller as the owner that the case names."""
         if "user_id" in case.path_parameters:
             case.path_parameters["user_id"] = self.current.id
         if "url_user_id" in case.query:
             case.query["url_user_id"] = self.current.id
 
     @contextmanager
-    def judging(self, case: Case, response: Response) -> Iterator[None]:
-        """Count a case, and what the block finds wrong with its answer.
+    def collected_failures(self, case: Case, response: Response) -> Iterator[None]:
+        """Count a case, and collect the failures that the block finds in its response.
 
-        It is not raised: Hypothesis would send the case again, to a service that has gone on.
+        Failures are not raised: Hypothesis would send the case again, to a service whose state has
+        changed.
         """
         self.sent += 1
         try:
@@ -170,7 +171,7 @@ class Callers:
         finally:
             self._remember(case, response)
 
-    def _mostly_make_own(self, case: Case) -> None:
+    def _make_own_mostly(self, case: Case) -> None:
         caller = self.current
         if self._mostly():
             self.make_own(case)
@@ -185,7 +186,7 @@ class Callers:
         return self._random.random() < SHARE_OF_OWN
 
     def _remember(self, case: Case, response: Response) -> None:
-        """Follow what the case did to the one who sent it."""
+        """Update the caller by the effect of the case."""
         caller, operation, status = self.current, _operation_id(case), response.status_code
         if status == 401 and operation not in {"login", "refresh"}:
             if response.request.headers.get("Authorization") == f"Bearer {caller.token}":
@@ -206,13 +207,15 @@ class Callers:
             caller.credentials |= {"password": chosen, "current_password": chosen}
 
 
-def test_every_answer_is_one_that_the_document_describes(postgresql_server: RunningServer) -> None:
+def test_every_response_is_described_by_the_openapi_document(
+    postgresql_server: RunningServer,
+) -> None:
     assert_contract_is_kept(postgresql_server, number=0, stride=4, examples=2, batches=1)
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_many_answers_are_ones_that_the_document_describes(
+def test_very_many_responses_are_described_by_the_openapi_document(
     postgresql_server: RunningServer, number: int
 ) -> None:
     sent = assert_contract_is_kept(
@@ -224,33 +227,33 @@ def test_many_answers_are_ones_that_the_document_describes(
 def assert_contract_is_kept(
     server: RunningServer, *, number: int, stride: int, examples: int, batches: int
 ) -> int:
-    """Send cases that follow from the number; return how many they were.
+    """Send the cases that the number determines, and return how many were sent.
 
-    Each operation gets those that cover its description systematically, or each `stride`-th
-    of them, and so many examples of what it allows and forbids; then come sequences, in
-    batches of `SCENARIOS`.
+    Each operation gets every `stride`-th of the cases that cover its description systematically,
+    and `examples` of valid and of invalid input. Sequences of operations follow, in batches of
+    `SCENARIOS`.
     """
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     schema.hook(filter_failure)
-    schema.config.generation.with_security_parameters = False  # the token is always the caller's
+    schema.config.generation.with_security_parameters = False  # the caller's token is always used
     with httpx.Client(base_url=server.url) as http, requests.Session() as session:
         callers = Callers(http, session, number)
         for result in schema.get_all_operations():
             operation = cast(Operation, result.ok())  # type: ignore[union-attr]  # an Err fails here
             _cover(callers, schema, operation, stride)
             _fuzz(callers, operation, GenerationMode.POSITIVE, number, examples)
-            with suppress(Unsatisfiable):  # who takes nothing, or any text, forbids nothing
+            with suppress(Unsatisfiable):  # an operation may have no invalid input
                 _fuzz(callers, operation, GenerationMode.NEGATIVE, number, examples)
         for batch in range(batches):
             _follow_links(callers, schema, number * 1_000 + batch)
     note("cases", "OpenAPI, PostgreSQL", tried=callers.sent, failed=callers.failed)
     assert callers.failed == 0, "\n\n".join(callers.failures.values())
-    assert callers.share_of_tasks_that_worked > 0.4
+    assert callers.share_of_successful_task_calls > 0.4
     return callers.sent
 
 
 def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
-    """Schemathesis's hook of this name: whether what it found is one."""
+    """Return whether a failure is one (the Schemathesis hook of this name)."""
     match failure:
         case RejectedPositiveData():
             return not _is_beyond_json_schema(response)
@@ -261,29 +264,29 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
 
 
 def _is_sent_twice(parameter: str, response: Response) -> bool:
-    """Whether the last of several values was taken, the others being none that count."""
+    """Return whether the parameter was sent more than once, of which only the last counts."""
     query = httpx.URL(str(response.request.url)).params
     return len(query.get_list(parameter)) > 1
 
 
 def _is_beyond_json_schema(response: Response) -> bool:
-    """Whether it was refused by rules that JSON Schema cannot say, and by no others."""
+    """Return whether only rules that JSON Schema cannot express refused the case."""
     problem = response.json()
     if problem["code"] == "invalid_reset_token":
-        return True  # the right one is in an email
+        return True  # the valid token is in an email
     codes = {error["code"] for error in problem.get("errors", ())}
     return bool(codes) and codes <= _BEYOND_JSON_SCHEMA
 
 
 def _is_stored_shorter(case: Case) -> bool:
-    """Whether it has text that is too long only until it is brought to the form that is stored."""
+    """Return whether the case has text that normalisation makes shorter."""
     body = case.body if isinstance(case.body, dict) else {}
     lines = [str(body.get(name)) for name in ("title", "name")]
     return any(line != line.strip() for line in lines) or "\r\n" in str(body.get("description"))
 
 
 def _cover(callers: Callers, schema: BaseSchema, operation: Operation, stride: int) -> None:
-    """Send boundaries, missing parts, other methods and other media types."""
+    """Send boundary values, missing parts, other methods and other media types."""
     cases = schema.iter_coverage_cases(
         operation,
         generation_modes=list(GenerationMode),
@@ -296,7 +299,7 @@ def _cover(callers: Callers, schema: BaseSchema, operation: Operation, stride: i
 def _fuzz(
     callers: Callers, operation: Operation, mode: GenerationMode, number: int, examples: int
 ) -> None:
-    """Send so many examples of what the operation allows, or of what it forbids."""
+    """Send this many examples of valid or of invalid input."""
 
     @seed(number)
     @_settings(examples)
@@ -308,10 +311,10 @@ def _fuzz(
 
 
 def _follow_links(callers: Callers, schema: BaseSchema, number: int) -> None:
-    """Send operations that follow from each other's answers, each sequence by one person."""
+    """Send sequences of operations that follow from each other's responses, each by one caller."""
     machine = cast(type[RecordingStateMachine], schema.as_state_machine())
 
-    class Scenario(machine):  # type: ignore[misc, valid-type]  # its base is made of the document
+    class Scenario(machine):  # type: ignore[misc, valid-type]  # the base class is made from the document
         def setup(self) -> None:
             callers.next()
 
@@ -319,12 +322,12 @@ def _follow_links(callers: Callers, schema: BaseSchema, number: int) -> None:
             callers.make_own(case)
 
         def get_call_kwargs(self, case: Case) -> dict[str, object]:  # noqa: ARG002 - as it has it
-            return {"headers": callers.current.authorized, "session": callers.session}
+            return {"headers": callers.current.headers_of_caller, "session": callers.session}
 
         def validate_response(
             self, response: Response, case: Case, **sent: Any
         ) -> None:  # as it has it
-            with callers.judging(case, response):
+            with callers.collected_failures(case, response):
                 case.validate_response(
                     response,
                     headers=sent["headers"],
@@ -332,14 +335,14 @@ def _follow_links(callers: Callers, schema: BaseSchema, number: int) -> None:
                     recorder=self.recorder,
                 )
 
-    # Hypothesis tries parts of a scenario again, which the service answers differently by then.
+    # Hypothesis repeats parts of a scenario, to which the service responds differently by then.
     with suppress(Flaky):
         seed(number)(Scenario)
         Scenario.run(settings=_settings(SCENARIOS))
 
 
 def _settings(examples: int) -> settings:
-    """Always new examples, and no search for smaller ones: failures are collected."""
+    """Return settings for new examples without shrinking, since failures are collected."""
     return settings(
         max_examples=examples,
         database=None,
@@ -354,7 +357,7 @@ def _is_valid(case: Case) -> bool:
 
 
 def _has_wrong_path(case: Case) -> bool:
-    """Whether it is meant to be refused for its path."""
+    """Return whether the case has a deliberately invalid path."""
     return case.meta is not None and case.meta.is_negative_at(ParameterLocation.PATH)
 
 

@@ -1,4 +1,4 @@
-"""What fuzzing brought to light, each by itself: how it is now, and stays."""
+"""Regression tests for faults that fuzzing found."""
 
 import re
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def test_an_unauthenticated_request_is_answered_with_401_whatever_else_is_wrong(
     ("origin", "method"),
     [("https://evil.example", "GET"), ("http://localhost:3000", "TRACE"), ("null", "DELETE")],
 )
-def test_a_refused_preflight_is_told_as_a_problem(
+def test_a_refused_preflight_is_answered_with_a_problem(
     http: httpx.Client, origin: str, method: str
 ) -> None:
     headers = {"Origin": origin, "Access-Control-Request-Method": method}
@@ -59,7 +59,7 @@ def test_a_refused_preflight_is_told_as_a_problem(
 
 
 @pytest.mark.parametrize("wanted", ["bytes=0-1", "bytes=99999999-", "bytes=-", "chairs=1-2"])
-def test_a_part_of_the_documentation_is_answered_with_the_whole(
+def test_a_range_request_for_a_docs_asset_returns_the_whole_file(
     http: httpx.Client, wanted: str
 ) -> None:
     path = "/docs/assets/favicon.png"
@@ -68,7 +68,7 @@ def test_a_part_of_the_documentation_is_answered_with_the_whole(
     assert answer.content == http.get(path).content
 
 
-def test_a_body_that_is_too_large_does_not_break_off_an_answer() -> None:
+def test_a_body_that_is_too_large_does_not_interrupt_a_started_response() -> None:
     async def answers_before_the_body_came(_: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await receive()
@@ -88,7 +88,7 @@ def test_a_body_that_is_too_large_does_not_break_off_an_answer() -> None:
 
 
 @pytest.mark.parametrize(("pattern", "text"), [(LINE_PATTERN, Title), (PROSE_PATTERN, Description)])
-def test_the_document_allows_the_characters_that_the_core_does(
+def test_the_openapi_patterns_allow_the_characters_that_the_core_allows(
     pattern: str, text: type[Title | Description]
 ) -> None:
     for between in (*map(chr, range(0x100)), "\r\n", "\u2028", "\U0001f600"):

@@ -1,9 +1,8 @@
 """The service against bytes that no client library would send.
 
-A corpus of requests, good ones, hostile ones and ones that are none, is sent over a plain
-socket, and then again with mutations that a seed determines. Whatever arrives, no answer is
-a server error, every error is a problem document, no connection is left hanging, and what
-somebody else has stays as it was.
+A corpus of valid, hostile and malformed requests is sent over a plain socket, and then again with
+mutations that a seed determines. No response is a server error, every error is a problem document,
+no connection is left open, and the data of another user does not change.
 """
 
 import json
@@ -21,58 +20,58 @@ import pytest
 
 from tests.support.problems import problem
 from tests.support.proof import note
-from tests.support.raw_requests import corpus, fill, mutated, names_of
+from tests.support.raw_requests import corpus, fill, mutation, placeholders_of
 from tests.support.servers import RunningServer
 
-PATIENCE_SECONDS = 5
-"""Until then every connection has been answered, or closed once the client is done."""
+TIMEOUT_SECONDS = 5
+"""The time within which every connection is answered, or closed after the client has finished."""
 
 FIRST_BYTE_SECONDS = 0.3
-"""How long to wait before a request counts as one that the server still waits for more of."""
+"""How long to wait for a response before the server is assumed to wait for more bytes."""
 
 NEXT_BYTE_SECONDS = 0.03
 THREADS = 16
 
 BEFORE_THE_APPLICATION = {"malformed_request", "headers_too_large"}
-"""What is said of bytes that are no request, so that there is none to be named."""
+"""Codes of refusals below the application, which have no request id."""
 
 MEMBERS = {"type", "title", "status", "detail", "code", "request_id"}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer, as it came over the wire."""
+class RawResponse:
+    """A response, as parsed from the received bytes."""
 
     status: int
     headers: httpx.Headers
     body: bytes
 
 
-def test_no_bytes_bring_the_service_out_of_step(
+def test_malformed_bytes_do_not_disturb_the_service(
     sqlite_server: RunningServer,
     postgresql_server: RunningServer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert_unshaken(sqlite_server, "SQLite", mutations=150, number=1)
-    assert_unshaken(postgresql_server, "PostgreSQL", mutations=150, number=1)
+    assert_not_disturbed(sqlite_server, "SQLite", mutations=150, number=1)
+    assert_not_disturbed(postgresql_server, "PostgreSQL", mutations=150, number=1)
     assert unexpected_errors(caplog) == []
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
-def test_many_bytes_do_not_bring_the_service_out_of_step(
+def test_very_many_malformed_bytes_do_not_disturb_the_service(
     database: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     server: RunningServer = request.getfixturevalue(f"{database.lower()}_server")
-    assert_unshaken(server, database, mutations=20_000, number=2)
+    assert_not_disturbed(server, database, mutations=20_000, number=2)
     assert unexpected_errors(caplog) == []
 
 
 def unexpected_errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the server logged as an error of its own.
+    """Return the errors that the server logged.
 
-    Only that it writes to a connection which is closed already is not: of pipelined requests,
-    uvicorn tells none but the last that the connection is gone.
+    Writing to a closed connection is not counted: of pipelined requests, uvicorn informs only the
+    last that the connection is closed.
     """
     return [
         caplog.handler.format(record)
@@ -82,20 +81,22 @@ def unexpected_errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-def assert_unshaken(server: RunningServer, database: str, *, mutations: int, number: int) -> None:
-    """Send the corpus, and so many mutations of it that follow from the number."""
+def assert_not_disturbed(
+    server: RunningServer, database: str, *, mutations: int, number: int
+) -> None:
+    """Send the corpus and this many mutations of it, which the number determines."""
     witness, sender = server.register("Witness"), server.register("Sender")
     with witness.http, sender.http:
         tasks = [witness.create(title) for title in ("one", "two")][::-1]
-        names = names_of(sender, witness)
+        names = placeholders_of(sender, witness)
         seeds = [fill(request, names) for request in corpus()]
-        payloads = [*seeds, *(mutated(seeds, names, number, n) for n in range(mutations))]
+        payloads = [*seeds, *(mutation(seeds, names, number, n) for n in range(mutations))]
         judge = Judge(server)
         with ThreadPoolExecutor(THREADS) as pool:
-            wrong = [found for found in pool.map(judge.found_wrong, payloads) if found]
+            wrong = [found for found in pool.map(judge.fault_of, payloads) if found]
         note("cases", f"raw bytes, {database}", tried=len(payloads), failed=len(wrong))
         assert wrong == []
-        # Most were answered, and many of those by the application.
+        # Most got a response, and many of those from the application.
         assert judge.statuses.total() > len(payloads) / 2
         assert judge.statuses[200] > len(payloads) / 50
         assert witness.list() == tasks
@@ -103,7 +104,7 @@ def assert_unshaken(server: RunningServer, database: str, *, mutations: int, num
 
 
 class Judge:
-    """Sends bytes to a server, and says what is wrong with what comes back."""
+    """Sends bytes to a server, and checks its responses."""
 
     def __init__(self, server: RunningServer) -> None:
         parts = urlsplit(server.url)
@@ -116,21 +117,21 @@ class Judge:
             for operation in path.values()
             for status in operation["responses"]
         }
-        # Of files that did not change; of what is no operation; of a head that is too large.
+        # Also 304 for unchanged files, 405 for unknown methods, and 431 for too large heads.
         self._documented |= {100, 304, 405, 431}
         self.statuses = Counter[int]()
 
-    def found_wrong(self, payload: bytes) -> str | None:
-        """What is wrong with the answers to these bytes; None if nothing is."""
+    def fault_of(self, payload: bytes) -> str | None:
+        """Return the fault in the responses to these bytes, or None."""
         try:
-            for answer in exchanged(self._address, payload):
+            for answer in responses_to(self._address, payload):
                 self.statuses[answer.status] += 1
-                self._judge(answer, bodiless=b"HEAD" in payload)
+                self._check(answer, bodiless=b"HEAD" in payload)
         except (AssertionError, ValueError, TimeoutError, LookupError) as wrong:
             return f"{wrong!r} after {payload[:3_000]!r}"
         return None
 
-    def _judge(self, answer: Answer, *, bodiless: bool) -> None:
+    def _check(self, answer: RawResponse, *, bodiless: bool) -> None:
         assert answer.status in self._documented, answer
         if answer.status < 400 or (bodiless and not answer.body):
             return
@@ -141,26 +142,26 @@ class Judge:
         assert members == MEMBERS | ({"errors"} if answer.status == 422 else set()), answer
 
 
-def exchanged(address: tuple[str, int], payload: bytes) -> list[Answer]:
-    """Send these bytes, and return what was answered to them.
+def responses_to(address: tuple[str, int], payload: bytes) -> list[RawResponse]:
+    """Send these bytes, and return the responses.
 
     Raises:
-        TimeoutError: if the connection stays open although the client is done.
+        TimeoutError: if the connection stays open although the client has finished.
     """
-    with socket.create_connection(address, timeout=PATIENCE_SECONDS) as connection:
+    with socket.create_connection(address, timeout=TIMEOUT_SECONDS) as connection:
         received = bytearray()
         try:
             connection.sendall(payload)
-            received += _received(connection)
+            received += _receive_available(connection)
             connection.shutdown(socket.SHUT_WR)
-            received += _rest(connection)
+            received += _receive_until_closed(connection)
         except (ConnectionResetError, BrokenPipeError):
-            pass  # it was closed with something still on its way, which is an answer too
+            pass  # the server closed the connection while bytes were on their way, which is allowed
     return list(parsed(bytes(received)))
 
 
-def _received(connection: socket.socket) -> bytes:
-    """What comes by itself: to bytes that are no whole request, nothing does."""
+def _receive_available(connection: socket.socket) -> bytes:
+    """Return what the server sends before the client closes its side."""
     received = bytearray()
     connection.settimeout(FIRST_BYTE_SECONDS)
     try:
@@ -172,10 +173,10 @@ def _received(connection: socket.socket) -> bytes:
     return bytes(received)
 
 
-def _rest(connection: socket.socket) -> bytes:
-    """What still comes until the other side closes the connection."""
+def _receive_until_closed(connection: socket.socket) -> bytes:
+    """Return what the server sends until it closes the connection."""
     rest = bytearray()
-    deadline = monotonic() + PATIENCE_SECONDS
+    deadline = monotonic() + TIMEOUT_SECONDS
     while (remaining := deadline - monotonic()) > 0:
         connection.settimeout(remaining)
         if not (part := connection.recv(65_536)):
@@ -184,11 +185,11 @@ def _rest(connection: socket.socket) -> bytes:
     raise TimeoutError("the connection was left open")
 
 
-def parsed(received: bytes) -> Iterator[Answer]:
-    """The answers of which this consists."""
+def parsed(received: bytes) -> Iterator[RawResponse]:
+    """Parse the received bytes into responses."""
     while received:
         head, separator, received = received.partition(b"\r\n\r\n")
-        assert separator, f"half an answer: {head!r}"
+        assert separator, f"half a response: {head!r}"
         status_line, *lines = head.split(b"\r\n")
         version, status, *_ = status_line.split(b" ")
         assert version == b"HTTP/1.1", status_line
@@ -197,8 +198,8 @@ def parsed(received: bytes) -> Iterator[Answer]:
         body = b""
         if headers.get("transfer-encoding") == "chunked":
             body, _, received = received.partition(b"\r\n0\r\n\r\n")
-        elif not received.startswith(b"HTTP/1.1 "):  # to HEAD the length is told, and no body sent
+        elif not received.startswith(b"HTTP/1.1 "):  # a response to HEAD has a length and no body
             length = int(headers.get("content-length", 0))
-            assert len(received) >= length or not received, "half an answer"
+            assert len(received) >= length or not received, "half a response"
             body, received = received[:length], received[length:]
-        yield Answer(int(status), headers, body)
+        yield RawResponse(int(status), headers, body)

@@ -1,8 +1,8 @@
-"""Whatever the settings are, the service refuses them at startup or works with them.
+"""The service refuses settings at startup or works with them, whatever they are.
 
-Values are drawn for a few variables at a time, plausible and hostile ones. Where they are refused,
-the message names one of the variables and repeats no secret; where they are accepted, the service
-is put together and a round of requests is answered as it is under the defaults.
+Plausible and hostile values are drawn for a few variables at a time. If they are refused, the
+message names one of the variables and repeats no secret. If they are accepted, the service starts
+and responds to a round of requests as it does with default settings.
 """
 
 import re
@@ -32,7 +32,7 @@ OTHER_SECRET = "another secret, which is thirty-two bytes"
 PASSWORD = "a rather long sentence that has more than sixty-four characters in it"
 FEW, MANY = 15, 1000
 SHORTEST_ROUND_SECONDS = 30
-"""A round of requests takes less: tokens that live for less may expire in it."""
+"""A round of requests takes less time. Tokens with a shorter lifetime may expire during it."""
 
 HOSTILE = st.one_of(
     st.sampled_from(
@@ -59,7 +59,7 @@ HOSTS += [
 
 @st.composite
 def urls(draw: st.DrawFn, *schemes: str) -> str:
-    """A URL whose parts are all odd in some way, sometimes."""
+    """Draw a URL of which each part may be unusual."""
     scheme = draw(st.sampled_from(schemes))
     user = draw(st.sampled_from(["", "", "", "u@", "u:p@", "u:p%40@", "u:%zz@", "u:%00@", ":@"]))
     host = draw(st.sampled_from(HOSTS))
@@ -69,14 +69,14 @@ def urls(draw: st.DrawFn, *schemes: str) -> str:
     return f"{scheme}://{user}{host}{port}{path}{query}"
 
 
-def listed(*values: str) -> st.SearchStrategy[str]:
-    """Values that are to be expected."""
+def any_of(*values: str) -> st.SearchStrategy[str]:
+    """Draw one of these values."""
     return st.sampled_from(values)
 
 
-durations = listed("1s", "30s", "5m", "1h", "7d", "52w", "3650d", "999999w", "0", "1.5h", "-1d")
+durations = any_of("1s", "30s", "5m", "1h", "7d", "52w", "3650d", "999999w", "0", "1.5h", "-1d")
 limits = st.one_of(
-    listed("1/second", "5 per 2 minutes", "3/15minutes; 10/day", "0/minute", "1/9999999years"),
+    any_of("1/second", "5 per 2 minutes", "3/15minutes; 10/day", "0/minute", "1/9999999years"),
     st.builds(
         "{}/{}{}".format,
         st.sampled_from(["1", "7", "1000000", "9" * 12, "-1", "00"]),
@@ -84,8 +84,8 @@ limits = st.one_of(
         st.sampled_from(["second", "minutes", "hour", "days", "month", "year", "week"]),
     ),
 )
-flags = listed("true", "false", "0", "1", "yes")
-issuers = listed(
+flags = any_of("true", "false", "0", "1", "yes")
+issuers = any_of(
     '[{"issuer": "https://a.invalid/", "jwks_url": "https://127.0.0.1:1/k", "audience": null}]',
     '[{"issuer": "a\\u0000b", "jwks_url": "http://a.invalid", "audience": "a"}]',
     '[{"issuer": "\\ud800", "jwks_url": "http://a.invalid", "audience": "a"}]',
@@ -93,62 +93,70 @@ issuers = listed(
     "[" * 100_000,
 )
 KINDS: dict[str, st.SearchStrategy[str]] = {
-    "APP_NAME": listed("Todo", "<b>", "é"),
-    "APP_VERSION": listed("1", "v2 beta"),
+    "APP_NAME": any_of("Todo", "<b>", "é"),
+    "APP_VERSION": any_of("1", "v2 beta"),
     "DEBUG": flags,
-    "LOG_LEVEL": listed("debug", "error"),
-    "LOG_FORMAT": listed("json", "console"),
+    "LOG_LEVEL": any_of("debug", "error"),
+    "LOG_FORMAT": any_of("json", "console"),
     "OPENTELEMETRY_ENABLED": flags,
-    "DATA_DIR": listed("todo-data", "a/b", "./ü", "a?b=c", "100%41", "#", "file:x", "a file", "~"),
-    "DATABASE_POOL_SIZE": listed("1", "2", "100", "101"),
+    "DATA_DIR": any_of("todo-data", "a/b", "./ü", "a?b=c", "100%41", "#", "file:x", "a file", "~"),
+    "DATABASE_POOL_SIZE": any_of("1", "2", "100", "101"),
     "DATABASE_POOL_TIMEOUT": durations,
-    "DATABASE_PREPARED_STATEMENTS": listed("auto", "never"),
-    "JWT_SECRET": listed(SECRET, OTHER_SECRET, "short"),
-    "JWT_PREVIOUS_SECRETS": listed(SECRET, f"{SECRET},{SECRET}", "short"),
-    "JWT_ALGORITHM": listed("HS256", "none"),
-    "JWT_ISSUER": listed("todo", "https://todo.example.com", "better-auth", "a" * 200),
-    "JWT_AUDIENCE": listed("todo", "a" * 200),
+    "DATABASE_PREPARED_STATEMENTS": any_of("auto", "never"),
+    "JWT_SECRET": any_of(SECRET, OTHER_SECRET, "short"),
+    "JWT_PREVIOUS_SECRETS": any_of(SECRET, f"{SECRET},{SECRET}", "short"),
+    "JWT_ALGORITHM": any_of("HS256", "none"),
+    "JWT_ISSUER": any_of("todo", "https://todo.example.com", "better-auth", "a" * 200),
+    "JWT_AUDIENCE": any_of("todo", "a" * 200),
     "ACCESS_TOKEN_TTL": durations,
     "REFRESH_TOKEN_TTL": durations,
     "REFRESH_TOKEN_IDLE_TTL": durations,
     "SESSION_CHECK_INTERVAL": durations,
-    "MAX_SESSIONS_PER_USER": listed("1", "2", "0"),
+    "MAX_SESSIONS_PER_USER": any_of("1", "2", "0"),
     "EXTERNAL_ISSUERS": issuers,
-    "PASSWORD_MIN_LENGTH": listed("8", "15", "64", "65"),
-    "PASSWORD_BCRYPT_COST": listed("4", "5", "3"),
-    "PASSWORD_HASHING_THREADS": listed("1", "32", "33"),
+    "PASSWORD_MIN_LENGTH": any_of("8", "15", "64", "65"),
+    "PASSWORD_BCRYPT_COST": any_of("4", "5", "3"),
+    "PASSWORD_HASHING_THREADS": any_of("1", "32", "33"),
     "PASSWORD_RESET_TTL": durations,
     "SMTP_URL": urls("smtp", "smtps"),
-    "MAIL_SENDER": listed(
+    "MAIL_SENDER": any_of(
         "Todo <todo@localhost>", "a@b", '"a, b" <a@b.c>', "a@[127.0.0.1]", "ü <a@b>"
     ),
     "PASSWORD_RESET_URL": urls("http", "https"),
     "RATE_LIMIT_ENABLED": flags,
     "RATE_LIMIT_STORAGE": urls("redis", "rediss", "memory"),
-    "CORS_ORIGINS": st.one_of(urls("http", "https"), listed("*", "http://a,http://b", "null")),
-    "TRUSTED_PROXIES": listed("127.0.0.1", "::1", "10.0.0.0/8", "10.0.0.1/8", "::ffff:0:0/90"),
-    "MAX_BODY_SIZE": listed("1024", "1000000", "1" + "0" * 20),
-    "REGISTRATION": listed("open", "closed"),
+    "CORS_ORIGINS": st.one_of(urls("http", "https"), any_of("*", "http://a,http://b", "null")),
+    "TRUSTED_PROXIES": any_of("127.0.0.1", "::1", "10.0.0.0/8", "10.0.0.1/8", "::ffff:0:0/90"),
+    "MAX_BODY_SIZE": any_of("1024", "1000000", "1" + "0" * 20),
+    "REGISTRATION": any_of("open", "closed"),
     "REQUIRE_URL_USER_ID": flags,
     "TASK_LIST_ENVELOPE": flags,
 }
 UNPREFIXED: dict[str, st.SearchStrategy[str]] = {
     "DATABASE_URL": st.one_of(
         urls("postgresql", "postgres"),
-        listed("sqlite:///a.db", "sqlite:///a/b.db", "sqlite:///a.db?x=y", "sqlite:///%2e/c.db"),
+        any_of("sqlite:///a.db", "sqlite:///a/b.db", "sqlite:///a.db?x=y", "sqlite:///%2e/c.db"),
     ),
     "TODO_MIGRATION_DATABASE_URL": urls("postgresql"),
-    "BETTER_AUTH_SECRET": listed(SECRET, OTHER_SECRET, f"{SECRET} "),
+    "BETTER_AUTH_SECRET": any_of(SECRET, OTHER_SECRET, f"{SECRET} "),
     "BETTER_AUTH_URL": urls("http", "https"),
     "BETTER_AUTH_JWKS_URL": urls("http", "https"),
-    "BETTER_AUTH_ISSUER": listed("https://app.example.com", "better-auth", "todo"),
-    "BETTER_AUTH_AUDIENCE": listed("todo", "a,b"),
+    "BETTER_AUTH_ISSUER": any_of("https://app.example.com", "better-auth", "todo"),
+    "BETTER_AUTH_AUDIENCE": any_of("todo", "a,b"),
 }
 SECRETS = {"DATABASE_URL", "BETTER_AUTH_SECRET", "TODO_JWT_SECRET", "TODO_JWT_PREVIOUS_SECRETS"}
+WORDING_WITH_URLS = (
+    "begin with postgresql:// (or sqlite:/// and a file's path).",
+    "such as sqlite:///folder/todo.db.",
+)
+"""Fixed wording of refusals that contains the beginnings of URLs.
+
+A DATABASE_URL that is nothing but such a beginning occurs in it without being repeated.
+"""
 
 
 def variable_kinds() -> dict[str, st.SearchStrategy[str]]:
-    """The environment variable of every setting, and plausible values of its kind."""
+    """Return the environment variable of every setting, and plausible values for it."""
     kinds = {**UNPREFIXED}
     for field, info in Settings.model_fields.items():
         variable = str(info.validation_alias or f"TODO_{field}".upper())
@@ -160,7 +168,7 @@ def variable_kinds() -> dict[str, st.SearchStrategy[str]]:
 
 @st.composite
 def environments(draw: st.DrawFn) -> dict[str, str]:
-    """Some variables, and a value for each."""
+    """Draw some variables and a value for each."""
     kinds = variable_kinds()
     names = draw(st.lists(st.sampled_from(sorted(kinds)), min_size=1, max_size=4, unique=True))
     return {name: draw(st.one_of(kinds[name], kinds[name], HOSTILE)) for name in names}
@@ -174,7 +182,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "todo-data" / "todo.db"
 
 
-def test_the_fuzzed_settings_are_all_settings() -> None:
+def test_all_settings_are_fuzzed() -> None:
     fuzzed = {f"TODO_{name}" for name in KINDS} | set(UNPREFIXED)
     others = set(variable_kinds()) - fuzzed
     assert {name for name in others if not name.startswith("TODO_LIMIT_")} == set()
@@ -183,6 +191,8 @@ def test_the_fuzzed_settings_are_all_settings() -> None:
 @settings(max_examples=FEW, deadline=None, suppress_health_check=list(HealthCheck))
 @given(environment=environments())
 @example({"TODO_DATA_DIR": "a?b=c", "TODO_APP_NAME": "</title><script>"})
+@example({"DATABASE_URL": "sqlite:///"})
+@example({"DATABASE_URL": "postgresql:/"})
 @example({"TODO_LIMIT_REGISTER": "0/minute"})
 @example({"TODO_REFRESH_TOKEN_TTL": "999999w"})
 @example({"TODO_JWT_ISSUER": "a" * 5000})
@@ -192,7 +202,7 @@ def test_the_fuzzed_settings_are_all_settings() -> None:
 def test_settings_are_refused_at_startup_or_work(
     migrated_file: Path, environment: dict[str, str]
 ) -> None:
-    refuse_or_work(migrated_file, environment)
+    require_refused_or_working(migrated_file, environment)
 
 
 @pytest.mark.proof
@@ -202,14 +212,14 @@ def test_many_settings_are_refused_at_startup_or_work(
     migrated_file: Path, environment: dict[str, str]
 ) -> None:
     note("settings", "refused at startup, or a round of requests", failed=1)
-    refuse_or_work(migrated_file, environment)
+    require_refused_or_working(migrated_file, environment)
     note("settings", "refused at startup, or a round of requests", tried=0, failed=-1)
 
 
-def refuse_or_work(migrated_file: Path, environment: dict[str, str]) -> None:
-    """Start the service in a new folder, with cheap hashes and these variables."""
+def require_refused_or_working(migrated_file: Path, environment: dict[str, str]) -> None:
+    """Start the service in a new folder with these variables, and send a round of requests."""
     with ExitStack() as stack:
-        # Mail that is still being tried may open the database again while the folder is removed.
+        # A background job that still sends mail may open the database while the folder is removed.
         folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
         (folder / "a file").touch()
         patch = stack.enter_context(pytest.MonkeyPatch.context())
@@ -218,7 +228,7 @@ def refuse_or_work(migrated_file: Path, environment: dict[str, str]) -> None:
         for name, value in environment.items():
             try:
                 patch.setenv(name, value)
-            except UnicodeEncodeError:  # no environment variable can have it
+            except UnicodeEncodeError:  # an environment variable cannot have this value
                 return
         try:
             loaded = load_settings()
@@ -232,16 +242,16 @@ def refuse_or_work(migrated_file: Path, environment: dict[str, str]) -> None:
             else:
                 migrate(loaded)
         except SettingsError as error:
-            check_refusal(str(error), environment)
+            require_clear_refusal(str(error), environment)
         except (OSError, Unavailable):
-            # The command says then that the folder or the database cannot be used.
+            # The command then reports that the folder or the database cannot be used.
             assert not environment.keys().isdisjoint({"DATABASE_URL", "TODO_DATA_DIR"})
         else:
-            work(loaded)
+            require_working_service(loaded)
 
 
 def open_postgresql(loaded: Settings) -> None:
-    """Try to connect: nothing answers, or the URL is refused."""
+    """Try to connect, which fails because no server listens there."""
     if loaded.migration_dsn != loaded.database_dsn:
         Container(settings=loaded).migration_database().close()
     if urlsplit(loaded.database_dsn).hostname in (None, "127.0.0.1", "localhost", "::1"):
@@ -251,19 +261,22 @@ def open_postgresql(loaded: Settings) -> None:
         Container(settings=loaded).database().close()
 
 
-def check_refusal(message: str, environment: dict[str, str]) -> None:
-    """See that every line names a variable, and none repeats a secret."""
+def require_clear_refusal(message: str, environment: dict[str, str]) -> None:
+    """Require that every line names a variable, and that none repeats a secret."""
     known = set(variable_kinds())
     for line in message.splitlines():
         assert set(re.findall(r"[A-Z][A-Z_]+[A-Z]", line)) & known, line
+    variable_part = message
+    for wording in WORDING_WITH_URLS:
+        variable_part = variable_part.replace(wording, "\n")
     for name in SECRETS & environment.keys():
         if len(environment[name]) > 8:
-            assert environment[name] not in message
-            assert unquote(environment[name]) not in message
+            assert environment[name] not in variable_part
+            assert unquote(environment[name]) not in variable_part
 
 
-def work(loaded: Settings) -> None:
-    """Ask for a bit of everything."""
+def require_working_service(loaded: Settings) -> None:
+    """Send a request of most kinds to the service, and require success."""
     account = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
     with running_server(loaded) as server, server.client() as http:
         registered = http.post("/api/auth/register", json=account)
@@ -275,7 +288,7 @@ def work(loaded: Settings) -> None:
         assert login.status_code == 200, login.text
         tokens = login.json()
         if loaded.access_token_ttl.total_seconds() >= SHORTEST_ROUND_SECONDS:
-            work_on_tasks(http, tokens["user"]["id"], tokens["access_token"])
+            require_working_tasks(http, tokens["user"]["id"], tokens["access_token"])
         if loaded.refresh_token_ttl.total_seconds() >= SHORTEST_ROUND_SECONDS and (
             loaded.refresh_token_idle_ttl.total_seconds() >= SHORTEST_ROUND_SECONDS
         ):
@@ -285,31 +298,31 @@ def work(loaded: Settings) -> None:
         assert forgot.status_code == 202
         for path in ("/openapi.json", "/docs", "/readyz", "/healthz"):
             assert http.get(path).status_code == 200, path
-        check_page(http.get("/docs").text)
+        require_intact_page(http.get("/docs").text)
         for origin in loaded.cors_origins:
-            check_preflight(http, origin)
+            require_allowed_preflight(http, origin)
         for token in external_tokens(loaded):
             answer = http.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
             assert answer.status_code == 200, answer.text
 
 
-def work_on_tasks(http: httpx.Client, user_id: str, token: str) -> None:
+def require_working_tasks(http: httpx.Client, user_id: str, token: str) -> None:
     url, bearer = f"/api/{user_id}/tasks", {"Authorization": f"Bearer {token}"}
     query = {"url_user_id": user_id}
     created = http.post(url, params=query, json={"title": "Buy milk"}, headers=bearer)
     assert created.status_code == 201, created.text
     tasks = http.get(url, params=query, headers=bearer)
-    # A limit of one a minute may be reached by now.
+    # A limit of one request per minute may be reached by now.
     assert tasks.status_code in (200, 429), tasks.text
 
 
-def check_page(page: str) -> None:
-    """See that the name of the service did not become part of the page's code."""
+def require_intact_page(page: str) -> None:
+    """Require that the name of the service is not part of the page's code."""
     assert page.count("<title>") == page.count("</title>") == 1
     assert page.count("<script") == 2
 
 
-def check_preflight(http: httpx.Client, origin: str) -> None:
+def require_allowed_preflight(http: httpx.Client, origin: str) -> None:
     asked = "https://any.example.com" if origin == "*" else origin
     headers = {"Origin": asked, "Access-Control-Request-Method": "GET"}
     answer = http.options("/api/auth/me", headers=headers)
@@ -318,7 +331,7 @@ def check_preflight(http: httpx.Client, origin: str) -> None:
 
 
 def external_tokens(loaded: Settings) -> Iterator[str]:
-    """Yield a token that the secret of Better Auth signs, if there is one."""
+    """Yield a token signed with the secret of Better Auth, if that is set."""
     if loaded.better_auth_secret is None:
         return
     claims: dict[str, object] = {

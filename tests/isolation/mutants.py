@@ -1,8 +1,7 @@
-"""Mutants of whatever keeps people apart: the source with one owner condition gone or wrong.
+"""Mutants of the code that isolates users: one owner condition is missing or wrong in each.
 
-Each is a change that a tired developer could make, and that would let somebody see or touch
-what is another's. The isolation tests must notice every one of them, or they prove
-nothing.
+Each is a plausible mistake that would let a user read or change data of another user. The isolation
+tests must detect every one of them, or they prove nothing.
 """
 
 import ast
@@ -26,12 +25,12 @@ KILLERS = (
 SECONDS = 240
 
 type Change = Callable[[ast.AST], ast.AST | None]
-"""Another node in the place of this one; None if there is nothing to change."""
+"""Return a replacement for a node, or None if there is nothing to change."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed file, and what was changed in it."""
+    """A changed file, and what was changed in it."""
 
     file: str
     name: str
@@ -40,7 +39,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Kind:
-    """A way to break a file, wherever in it that is possible."""
+    """A kind of change, applied at every place of a file where it is possible."""
 
     name: str
     file: str
@@ -48,7 +47,7 @@ class Kind:
 
 
 def mutants() -> Iterator[Mutant]:
-    """All mutants, each in one place of one file."""
+    """Yield all mutants, each with one change in one place of one file."""
     for kind in KINDS:
         tree = ast.parse((ROOT / kind.file).read_text())
         places = [index for index, node in enumerate(ast.walk(tree)) if kind.change(deepcopy(node))]
@@ -82,7 +81,7 @@ def _is_owner_condition(node: ast.AST) -> bool:
 
 
 def _without_owner(node: ast.AST) -> ast.AST | None:
-    """`.where(_OWNED, …)` without it."""
+    """Remove the owner condition from `.where(_OWNED, …)`."""
     if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".where"):
         kept = [each for each in node.args if not _is_owner_condition(each)]
         if len(kept) < len(node.args):
@@ -92,7 +91,7 @@ def _without_owner(node: ast.AST) -> ast.AST | None:
 
 
 def _compared_by(operator: ast.cmpop) -> Change:
-    """`user_id == …` by another operator."""
+    """Return a change that compares `user_id == …` by another operator."""
 
     def change(node: ast.AST) -> ast.AST | None:
         if isinstance(node, ast.Compare) and _is_owner_condition(node):
@@ -104,7 +103,7 @@ def _compared_by(operator: ast.cmpop) -> Change:
 
 
 def _compared_with_itself(node: ast.AST) -> ast.AST | None:
-    """`user_id == user_id`, which is always so."""
+    """Compare `user_id == user_id`, which is always true."""
     if isinstance(node, ast.Compare) and _is_owner_condition(node):
         node.comparators = [node.left]
         return node
@@ -112,7 +111,7 @@ def _compared_with_itself(node: ast.AST) -> ast.AST | None:
 
 
 def _or_the_task(node: ast.AST) -> ast.AST | None:
-    """`.where(_OWNED, _THIS_ONE)` as one or the other."""
+    """Combine the conditions of `.where(_OWNED, _THIS_ONE)` by OR."""
     if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".where"):
         texts = [ast.unparse(each) for each in node.args]
         if "_OWNED" in texts and "_THIS_ONE" in texts:
@@ -126,7 +125,7 @@ def _or_the_task(node: ast.AST) -> ast.AST | None:
 
 
 def _parameter(name: str, value: str) -> Change:
-    """Another value for the parameter of this name, in any dictionary of parameters."""
+    """Return a change that gives a parameter of this name another value, in any dictionary."""
 
     def change(node: ast.AST) -> ast.AST | None:
         if isinstance(node, ast.Dict):
@@ -142,7 +141,7 @@ def _parameter(name: str, value: str) -> Change:
 
 
 def _argument(name: str, value: str) -> Change:
-    """Another value for the keyword argument of this name, where it is passed on as it is."""
+    """Return a change that gives a keyword argument another value where it is passed on."""
 
     def change(node: ast.AST) -> ast.AST | None:
         if isinstance(node, ast.Call):
@@ -159,7 +158,7 @@ def _argument(name: str, value: str) -> Change:
 
 
 def _never(condition: str) -> Change:
-    """`if condition` that never holds."""
+    """Return a change that makes `if condition` never true."""
 
     def change(node: ast.AST) -> ast.AST | None:
         if isinstance(node, ast.If) and condition in ast.unparse(node.test):
@@ -171,7 +170,7 @@ def _never(condition: str) -> Change:
 
 
 def _instead(old: str, new: str) -> Change:
-    """Another expression for this one, to the letter."""
+    """Return a change that replaces exactly this expression by another."""
 
     def change(node: ast.AST) -> ast.AST | None:
         if isinstance(node, ast.expr) and ast.unparse(node) == old:
@@ -269,7 +268,7 @@ KINDS = (
 
 @contextmanager
 def copied() -> Iterator[Path]:
-    """A copy of the project, to be mutated."""
+    """Copy the project into a temporary folder, to be mutated."""
     with tempfile.TemporaryDirectory(prefix="todo-mutant-") as folder:
         copy = Path(folder)
         ignored = shutil.ignore_patterns("__pycache__", "node_modules", "todo-data")
@@ -282,9 +281,9 @@ def copied() -> Iterator[Path]:
 
 
 def survives(mutant: Mutant | None, copy: Path) -> bool:
-    """Whether the isolation tests pass though the project is mutated like this.
+    """Return whether the isolation tests pass although the project is mutated.
 
-    Without a mutant: whether they pass at all, in such a copy.
+    Without a mutant, return whether they pass in an unchanged copy.
 
     Raises:
         RuntimeError: if they did not run.

@@ -1,6 +1,6 @@
-"""What the isolation rules act on: use cases on any storage, and the service over HTTP.
+"""Targets of the isolation rules: use cases on any storage, and the service over HTTP.
 
-All say the same of what they refuse: the code that the API has for it.
+All targets report a refusal by the problem code that the API has for it.
 """
 
 import json
@@ -27,11 +27,11 @@ from todo_core.ports.repositories import TaskRepository
 EVERYDAY_OPERATIONS = 1_000
 PROOF_OPERATIONS = 20_000
 
-type Fields = dict[str, Any]  # of a task, as JSON has them
+type Fields = dict[str, Any]  # the fields of a task, as in JSON
 
 
 class Refused(Exception):
-    """What was asked for is refused, with this code."""
+    """A call was refused, with this problem code."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -40,101 +40,101 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a login yields."""
+    """The tokens of a session."""
 
     access: str
     refresh: str
 
 
 class Target(ABC):
-    """A service, as somebody with tokens uses it. `calls` counts what it was asked."""
+    """A service, as a client with tokens uses it. `calls` counts the calls."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     @abstractmethod
     def register(self, email: str, password: str) -> str:
-        """Open an account; the person's id."""
+        """Register a user, and return their id."""
 
     @abstractmethod
     def log_in(self, email: str, password: str) -> Tokens:
-        """Begin a session."""
+        """Log in, and return the tokens of the new session."""
 
     @abstractmethod
     def refresh(self, token: str) -> Tokens:
-        """Go on with a session."""
+        """Refresh a session, and return its new tokens."""
 
     @abstractmethod
     def log_out(self, token: str) -> None:
-        """End this session."""
+        """Revoke the session of this token."""
 
     @abstractmethod
     def sessions(self, token: str) -> set[str]:
-        """The ids of the person's sessions."""
+        """Return the ids of the caller's sessions."""
 
     @abstractmethod
-    def end_session(self, token: str, session_id: str) -> None:
-        """End one of them."""
+    def revoke_session(self, token: str, session_id: str) -> None:
+        """Revoke a session of the caller."""
 
     @abstractmethod
-    def end_others(self, token: str) -> None:
-        """End all but this one."""
+    def revoke_other_sessions(self, token: str) -> None:
+        """Revoke all sessions of the caller except that of this token."""
 
     @abstractmethod
     def change_password(self, token: str, current: str, new: str) -> None:
-        """Choose another password."""
+        """Change the password."""
 
     @abstractmethod
     def profile(self, token: str) -> tuple[str, str, str]:
-        """Id, name and email."""
+        """Return id, name and email."""
 
     @abstractmethod
     def change_profile(self, token: str, changes: Fields) -> None:
-        """Change name or email."""
+        """Change the name or the email."""
 
     @abstractmethod
     def export(self, token: str) -> tuple[str, list[Fields]]:
-        """The person's id, and all of their tasks."""
+        """Return the caller's id and all of their tasks."""
 
     @abstractmethod
     def delete_account(self, token: str, password: str) -> None:
-        """Delete the account."""
+        """Delete the caller's account."""
 
     @abstractmethod
     def create(self, token: str, owner: str, title: str, description: str | None) -> Fields:
-        """Create a task."""
+        """Create a task, and return it."""
 
     @abstractmethod
     def list(self, token: str, owner: str, completed: bool | None = None) -> list[Fields]:
-        """All tasks of the owner."""
+        """Return the tasks of the owner."""
 
     @abstractmethod
     def get(self, token: str, owner: str, task_id: int) -> Fields:
-        """One task."""
+        """Return a task."""
 
     @abstractmethod
     def edit(self, token: str, owner: str, task_id: int, changes: Fields) -> Fields:
-        """Change what is given."""
+        """Change the given fields of a task, and return it."""
 
     @abstractmethod
     def toggle(self, token: str, owner: str, task_id: int, completed: bool | None) -> Fields:
-        """Set completion, or flip it."""
+        """Set completion, or toggle it if it is None; return the task."""
 
     @abstractmethod
     def remove(self, token: str, owner: str, task_id: int) -> None:
         """Delete a task."""
 
     def steal(self, task_id: int, owner: str, thief: str) -> bool:
-        """Save the owner's task as if it were the thief's; whether that was taken.
+        """Save the owner's task as the thief's, and return whether that was accepted.
 
-        Only where there is a repository to do so by; no caller of the API can.
+        This needs a repository: callers of the API cannot do it.
         """
         del task_id, owner, thief
         return False
 
 
 class UseCases(Target):
-    """The use cases themselves, without HTTP."""
+    """The use cases, without HTTP."""
 
     def __init__(self, application: Application, tasks: TaskRepository) -> None:
         super().__init__()
@@ -143,41 +143,41 @@ class UseCases(Target):
 
     @classmethod
     def in_memory(cls) -> "UseCases":
-        """On in-memory adapters, which are empty."""
+        """Make a target on empty in-memory adapters."""
         world = World(limiter=Unlimited())
         return cls(world.application, world.tasks)
 
     @classmethod
     def of(cls, container: Container) -> "UseCases":
-        """As the service puts them together."""
+        """Make a target of the use cases that the service assembles."""
         return cls(container.application(), container.tasks())
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
+    def _counted_call(self) -> Iterator[None]:
         self.calls += 1
-        with self._translated():
+        with self._translated_errors():
             yield
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except TodoError as error:
             raise Refused(CORE_PROBLEMS[type(error)].code) from error
 
-    def _do(self, use_case: str, /, **arguments: object) -> Any:  # whatever it returns
-        with self._asked():
+    def _do(self, use_case: str, /, **arguments: object) -> Any:  # the result of any use case
+        with self._counted_call():
             return getattr(self._application, use_case)(**arguments)
 
     def _caller(self, token: str) -> Caller:
-        with self._translated():
+        with self._translated_errors():
             return self._application.authenticate(token)
 
     def _owner(self, token: str) -> UserId:
         return self._caller(token).user_id
 
     def register(self, email: str, password: str) -> str:
-        return str(self._do("register_user", name="Somebody", email=email, password=password).id)
+        return str(self._do("register_user", name="User", email=email, password=password).id)
 
     def log_in(self, email: str, password: str) -> Tokens:
         tokens = self._do("log_in", email=email, password=password).tokens
@@ -189,20 +189,20 @@ class UseCases(Target):
 
     def log_out(self, token: str) -> None:
         caller = self._caller(token)
-        with self._asked():
+        with self._counted_call():
             self._application.log_out(caller)
 
     def sessions(self, token: str) -> set[str]:
         return {str(each.id) for each in self._do("list_sessions", user_id=self._owner(token))}
 
-    def end_session(self, token: str, session_id: str) -> None:
+    def revoke_session(self, token: str, session_id: str) -> None:
         self._do(
             "revoke_session", user_id=self._owner(token), session_id=SessionId(UUID(session_id))
         )
 
-    def end_others(self, token: str) -> None:
+    def revoke_other_sessions(self, token: str) -> None:
         caller = self._caller(token)
-        with self._asked():
+        with self._counted_call():
             self._application.revoke_other_sessions(caller)
 
     def change_password(self, token: str, current: str, new: str) -> None:
@@ -230,7 +230,7 @@ class UseCases(Target):
         self._do("delete_account", user_id=self._owner(token), current_password=password)
 
     def create(self, token: str, owner: str, title: str, description: str | None) -> Fields:
-        del owner  # there are no addresses here that could name somebody else
+        del owner  # use cases have no URL that could name another owner
         owner_id = self._owner(token)
         task = self._do("create_task", owner_id=owner_id, title=title, description=description)
         return _fields(task)
@@ -291,7 +291,7 @@ class Http(Target):
         self._http = client_of(url)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._http.close()
 
     def _ask(
@@ -318,7 +318,7 @@ class Http(Target):
         )
 
     def register(self, email: str, password: str) -> str:
-        body = {"name": "Somebody", "email": email, "password": password}
+        body = {"name": "User", "email": email, "password": password}
         return str(self._ask("POST", "/api/auth/register", body=body)["id"])
 
     def log_in(self, email: str, password: str) -> Tokens:
@@ -335,10 +335,10 @@ class Http(Target):
     def sessions(self, token: str) -> set[str]:
         return {each["id"] for each in self._ask("GET", "/api/auth/sessions", token)}
 
-    def end_session(self, token: str, session_id: str) -> None:
+    def revoke_session(self, token: str, session_id: str) -> None:
         self._ask("DELETE", f"/api/auth/sessions/{session_id}", token)
 
-    def end_others(self, token: str) -> None:
+    def revoke_other_sessions(self, token: str) -> None:
         self._ask("DELETE", "/api/auth/sessions", token)
 
     def change_password(self, token: str, current: str, new: str) -> None:
@@ -371,7 +371,7 @@ class Http(Target):
         return _without_times(self._tasks("GET", token, owner, f"/{task_id}"))
 
     def edit(self, token: str, owner: str, task_id: int, changes: Fields) -> Fields:
-        # Either way to edit, where both mean the same.
+        # Use either PUT or PATCH where both mean the same.
         method = "PATCH" if "completed" in changes or "title" not in changes else "PUT"
         return _without_times(self._tasks(method, token, owner, f"/{task_id}", changes))
 

@@ -1,4 +1,4 @@
-"""By nothing in its answer, nor by the time that takes, can another's be told from nobody's."""
+"""Resources of other users cannot be distinguished from missing ones by response or by time."""
 
 import time
 from bisect import bisect_left, bisect_right
@@ -23,17 +23,17 @@ ON_A_TASK: list[Operation] = [
 ]
 CASES: list[tuple[str, Operation]] = [
     *(("a task", operation) for operation in ON_A_TASK),
-    *(("a person's task", operation) for operation in ON_A_TASK),
-    ("a person", ("GET", "", None)),
-    ("a person", ("POST", "", {"title": "Mine now"})),
+    *(("another user's task", operation) for operation in ON_A_TASK),
+    ("another user", ("GET", "", None)),
+    ("another user", ("POST", "", {"title": "Mine now"})),
     ("a session", ("DELETE", "", None)),
 ]
-"""Everything that may be another's, or nobody's, and what can be asked of it."""
+"""Resources that may belong to another user or be missing, and the operations on them."""
 
 PAIRS = 20
 ROUNDS = 3
 TELLING = 0.06
-"""How far from one half it may be; by chance alone it is that far once in a thousand times."""
+"""How far the advantage may be from one half. Chance exceeds it once in a thousand times."""
 
 SAMPLES = [
     pytest.param(60, 0.25, id="everyday"),
@@ -42,29 +42,29 @@ SAMPLES = [
 
 
 def advantage(ones: Sequence[float], others: Sequence[float]) -> float:
-    """How often one of the first is larger than one of the others: a half, if they are alike."""
+    """Return how often one of the first is larger than one of the others: 0.5 if they are alike."""
     ordered = sorted(others)
     larger = sum(bisect_left(ordered, one) + bisect_right(ordered, one) for one in ones) / 2
     return larger / (len(ones) * len(ordered))
 
 
-def test_the_measure_can_tell() -> None:
+def test_the_advantage_measures_how_well_two_samples_can_be_distinguished() -> None:
     assert advantage([1, 2, 3], [1, 2, 3]) == 0.5
     assert advantage([2, 3, 4], [0, 1, 1.5]) == 1
     assert advantage([1], [2]) == 0
 
 
-def addresses(
+def url_pairs(
     what: str, path: str, ada: ApiUser, bob: ApiUser
 ) -> list[tuple[httpx.URL, httpx.URL]]:
-    """Pairs of addresses as Bob would ask for them: of what is Ada's, and of what is nobody's."""
+    """Return pairs of URLs for Bob to request: of a resource of Ada, and of a missing one."""
     if what == "a session":
-        ended = [str(uuid4()) for _ in range(PAIRS)]
+        missing_ids = [str(uuid4()) for _ in range(PAIRS)]
         return [
             (_session(id), _session(other))
-            for id, other in zip(sessions_of(ada), ended, strict=True)
+            for id, other in zip(sessions_of(ada), missing_ids, strict=True)
         ]
-    if what == "a person":
+    if what == "another user":
         return [(bob.tasks_of(ada.id), bob.tasks_of(str(uuid4()))) for _ in range(PAIRS)]
     foreign = [ada.create(f"{number}")["id"] for number in range(PAIRS)]
     missing = [bob.create(f"{number}")["id"] for number in range(PAIRS)]
@@ -84,18 +84,18 @@ def _session(session_id: str) -> httpx.URL:
     return httpx.URL(f"/api/auth/sessions/{session_id}")
 
 
-def sessions_of(person: ApiUser) -> list[str]:
-    """The ids of as many sessions as there are pairs."""
-    login = {"email": person.email, "password": PASSWORD}
+def sessions_of(user: ApiUser) -> list[str]:
+    """Log in once for each pair, and return the ids of the sessions."""
+    login = {"email": user.email, "password": PASSWORD}
     for _ in range(PAIRS - 1):
-        person.http.post("/api/auth/login", json=login).raise_for_status()
-    return [each["id"] for each in person.http.get("/api/auth/sessions").json()]
+        user.http.post("/api/auth/login", json=login).raise_for_status()
+    return [each["id"] for each in user.http.get("/api/auth/sessions").json()]
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize(("samples", "telling"), SAMPLES)
 @pytest.mark.parametrize(("what", "operation"), CASES)
-def test_resources_of_others_and_missing_ones_have_the_same_response_and_response_time(
+def test_resources_of_other_users_and_missing_ones_have_the_same_response_and_response_time(
     ada: ApiUser,
     bob: ApiUser,
     what: str,
@@ -104,7 +104,7 @@ def test_resources_of_others_and_missing_ones_have_the_same_response_and_respons
     telling: float,
 ) -> None:
     method, path, body = operation
-    pairs = addresses(what, path, ada, bob)
+    pairs = url_pairs(what, path, ada, bob)
     answers = set()
 
     def seconds(url: httpx.URL) -> float:
@@ -115,8 +115,8 @@ def test_resources_of_others_and_missing_ones_have_the_same_response_and_respons
         answers.add((answer.status_code, answer.content, frozenset(headers)))
         return took
 
-    # A difference that is there is there each time; one of chance, or of a machine that
-    # does something else meanwhile, is not.
+    # A real difference shows in every round. One that is due to chance, or to other load on the
+    # machine, does not.
     found: list[float] = []
     for _ in range(ROUNDS):
         ones, others = [], []
@@ -134,7 +134,7 @@ def test_resources_of_others_and_missing_ones_have_the_same_response_and_respons
     told = all(each > telling for each in found) or all(each < -telling for each in found)
     note(
         "404s",
-        "compared and timed, another's and nobody's",
+        "compared and timed, another user's and missing",
         tried=2 * samples * len(found),
         failed=int(told or len(answers) != 1),
     )

@@ -1,4 +1,4 @@
-"""Nobody sees, changes, or learns the existence of what is another's."""
+"""Users cannot read, change, or learn the existence of data of other users."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,13 +25,13 @@ ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
 
 @dataclass(frozen=True)
 class TrustingServer:
-    """A server, and the key of an issuer that it trusts."""
+    """A server, and the key of an external issuer that it trusts."""
 
     server: RunningServer
     key: Key
 
     def client(self, subject: str) -> httpx.Client:
-        """A client of the user whom the issuer calls this."""
+        """Return a client of the user with this subject."""
         token = self.key.sign(claims(ISSUER, AUDIENCE, sub=subject))
         return self.server.client(Authorization=f"Bearer {token}")
 
@@ -49,17 +49,17 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
 ON_ONE_TASK = [operation for operation in OPERATIONS if operation[1]]
 
 
-def asked(
-    person: ApiUser, method: str, url: httpx.URL, body: dict[str, Any] | None
+def comparable_response(
+    user: ApiUser, method: str, url: httpx.URL, body: dict[str, Any] | None
 ) -> tuple[int, bytes, list[tuple[str, str]]]:
-    """All of an answer that its reader could compare with another, for one request id."""
-    answer = person.http.request(method, url, json=body, headers={"X-Request-ID": "same"})
+    """Send a request, and return all of its response that a client could compare."""
+    answer = user.http.request(method, url, json=body, headers={"X-Request-ID": "same"})
     headers = [(name, value) for name, value in answer.headers.multi_items() if name != "date"]
     return answer.status_code, answer.content, headers
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ON_ONE_TASK)
-def test_another_users_task_is_answered_like_one_that_does_not_exist(
+def test_another_users_task_has_the_same_response_as_a_missing_one(
     ada: ApiUser, bob: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
@@ -68,11 +68,11 @@ def test_another_users_task_is_answered_like_one_that_does_not_exist(
 
     def answers(owner: str, task_id: int, **query: str) -> object:
         url = bob.tasks_of(owner, path.format(task_id=task_id), **query)
-        return asked(bob, method, url, body)
+        return comparable_response(bob, method, url, body)
 
     nobody = str(uuid4())
     expected = answers(bob.id, missing["id"])
-    assert expected[0] == 404  # type: ignore[index]  # the status
+    assert expected[0] == 404  # type: ignore[index]  # index 0 is the status
     assert answers(bob.id, task["id"]) == expected
     assert answers(ada.id, task["id"]) == expected
     assert answers(ada.id, missing["id"]) == expected
@@ -86,7 +86,7 @@ def test_another_users_task_is_answered_like_one_that_does_not_exist(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
-def test_the_owner_may_do_what_is_refused_to_others(
+def test_every_operation_succeeds_for_the_owner_of_a_task(
     ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
@@ -118,7 +118,7 @@ def test_the_url_of_another_users_tasks_is_not_found(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
-def test_url_user_id_is_required(
+def test_a_task_request_without_url_user_id_is_refused(
     ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
@@ -131,7 +131,7 @@ def test_url_user_id_is_required(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
-def test_without_a_token_nothing_is_answered(
+def test_a_task_request_without_a_token_is_refused(
     server: RunningServer, ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
@@ -154,8 +154,8 @@ SPELLINGS: list[Callable[[str], str]] = [
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def trusting_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TrustingServer]:
-    """A server that trusts an issuer which lets its users choose their subject."""
-    key = Key.made("EdDSA")
+    """A server that trusts an issuer whose users can choose their subject."""
+    key = Key.generate("EdDSA")
     with ExitStack() as stack:
         if request.param == "sqlite":
             database = on_sqlite(tmp_path)
@@ -196,7 +196,7 @@ def test_the_id_of_another_user_is_not_found_for_any_subject(
         assert ada.list() == [task]
 
 
-def test_a_subject_that_is_a_uuid_of_no_user_works_in_the_path(
+def test_a_subject_that_is_the_uuid_of_no_user_is_accepted_in_the_path(
     trusting_server: TrustingServer,
 ) -> None:
     for subject in (str(uuid4()), str(uuid4()).upper(), uuid4().hex):
@@ -207,13 +207,13 @@ def test_a_subject_that_is_a_uuid_of_no_user_works_in_the_path(
             assert http.get(tasks, params=query).json() == [created.json()]
 
 
-def test_an_id_may_be_written_in_upper_case(ada: ApiUser) -> None:
+def test_a_user_id_in_the_path_may_be_written_in_upper_case(ada: ApiUser) -> None:
     task = ada.create()
     url = ada.tasks_of(ada.id.upper(), url_user_id=ada.id.upper())
     assert ada.http.get(url).json() == [task]
 
 
-def test_ids_do_not_tell_how_many_tasks_others_have(ada: ApiUser, bob: ApiUser) -> None:
+def test_task_ids_do_not_reveal_how_many_tasks_other_users_have(ada: ApiUser, bob: ApiUser) -> None:
     ids = [ada.create()["id"], bob.create()["id"], ada.create()["id"]]
     steps = {abs(second - first) for first, second in pairwise(ids)}
     assert min(steps) > 1_000_000
@@ -243,7 +243,7 @@ def test_a_login_beyond_the_maximum_revokes_no_session_of_another_user(
         assert len(bob.http.get("/api/auth/sessions").json()) == 1
 
 
-def test_a_user_revokes_one_of_their_own_sessions_and_no_other_of_them(
+def test_revoking_one_session_keeps_the_other_sessions_of_the_user(
     server: RunningServer, ada: ApiUser
 ) -> None:
     login = {"email": ada.email, "password": PASSWORD}
@@ -267,7 +267,7 @@ def test_a_user_revokes_one_of_their_own_sessions_and_no_other_of_them(
     assert (ended["user_id"], ended["session_id"]) == (ada.id, session)
 
 
-def test_revoking_other_sessions_revokes_those_of_the_caller_and_records_the_caller(
+def test_revoking_other_sessions_affects_only_the_caller_and_is_logged_for_them(
     server: RunningServer, ada: ApiUser, bob: ApiUser
 ) -> None:
     with server.client() as http:

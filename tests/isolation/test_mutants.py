@@ -1,4 +1,4 @@
-"""The isolation tests notice every mutant of what keeps people apart."""
+"""The isolation tests detect every mutant of the code that isolates users."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +11,7 @@ ALL = list(mutants())
 WORKERS = 2
 
 
-def test_there_is_something_to_mutate_and_each_mutant_is_another() -> None:
+def test_mutants_are_many_distinct_and_valid_python() -> None:
     assert len(ALL) >= 40
     assert len({(mutant.file, mutant.source) for mutant in ALL}) == len(ALL)
     for mutant in ALL:
@@ -19,10 +19,10 @@ def test_there_is_something_to_mutate_and_each_mutant_is_another() -> None:
 
 
 @pytest.mark.proof
-def test_no_mutant_survives() -> None:
+def test_no_mutant_of_the_owner_conditions_survives() -> None:
     def survivors_of(part: list[Mutant]) -> list[str]:
         with copied() as copy:
-            assert survives(None, copy), "the tests must pass where nothing is mutated"
+            assert survives(None, copy), "the tests must pass in an unchanged copy"
             return [mutant.name for mutant in part if survives(mutant, copy)]
 
     with ThreadPoolExecutor(WORKERS) as pool:

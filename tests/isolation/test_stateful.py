@@ -1,8 +1,8 @@
-"""Whatever people do, in whatever order, each sees and changes what is theirs alone.
+"""Users see and change only their own data, whatever they do and in whatever order.
 
-One set of rules, with a model that knows who owns what, on four targets. The rules draw
-people, sessions and tasks from all that there ever were: others', deleted, ended ones and
-ids that nobody ever had.
+One set of rules, with a model of who owns what, runs on four targets. The rules choose users,
+sessions and tasks from all that ever existed, including those of other users, deleted accounts,
+revoked sessions, and ids that never existed.
 """
 
 import os
@@ -38,329 +38,337 @@ from tests.support.proof import note
 from tests.support.servers import RunningServer
 from todo_api.container import Container
 
-PEOPLE = 5
+USERS = 5
 STEPS = 40
 CALLS_IN_AN_EXAMPLE = 100
 
 NO_SHRINKING = "HYPOTHESIS_NO_SHRINKING"
-"""Set where it is enough to know that there is a failure, however long it takes to tell."""
+"""The environment variable that skips the search for a smaller failing example."""
 
 _emails = count(1)
 _run = uuid4().hex[:12]
 
-anything = st.integers(0, 10**6)
-"""A number by which a rule draws one of several, however many there are then."""
+numbers = st.integers(0, 10**6)
+"""Numbers by which a rule chooses among the users, sessions or tasks that exist by then."""
 
 titles = st.sampled_from(["Buy milk", "x", "ß 漢字 🎉", "' OR 1=1 --", "a" * 200])
 descriptions = st.sampled_from([None, "Two litres", "%_\\", "line\nline", "b" * 1000])
-nobodys_ids = st.sampled_from([1, 2, 2**31, 2**53 - 1, 2**53, 2**63 - 1])
+missing_ids = st.sampled_from([1, 2, 2**31, 2**53 - 1, 2**53, 2**63 - 1])
 
 
 @dataclass
 class Session:
-    """A session of the model, and what its person holds of it."""
+    """A session of the model, and the tokens that its user has."""
 
     tokens: Tokens
     id: str
-    used_up: list[str] = field(default_factory=list)
-    ended: bool = False
+    used_refresh_tokens: list[str] = field(default_factory=list)
+    revoked: bool = False
 
 
 @dataclass
-class ApiUser:
-    """A person of the model."""
+class ModelUser:
+    """A user of the model."""
 
     id: str
     email: str
     password: str
-    name: str = "Somebody"
-    gone: bool = False
+    name: str = "User"
+    deleted: bool = False
     sessions: list[Session] = field(default_factory=list)
     tasks: dict[int, Fields] = field(default_factory=dict)
 
     def live_sessions(self) -> list[Session]:
-        return [session for session in self.sessions if not session.ended]
+        return [session for session in self.sessions if not session.revoked]
 
     @property
     def token(self) -> str:
-        """One that is good now."""
+        """An access token of a session that is not revoked."""
         return self.live_sessions()[0].tokens.access
 
 
 class Isolation(RuleBasedStateMachine):
-    """The rules. A subclass says what the target is."""
+    """The rules and the model. A subclass sets the target."""
 
     target: ClassVar[Target]
 
     def __init__(self) -> None:
         super().__init__()
-        self.people: list[ApiUser] = []
-        self.tasks_ever: list[tuple[ApiUser, int]] = []
+        self.users: list[ModelUser] = []
+        self.tasks_ever: list[tuple[ModelUser, int]] = []
         self.turn = 0
 
-    # Drawing
+    # Choosing
 
-    def a_session(self, number: int) -> tuple[ApiUser, Session]:
-        """Any session of anybody; of those who have gone as well."""
-        everything = [(person, session) for person in self.people for session in person.sessions]
+    def draw_session(self, number: int) -> tuple[ModelUser, Session]:
+        """Return any session of any user, including deleted users."""
+        everything = [(user, session) for user in self.users for session in user.sessions]
         return everything[number % len(everything)]
 
-    def a_task(self, person: ApiUser, number: int, nobodys: int) -> int:
-        """Half of the time one of their own; else any that there ever was, or that never was."""
-        if number % 2 and person.tasks:
-            own = [*person.tasks]
+    def draw_task(self, user: ModelUser, number: int, missing_id: int) -> int:
+        """Return a task of the user half of the time; else any earlier id, or one of no task."""
+        if number % 2 and user.tasks:
+            own = [*user.tasks]
             return own[number // 2 % len(own)]
         if not self.tasks_ever or number % 7 == 0:
-            return nobodys
+            return missing_id
         return self.tasks_ever[number % len(self.tasks_ever)][1]
 
-    def an_owner(self, caller: ApiUser, number: int) -> str:
-        """Whom the address names: mostly the caller, if it can name anybody else at all."""
+    def draw_owner(self, caller: ModelUser, number: int) -> str:
+        """Return the owner that the URL names: mostly the caller, and always in use cases."""
         if isinstance(self.target, UseCases) or number % 3:
             return caller.id
-        others = [*(person.id for person in self.people), str(uuid4())]
+        others = [*(user.id for user in self.users), str(uuid4())]
         return others[number % len(others)]
 
-    # What must come of it
+    # Checking
 
-    def refused(self, code: str, call: Callable[..., object], *arguments: object) -> None:
+    def require_refusal(self, code: str, call: Callable[..., object], *arguments: object) -> None:
         with pytest.raises(Refused) as refusal:
             call(*arguments)
         assert refusal.value.code == code
 
-    def on_task[Answer](
+    def on_task[Response](
         self,
         drawn: tuple[int, int, int, int],
-        call: Callable[[str, str, int], Answer],
-    ) -> tuple[ApiUser, int, Answer] | None:
-        """Do something with a task; who did it, if it was theirs to do."""
-        session_number, task_number, nobodys, owner_number = drawn
-        person, session = self.a_session(session_number)
-        task_id = self.a_task(person, task_number, nobodys)
-        owner = self.an_owner(person, owner_number)
-        if session.ended:
-            self.refused("invalid_token", call, session.tokens.access, owner, task_id)
-        elif owner != person.id or task_id not in person.tasks:
-            self.refused("task_not_found", call, session.tokens.access, owner, task_id)
+        call: Callable[[str, str, int], Response],
+    ) -> tuple[ModelUser, int, Response] | None:
+        """Call an operation on a task, and return the outcome if it was allowed, else None."""
+        session_number, task_number, missing_id, owner_number = drawn
+        user, session = self.draw_session(session_number)
+        task_id = self.draw_task(user, task_number, missing_id)
+        owner = self.draw_owner(user, owner_number)
+        if session.revoked:
+            self.require_refusal("invalid_token", call, session.tokens.access, owner, task_id)
+        elif owner != user.id or task_id not in user.tasks:
+            self.require_refusal("task_not_found", call, session.tokens.access, owner, task_id)
         else:
-            return person, task_id, call(session.tokens.access, owner, task_id)
+            return user, task_id, call(session.tokens.access, owner, task_id)
         return None
 
-    # People
+    # Users
 
     @initialize()
-    def people_come(self) -> None:
-        for number in range(PEOPLE):
-            self.join()
-            person = self.people[number]
+    def register_users(self) -> None:
+        for number in range(USERS):
+            self.register_user()
+            user = self.users[number]
             for title in ("The first", "The second"):
-                self.keep(person, self.target.create(person.token, person.id, title, None))
+                self.remember_task(user, self.target.create(user.token, user.id, title, None))
 
-    def join(self) -> None:
+    def register_user(self) -> None:
         email = f"{_run}.{next(_emails)}@example.com"
-        person = ApiUser(self.target.register(email, "a first password"), email, "a first password")
-        self.people.append(person)
-        self.begin_session(person)
+        user = ModelUser(self.target.register(email, "a first password"), email, "a first password")
+        self.users.append(user)
+        self.begin_session(user)
 
-    def begin_session(self, person: ApiUser) -> None:
-        before = {session.id for session in person.live_sessions()}
-        tokens = self.target.log_in(person.email, person.password)
+    def begin_session(self, user: ModelUser) -> None:
+        before = {session.id for session in user.live_sessions()}
+        tokens = self.target.log_in(user.email, user.password)
         [session_id] = self.target.sessions(tokens.access) - before
-        person.sessions.append(Session(tokens, session_id))
+        user.sessions.append(Session(tokens, session_id))
 
-    @rule(number=anything)
+    @rule(number=numbers)
     def log_in(self, number: int) -> None:
-        person = self.people[number % len(self.people)]
-        if person.gone:
-            self.refused("invalid_credentials", self.target.log_in, person.email, person.password)
-        elif len(person.live_sessions()) < 4:
-            self.begin_session(person)
+        user = self.users[number % len(self.users)]
+        if user.deleted:
+            self.require_refusal(
+                "invalid_credentials", self.target.log_in, user.email, user.password
+            )
+        elif len(user.live_sessions()) < 4:
+            self.begin_session(user)
 
-    @rule(number=anything, other=anything)
-    def log_in_with_anothers_password(self, number: int, other: int) -> None:
-        person = self.people[number % len(self.people)]
-        wrong = f"{self.people[other % len(self.people)].password} perhaps"
-        self.refused("invalid_credentials", self.target.log_in, person.email, wrong)
+    @rule(number=numbers, other=numbers)
+    def log_in_with_a_wrong_password(self, number: int, other: int) -> None:
+        user = self.users[number % len(self.users)]
+        wrong = f"{self.users[other % len(self.users)].password} perhaps"
+        self.require_refusal("invalid_credentials", self.target.log_in, user.email, wrong)
 
-    @rule(number=anything)
+    @rule(number=numbers)
     def register_a_taken_email(self, number: int) -> None:
-        person = self.people[number % len(self.people)]
-        if not person.gone:
-            email = person.email.upper()
-            self.refused("email_taken", self.target.register, email, "another password")
+        user = self.users[number % len(self.users)]
+        if not user.deleted:
+            email = user.email.upper()
+            self.require_refusal("email_taken", self.target.register, email, "another password")
 
-    @rule(number=anything)
+    @rule(number=numbers)
     def refresh(self, number: int) -> None:
-        _, session = self.a_session(number)
-        if session.ended:
+        _, session = self.draw_session(number)
+        if session.revoked:
             token = session.tokens.refresh
-            self.refused("invalid_refresh_token", self.target.refresh, token)
+            self.require_refusal("invalid_refresh_token", self.target.refresh, token)
             return
-        session.used_up.append(session.tokens.refresh)
+        session.used_refresh_tokens.append(session.tokens.refresh)
         session.tokens = self.target.refresh(session.tokens.refresh)
 
-    @rule(number=anything)
-    def use_an_old_refresh_token(self, number: int) -> None:
-        _, session = self.a_session(number)
-        if len(session.used_up) >= 2:
-            self.refused("invalid_refresh_token", self.target.refresh, session.used_up[-2])
-            session.ended = True
+    @rule(number=numbers)
+    def reuse_an_old_refresh_token(self, number: int) -> None:
+        _, session = self.draw_session(number)
+        if len(session.used_refresh_tokens) >= 2:
+            self.require_refusal(
+                "invalid_refresh_token", self.target.refresh, session.used_refresh_tokens[-2]
+            )
+            session.revoked = True
 
-    @rule(number=anything)
+    @rule(number=numbers)
     def log_out(self, number: int) -> None:
-        person, session = self.a_session(number)
-        if session.ended:
-            self.refused("invalid_token", self.target.log_out, session.tokens.access)
-        elif len(person.live_sessions()) > 1:
+        user, session = self.draw_session(number)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.log_out, session.tokens.access)
+        elif len(user.live_sessions()) > 1:
             self.target.log_out(session.tokens.access)
-            session.ended = True
+            session.revoked = True
 
-    @rule(number=anything, other=anything)
-    def end_a_session(self, number: int, other: int) -> None:
-        person, session = self.a_session(number)
-        owner, ending = self.a_session(other)
-        arguments = (session.tokens.access, ending.id)
-        if session.ended:
-            self.refused("invalid_token", self.target.end_session, *arguments)
-        elif owner is not person or ending.ended:
-            self.refused("session_not_found", self.target.end_session, *arguments)
+    @rule(number=numbers, other=numbers)
+    def revoke_a_session(self, number: int, other: int) -> None:
+        user, session = self.draw_session(number)
+        owner, other_session = self.draw_session(other)
+        arguments = (session.tokens.access, other_session.id)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.revoke_session, *arguments)
+        elif owner is not user or other_session.revoked:
+            self.require_refusal("session_not_found", self.target.revoke_session, *arguments)
         else:
-            self.target.end_session(*arguments)
-            ending.ended = True
-            if not person.live_sessions():
-                self.begin_session(person)
+            self.target.revoke_session(*arguments)
+            other_session.revoked = True
+            if not user.live_sessions():
+                self.begin_session(user)
 
-    @rule(number=anything)
-    def end_other_sessions(self, number: int) -> None:
-        person, session = self.a_session(number)
-        if session.ended:
-            self.refused("invalid_token", self.target.end_others, session.tokens.access)
+    @rule(number=numbers)
+    def revoke_other_sessions(self, number: int) -> None:
+        user, session = self.draw_session(number)
+        if session.revoked:
+            self.require_refusal(
+                "invalid_token", self.target.revoke_other_sessions, session.tokens.access
+            )
             return
-        self.target.end_others(session.tokens.access)
-        for other in person.live_sessions():
-            other.ended = other is not session
+        self.target.revoke_other_sessions(session.tokens.access)
+        for other in user.live_sessions():
+            other.revoked = other is not session
 
-    @rule(number=anything, other=anything)
+    @rule(number=numbers, other=numbers)
     def change_password(self, number: int, other: int) -> None:
-        person, session = self.a_session(number)
+        user, session = self.draw_session(number)
         new = f"password number {other}"
-        arguments = (session.tokens.access, person.password, new)
-        if session.ended:
-            self.refused("invalid_token", self.target.change_password, *arguments)
+        arguments = (session.tokens.access, user.password, new)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.change_password, *arguments)
             return
-        wrong = (session.tokens.access, "not " + person.password, new)
-        self.refused("validation_failed", self.target.change_password, *wrong)
+        wrong = (session.tokens.access, "not " + user.password, new)
+        self.require_refusal("validation_failed", self.target.change_password, *wrong)
         self.target.change_password(*arguments)
-        person.password = new
-        for each in person.live_sessions():
-            each.ended = each is not session
+        user.password = new
+        for each in user.live_sessions():
+            each.revoked = each is not session
 
-    @rule(number=anything, name=st.sampled_from(["Ada", "Bob", "Somebody"]))
+    @rule(number=numbers, name=st.sampled_from(["Ada", "Bob", "User"]))
     def change_name(self, number: int, name: str) -> None:
-        person, session = self.a_session(number)
+        user, session = self.draw_session(number)
         changes = {"name": name}
-        if session.ended:
-            self.refused(
+        if session.revoked:
+            self.require_refusal(
                 "invalid_token", self.target.change_profile, session.tokens.access, changes
             )
             return
         self.target.change_profile(session.tokens.access, changes)
-        person.name = name
+        user.name = name
 
-    @rule(number=anything, other=anything)
+    @rule(number=numbers, other=numbers)
     def change_email(self, number: int, other: int) -> None:
-        person, session = self.a_session(number)
-        owner = self.people[other % len(self.people)]
-        if session.ended:
+        user, session = self.draw_session(number)
+        owner = self.users[other % len(self.users)]
+        if session.revoked:
             return
-        taken = owner is not person and not owner.gone
+        taken = owner is not user and not owner.deleted
         email = owner.email.upper() if taken else f"{_run}.{next(_emails)}@example.com"
-        changes = {"email": email, "current_password": person.password}
+        changes = {"email": email, "current_password": user.password}
         if taken:
             token = session.tokens.access
-            self.refused("email_taken", self.target.change_profile, token, changes)
+            self.require_refusal("email_taken", self.target.change_profile, token, changes)
         else:
             self.target.change_profile(session.tokens.access, changes)
-            person.email = email
+            user.email = email
 
-    @rule(number=anything)
-    def look_at_the_account(self, number: int) -> None:
-        person, session = self.a_session(number)
+    @rule(number=numbers)
+    def read_the_account(self, number: int) -> None:
+        user, session = self.draw_session(number)
         token = session.tokens.access
-        if session.ended:
-            self.refused("invalid_token", self.target.profile, token)
-            self.refused("invalid_token", self.target.sessions, token)
-            self.refused("invalid_token", self.target.export, token)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.profile, token)
+            self.require_refusal("invalid_token", self.target.sessions, token)
+            self.require_refusal("invalid_token", self.target.export, token)
             return
-        assert self.target.profile(token) == (person.id, person.name, person.email)
-        assert self.target.sessions(token) == {each.id for each in person.live_sessions()}
+        assert self.target.profile(token) == (user.id, user.name, user.email)
+        assert self.target.sessions(token) == {each.id for each in user.live_sessions()}
         exported, tasks = self.target.export(token)
-        assert exported == person.id
-        assert by_id(tasks) == person.tasks
+        assert exported == user.id
+        assert by_id(tasks) == user.tasks
 
-    @rule(number=anything, wrong=st.booleans())
+    @rule(number=numbers, wrong=st.booleans())
     def delete_the_account(self, number: int, wrong: bool) -> None:
-        person, session = self.a_session(number)
+        user, session = self.draw_session(number)
         token = session.tokens.access
-        if session.ended:
-            self.refused("invalid_token", self.target.delete_account, token, person.password)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.delete_account, token, user.password)
         elif wrong:
-            self.refused("validation_failed", self.target.delete_account, token, "a wrong one")
+            self.require_refusal(
+                "validation_failed", self.target.delete_account, token, "a wrong one"
+            )
         elif number % 3 == 0:
-            self.target.delete_account(token, person.password)
-            person.gone = True
-            person.tasks = {}
-            for each in person.sessions:
-                each.ended = True
-            self.join()
+            self.target.delete_account(token, user.password)
+            user.deleted = True
+            user.tasks = {}
+            for each in user.sessions:
+                each.revoked = True
+            self.register_user()
 
     # Tasks
 
-    def keep(self, person: ApiUser, task: Fields) -> None:
-        person.tasks[task["id"]] = task
-        self.tasks_ever.append((person, task["id"]))
+    def remember_task(self, user: ModelUser, task: Fields) -> None:
+        user.tasks[task["id"]] = task
+        self.tasks_ever.append((user, task["id"]))
 
-    @rule(number=anything, owner_number=anything, title=titles, description=descriptions)
+    @rule(number=numbers, owner_number=numbers, title=titles, description=descriptions)
     def create(self, number: int, owner_number: int, title: str, description: str | None) -> None:
-        person, session = self.a_session(number)
-        owner = self.an_owner(person, owner_number)
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
         arguments = (session.tokens.access, owner, title, description)
-        if session.ended:
-            self.refused("invalid_token", self.target.create, *arguments)
-        elif owner != person.id:
-            self.refused("task_not_found", self.target.create, *arguments)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.create, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.create, *arguments)
         else:
             task = self.target.create(*arguments)
-            expected = {"user_id": person.id, "title": title, "description": description}
+            expected = {"user_id": user.id, "title": title, "description": description}
             assert expected.items() <= task.items()
             assert (task["completed"], task["version"]) == (False, 1)
             assert task["id"] not in {known for _, known in self.tasks_ever}
-            self.keep(person, task)
+            self.remember_task(user, task)
 
-    @rule(number=anything, owner_number=anything, completed=st.sampled_from([None, True, False]))
+    @rule(number=numbers, owner_number=numbers, completed=st.sampled_from([None, True, False]))
     def list(self, number: int, owner_number: int, completed: bool | None) -> None:
-        person, session = self.a_session(number)
-        owner = self.an_owner(person, owner_number)
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
         arguments = (session.tokens.access, owner, completed)
-        if session.ended:
-            self.refused("invalid_token", self.target.list, *arguments)
-        elif owner != person.id:
-            self.refused("task_not_found", self.target.list, *arguments)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.list, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.list, *arguments)
         else:
             assert by_id(self.target.list(*arguments)) == {
                 id: task
-                for id, task in person.tasks.items()
+                for id, task in user.tasks.items()
                 if completed in (None, task["completed"])
             }
 
-    @rule(drawn=st.tuples(anything, anything, nobodys_ids, anything))
+    @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers))
     def get(self, drawn: tuple[int, int, int, int]) -> None:
         if done := self.on_task(drawn, self.target.get):
-            person, task_id, task = done
-            assert task == person.tasks[task_id]
+            user, task_id, task = done
+            assert task == user.tasks[task_id]
 
     @rule(
-        drawn=st.tuples(anything, anything, nobodys_ids, anything),
+        drawn=st.tuples(numbers, numbers, missing_ids, numbers),
         changes=st.fixed_dictionaries(
             {},
             optional={"title": titles, "description": descriptions, "completed": st.booleans()},
@@ -370,46 +378,46 @@ class Isolation(RuleBasedStateMachine):
         if done := self.on_task(
             drawn, lambda token, owner, task: self.target.edit(token, owner, task, changes)
         ):
-            person, task_id, task = done
-            before = person.tasks[task_id]
+            user, task_id, task = done
+            before = user.tasks[task_id]
             after = before | changes
             grown = after != before
             assert task == after | {"version": before["version"] + grown}
-            person.tasks[task_id] = task
+            user.tasks[task_id] = task
 
     @rule(
-        drawn=st.tuples(anything, anything, nobodys_ids, anything),
+        drawn=st.tuples(numbers, numbers, missing_ids, numbers),
         completed=st.sampled_from([None, True, False]),
     )
     def toggle(self, drawn: tuple[int, int, int, int], completed: bool | None) -> None:
         if done := self.on_task(
             drawn, lambda token, owner, task: self.target.toggle(token, owner, task, completed)
         ):
-            person, task_id, task = done
-            before = person.tasks[task_id]
+            user, task_id, task = done
+            before = user.tasks[task_id]
             wanted = not before["completed"] if completed is None else completed
             grown = wanted != before["completed"]
             expected = {"completed": wanted, "version": before["version"] + grown}
             assert task == before | expected
-            person.tasks[task_id] = task
+            user.tasks[task_id] = task
 
-    @rule(drawn=st.tuples(anything, anything, nobodys_ids, anything))
+    @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers))
     def remove(self, drawn: tuple[int, int, int, int]) -> None:
         if done := self.on_task(drawn, self.target.remove):
-            person, task_id, _ = done
-            del person.tasks[task_id]
+            user, task_id, _ = done
+            del user.tasks[task_id]
 
-    @rule(number=anything, other=anything)
-    def save_anothers_task_as_ones_own(self, number: int, other: int) -> None:
+    @rule(number=numbers, other=numbers)
+    def save_a_task_of_another_user_as_own(self, number: int, other: int) -> None:
         living = [(owner, id) for owner, id in self.tasks_ever if id in owner.tasks]
         if living:
             owner, task_id = living[number % len(living)]
-            thief = self.people[other % len(self.people)]
+            thief = self.users[other % len(self.users)]
             if thief is not owner:
                 assert not self.target.steal(task_id, owner.id, thief.id)
 
-    @rule(number=anything, flips=st.integers(1, 4))
-    def flip_at_once_while_others_try(self, number: int, flips: int) -> None:
+    @rule(number=numbers, toggles=st.integers(1, 4))
+    def toggle_concurrently_while_others_delete(self, number: int, toggles: int) -> None:
         living = [(owner, id) for owner, id in self.tasks_ever if id in owner.tasks]
         if not living:
             return
@@ -417,16 +425,16 @@ class Isolation(RuleBasedStateMachine):
         mine = owner.token
         others = [
             session.tokens.access
-            for person in self.people
-            if person is not owner
-            for session in person.live_sessions()[:1]
+            for user in self.users
+            if user is not owner
+            for session in user.live_sessions()[:1]
         ]
 
         def foreign(token: str) -> str:
             caller = next(
-                person.id
-                for person in self.people
-                for session in person.sessions
+                user.id
+                for user in self.users
+                for session in user.sessions
                 if session.tokens.access == token
             )
             try:
@@ -437,35 +445,36 @@ class Isolation(RuleBasedStateMachine):
 
         with ThreadPoolExecutor(8) as pool:
             theirs = [pool.submit(foreign, token) for token in others]
-            flipped = [
-                pool.submit(self.target.toggle, mine, owner.id, task_id, None) for _ in range(flips)
+            toggled = [
+                pool.submit(self.target.toggle, mine, owner.id, task_id, None)
+                for _ in range(toggles)
             ]
-            for each in flipped:
+            for each in toggled:
                 each.result()
             assert {each.result() for each in theirs} <= {"task_not_found"}
         before = owner.tasks[task_id]
         owner.tasks[task_id] = before | {
-            "completed": before["completed"] ^ bool(flips % 2),
-            "version": before["version"] + flips,
+            "completed": before["completed"] ^ bool(toggles % 2),
+            "version": before["version"] + toggles,
         }
         assert self.target.get(mine, owner.id, task_id) == owner.tasks[task_id]
 
-    # What is always so
+    # Invariants
 
     @invariant()
-    def somebodys_tasks_are_as_they_left_them(self) -> None:
-        """One person after the other: all of them at each step would take too long."""
-        if self.people:
+    def tasks_of_a_user_are_not_changed_by_others(self) -> None:
+        """Check one user after the other: checking all of them at each step takes too long."""
+        if self.users:
             self.turn += 1
-            self.require_own(self.people[self.turn % len(self.people)])
+            self.require_own_tasks(self.users[self.turn % len(self.users)])
 
-    def require_own(self, person: ApiUser) -> None:
-        for session in person.live_sessions()[:1]:
-            assert by_id(self.target.list(session.tokens.access, person.id)) == person.tasks
+    def require_own_tasks(self, user: ModelUser) -> None:
+        for session in user.live_sessions()[:1]:
+            assert by_id(self.target.list(session.tokens.access, user.id)) == user.tasks
 
     def teardown(self) -> None:
-        for person in self.people:
-            self.require_own(person)
+        for user in self.users:
+            self.require_own_tasks(user)
 
 
 def by_id(tasks: list[Fields]) -> dict[int, Fields]:
@@ -475,14 +484,14 @@ def by_id(tasks: list[Fields]) -> dict[int, Fields]:
 
 
 def run(target: Target, where: str, *, operations: int) -> None:
-    """Let the rules play until the target was asked so many times."""
+    """Run the rules until the target has been called this often."""
 
-    class Here(Isolation):
+    class Machine(Isolation):
         pass
 
-    Here.target = target
-    playing = settings(
-        # Not a few: the first that are played are the simplest that there are.
+    Machine.target = target
+    options = settings(
+        # The first examples are the simplest ones, so a few would not be enough.
         max_examples=max(20, operations // CALLS_IN_AN_EXAMPLE),
         stateful_step_count=STEPS,
         deadline=None,
@@ -493,7 +502,7 @@ def run(target: Target, where: str, *, operations: int) -> None:
     )
     try:
         while target.calls < operations:
-            run_state_machine_as_test(Here, settings=playing)
+            run_state_machine_as_test(Machine, settings=options)
     except BaseException:
         note("operations", where, tried=target.calls, failed=1)
         raise
@@ -507,17 +516,17 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)
-def test_on_in_memory_adapters(operations: int) -> None:
+def test_users_are_isolated_on_in_memory_adapters(operations: int) -> None:
     run(UseCases.in_memory(), "use cases, in memory", operations=operations)
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)
-def test_on_sqlite(sqlite_container: Container, operations: int) -> None:
+def test_users_are_isolated_on_sqlite(sqlite_container: Container, operations: int) -> None:
     run(UseCases.of(sqlite_container), "use cases, SQLite", operations=operations)
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)
-def test_on_postgresql(postgresql_container: Container, operations: int) -> None:
+def test_users_are_isolated_on_postgresql(postgresql_container: Container, operations: int) -> None:
     run(UseCases.of(postgresql_container), "use cases, PostgreSQL", operations=operations)
 
 
@@ -530,5 +539,5 @@ def http_target(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)
-def test_over_http(http_target: Http, operations: int) -> None:
+def test_users_are_isolated_over_http(http_target: Http, operations: int) -> None:
     run(http_target, "HTTP", operations=operations)

@@ -1,4 +1,4 @@
-"""The OpenAPI document keeps to the recommended rules of Redocly's linter."""
+"""The OpenAPI document follows the recommended rules of Redocly's linter."""
 
 import json
 import os
@@ -15,12 +15,14 @@ from todo_api.settings import Settings
 FOLDER = Path(__file__).parent
 
 WITHOUT_CLIENT_ERRORS = {"#/paths/~1healthz/get/responses", "#/paths/~1readyz/get/responses"}
-"""The health checks take no input, so no client can send a wrong one."""
+"""The health checks take no input, so they document no client errors."""
 
 
 @pytest.mark.live
 @pytest.mark.parametrize("task_list_envelope", [False, True])
-def test_the_document_breaks_no_recommended_rule(tmp_path: Path, task_list_envelope: bool) -> None:
+def test_the_openapi_document_follows_the_recommended_rules(
+    tmp_path: Path, task_list_envelope: bool
+) -> None:
     settings = Settings(data_dir=tmp_path, task_list_envelope=task_list_envelope)
     document = tmp_path / "openapi.json"
     document.write_text(json.dumps(create_app(settings).openapi()))
@@ -30,7 +32,7 @@ def test_the_document_breaks_no_recommended_rule(tmp_path: Path, task_list_envel
 
 
 @pytest.mark.live
-def test_a_broken_rule_is_found(tmp_path: Path) -> None:
+def test_the_linter_reports_a_broken_rule(tmp_path: Path) -> None:
     broken = create_app(Settings(data_dir=tmp_path)).openapi()
     del broken["paths"]["/api/auth/login"]["post"]["security"]
     document = tmp_path / "openapi.json"

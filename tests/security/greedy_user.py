@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 @contextmanager
 def greedy(url: str, paths: list[str], token: str, *, connections: int) -> Iterator[None]:
-    """Read these paths on so many connections for the time of the block."""
+    """Read these paths on the given number of connections until the block ends."""
     context = get_context("spawn")
     ready = context.Event()
     process = context.Process(
@@ -22,7 +22,7 @@ def greedy(url: str, paths: list[str], token: str, *, connections: int) -> Itera
     )
     process.start()
     try:
-        assert ready.wait(30), "the greedy user has no answer"
+        assert ready.wait(30), "the greedy user has no response"
         yield
         assert process.is_alive(), "the greedy user gave up"
     finally:
@@ -47,7 +47,7 @@ def _read(url: str, path: str, token: str, ready: Event) -> None:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         answer.read()
-        # A user who asks for too much at once is refused, and asks again.
+        # Too many concurrent requests of one user are refused. Try again.
         if answer.status not in (200, 503):
             raise SystemExit(f"{path}: {answer.status}")
         ready.set()

@@ -1,8 +1,8 @@
-"""Secrets that are sent through every endpoint are found in no log, no error and no column.
+"""Secrets that are sent to every endpoint occur in no log, no error and no column.
 
-The service runs as its users run it, with everything logged; it is sent a password,
-tokens and a reset link of a distinctive form, rightly and wrongly, and then all
-that it wrote is searched for them.
+The service runs as the command starts it, with the most verbose log. It receives a password, tokens
+and a reset token, in correct and in incorrect requests. Everything that it wrote is then searched
+for them.
 """
 
 import re
@@ -20,20 +20,20 @@ NEW_PASSWORD = "canary-another-sings-91bc"
 EMAIL = "canary@example.com"
 
 
-def test_no_secret_stays_anywhere(tmp_path: Path) -> None:
+def test_no_secret_is_stored_logged_or_repeated_in_an_error(tmp_path: Path) -> None:
     with served(tmp_path, TODO_DEBUG="true", TODO_RATE_LIMIT_ENABLED="false") as server:
         http = httpx.Client(base_url=server.url, timeout=30)
-        secrets, answers = drive(http, server.log)
+        secrets, answers = use_secrets(http, server.log)
         for secret in secrets:
-            answers += misuse(http, secret)
+            answers += misuse_secret(http, secret)
         http.close()
     log = server.log.read_text()
-    stored = everything_in(tmp_path / "todo-data" / "todo.db")
+    stored = stored_values(tmp_path / "todo-data" / "todo.db")
     emails = re.sub(r"\nTo: .*?\n(?=\{|\Z)", "\n", log, flags=re.DOTALL)
     assert len(secrets) >= 8
     assert "canary@example.com" in stored
     for secret in secrets:
-        # The email itself is printed for its reader; nothing else may hold its link.
+        # The email is printed for its recipient. Only the email may contain its link.
         assert secret not in emails
         assert secret not in stored
     errors = [answer.text for answer in answers if answer.status_code >= 400]
@@ -42,8 +42,8 @@ def test_no_secret_stays_anywhere(tmp_path: Path) -> None:
         assert not any(secret in error for error in errors)
 
 
-def drive(http: httpx.Client, log: Path) -> tuple[list[str], list[httpx.Response]]:
-    """Use every endpoint that handles a secret as it is meant; all the secrets that came up."""
+def use_secrets(http: httpx.Client, log: Path) -> tuple[list[str], list[httpx.Response]]:
+    """Use every endpoint that handles a secret correctly; return the secrets and responses."""
     credentials = {"email": EMAIL, "password": PASSWORD}
     answers = [http.post("/api/auth/register", json={"name": "Canary", **credentials})]
     answers.append(http.post("/api/auth/login", json=credentials))
@@ -59,7 +59,7 @@ def drive(http: httpx.Client, log: Path) -> tuple[list[str], list[httpx.Response
         http.get("/api/auth/me/export", headers=bearer),
         http.post("/api/auth/forgot-password", json={"email": EMAIL}),
     ]
-    link = link_in(log)
+    link = reset_token_in(log)
     answers += [
         http.post(
             "/api/auth/change-password",
@@ -81,8 +81,8 @@ def drive(http: httpx.Client, log: Path) -> tuple[list[str], list[httpx.Response
     return list(dict.fromkeys(secrets)), answers
 
 
-def misuse(http: httpx.Client, secret: str) -> list[httpx.Response]:
-    """Send a secret where it does not belong."""
+def misuse_secret(http: httpx.Client, secret: str) -> list[httpx.Response]:
+    """Send a secret in fields, paths and headers that are not meant for it."""
     bearer = {"Authorization": f"Bearer {secret}"}
     field = secret * 10
     return [
@@ -99,18 +99,18 @@ def misuse(http: httpx.Client, secret: str) -> list[httpx.Response]:
     ]
 
 
-def link_in(log: Path) -> str:
-    """The secret of the email that was printed."""
+def reset_token_in(log: Path) -> str:
+    """Return the reset token of the email that was printed."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         if found := re.search(r"\?token=([\w-]+)", log.read_text()):
             return found.group(1)
         time.sleep(0.05)
-    raise AssertionError("no email came")
+    raise AssertionError("no email was printed")
 
 
-def everything_in(database: Path) -> str:
-    """Every value of every column of every table."""
+def stored_values(database: Path) -> str:
+    """Return every value of every column of every table, as text."""
     with sqlite3.connect(database) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         rows = [

@@ -1,4 +1,4 @@
-"""Of a good token nothing can be changed: whatever is not the same, byte for byte, is refused."""
+"""Access tokens that differ from a genuine one in any byte are refused."""
 
 import base64
 import json
@@ -59,7 +59,7 @@ def repeat_some(dice: random.Random, part: str) -> str:
     return part[:begin] + part[begin : begin + dice.randint(1, 9)] + part[begin:]
 
 
-def insert_something_strange(dice: random.Random, part: str) -> str:
+def insert_a_strange_character(dice: random.Random, part: str) -> str:
     place = dice.randint(0, len(part))
     return part[:place] + dice.choice(STRANGE) + part[place:]
 
@@ -69,12 +69,12 @@ def change_case(dice: random.Random, part: str) -> str:
     return part[:place] + part[place].swapcase() + part[place + 1 :]
 
 
-def respell_the_end(dice: random.Random, part: str) -> str:
+def change_the_last_character(dice: random.Random, part: str) -> str:
     return part[:-1] + dice.choice(URL_SAFE)
 
 
-def respell_the_json(dice: random.Random, part: str) -> str:
-    """The same values, written in another way; of a signature, something else."""
+def reformat_the_json(dice: random.Random, part: str) -> str:
+    """Write the same JSON values differently; flip a bit of a signature."""
     try:
         said = json.loads(decoded(part))
     except ValueError:
@@ -85,8 +85,8 @@ def respell_the_json(dice: random.Random, part: str) -> str:
     return encoded(json.dumps(dict(items), separators=separators).encode())
 
 
-def say_something_else(dice: random.Random, part: str) -> str:
-    """Another value for one name, or another name; of a signature, something else."""
+def change_a_claim(dice: random.Random, part: str) -> str:
+    """Change or add a claim or header field; change a character of a signature."""
     try:
         said = json.loads(decoded(part))
     except ValueError:
@@ -98,7 +98,7 @@ def say_something_else(dice: random.Random, part: str) -> str:
     return encoded(json.dumps(said).encode())
 
 
-def make_up(dice: random.Random, part: str) -> str:
+def replace_by_random_bytes(dice: random.Random, part: str) -> str:
     return encoded(dice.randbytes(dice.randint(0, len(part))))
 
 
@@ -107,17 +107,17 @@ MUTATIONS: list[Callable[[random.Random, str], str]] = [
     change_a_character,
     drop_some,
     repeat_some,
-    insert_something_strange,
+    insert_a_strange_character,
     change_case,
-    respell_the_end,
-    respell_the_json,
-    say_something_else,
-    make_up,
+    change_the_last_character,
+    reformat_the_json,
+    change_a_claim,
+    replace_by_random_bytes,
 ]
 
 
 def mutated(dice: random.Random, genuine: list[str]) -> str:
-    """Something that is like one of these tokens, and is none of them."""
+    """Return a mutation of one of these tokens that equals none of them."""
     while True:
         parts = dice.choice(genuine).split(".")
         for _ in range(dice.choice([1, 1, 1, 2, 3])):
@@ -125,7 +125,7 @@ def mutated(dice: random.Random, genuine: list[str]) -> str:
             if dice.random() < 0.1:
                 parts[place] = dice.choice(genuine).split(".")[place % 3]
             elif parts[place]:
-                with suppress(ValueError):  # what is broken already has no bits to flip
+                with suppress(ValueError):  # a part that is broken already cannot be decoded
                     parts[place] = dice.choice(MUTATIONS)(dice, parts[place])
         if dice.random() < 0.03:
             parts.insert(dice.randint(0, 3), "")
@@ -135,17 +135,19 @@ def mutated(dice: random.Random, genuine: list[str]) -> str:
 
 
 @pytest.fixture
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Container, list[str]]]:
-    """A service that trusts another issuer too, and genuine tokens of both."""
+def container_and_tokens(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Container, list[str]]]:
+    """A service that trusts an external issuer, and genuine tokens of both."""
     own = embedded_settings(tmp_path_factory.mktemp("tokens"))
     migrate(own)
-    keys = [Key.made("EdDSA"), Key.made("RS256")]
+    keys = [Key.generate("EdDSA"), Key.generate("RS256")]
     with running_jwks_server(jwks(*keys)) as published:
         trusted = (ExternalIssuer(issuer=ISSUER, jwks_url=published.url, audience=AUDIENCE),)
         container = Container(settings=own.model_copy(update={"external_issuers": trusted}))
         genuine = []
         for email in ("ada@example.com", "bob@example.com"):
-            container.application().register_user(name="Somebody", email=email, password=PASSWORD)
+            container.application().register_user(name="User", email=email, password=PASSWORD)
             tokens = container.application().log_in(email=email, password=PASSWORD).tokens
             genuine.append(tokens.access_token.value)
         genuine += [key.sign(claims(ISSUER, AUDIENCE, sub=key.id)) for key in keys]
@@ -155,12 +157,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Container, 
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_no_mutated_token_is_good(both: tuple[Container, list[str]], seed: int, count: int) -> None:
-    container, genuine = both
+def test_no_mutated_token_is_accepted(
+    container_and_tokens: tuple[Container, list[str]], seed: int, count: int
+) -> None:
+    container, genuine = container_and_tokens
     authenticate = container.application().authenticate
     for token in genuine:
         authenticate(token)
-    dice = random.Random(seed)  # noqa: S311 - so that it can be repeated
+    dice = random.Random(seed)  # noqa: S311 - the seed makes it reproducible
     accepted = []
     for _ in range(count):
         token = mutated(dice, genuine)
@@ -179,7 +183,7 @@ def test_no_mutated_token_is_good(both: tuple[Container, list[str]], seed: int, 
     "count",
     [pytest.param(200, id="everyday"), pytest.param(2_000, id="proof", marks=pytest.mark.proof)],
 )
-def test_over_http_each_is_a_401(server: RunningServer, count: int) -> None:
+def test_a_mutated_token_is_answered_with_401_over_http(server: RunningServer, count: int) -> None:
     ada, bob = server.register("Ada"), server.register("Bob")
     dice = random.Random(count)  # noqa: S311 - as above
     with ada.http, bob.http, server.client() as http:
@@ -187,9 +191,9 @@ def test_over_http_each_is_a_401(server: RunningServer, count: int) -> None:
         while sent < count:
             token = mutated(dice, [ada.token, bob.token]).encode()
             if not token.strip() or any(byte < 32 or byte == 127 for byte in token):
-                continue  # no client can send that in a header
+                continue  # a client cannot send this in a header
             if token.strip() in (ada.token.encode(), bob.token.encode()):
-                continue  # white space around it is HTTP's own (RFC 9110 §5.5)
+                continue  # surrounding white space belongs to HTTP (RFC 9110 §5.5)
             answer = http.get(ada.tasks(), headers=[(b"Authorization", b"Bearer " + token)])
             assert (answer.status_code, problem(answer)["code"]) == (401, "invalid_token"), token
             assert answer.headers["www-authenticate"] == "Bearer"

@@ -1,8 +1,8 @@
-"""Hostile traffic of every kind at once, from addresses of loopback, in a process of its own.
+"""Hostile traffic of every kind at once, from loopback addresses, in a separate process.
 
 `python -m tests.soak.attackers PORT SECONDS TOKEN USER_ID` attacks the service on that port
-with an account of its own, and ends by itself. Each kind is bounded in rate and number: it is
-to be what a few machines on a network can do, not what fills this one.
+with a separate account, and then exits. Each kind is limited in rate and number: it simulates
+what a few machines on a network can do, not what overloads this machine.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ class Target:
         self.corpus = [fill(request, names) for request in corpus()]
 
     async def connect(self, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a connection from this address of loopback."""
+        """Open a connection from this loopback address."""
         return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0))
 
     def own(self, method: bytes, path: bytes) -> bytes:
-        """A request for a path of the attacker's own account."""
+        """Return a request for a path of the attacker's own account."""
         path = path.replace(b"{me}", self._user_id)
         return b"%b %b HTTP/1.1\r\nHost: todo\r\nAuthorization: Bearer %b\r\n\r\n" % (
             method,
@@ -60,7 +60,7 @@ def closing(writer: asyncio.StreamWriter) -> Iterator[None]:
 
 
 async def send_rubbish(target: Target, random: Random) -> None:
-    """Send what the tests know of bad requests, in pieces."""
+    """Send bad requests of the other tests, in two pieces."""
     data = random.choice(target.corpus) if random.random() < 0.5 else sequence(random)
     reader, writer = await target.connect(f"127.0.1.{random.randint(1, 50)}")
     with closing(writer):
@@ -72,7 +72,7 @@ async def send_rubbish(target: Target, random: Random) -> None:
 
 
 async def send_slowly(target: Target, random: Random) -> None:
-    """Send a byte a second until cut off."""
+    """Send a byte per second until the connection is closed."""
     reader, writer = await target.connect(f"127.0.2.{random.randint(1, 50)}")
     with closing(writer):
         writer.write(
@@ -85,7 +85,7 @@ async def send_slowly(target: Target, random: Random) -> None:
 
 
 async def stay_idle(target: Target, random: Random) -> None:
-    """Send line breaks after a request until cut off."""
+    """Send line breaks after a request until the connection is closed."""
     reader, writer = await target.connect(f"127.0.3.{random.randint(1, 50)}")
     with closing(writer):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: todo\r\n\r\n")
@@ -96,7 +96,7 @@ async def stay_idle(target: Target, random: Random) -> None:
 
 
 async def read_nothing(target: Target, random: Random) -> None:
-    """Ask for the largest list, several times, and leave it."""
+    """Request the largest list several times, and read nothing."""
     reader, writer = await target.connect(f"127.0.4.{random.randint(1, 50)}")
     with closing(writer):
         reader._transport.pause_reading()  # type: ignore[attr-defined]  # a stream has no other way
@@ -105,7 +105,7 @@ async def read_nothing(target: Target, random: Random) -> None:
 
 
 async def ask_for_much(target: Target, random: Random) -> None:
-    """Ask for the most expensive things, one after the other."""
+    """Send the most expensive requests, one after the other."""
     path = random.choice(
         (b"/api/{me}/tasks?url_user_id={me}", b"/api/auth/me/export", b"/api/auth/sessions")
     )
@@ -119,7 +119,7 @@ async def ask_for_much(target: Target, random: Random) -> None:
 
 
 async def guess_passwords(target: Target, random: Random) -> None:
-    """Log in with wrong passwords, as many accounts, from six addresses."""
+    """Log in with wrong passwords to many accounts, from six addresses."""
     what = random.choice((b"login", b"login", b"register", b"forgot-password"))
     body = json.dumps(
         {"email": f"a{random.randrange(10**6)}@example.com", "password": "x", "name": "a"}
@@ -131,7 +131,7 @@ async def guess_passwords(target: Target, random: Random) -> None:
 
 
 async def pipeline(target: Target, random: Random) -> None:
-    """Send very many requests at once, and read no answer."""
+    """Send very many requests at once, and read no response."""
     reader, writer = await target.connect(f"127.0.7.{random.randint(1, 50)}")
     with closing(writer):
         reader._transport.pause_reading()  # type: ignore[attr-defined]  # as above
@@ -140,7 +140,7 @@ async def pipeline(target: Target, random: Random) -> None:
 
 
 async def send_trailers(target: Target, random: Random) -> None:
-    """Send trailer fields without end."""
+    """Send very many trailer fields."""
     _, writer = await target.connect(f"127.0.8.{random.randint(1, 50)}")
     with closing(writer):
         writer.write(_LOGIN % b"login" + b"Transfer-Encoding: chunked\r\n\r\n0\r\n")
@@ -159,11 +159,11 @@ ATTACKS: dict[Attack, tuple[int, float]] = {
     pipeline: (2, 2.0),
     send_trailers: (2, 1.0),
 }
-"""How many of each go on at the same time, and how long each pauses after one."""
+"""How many of each run at the same time, and how many seconds each pauses after an attack."""
 
 
 async def attack(target: Target, seconds: float) -> Counter[str]:
-    """Attack for so many seconds, and return how often each kind was tried."""
+    """Attack for this many seconds, and return how often each kind was tried."""
     tried: Counter[str] = Counter()
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

@@ -1,4 +1,4 @@
-"""Ten minutes of hostile and honest traffic at once: nothing grows, and the honest are served."""
+"""Under ten minutes of hostile traffic, resources do not grow and other users are served."""
 
 import json
 import os
@@ -38,7 +38,7 @@ MAX_HONEST_P99 = 0.25
 
 @dataclass(frozen=True)
 class Sample:
-    """What the process takes at one moment."""
+    """The resources of the process at one moment."""
 
     memory: int
     descriptors: int
@@ -55,18 +55,18 @@ class Sample:
 
 
 @pytest.mark.proof
-def test_ten_minutes_under_attack_leave_the_service_as_it_was(tmp_path: Path) -> None:
+def test_the_service_is_stable_and_responsive_under_ten_minutes_of_attack(tmp_path: Path) -> None:
     with served(tmp_path, TODO_LOG_FORMAT="json") as server:
-        honest = [logged_in(server.url, f"127.0.0.{number + 10}") for number in range(HONEST)]
-        mallory = logged_in(server.url, "127.0.9.9")
+        honest = [register_from(server.url, f"127.0.0.{number + 10}") for number in range(HONEST)]
+        mallory = register_from(server.url, "127.0.9.9")
         store_tasks(tmp_path, mallory.id, TASKS)
-        for person in honest:
-            person.create()
+        for user in honest:
+            user.create()
         before = Sample.of(server.process.pid)
         stop = Event()
         with ThreadPoolExecutor(HONEST) as pool, attackers(server, mallory) as attacking:
-            work = [pool.submit(use, person, stop) for person in honest]
-            samples = watched(server, attacking)
+            work = [pool.submit(use, user, stop) for user in honest]
+            samples = sample_until_ended(server, attacking)
             stop.set()
             waits = sorted(wait for future in work for wait in future.result())
         tried: Counter[str] = Counter(json.loads(attacking.communicate()[0]))
@@ -77,8 +77,8 @@ def test_ten_minutes_under_attack_leave_the_service_as_it_was(tmp_path: Path) ->
         server.process.terminate()
         assert server.process.wait(timeout=30) == 0
         stopping = time.perf_counter() - began
-        for person in (*honest, mallory):
-            person.http.close()
+        for user in (*honest, mallory):
+            user.http.close()
         failed = [line for line in server.lines() if line.get("event") == "request.failed"]
 
     p99 = waits[int(len(waits) * 0.99)]
@@ -103,7 +103,7 @@ def test_ten_minutes_under_attack_leave_the_service_as_it_was(tmp_path: Path) ->
 
 @contextmanager
 def attackers(server: Served, mallory: ApiUser) -> Iterator[subprocess.Popen[str]]:
-    """Attack the server, by a process of its own, for as long as the soak takes."""
+    """Attack the server from a separate process for the duration of the soak test."""
     port = urlsplit(server.url).port
     command = [sys.executable, "-m", "tests.soak.attackers", str(port), str(SECONDS)]
     process = subprocess.Popen(
@@ -120,8 +120,8 @@ def attackers(server: Served, mallory: ApiUser) -> Iterator[subprocess.Popen[str
             process.terminate()
 
 
-def watched(server: Served, attacking: subprocess.Popen[str]) -> list[Sample]:
-    """Sample the server until the attack ends."""
+def sample_until_ended(server: Served, attacking: subprocess.Popen[str]) -> list[Sample]:
+    """Sample the resources of the server until the attack ends."""
     samples = []
     deadline = time.monotonic() + SECONDS + 60
     while attacking.poll() is None and time.monotonic() < deadline:
@@ -131,8 +131,8 @@ def watched(server: Served, attacking: subprocess.Popen[str]) -> list[Sample]:
     return samples
 
 
-def logged_in(url: str, address: str) -> ApiUser:
-    """A new user at an address of their own, by which the limits know them apart."""
+def register_from(url: str, address: str) -> ApiUser:
+    """Register a user whose client has a separate address, so that limits count it separately."""
     http = httpx.Client(
         base_url=url, transport=httpx.HTTPTransport(local_address=address), timeout=30
     )
@@ -145,17 +145,17 @@ def logged_in(url: str, address: str) -> ApiUser:
     return ApiUser(answer["user"]["id"], email, answer["access_token"], http)
 
 
-def use(person: ApiUser, stop: Event) -> list[float]:
-    """Work with one's tasks until the stop, and return how long each answer took, in seconds."""
+def use(user: ApiUser, stop: Event) -> list[float]:
+    """Work with the user's tasks until the stop, and return the seconds of each response."""
     waits = []
     while not stop.is_set():
         began = time.perf_counter()
-        [task] = person.list()
+        [task] = user.list()
         waits.append(time.perf_counter() - began)
         began = time.perf_counter()
-        answer = person.http.patch(person.tasks(f"/{task['id']}"), json={"title": "Buy tea"})
+        answer = user.http.patch(user.tasks(f"/{task['id']}"), json={"title": "Buy tea"})
         waits.append(time.perf_counter() - began)
         assert answer.status_code == 200, answer.text
-        assert answer.json()["user_id"] == person.id
+        assert answer.json()["user_id"] == user.id
         time.sleep(0.05)
     return waits

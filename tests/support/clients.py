@@ -9,5 +9,5 @@ _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def client_of(url: str, **headers: str) -> httpx.Client:
-    """Return a client of the service at this address."""
+    """Return a client of the service at this URL."""
     return httpx.Client(base_url=url, headers=headers, timeout=30, verify=_NO_TLS)

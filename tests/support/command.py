@@ -1,4 +1,4 @@
-"""The `todo` command, run in a process of its own, as its users run it."""
+"""The `todo` command, run in a separate process as an operator runs it."""
 
 import atexit
 import json
@@ -34,7 +34,7 @@ class Served:
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it logged, as far as it is JSON."""
+        """Return the log lines that are JSON."""
         return [
             json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")
         ]
@@ -44,7 +44,7 @@ class Served:
 def served(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
     """Run `todo serve` in this folder until the end of the block.
 
-    It finds a migrated database there, so that it need not make one.
+    The folder contains a migrated database, so that the service need not create one.
     """
     if not {"DATABASE_URL", "TODO_DATA_DIR"} & settings.keys():
         migrate(embedded_settings(folder))
@@ -54,7 +54,7 @@ def served(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
 
 @contextmanager
 def served_as_new(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
-    """Run `todo serve` in this folder, on what it finds there, until the end of the block."""
+    """Run `todo serve` in this folder as it is, until the end of the block."""
     port = free_port()
     log = folder / "log"
     with log.open("wb") as stderr:
@@ -95,7 +95,7 @@ def todo(folder: Path, *arguments: str, **settings: str) -> subprocess.Completed
 def todo_at_once(
     count: int, folder: Path, *arguments: str, **settings: str
 ) -> list[subprocess.CompletedProcess[str]]:
-    """Run the command in so many processes at the same moment, and return their outcomes.
+    """Run the command in this many processes at the same time, and return their outcomes.
 
     Importing the command takes a second of a processor, and most runs end right after it. So
     each run is a fork of one process that has imported the command and done nothing else.
@@ -153,7 +153,7 @@ for line in sys.stdin:
     def run(
         self, count: int, folder: Path, arguments: tuple[str, ...], environment: dict[str, str]
     ) -> list[subprocess.CompletedProcess[str]]:
-        """Run the command so many times at once in this folder."""
+        """Run the command this many times at once in this folder."""
         outputs = [f"{self._outputs.name}/{number}" for number in range(count)]
         job = {
             "folder": str(folder),
@@ -178,6 +178,6 @@ for line in sys.stdin:
         ]
 
     def stop(self) -> None:
-        """End the process, and delete what its runs wrote."""
+        """Stop the process, and delete the output of its runs."""
         self._process.communicate()
         self._outputs.cleanup()

@@ -1,4 +1,4 @@
-"""Doing things at the same moment."""
+"""Running calls at the same time."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +8,9 @@ from todo_core.errors import TodoError
 
 
 def at_once(count: int, action: Callable[[int], object]) -> list[type[TodoError] | None]:
-    """What came of each of so many calls that were started at the same moment.
+    """Run this many calls at the same time, and return the outcome of each.
 
-    That is None, or the class of the core's error; anything else is raised.
+    An outcome is None or the class of an error of the core. Other errors are raised.
     """
     barrier = Barrier(count)
 

@@ -1,6 +1,6 @@
-"""One connection to the protocol, in memory: what is sent in which pieces, and what comes back.
+"""Connections to the protocol in memory, with control over the pieces in which bytes arrive.
 
-The application behind it records the requests that it is given, and its responses name them,
+The application records the requests that it receives, and its responses name them,
 so that a test sees which request each response belongs to.
 """
 
@@ -23,19 +23,19 @@ EARLY = b"/early"
 """Requests to targets that begin like this are answered before their body is read."""
 
 HALF = b"/half"
-"""These are answered when the first part of their body was read."""
+"""Requests to these targets are answered when the first part of their body was read."""
 
 SLOW = b"/slow"
-"""These are answered a while after their body was read."""
+"""Requests to these targets are answered a while after their body was read."""
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 _ROUNDS = 40
-"""How often the event loop turns until all that is ready has been done."""
+"""How many iterations the event loop needs to run everything that is ready."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as the application, or a parser, saw it; without a body if that was not read."""
+    """A request as the application or a parser read it. The body is None if it was not read."""
 
     method: bytes
     target: bytes
@@ -43,32 +43,32 @@ class Seen:
     headers: tuple[tuple[bytes, bytes], ...] = field(default=(), compare=False)
 
     def name(self) -> bytes:
-        """A short text that is the same for the same request."""
+        """Return a short text that identifies the request."""
         body = b"-" if self.body is None else b"%d.%x" % (len(self.body), zlib.crc32(self.body))
         return b"%b %b %b" % (self.method, self.target.hex().encode(), body)
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """What came of one connection."""
+    """The result of one connection."""
 
     requests: Sequence[Seen]
-    """What the application was given, in the order in which it finished reading."""
+    """The requests of the application, in the order in which it finished reading them."""
 
     names: Sequence[bytes]
-    """The requests to which there is a response, in the order of the responses."""
+    """The names of the requests with a response, in the order of the responses."""
 
     refusals: Sequence[int]
-    """The statuses of responses that the protocol gave by itself."""
+    """The statuses of responses that the protocol sent without the application."""
 
     is_closed: bool
 
     has_deadline: bool
-    """Whether an open connection is going to be closed if nothing more is sent."""
+    """Whether an open connection will be closed if nothing more is sent."""
 
 
 class MemoryTransport(asyncio.Transport):
-    """Keeps what is written. It is taken at once, or never if the client reads nothing."""
+    """A transport that keeps what is written. The client reads it at once, or never."""
 
     def __init__(self, *, is_read: bool = True) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class MemoryTransport(asyncio.Transport):
         self.is_reading_paused = False
         self._is_closing = False
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # as asyncio has it
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # the signature of asyncio
         if name == "socket":
             return self._socket
         return ("127.0.0.1", 1) if name in ("peername", "sockname") else default
@@ -113,10 +113,10 @@ class MemoryTransport(asyncio.Transport):
 
 
 class Connections:
-    """Makes one connection after the other to the same application."""
+    """Opens connections to the same application, one after the other."""
 
     pause = 0.0
-    """How long a slow response takes, in seconds, beside a few turns of the event loop."""
+    """How many seconds a slow response takes, in addition to a few iterations of the event loop."""
 
     def __init__(self, *, keep_alive: float = 5) -> None:
         self._requests: list[Seen] = []
@@ -131,14 +131,14 @@ class Connections:
         self._config.load()
 
     def connect(self, *, is_read: bool = True) -> tuple[MemoryTransport, StrictHttpProtocol]:
-        """Open a connection, of which the client reads the responses or nothing."""
+        """Open a connection whose client reads all responses or nothing."""
         transport = MemoryTransport(is_read=is_read)
         protocol = StrictHttpProtocol(self._config, ServerState(), {}, max_body_size=MAX_BODY_SIZE)
         protocol.connection_made(transport)
         return transport, protocol
 
     async def exchange(self, pieces: Iterable[bytes], *, rounds: int = _ROUNDS) -> Exchange:
-        """Send the pieces, each as one read, and return what came of it."""
+        """Send the pieces, each as one read, and return the result."""
         self._requests = []
         transport, protocol = self.connect()
         for piece in pieces:

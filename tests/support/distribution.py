@@ -1,9 +1,9 @@
-"""Runs the everyday suite on all processors, and tests that need the machine alone after it.
+"""Distributes the default suite over processors, and then runs some tests one at a time.
 
-A run of the whole suite is distributed over worker processes (pytest-xdist); a run of a part of it
-is not, as its start would take longer than the part. The marker `alone` is for tests that measure
-time or processor use. They are handed out after all others, and each waits until no other test
-runs: one holds a lock exclusively, and any other test shares it.
+A run of the whole suite is distributed over worker processes (pytest-xdist). A run of a part is
+not, because starting workers takes longer than the part. The marker `alone` is for tests that
+measure time or processor use. They are scheduled after all others, and each waits until no other
+test runs: such a test holds a lock exclusively, and other tests share it.
 """
 
 import fcntl
@@ -21,11 +21,11 @@ from xdist.remote import Producer
 from xdist.scheduler import WorkStealingScheduling
 from xdist.workermanage import WorkerController
 
-MOST_WORKERS = 4
-"""Each runs a PostgreSQL server of its own."""
+MAX_WORKERS = 4
+"""The number of workers is limited because each runs its own PostgreSQL server."""
 
 _MIN_PENDING = 2
-"""A worker needs the next test before it runs one, so that it may never know of one alone."""
+"""A worker runs a test only when it knows the next one, so it needs at least two."""
 
 _FOLDER = pytest.StashKey[Path]()
 _INPUT = "distribution_folder"
@@ -41,12 +41,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     processors = os.process_cpu_count() or 1
     if not (is_whole and is_everyday) or processors == 1:
         return 0
-    # One more than processors: tests wait for servers a part of their time.
-    return min(processors + 1, MOST_WORKERS)
+    # One more than processors, because tests wait for servers part of the time.
+    return min(processors + 1, MAX_WORKERS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make, or get to know, the folder that the processes of this run share."""
+    """Create the folder that the processes of this run share, or find it in a worker."""
     given = getattr(config, "workerinput", {}).get(_INPUT)
     if given is not None:
         config.stash[_FOLDER] = Path(given)
@@ -55,30 +55,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the folder with the process that made it."""
+    """Remove the folder in the process that created it."""
     if _FOLDER in config.stash and not hasattr(config, "workerinput"):
         shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
 
 
 def pytest_configure_node(node: WorkerController) -> None:
-    """Tell a worker of the folder."""
+    """Pass the folder to a worker."""
     node.workerinput[_INPUT] = str(node.config.stash[_FOLDER])
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let the scheduler know which tests are to run alone."""
+    """Tell the scheduler which tests must run alone."""
     if hasattr(session.config, "workerinput"):
         alone = [item.nodeid for item in session.items if _is_alone(item)]
         folder = session.config.stash[_FOLDER]
-        written = folder / f"alone-{os.getpid()}"
-        written.write_text(json.dumps(alone))
-        written.rename(folder / "alone")
+        temporary = folder / f"alone-{os.getpid()}"
+        temporary.write_text(json.dumps(alone))
+        temporary.rename(folder / "alone")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Run a test with others, or with no other."""
+    """Run a test alone or together with others."""
     if not hasattr(item.config, "workerinput"):
         return (yield)
     with turn(item.config.stash[_FOLDER], alone=_is_alone(item)):
@@ -87,10 +87,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @contextmanager
 def turn(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Wait for the turn of a test, which lasts for the time of the block.
+    """Wait until a test may run. It holds its lock until the block ends.
 
-    All go through a gate before they share, or have, the room. A test that is to have it waits in
-    the gate, so that the others cannot keep the room occupied by turns.
+    All tests pass the gate before they lock the room. A test that must run alone waits while it
+    holds the gate, so that later tests cannot keep the room locked.
     """
     with (folder / "gate").open("w") as gate, (folder / "room").open("w") as room:
         fcntl.flock(gate, fcntl.LOCK_EX)
@@ -100,7 +100,7 @@ def turn(folder: Path, *, alone: bool) -> Iterator[None]:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WorkStealingScheduling:
-    """Hand out tests in the order of this module."""
+    """Return the scheduler of this module."""
     return AloneLast(config, log)
 
 
@@ -108,10 +108,10 @@ def _is_alone(item: pytest.Item) -> bool:
     return item.get_closest_marker("alone") is not None
 
 
-class AloneLast(WorkStealingScheduling):  # type: ignore[misc]  # it comes without types
-    """Steals work between workers, and hands out the tests that run alone when all else is done."""
+class AloneLast(WorkStealingScheduling):  # type: ignore[misc]  # it has no type information
+    """A work-stealing scheduler that schedules tests that run alone after all others."""
 
-    pending: list[int]  # by their places in the collection
+    pending: list[int]  # indices in the collection
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         super().__init__(config, log)

@@ -1,8 +1,8 @@
-"""The fast lane: `pytest -m fast` runs what needs no server, no database and no second.
+"""The marker `fast`: `pytest -m fast` runs the tests without servers and databases.
 
-These are the unit tests, the architecture tests, and the contracts on in-memory adapters, but for
-those that are marked `slow` or `alone`. They get the marker `fast` by themselves. No other folder
-is even read.
+These are the unit tests, the architecture tests, and the contracts on in-memory adapters, except
+those that are marked `slow` or `alone`. They are marked automatically. No other folder
+is imported.
 """
 
 from pathlib import Path
@@ -13,11 +13,11 @@ _TESTS = Path(__file__).parents[1]
 _FOLDERS = ("architecture", "contracts", "unit")
 _IN_MEMORY = {"in_memory", "memory"}
 _ON_SERVERS = ("deletion", "mail", "published_keys", "sql", "turkish_database")
-"""Contracts of which none is on in-memory adapters."""
+"""Contract tests that do not run on in-memory adapters."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not even import what has no fast test, where only those are asked for."""
+    """Ignore files without fast tests if only fast tests are selected."""
     if config.option.markexpr != "fast":
         return None
     folder, name = collection_path.parent, collection_path.name

@@ -1,4 +1,4 @@
-"""The requests that an independent parser (h11) reads from the bytes of one connection."""
+"""Reading requests from the bytes of one connection with an independent parser (h11)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +13,8 @@ _LARGEST_EVENT = 2**20
 def read_by_h11(data: bytes) -> Sequence[Seen]:
     """Return every request whose head is complete; the body of the last may be missing (None).
 
-    Each is answered with 200, as by a server on h11. What follows an error, or a request
-    that closes the connection, is no request. Line breaks before a request line are
+    Each is answered with 200, as a server on h11 would do. Bytes after an error, or after a request
+    that closes the connection, are not a request. Line breaks before a request line are
     ignored, as RFC 9112 §2.2 asks of servers; h11 itself refuses them.
     """
     requests: list[Seen] = []
@@ -25,7 +25,7 @@ def read_by_h11(data: bytes) -> Sequence[Seen]:
 
 
 def _read_one(data: bytes, requests: list[Seen]) -> bytes | None:
-    """Read one request, and return what follows it, if that is a request again."""
+    """Read one request, and return the bytes after it if another request may follow."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_EVENT)
     connection.receive_data(data)
     body = b""

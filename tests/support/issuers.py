@@ -1,4 +1,4 @@
-"""An external issuer with keys of every kind, which signs whatever a test asks for."""
+"""An external issuer with keys of every kind, which signs any claims."""
 
 import json
 import time
@@ -16,15 +16,15 @@ LIFETIME_SECONDS = 900
 
 @dataclass(frozen=True)
 class Key:
-    """A private key, the name under which the other half is published, and its algorithm."""
+    """A private key with its id and algorithm."""
 
     id: str
     algorithm: str
     private: PrivateKey
 
     @classmethod
-    def made(cls, algorithm: str, id: str | None = None) -> "Key":
-        """A new key for this algorithm."""
+    def generate(cls, algorithm: str, id: str | None = None) -> "Key":
+        """Generate a key for this algorithm."""
         private: PrivateKey
         if algorithm == "EdDSA":
             private = ed25519.Ed25519PrivateKey.generate()
@@ -35,8 +35,8 @@ class Key:
         return cls(id or f"key for {algorithm}", algorithm, private)
 
     @property
-    def published(self) -> dict[str, Any]:  # a JWK (RFC 7517)
-        """The half that everybody may know."""
+    def jwk(self) -> dict[str, Any]:  # a JWK (RFC 7517)
+        """The public key."""
         public = self.private.public_key()
         if isinstance(public, ed25519.Ed25519PublicKey):
             described = OKPAlgorithm.to_jwk(public, as_dict=True)
@@ -50,25 +50,25 @@ class Key:
     def sign(
         self, claims: dict[str, Any], *, header: dict[str, Any] | None = None, typ: str = ""
     ) -> str:
-        """A token with these claims, and with what else the header is to say, or not (None)."""
-        said = {"kid": self.id, "typ": typ} | (header or {})
+        """Sign a token with these claims. Header fields that are None are left out."""
+        values = {"kid": self.id, "typ": typ} | (header or {})
         return PyJWS().encode(
             json.dumps(claims).encode(),
             self.private,
             algorithm=self.algorithm,
-            headers={name: value for name, value in said.items() if value is not None},
+            headers={name: value for name, value in values.items() if value is not None},
         )
 
 
 def jwks(*keys: Key) -> dict[str, Any]:  # a JWK set
-    """What an issuer with these keys publishes."""
-    return json.loads(json.dumps({"keys": [key.published for key in keys]}))  # type: ignore[no-any-return]  # it is what it was
+    """Return the JWK set of an issuer with these keys."""
+    return json.loads(json.dumps({"keys": [key.jwk for key in keys]}))  # type: ignore[no-any-return]  # a copy of the same type
 
 
 def claims(issuer: str, audience: str, **others: object) -> dict[str, Any]:
-    """What a token of this day says; a claim that is given as None is left out."""
+    """Return the claims of a valid token. Claims that are None are left out."""
     now = int(time.time())
-    said = {
+    values = {
         "sub": "ada",
         "iss": issuer,
         "aud": audience,
@@ -76,4 +76,4 @@ def claims(issuer: str, audience: str, **others: object) -> dict[str, Any]:
         "exp": now + LIFETIME_SECONDS,
         **others,
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""An issuer's address for its keys, which can be slow, wrong, or down."""
+"""A JWKS endpoint of an issuer that can be slow, wrong, or down."""
 
 import json
 import time
@@ -10,37 +10,37 @@ from typing import Any, override
 
 
 class JwksServer:
-    """Serves `document`; `asked` counts how often.
+    """Serves `document`; `request_count` counts the requests.
 
-    With `delay` it waits so many seconds before each byte of its answer.
+    It waits `delay` seconds before each byte of its response.
     """
 
-    def __init__(self, document: dict[str, Any] | bytes) -> None:  # JSON, or what is none
+    def __init__(self, document: dict[str, Any] | bytes) -> None:  # JSON, or other bytes
         self.document = document
         self.status = 200
         self.redirect_to: str | None = None
         self.delay = 0.0
-        self.asked = 0
+        self.request_count = 0
         self._port = 0
         self._server: ThreadingHTTPServer | None = None
         self.start()
 
     @property
     def url(self) -> str:
-        """Where the keys are."""
+        """The URL of the keys."""
         return f"http://127.0.0.1:{self._port}/jwks"
 
     def start(self) -> None:
-        """Listen, at the same port as before."""
+        """Listen on the same port as before."""
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             @override
             def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
             def do_GET(self) -> None:
-                issuer.asked += 1
+                issuer.request_count += 1
                 content = issuer.content()
                 head = f"HTTP/1.1 {issuer.status} OK\r\nContent-Length: {len(content)}\r\n"
                 if issuer.redirect_to:
@@ -61,14 +61,14 @@ class JwksServer:
         Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Be gone: connections are refused."""
+        """Stop listening, so that connections are refused."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
 
     def content(self) -> bytes:
-        """What it answers with."""
+        """Return the body of the response."""
         if isinstance(self.document, bytes):
             return self.document
         return json.dumps(self.document).encode()
@@ -76,7 +76,7 @@ class JwksServer:
 
 @contextmanager
 def running_jwks_server(document: dict[str, Any] | bytes) -> Iterator[JwksServer]:  # as above
-    """Serve for the time of the block."""
+    """Run a server until the block ends."""
     server = JwksServer(document)
     try:
         yield server

@@ -1,4 +1,4 @@
-"""Requests as an attacker writes them: the published smuggling patterns, and good ones between.
+"""Requests of an attacker: the published smuggling patterns, and valid requests between them.
 
 Sources: RFC 9112 §§2 to 7 and §11.2; the catalogues of "HTTP Request Smuggling" (Watchfire, 2005),
 "HTTP Desync Attacks" (2019), "HTTP/1.1 must die" (2025), and the CVEs on Upgrade, Expect, chunk
@@ -130,12 +130,12 @@ BETWEEN: Sequence[bytes] = (b"", b"", b"", b"", b"\r\n", b"\n", b"\r", b"\r\n\r\
 
 
 def sequence(random: Random) -> bytes:
-    """Several requests on one connection, most of them good, some with something odd."""
+    """Return several requests for one connection, most of them valid, some unusual."""
     return b"".join(message(random) + random.choice(BETWEEN) for _ in range(random.randint(1, 5)))
 
 
 def message(random: Random) -> bytes:
-    """One request."""
+    """Return one request."""
     oddity = random.random()
     version = b"HTTP/1.0" if random.random() < 0.05 else b"HTTP/1.1"
     method, target = random.choice(METHODS), random.choice(TARGETS)
@@ -162,7 +162,7 @@ def message(random: Random) -> bytes:
 
 
 def chunked(random: Random, body: bytes) -> bytes:
-    """The body in chunks, with extensions and trailers now and then."""
+    """Encode a body in chunks, sometimes with extensions and trailers."""
     parts = []
     while body:
         size = random.randint(1, len(body))
@@ -174,7 +174,7 @@ def chunked(random: Random, body: bytes) -> bytes:
 
 
 def cut(random: Random, data: bytes) -> list[bytes]:
-    """The data in pieces, at random places: all at once, in a few reads, or byte by byte."""
+    """Split the data at random places: not at all, into a few pieces, or into single bytes."""
     kind = random.random()
     if kind < 0.15:
         return [data]

@@ -1,4 +1,4 @@
-"""Programs for Node that tests run, in the versions that a `package-lock.json` pins."""
+"""Node programs for the tests, in the versions that a `package-lock.json` pins."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ _INSTALL_TIMEOUT_SECONDS = 300
 
 
 def install(folder: Path) -> None:
-    """Install the packages of `package-lock.json` in this folder, unless that is done.
+    """Install the packages of `package-lock.json` in this folder, unless they are installed.
 
     Raises:
         RuntimeError: if npm is missing, or cannot install them.
@@ -32,7 +32,7 @@ def install(folder: Path) -> None:
 
 
 def program(name: str) -> str:
-    """Return the path of a program of Node.
+    """Return the path of a program.
 
     Raises:
         RuntimeError: if it is missing.

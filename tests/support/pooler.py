@@ -1,6 +1,6 @@
-"""A real PgBouncer for the tests, in transaction mode, as hosted PostgreSQL has it.
+"""A real PgBouncer for the tests, in transaction mode as providers of hosted PostgreSQL use it.
 
-It refuses to run as root, so as root it is run as the user `nobody`, like PostgreSQL.
+It refuses to run as root, so root runs it as the user `nobody`, like PostgreSQL.
 """
 
 import os
@@ -24,7 +24,7 @@ PGBOUNCER = shutil.which(
 
 
 class Pooler:
-    """One PgBouncer on loopback, before the PostgreSQL at this port."""
+    """A PgBouncer on loopback, in front of the PostgreSQL server at this port."""
 
     def __init__(self, folder: Path, postgres_port: int) -> None:
         self._folder = folder
@@ -45,7 +45,7 @@ class Pooler:
         )
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start it, and return when it accepts connections."""
         if PGBOUNCER is None:
             raise FileNotFoundError("pgbouncer is not installed")
         user = "nobody" if os.geteuid() == 0 else None
@@ -66,7 +66,7 @@ class Pooler:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Take it away, and all connections with it."""
+        """Stop it, which closes all connections."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -82,7 +82,7 @@ class Pooler:
 
 @contextmanager
 def running_pooler(postgres_port: int) -> Iterator[Pooler]:
-    """A pooler for the time of the block."""
+    """Run a pooler until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="todo-pgbouncer-"))
     folder.chmod(0o755)
     try:

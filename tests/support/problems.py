@@ -6,7 +6,7 @@ import httpx
 
 
 def problem(answer: httpx.Response) -> dict[str, Any]:
-    """The answer's problem document, once it is seen to be one (RFC 9457)."""
+    """Return the problem document of a response, after checking that it is one (RFC 9457)."""
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
     assert body["status"] == answer.status_code

@@ -1,17 +1,17 @@
-"""What the operating system knows of processes and ports."""
+"""Processes and ports, as the operating system reports them."""
 
 import socket
 from pathlib import Path
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that this one started, where Linux tells."""
+    """Return the child processes of a process, on Linux."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in children.read_text().split()] if children.exists() else []
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process is there, and not merely waiting to be buried."""
+    """Return whether the process exists and is not a zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -20,7 +20,7 @@ def is_running(pid: int) -> bool:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on at the moment."""
+    """Return a loopback port on which no server listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 def resident(pid: int) -> int:
-    """The memory of a process, in bytes."""
+    """Return the resident memory of a process, in bytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     [line] = [line for line in lines if line.startswith("VmRSS")]
     return int(line.split()[1]) * 1024

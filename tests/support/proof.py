@@ -1,7 +1,7 @@
-"""What the proofs tried, and how much of it failed: the table at the end of `pytest -m proof`.
+"""Counting what proofs try and how much of it fails, for the table that `pytest -m proof` prints.
 
-A proof is a test that tries very many things. In the everyday suite it tries a few of
-them; with `-m proof` it tries as many as it takes to believe it.
+A proof is a test that tries very many things. The default suite tries a few of them, and
+`-m proof` tries enough to be convincing.
 """
 
 from collections import Counter
@@ -11,20 +11,20 @@ from typing import ClassVar
 
 @dataclass
 class Tally:
-    """How many of each kind were tried, and how many failed, by where that was."""
+    """How many things of each kind were tried and how many failed, by place."""
 
     tried: Counter[tuple[str, str]] = field(default_factory=Counter)
     failed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    everything: ClassVar["Tally"]
+    current: ClassVar["Tally"]
 
     def note(self, kind: str, where: str, *, tried: int = 1, failed: int = 0) -> None:
-        """Count what was tried: a kind such as `operations`, and where, such as `SQLite`."""
+        """Count what was tried, by a kind such as `operations` and a place such as `SQLite`."""
         self.tried[kind, where] += tried
         self.failed[kind, where] += failed
 
     def lines(self) -> list[str]:
-        """A table, one line for each kind and place; empty if nothing was tried."""
+        """Return a table with one line for each kind and place, or nothing if nothing was tried."""
         if not self.tried:
             return []
         rows = [
@@ -34,9 +34,9 @@ class Tally:
         return [f"{'what':<14}{'where':<46}{'tried':>10}{'failed':>10}", "-" * 80, *rows]
 
 
-Tally.everything = Tally()
+Tally.current = Tally()
 
 
 def note(kind: str, where: str, *, tried: int = 1, failed: int = 0) -> None:
-    """Count it in the table of this run."""
-    Tally.everything.note(kind, where, tried=tried, failed=failed)
+    """Count what was tried in the table of this run."""
+    Tally.current.note(kind, where, tried=tried, failed=failed)

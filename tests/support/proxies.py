@@ -1,7 +1,7 @@
 """nginx and Caddy in front of the service, and a relay that cuts the stream between them.
 
 Both keep their connections to the service open and share them between clients, as they do in
-production, and pass on offers to upgrade, as they are set up wherever WebSockets are used.
+production, and forward upgrade offers, as they are configured where WebSockets are used.
 """
 
 import asyncio
@@ -66,12 +66,12 @@ _CADDY = """
 """
 
 FORBIDDEN = b"/readyz"
-"""The path that the proxies let nobody ask for."""
+"""The path that the proxies deny to all clients."""
 
 
 @contextmanager
 def proxy(name: str, folder: Path, upstream: int) -> Iterator[str]:
-    """Run `nginx`, `nginx-unbuffered` or `caddy` before the port, and yield its address.
+    """Run `nginx`, `nginx-unbuffered` or `caddy` in front of the port, and yield its URL.
 
     Raises:
         FileNotFoundError: if it is not installed.
@@ -116,7 +116,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 class CuttingRelay:
-    """Forwards connections to a port, in segments of 1 to 1,460 bytes, each a write of its own."""
+    """Forwards connections to a port, in segments of 1 to 1,460 bytes, each in a separate write."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -179,5 +179,5 @@ class CuttingRelay:
         writer.close()
 
     def _segment_size(self) -> int:
-        """Return a size that is small as often as it is large."""
+        """Return a random size, which is small as often as it is large."""
         return int(_LARGEST_SEGMENT ** self._random.random())

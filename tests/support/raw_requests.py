@@ -1,4 +1,4 @@
-"""Requests that no client library would send, and mutations of them that a seed determines."""
+"""Requests that no client library sends, and mutations of them that a seed determines."""
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
@@ -237,8 +237,8 @@ INTERESTING: Sequence[bytes] = (
 )
 
 
-def names_of(sender: ApiUser, other: ApiUser) -> dict[bytes, bytes]:
-    """What stands for what in the corpus; the other one's token is not in it."""
+def placeholders_of(sender: ApiUser, other: ApiUser) -> dict[bytes, bytes]:
+    """Return the values of the placeholders in the corpus, without the other user's token."""
     values = {
         "token": sender.token,
         "me": sender.id,
@@ -250,37 +250,37 @@ def names_of(sender: ApiUser, other: ApiUser) -> dict[bytes, bytes]:
 
 
 def fill(request: bytes, names: dict[bytes, bytes]) -> bytes:
-    """The request with its names replaced by what they stand for."""
+    """Replace the placeholders of a request by their values."""
     for name, value in names.items():
         request = request.replace(name, value)
     return request
 
 
 def corpus() -> Iterator[bytes]:
-    """Requests to begin with."""
+    """Yield the requests to begin with."""
     tasks = b"/api/{me}/tasks?url_user_id={me}"
     task = b"/api/{me}/tasks/{task}?url_user_id={me}"
     for body in BODIES:
         for method, target in ((b"POST", tasks), (b"PATCH", task)):
-            yield written(method, target, body=body)
-        yield written(b"POST", b"/api/auth/login", body=body)
+            yield build_request(method, target, body=body)
+        yield build_request(b"POST", b"/api/auth/login", body=body)
     for target in TARGETS:
-        yield written(b"GET", target)
-        yield written(b"PATCH", target, body=b"{}")
+        yield build_request(b"GET", target)
+        yield build_request(b"PATCH", target, body=b"{}")
     for method in METHODS:
-        yield written(method, tasks)
-        yield written(method, b"/docs/assets/favicon.png")
+        yield build_request(method, tasks)
+        yield build_request(method, b"/docs/assets/favicon.png")
     for header in HEADERS:
-        yield written(b"POST", tasks, header=header, body=b'{"title": "Buy milk"}')
-        yield written(b"GET", b"/docs/assets/favicon.png", header=header)
-        yield written(b"OPTIONS", tasks, header=header)
+        yield build_request(b"POST", tasks, header=header, body=b'{"title": "Buy milk"}')
+        yield build_request(b"GET", b"/docs/assets/favicon.png", header=header)
+        yield build_request(b"OPTIONS", tasks, header=header)
     for chunks in CHUNKS:
         chunked = b"Transfer-Encoding: chunked\r\n"
-        yield written(b"POST", tasks, header=chunked, length=b"") + chunks
+        yield build_request(b"POST", tasks, header=chunked, length=b"") + chunks
     yield from GARBAGE
 
 
-def written(
+def build_request(
     method: bytes,
     target: bytes,
     *,
@@ -288,7 +288,7 @@ def written(
     body: bytes = b"",
     length: bytes | None = None,
 ) -> bytes:
-    """A request, with a token, one more header, and the length of its body unless it is given."""
+    """Build a request with a token, another header, and the length of its body by default."""
     if length is None:
         length = b"Content-Length: %d\r\n" % len(body) if body else b""
     return (
@@ -297,8 +297,8 @@ def written(
     )
 
 
-def mutated(seeds: Sequence[bytes], names: dict[bytes, bytes], number: int, index: int) -> bytes:
-    """The mutation of this index, which is the same whenever it is made."""
+def mutation(seeds: Sequence[bytes], names: dict[bytes, bytes], number: int, index: int) -> bytes:
+    """Return the mutation with this index, which is always the same."""
     random = Random(f"{number}:{index}")  # noqa: S311 - it need not be a secret
     data = random.choice(seeds)
     for _ in range(random.randint(1, 4)):
@@ -314,12 +314,12 @@ def flip(random: Random, data: bytes, _: Sequence[bytes]) -> bytes:
 
 
 def delete(random: Random, data: bytes, _: Sequence[bytes]) -> bytes:
-    start, end = a_slice(random, data)
+    start, end = random_slice(random, data)
     return data[:start] + data[end:]
 
 
 def duplicate(random: Random, data: bytes, _: Sequence[bytes]) -> bytes:
-    start, end = a_slice(random, data)
+    start, end = random_slice(random, data)
     return data[:end] + data[start:end] * random.randint(1, 3) + data[end:]
 
 
@@ -340,7 +340,7 @@ def pipeline(random: Random, data: bytes, seeds: Sequence[bytes]) -> bytes:
 MUTATIONS: Sequence[Mutation] = (flip, delete, duplicate, insert, splice, pipeline)
 
 
-def a_slice(random: Random, data: bytes) -> tuple[int, int]:
-    """Where a few bytes of it begin and end."""
+def random_slice(random: Random, data: bytes) -> tuple[int, int]:
+    """Return the start and end of a few bytes."""
     start = random.randint(0, len(data))
     return start, min(len(data), start + random.choice((1, 2, 8, 64)))

@@ -1,4 +1,4 @@
-"""Replacing adapters of a service that is already assembled."""
+"""Replacing adapters of an assembled service."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,9 +10,9 @@ from todo_api.container import Container
 
 @contextmanager
 def replaced(container: Container, **adapters: object) -> Iterator[None]:
-    """Assemble the application with these adapters, by the names of their providers.
+    """Assemble the application with these adapters, named by their providers, until the block ends.
 
-    Afterwards it is assembled again with the container's own.
+    Afterwards it is assembled with the container's own adapters again.
     """
     with ExitStack() as stack:
         for name, adapter in adapters.items():

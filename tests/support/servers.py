@@ -1,4 +1,4 @@
-"""The whole service, served by uvicorn on a thread of the test process."""
+"""The whole service, run by uvicorn on a thread of the test process."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from todo_core.ports.passwords import PasswordHasher
 
 @dataclass(frozen=True)
 class RunningServer:
-    """The address and the application of a running service."""
+    """The URL and the application of a running service."""
 
     url: str
     app: FastAPI
@@ -52,10 +52,10 @@ def running_server(
     passwords: PasswordHasher | None = None,
     listener: socket | None = None,
 ) -> Iterator[RunningServer]:
-    """Serve for the time of the block.
+    """Run the service until the block ends.
 
-    It listens on a free port of loopback, or on the socket that is given. Another clock or
-    password hasher takes the place of the service's own if it is given.
+    It listens on a free loopback port, or on the given socket. A given clock or password
+    hasher replaces the service's own.
     """
     app = create_app(settings)
     if clock is not None:

@@ -1,4 +1,4 @@
-"""Settings of the services that the tests run, with and without a migrated database."""
+"""Settings for services in tests, with and without a migrated database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ SECRET = "a secret of the tests, which is long enough"
 
 
 def embedded_settings(folder: Path) -> Settings:
-    """The settings of an embedded service that keeps its data in this folder."""
+    """Return the settings of an embedded service that keeps its data in this folder."""
     return Settings(data_dir=folder / "todo-data", password_bcrypt_cost=4, rate_limit_enabled=False)
 
 
 def postgres_settings(url: str) -> Settings:
-    """The settings of a service on this PostgreSQL."""
+    """Return the settings of a service on this PostgreSQL database."""
     return Settings(
         database_url=SecretStr(url),
         jwt_secret=SecretStr(SECRET),
@@ -41,7 +41,7 @@ def environment_on(database_url: str) -> dict[str, str]:
 
 @contextmanager
 def on_sqlite(folder: Path) -> Iterator[Settings]:
-    """Settings of a service on a new and migrated database in this folder."""
+    """Yield the settings of a service on a new and migrated database in this folder."""
     settings = embedded_settings(folder)
     migrate(settings)
     yield settings
@@ -49,16 +49,16 @@ def on_sqlite(folder: Path) -> Iterator[Settings]:
 
 @contextmanager
 def on_postgresql(postgres_url: str, template: str) -> Iterator[Settings]:
-    """Settings of a service on a new and migrated database of this server."""
+    """Yield the settings of a service on a new and migrated database of this server."""
     url = create_database(postgres_url, template=template)
     yield postgres_settings(url)
     drop_database(url)
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database of these settings to the newest schema.
+    """Migrate the database of these settings to the newest schema.
 
-    A new one in the data folder is copied from one that was migrated before.
+    A new database in the data folder is copied from one that was migrated before.
     """
     file = settings.data_dir / "todo.db"
     if settings.database_url is None and not file.exists():

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 
 def connected(url: str, *, receive_buffer: int | None = None) -> socket.socket:
-    """Return an open connection, which sends each piece of data at once.
+    """Open a connection that sends each piece of data at once.
 
-    A small buffer for what it receives keeps little in flight.
+    A small receive buffer limits how much data is in flight.
     """
     parts = urlsplit(url)
     connection = socket.socket()

@@ -1,4 +1,4 @@
-"""Tasks by the thousand, without a request for each."""
+"""Storing very many tasks without a request for each."""
 
 import sqlite3
 from contextlib import closing
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def store_tasks(folder: Path, owner: str, count: int) -> int:
-    """Store long tasks of this owner, and return about how many bytes their list has.
+    """Store long tasks of this owner, and return the approximate size of their list in bytes.
 
-    The folder is that of a `todo serve` on its embedded database.
+    The folder is that of a `todo serve` with an embedded database.
     """
     with closing(sqlite3.connect(folder / "todo-data" / "todo.db")) as database, database:
         database.executemany(

@@ -1,9 +1,8 @@
-"""A Turkish locale, in which the small letter of `I` has no dot.
+"""A Turkish locale, in which the lower case of `I` has no dot.
 
-PostgreSQL's `lower` follows the locale of the database. The server that the tests bring along
-has no locales of its own, and not every machine has a Turkish one. So this one is compiled
-from a few lines, by a tool that comes with glibc: the letters of
-ASCII, the capital I with a dot and the small one without.
+PostgreSQL's `lower` follows the locale of the database. The server that the tests install has no
+locales, and not every machine has a Turkish one. So this locale is compiled from a few lines by a
+tool of glibc. It defines the letters of ASCII, the capital I with a dot, and the small i without.
 """
 
 import subprocess
@@ -27,13 +26,13 @@ END CHARMAP
 
 
 def compile_turkish_locale(folder: Path) -> None:
-    """Make the locale in this folder, which is then named by `LOCPATH`."""
+    """Compile the locale into this folder, which `LOCPATH` must then name."""
     folder.mkdir()
     characters, source = folder / "characters", folder / "source"
     characters.write_text(_CHARACTERS)
     source.write_text(_source())
     compiled = folder / NAME
-    # It warns of all that the locale does not say: days, money, paper.
+    # It warns about everything that the locale does not define, such as days and money.
     command: list[str | Path] = [
         "localedef",
         "-c",

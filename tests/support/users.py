@@ -1,4 +1,4 @@
-"""Registered users of a running service, and what they do with their tasks."""
+"""Registered users of a running service, with methods for their tasks."""
 
 from dataclasses import dataclass
 from itertools import count
@@ -22,11 +22,11 @@ class ApiUser:
     http: httpx.Client
 
     def tasks(self, path: str = "", /, **parameters: str) -> httpx.URL:
-        """Return the address of their tasks, or of a path below it."""
+        """Return the URL of their tasks, or of a path below it."""
         return self.tasks_of(self.id, path, **parameters)
 
     def tasks_of(self, owner: str, path: str = "", /, **parameters: str) -> httpx.URL:
-        """Return the address of the owner's tasks, as this user would request it."""
+        """Return the URL of the owner's tasks, as this user would request it."""
         query = {"url_user_id": self.id, **parameters}
         return httpx.URL(f"/api/{owner}/tasks{path}", params=query)
 
@@ -44,7 +44,7 @@ class ApiUser:
 
 
 def register_user(url: str, name: str = "Ada") -> ApiUser:
-    """Register a new user at the service at this address, and log them in."""
+    """Register a new user at the service at this URL, and log them in."""
     email = f"{name.lower()}{next(_numbers)}@example.com"
     with client_of(url) as http:
         registration = {"name": name, "email": email, "password": PASSWORD}

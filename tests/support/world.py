@@ -120,9 +120,9 @@ class World:
         )
 
     def register(self, email: str = "ada@example.com") -> User:
-        """Somebody who registered."""
+        """Register a user."""
         return self.application.register_user(name="Ada", email=email, password=PASSWORD)
 
     def log_in(self, email: str = "ada@example.com", address: str = "") -> LoggedIn:
-        """Somebody's new session."""
+        """Log a registered user in."""
         return self.application.log_in(email=email, password=PASSWORD, address=address)

@@ -1,7 +1,7 @@
-"""Each request gets exactly one response, whatever it says and however it is cut into reads.
+"""Each request gets exactly one response, whatever it contains and however it is split into reads.
 
-An independent parser (h11) says which requests there are. The protocol may be stricter, and
-close the connection earlier; it must never see a request where h11 sees none, nor another one.
+An independent parser (h11) determines which requests there are. The protocol may be stricter and
+close the connection earlier. It must never read a request where h11 reads none or a different one.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from todo_api.server.protocol import StrictHttpProtocol
 
 
 def fault_in(exchange: Exchange, requests: Sequence[Seen]) -> str | None:
-    """Say what is wrong with an exchange, if anything is, given the requests that there are."""
+    """Return the fault in an exchange, given the requests that were sent, or None."""
     expected = requests[: len(exchange.names)]
     if len(expected) < len(exchange.names):
         return "there are more responses than requests"
@@ -40,7 +40,7 @@ def fault_in(exchange: Exchange, requests: Sequence[Seen]) -> str | None:
 
 
 async def failures(seeds: range) -> list[tuple[int, str]]:
-    """Return the seeds for which something is wrong, and what."""
+    """Return the seeds with a fault, and the fault of each."""
     connections = Connections()
     found = []
     for seed in seeds:
@@ -52,12 +52,12 @@ async def failures(seeds: range) -> list[tuple[int, str]]:
     return found
 
 
-def test_every_request_has_one_response_as_an_independent_parser_sees_them() -> None:
+def test_every_request_that_h11_reads_gets_exactly_one_response() -> None:
     assert asyncio.run(failures(range(2_000))) == []
 
 
 @pytest.mark.proof
-def test_very_many_sequences_are_read_as_an_independent_parser_reads_them() -> None:
+def test_very_many_sequences_of_requests_are_read_as_h11_reads_them() -> None:
     tried = 150_000
     found = asyncio.run(failures(range(10_000, 10_000 + tried)))
     note("sequences", "framing, against h11", tried=tried, failed=len(found))
@@ -65,7 +65,7 @@ def test_very_many_sequences_are_read_as_an_independent_parser_reads_them() -> N
 
 
 @pytest.mark.parametrize("offer", UPGRADES)
-def test_a_request_that_offers_to_upgrade_keeps_its_body_wherever_it_is_cut(offer: bytes) -> None:
+def test_a_request_with_an_upgrade_offer_keeps_its_body_wherever_it_is_split(offer: bytes) -> None:
     head = b"POST /first HTTP/1.1\r\nHost: todo\r\n%bContent-Length: %d\r\n\r\n"
     data = head % (offer, len(SMUGGLED)) + SMUGGLED + b"GET /next HTTP/1.1\r\nHost: todo\r\n\r\n"
 
@@ -108,16 +108,14 @@ def test_trailer_fields_are_discarded(offer: bytes) -> None:
         *("HTTP/0.9", "HTTP/2.0"),
     ],
 )
-def test_a_request_that_others_could_read_differently_is_refused(
-    fields: bytes, version: bytes
-) -> None:
+def test_an_ambiguous_request_is_refused(fields: bytes, version: bytes) -> None:
     data = b"POST / HTTP/%b\r\n%b\r\n0\r\n\r\n" % (version, fields)
     exchange = asyncio.run(Connections().exchange([data]))
     assert (exchange.requests, exchange.refusals) == ([], [400])
     assert exchange.is_closed
 
 
-def test_pipelined_requests_are_answered_before_one_that_is_refused() -> None:
+def test_pipelined_requests_before_a_refused_one_are_answered() -> None:
     good = b"GET /%d HTTP/1.1\r\nHost: todo\r\n\r\n"
     data = b"".join(good % number for number in range(3)) + b"nonsense\r\n\r\n"
     exchange = asyncio.run(Connections().exchange([data]))
@@ -125,7 +123,7 @@ def test_pipelined_requests_are_answered_before_one_that_is_refused() -> None:
     assert (len(exchange.names), exchange.refusals) == (3, [400])
 
 
-def test_a_request_whose_body_breaks_off_among_others_is_refused_alone() -> None:
+def test_only_the_request_with_a_malformed_body_is_refused() -> None:
     good = b"GET /good HTTP/1.1\r\nHost: todo\r\n\r\n"
     bad = b"POST /bad HTTP/1.1\r\nHost: todo\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
     for pieces in ([good + bad], [good, bad], [good + bad[:-4], bad[-4:]]):
@@ -150,8 +148,8 @@ def test_a_hundred_kilobytes_of_pipelined_requests_are_all_answered() -> None:
     assert not exchange.is_closed
 
 
-def test_a_body_that_was_not_asked_for_closes_the_connection() -> None:
-    """The client of an early answer to `Expect: 100-continue` may or may not send the body."""
+def test_a_body_sent_without_100_continue_closes_the_connection() -> None:
+    """After an early response to `Expect: 100-continue`, a client may or may not send the body."""
     head = (
         b"POST /early HTTP/1.1\r\nHost: todo\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     )
@@ -162,10 +160,8 @@ def test_a_body_that_was_not_asked_for_closes_the_connection() -> None:
 
 @pytest.mark.parametrize("field", [b"Connection", b"Proxy-Connection"])
 @pytest.mark.parametrize("target", [b"/", b"/early"])
-def test_a_trailer_that_closes_the_connection_loses_no_request_on_an_open_one(
-    target: bytes, field: bytes
-) -> None:
-    """The parser discards what follows such a message, so the connection has to be closed."""
+def test_a_trailer_with_connection_close_closes_the_connection(target: bytes, field: bytes) -> None:
+    """The parser discards what follows such a message, so the connection must be closed."""
     head = (
         b"POST %b HTTP/1.1\r\nHost: todo\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n" % target
     )
@@ -202,7 +198,7 @@ def test_a_client_that_reads_nothing_and_closes_its_side_is_cut_off(
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: todo\r\n\r\n" + more)
         await asyncio.sleep(0.05)
         protocol.eof_received()
-        transport._is_closing = True  # as a transport does then, until all is taken
+        transport._is_closing = True  # as a transport does until everything is written
         await asyncio.sleep(0.4)
         return transport.is_aborted
 
@@ -220,10 +216,10 @@ def test_a_long_trailer_or_chunk_extension_is_refused() -> None:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("first", [0, 10], ids=["in one piece", "cut in its head"])
-def test_a_request_behind_a_slow_one_has_arrived_when_it_was_sent(
+def test_the_time_of_a_slow_response_does_not_count_for_the_next_request(
     first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the server does not read, the time that it takes is not the client's."""
+    """While the server does not read, the time does not count against the client."""
     monkeypatch.setattr(StrictHttpProtocol, "request_timeout", 0.03)
     body = b"a" * 20_000
     slow = b"GET /slow HTTP/1.1\r\nHost: todo\r\n\r\n"
@@ -258,7 +254,7 @@ def test_line_breaks_do_not_keep_an_idle_connection_open(
 async def seconds_until_closed(
     transport: MemoryTransport, protocol: StrictHttpProtocol, noise: bytes = b""
 ) -> float:
-    """Send this again and again until the connection is closed; how long it took."""
+    """Send this repeatedly until the connection is closed, and return the seconds that it took."""
     began = time.perf_counter()
     for _ in range(100):
         if transport.is_closing():

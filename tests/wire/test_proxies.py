@@ -1,8 +1,8 @@
-"""Behind real proxies nobody gets what is another's, whatever else is sent through them.
+"""Behind real proxies, users get only their own responses, whatever else is sent through them.
 
-Several users work through the proxy while an attacker sends everything that the tests know of
-bad requests. Each answer must be the asker's own, and the path that the proxy denies must
-never reach the service: both were untrue for a request that offered to upgrade.
+Several users work through the proxy while an attacker sends all the bad requests of the tests. Each
+response must belong to its user, and the path that the proxy denies must never reach the service.
+Both were once violated by a request with an upgrade offer.
 """
 
 import socket
@@ -24,7 +24,7 @@ from tests.support.command import served
 from tests.support.messages import SMUGGLED, UPGRADES, sequence
 from tests.support.proof import note
 from tests.support.proxies import FORBIDDEN, CuttingRelay, proxy
-from tests.support.raw_requests import corpus, fill, mutated, names_of
+from tests.support.raw_requests import corpus, fill, mutation, placeholders_of
 from tests.support.users import ApiUser, register_user
 
 SECONDS = 20
@@ -35,10 +35,10 @@ pytestmark = pytest.mark.proof
 
 
 @pytest.mark.parametrize("name", ["nginx", "nginx-unbuffered", "caddy"])
-def test_every_answer_is_the_askers_own_while_an_attacker_sends_everything(
+def test_users_get_only_their_own_responses_through_a_proxy_under_attack(
     name: str, tmp_path: Path
 ) -> None:
-    # Logged as JSON, so that the routes that were asked for can be read.
+    # The log is JSON, so that the requested routes can be read.
     with (
         served(tmp_path, TODO_RATE_LIMIT_ENABLED="false", TODO_LOG_FORMAT="json") as server,
         CuttingRelay(port_of(server.url)) as relay,
@@ -47,7 +47,7 @@ def test_every_answer_is_the_askers_own_while_an_attacker_sends_everything(
         users = [register_user(url, f"User{number}") for number in range(USERS)]
         mallory = register_user(url, "Mallory")
         users[0].create()
-        names = names_of(mallory, users[0])
+        names = placeholders_of(mallory, users[0])
         stop = Event()
         with ThreadPoolExecutor(USERS + ATTACKERS) as pool:
             attacks = [pool.submit(attack, url, names, stop, n) for n in range(ATTACKERS)]
@@ -56,15 +56,15 @@ def test_every_answer_is_the_askers_own_while_an_attacker_sends_everything(
             stop.set()
             sent = sum(future.result() for future in attacks)
             outcomes = sum((future.result() for future in work), Counter[str]())
-        for person in (*users, mallory):
-            person.http.close()
+        for user in (*users, mallory):
+            user.http.close()
         denied = [line for line in server.lines() if line.get("route") == FORBIDDEN.decode()]
     note("answers", f"through {name}", tried=outcomes.total(), failed=outcomes["wrong"])
     note("attacks", f"through {name}", tried=sent, failed=len(denied))
     assert outcomes["wrong"] == 0, outcomes
     assert denied == []
     assert outcomes["right"] > 300, outcomes
-    # A proxy may lose a connection that an attacker spoiled, and say so; that is no answer.
+    # A proxy may lose a connection that an attacker broke, and report that.
     assert outcomes["lost"] < outcomes["right"] / 20, outcomes
     assert sent > 300
 
@@ -75,56 +75,56 @@ def port_of(url: str) -> int:
     return port
 
 
-def use(person: ApiUser, stop: Event) -> Counter[str]:
-    """Work with one's tasks until the stop, and count the answers that are one's own or not."""
+def use(user: ApiUser, stop: Event) -> Counter[str]:
+    """Work with the user's tasks until the stop, and count right, wrong and lost responses."""
     outcomes: Counter[str] = Counter()
-    mine = {task["id"] for task in person.list()}
-    mine |= {person.create(f"{person.email} {number}")["id"] for number in range(3)}
+    mine = {task["id"] for task in user.list()}
+    mine |= {user.create(f"{user.email} {number}")["id"] for number in range(3)}
     for number in count():
         if stop.is_set():
             return outcomes
         try:
-            answer = one_request(person, sorted(mine), number)
+            answer = one_request(user, sorted(mine), number)
         except httpx.TransportError:
             outcomes["lost"] += 1
             continue
         if answer.status_code >= 500:
             outcomes["lost"] += 1
         else:
-            outcomes["right" if is_own(answer, person, mine) else "wrong"] += 1
+            outcomes["right" if is_own(answer, user, mine) else "wrong"] += 1
     raise AssertionError
 
 
-def one_request(person: ApiUser, mine: list[int], number: int) -> httpx.Response:
+def one_request(user: ApiUser, mine: list[int], number: int) -> httpx.Response:
     task = mine[number % len(mine)]
     match number % 4:
         case 0:
-            return person.http.get(person.tasks())
+            return user.http.get(user.tasks())
         case 1:
-            return person.http.get(person.tasks(f"/{task}"))
+            return user.http.get(user.tasks(f"/{task}"))
         case 2:
-            title = {"title": f"{person.email} {number}"}
-            return person.http.patch(person.tasks(f"/{task}"), json=title)
+            title = {"title": f"{user.email} {number}"}
+            return user.http.patch(user.tasks(f"/{task}"), json=title)
         case _:
-            return person.http.get("/api/auth/me")
+            return user.http.get("/api/auth/me")
 
 
-def is_own(answer: httpx.Response, person: ApiUser, mine: set[int]) -> bool:
-    """Whether this is an answer that the person asked for, and nothing else."""
+def is_own(answer: httpx.Response, user: ApiUser, mine: set[int]) -> bool:
+    """Return whether the response contains only data of this user."""
     if answer.status_code != 200:
         return False
     body = answer.json()
     if isinstance(body, list):
         return {task["id"] for task in body} == mine and all(
-            task["user_id"] == person.id for task in body
+            task["user_id"] == user.id for task in body
         )
     if "email" in body:
-        return bool(body["email"] == person.email)
-    return body.get("id") in mine and bool(body["user_id"] == person.id)
+        return bool(body["email"] == user.email)
+    return body.get("id") in mine and bool(body["user_id"] == user.id)
 
 
 def attack(url: str, names: dict[bytes, bytes], stop: Event, number: int) -> int:
-    """Send bad requests until the stop; how many it was."""
+    """Send bad requests until the stop, and return how many were sent."""
     sent = 0
     for payload in payloads(names, number):
         if stop.is_set():
@@ -136,7 +136,7 @@ def attack(url: str, names: dict[bytes, bytes], stop: Event, number: int) -> int
 
 
 def payloads(names: dict[bytes, bytes], number: int) -> Iterator[bytes]:
-    """Everything bad that is known, again and again, a third of it with a request in its body."""
+    """Yield bad requests without end, a third of them with a request in the body."""
     seeds = [fill(request, names) for request in corpus()]
     random = Random(number)  # noqa: S311 - it need not be a secret
     good = b"GET %b HTTP/1.1\r\nHost: todo\r\nAuthorization: Bearer {token}\r\n\r\n"
@@ -145,12 +145,12 @@ def payloads(names: dict[bytes, bytes], number: int) -> Iterator[bytes]:
     for index in count():
         yield smuggling(random, hidden)
         yield sequence(random).replace(SMUGGLED, random.choice(hidden))
-        yield random.choice(seeds) if index % 2 else mutated(seeds, names, number, index)
+        yield random.choice(seeds) if index % 2 else mutation(seeds, names, number, index)
 
 
 def smuggling(random: Random, hidden: list[bytes]) -> bytes:
-    """A request with an offer to upgrade, and another request as its body."""
-    # Wherever the line breaks are cut, what follows them is a whole request.
+    """Return a request with an upgrade offer, and another request as its body."""
+    # A complete request follows the line breaks, wherever they are split.
     body = b"\r\n" * random.randint(0, 100) + random.choice(hidden) * random.randint(1, 3)
     fields = random.choice(UPGRADES)
     if random.random() < 0.5:
@@ -163,7 +163,7 @@ def smuggling(random: Random, hidden: list[bytes]) -> bytes:
 
 
 def send(url: str, payload: bytes) -> None:
-    """Send the bytes, the head now and then before the rest, and read what comes for a moment."""
+    """Send the head and then the body, and read the response for a moment."""
     with socket.create_connection(("127.0.0.1", port_of(url)), timeout=2) as connection:
         head, separator, body = payload.partition(b"\r\n\r\n")
         connection.sendall(head + separator)

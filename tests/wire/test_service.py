@@ -1,4 +1,4 @@
-"""The service itself over sockets: messages cut in two, silent and greedy clients, and the end."""
+"""The service over sockets: split requests, and clients that read nothing or send too much."""
 
 import json
 import socket
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 def responses(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
-    """Read so many responses, each with its length, and what comes right after them."""
+    """Read this many responses, and require that no other bytes follow."""
     received, found = b"", list[tuple[int, bytes]]()
     while len(found) < count:
         head, separator, rest = received.partition(b"\r\n\r\n")
@@ -46,18 +46,16 @@ def responses(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
             received += part
         else:
             break
-    assert received == b"", "more than was asked for"
+    assert received == b"", "more bytes than the responses"
     return found
 
 
-def request(
-    person: ApiUser, method: str, path: str, fields: bytes = b"", body: bytes = b""
-) -> bytes:
-    target = person.tasks(path).raw_path
+def request(user: ApiUser, method: str, path: str, fields: bytes = b"", body: bytes = b"") -> bytes:
+    target = user.tasks(path).raw_path
     head = b"%b %b HTTP/1.1\r\nHost: todo\r\nAuthorization: Bearer %b\r\n%b" % (
         method.encode(),
         target,
-        person.token.encode(),
+        user.token.encode(),
         fields,
     )
     if body:
@@ -65,8 +63,8 @@ def request(
     return head + b"\r\n" + body
 
 
-def test_every_message_in_every_two_pieces_has_its_own_response(server: RunningServer) -> None:
-    """However a message is cut, it does what it says once, and the next one is read right."""
+def test_every_request_split_at_any_place_gets_its_own_response(server: RunningServer) -> None:
+    """A request is executed once wherever it is split, and the next one is read correctly."""
     ada = server.register()
     with ada.http:
         task = ada.create("first")["id"]
@@ -104,7 +102,7 @@ def test_every_message_in_every_two_pieces_has_its_own_response(server: RunningS
 @pytest.mark.parametrize(
     "offer", [UPGRADE, b"Connection: upgrade\r\nUpgrade: websocket\r\n"], ids=["h2c", "websocket"]
 )
-def test_a_post_that_offers_to_upgrade_is_answered_like_any_other(
+def test_a_post_with_an_upgrade_offer_gets_an_ordinary_response(
     server: RunningServer, offer: bytes
 ) -> None:
     ada = server.register()
@@ -124,7 +122,7 @@ def test_a_connect_request_is_refused(server: RunningServer) -> None:
     assert status == 400
 
 
-def test_a_length_of_very_many_digits_is_too_large(server: RunningServer) -> None:
+def test_a_content_length_of_very_many_digits_is_too_large(server: RunningServer) -> None:
     with connected(server.url) as connection:
         head = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nContent-Length: %b2\r\n\r\n"
         connection.sendall(head % (b"0" * 5000))
@@ -132,8 +130,8 @@ def test_a_length_of_very_many_digits_is_too_large(server: RunningServer) -> Non
     assert (status, json.loads(body)["code"]) == (413, "body_too_large")
 
 
-def test_trailers_without_end_are_cut_off(server: RunningServer) -> None:
-    """The whole of one request is bounded on the wire, and so is the memory that it takes."""
+def test_endless_trailers_are_cut_off(server: RunningServer) -> None:
+    """The size of a request on the wire is limited, and so is the memory that it takes."""
     head = b"POST /api/auth/login HTTP/1.1\r\nHost: todo\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
     sent = 0
     with connected(server.url) as connection, suppress(ConnectionError):
@@ -156,19 +154,19 @@ def test_a_repeated_url_user_id_is_refused(repeated: str, server: RunningServer)
     assert answer.json()["errors"][0]["pointer"] == "/url_user_id"
 
 
-def test_readers_that_take_nothing_hold_neither_memory_nor_the_shutdown(tmp_path: Path) -> None:
+def test_clients_that_do_not_read_hold_neither_memory_nor_the_shutdown(tmp_path: Path) -> None:
     with served(tmp_path, TODO_RATE_LIMIT_ENABLED="false") as server:
         ada = register_user(server.url)
         with ada.http:
             size = store_tasks(tmp_path, ada.id, 4_000)
             assert len(ada.list()) == 4_000
             before = resident(server.process.pid)
-            sockets = _hold(server.url, ada, 100)
+            sockets = _request_without_reading(server.url, ada, 100)
             grown = resident(server.process.pid) - before
             assert grown < MAX_BYTES_PER_USER + 8 * size + 64 * 2**20, "100 lists would have 600 MB"
             statuses = [connection.recv(12) for connection in sockets]
             assert statuses.count(b"HTTP/1.1 200") >= MAX_BYTES_PER_USER // size
-            # Some of the rest found too much in flight, and some had waited too long to begin.
+            # Others were refused because too much was in flight, or because they waited too long.
             assert set(statuses) == {b"HTTP/1.1 200", b"HTTP/1.1 429", b"HTTP/1.1 503"}
             assert statuses.count(b"HTTP/1.1 200") <= MAX_BYTES_PER_USER // size + 2
             began = time.perf_counter()
@@ -179,17 +177,17 @@ def test_readers_that_take_nothing_hold_neither_memory_nor_the_shutdown(tmp_path
                 connection.close()
 
 
-def _hold(url: str, person: ApiUser, count: int) -> list[socket.socket]:
+def _request_without_reading(url: str, user: ApiUser, count: int) -> list[socket.socket]:
     sockets = []
     for _ in range(count):
         connection = connected(url, receive_buffer=4096)
-        connection.sendall(request(person, "GET", ""))
+        connection.sendall(request(user, "GET", ""))
         sockets.append(connection)
     time.sleep(3)
     return sockets
 
 
-def test_a_response_that_is_not_taken_is_aborted(
+def test_a_response_that_is_not_read_is_aborted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StrictHttpProtocol, "response_timeout", 0.5)
@@ -198,18 +196,18 @@ def test_a_response_that_is_not_taken_is_aborted(
         ada = server.register()
         with ada.http:
             size = store_tasks(tmp_path, ada.id, 6_000)
-            for pause in (None, 0.1):  # who takes nothing, and who takes a little at a time
+            for pause in (None, 0.1):  # a client that reads nothing, and one that reads slowly
                 with connected(server.url, receive_buffer=4096) as connection:
                     connection.sendall(request(ada, "GET", ""))
                     began = time.perf_counter()
-                    taken = _take(connection, pause)
+                    taken = _read_slowly(connection, pause)
                     assert taken < size
                     assert time.perf_counter() - began < 5
-            assert len(ada.list()) == 6_000, "one who takes it gets it"
+            assert len(ada.list()) == 6_000, "a client that reads gets the whole list"
 
 
-def _take(connection: socket.socket, pause: float | None) -> int:
-    """Take a response slowly until it ends; how much it was."""
+def _read_slowly(connection: socket.socket, pause: float | None) -> int:
+    """Read a response slowly until it ends, and return how many bytes were read."""
     taken = 0
     time.sleep(1.5 if pause is None else 0)
     while True:

@@ -1,7 +1,7 @@
-"""A wire that can be made to swallow everything: connections stay, and nothing ever comes.
+"""A proxy that can stall: connections stay open, and no data passes.
 
-That is what a firewall that forgot a connection, or a pooler whose server is gone, looks
-like from here: no refusal and no end, so that only a clock can tell.
+A firewall that dropped the state of a connection, or a pooler that lost its server, looks like
+this to a client: there is no error and no end of the stream, so that only a timeout helps.
 """
 
 import socket
@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 
-class Wire:
-    """Forwards connections on a port of its own to another port of loopback."""
+class StallingProxy:
+    """Forwards connections on its own port to another loopback port."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -24,16 +24,16 @@ class Wire:
         self.port: int = self._listener.getsockname()[1]
         self._start(self._accept)
 
-    def swallow(self) -> None:
-        """Forward nothing from now on, in neither direction, and close nothing."""
+    def stall(self) -> None:
+        """Stop forwarding in both directions, and keep the connections open."""
         self._forwarding.clear()
 
-    def forward(self) -> None:
-        """Go on, beginning with what was held back."""
+    def resume(self) -> None:
+        """Forward again, beginning with what was held back."""
         self._forwarding.set()
 
     def close(self) -> None:
-        """Cut all connections."""
+        """Close all connections."""
         self._closed = True
         self._forwarding.set()
         for end in (self._listener, *self._ends):
@@ -79,10 +79,10 @@ class Wire:
 
 
 @contextmanager
-def wire_to(port: int) -> Iterator[Wire]:
-    """A wire to this port for the time of the block."""
-    wire = Wire(port)
+def stalling_proxy(port: int) -> Iterator[StallingProxy]:
+    """Run a proxy to this port until the block ends."""
+    proxy = StallingProxy(port)
     try:
-        yield wire
+        yield proxy
     finally:
-        wire.close()
+        proxy.close()
