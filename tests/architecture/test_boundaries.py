@@ -1,4 +1,4 @@
-"""The boundaries hold, and each of them is seen to fail where it is crossed.
+"""The import contracts are kept, and each is broken by a planted violation.
 
 Each violation is planted in a copy of the code, and the real linter is run on it.
 """

@@ -1,4 +1,4 @@
-"""Tests that measure time run after all others, and beside none."""
+"""Tests that measure time run after all others, and not at the same time as others."""
 
 import os
 import subprocess

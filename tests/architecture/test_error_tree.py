@@ -1,4 +1,4 @@
-"""The tree of errors is drawn as it is, and every error has its answer."""
+"""The documented tree of errors is complete, and every error has a problem."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     ]
 
 
-def test_codes_and_sentences_are_fit_for_their_readers() -> None:
+def test_codes_and_details_of_problems_are_well_formed() -> None:
     for kind in CORE_PROBLEMS.values():
         assert re.fullmatch("[a-z_]+", kind.code)
         assert kind.detail[0].isupper()

@@ -1,4 +1,4 @@
-"""The security page names tests that are there."""
+"""The security page names existing tests."""
 
 import re
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The type checker sees how the application is assembled: a wrong wiring does not pass it.
+"""The type checker refuses an application that is assembled wrongly.
 
-Each fault is planted in a copy of the module that wires, and mypy checks all copies at once.
+Each fault is planted in a copy of the module, and mypy checks all copies in one run.
 """
 
 import os

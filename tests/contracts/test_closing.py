@@ -1,4 +1,4 @@
-"""A closed container has closed all that its adapters held: threads, connections and files."""
+"""Closing a container closes the threads, connections and files of its adapters."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Very many rows are deleted in batches, so that no other writer has to wait for long."""
+"""Large accounts are deleted in batches, so that other writers do not wait for long."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def count(database: Database, table: str) -> int:
 
 @contextmanager
 def rows_of_each_transaction(database: Database) -> Iterator[list[int]]:
-    """How many rows each transaction changes meanwhile, on SQLite: cascades are among them."""
+    """Count the rows that each transaction changes on SQLite, with cascades."""
     changed: list[int] = []
     before: dict[int, int] = {}
 
@@ -119,7 +119,7 @@ def test_no_transaction_of_a_deletion_changes_very_many_rows(
     assert (count(database, "users"), count(database, "tasks")) == (1, 1)
 
 
-def test_an_account_is_gone_before_the_last_of_its_tasks(container: Container) -> None:
+def test_a_deleted_account_is_not_found_while_its_tasks_are_deleted(container: Container) -> None:
     database = container.database()
     ada = registered(container)
     give_tasks(database, ada)
@@ -139,7 +139,7 @@ def test_an_account_is_gone_before_the_last_of_its_tasks(container: Container) -
     assert container.application().get_profile(user_id=again.id) == again
 
 
-def test_the_clean_up_goes_on_until_nothing_is_left(
+def test_the_clean_up_continues_until_nothing_is_left(
     container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cleanup, "BATCH", 2)
@@ -188,7 +188,7 @@ def test_deleted_content_is_overwritten_in_the_file_of_an_embedded_database(
 
 
 def content_of(container: Container) -> bytes:
-    """All bytes of the database's file, into which everything was written."""
+    """Return all bytes of the database file after a checkpoint."""
     with container.database().engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     folder: Path = container.settings().data_dir

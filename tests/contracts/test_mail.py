@@ -1,4 +1,4 @@
-"""Emails: how they are worded, and how they reach a real SMTP server, or do not."""
+"""Emails: their content, and their delivery to real SMTP servers, also faulty ones."""
 
 import io
 import ipaddress
@@ -89,7 +89,9 @@ def parts(message: EmailMessage) -> tuple[str, str]:
 
 class TestWording:
     @pytest.mark.parametrize("email", EMAILS, ids=lambda email: type(email).__name__)
-    def test_an_email_has_its_headers_and_says_the_same_twice(self, email: Email) -> None:
+    def test_an_email_has_its_headers_and_the_same_content_in_both_parts(
+        self, email: Email
+    ) -> None:
         message = RENDERER.message(email)
         assert message["From"] == "Todo <todo@example.com>"
         assert message["To"] == TO
@@ -101,7 +103,7 @@ class TestWording:
         assert "Hello Ada &lt;b&gt;&amp; Söhne&lt;/b&gt;," in html
         assert "$" not in plain + html
 
-    def test_the_link_is_in_both(self) -> None:
+    def test_the_link_of_a_reset_email_is_in_both_parts(self) -> None:
         plain, html = parts(RENDERER.message(RESET))
         assert "https://app.example.com/reset?lang=en&token=a-token\n" in plain
         assert 'href="https://app.example.com/reset?lang=en&amp;token=a-token"' in html
@@ -153,7 +155,7 @@ def test_on_the_console_the_link_can_be_copied() -> None:
 
 
 class Inbox:
-    """What a server took, and what it answers instead, one answer an email."""
+    """The emails that a server accepted, and its replies to the next ones."""
 
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
@@ -219,7 +221,9 @@ class TestSmtp:
             mailer(port).send(RESET)
         assert (inbox.tries, len(inbox.taken)) == (3, 1)
 
-    def test_the_tries_are_bounded_and_what_failed_is_logged_without_the_address(self) -> None:
+    def test_delivery_attempts_are_bounded_and_a_failure_is_logged_without_the_address(
+        self,
+    ) -> None:
         inbox = Inbox(*["451 later"] * 10)
         with smtp_server(inbox) as port, structlog.testing.capture_logs() as lines:
             mailer(port).send(RESET)
@@ -234,12 +238,12 @@ class TestSmtp:
             mailer(port).send(RESET)
         assert inbox.tries == 1
 
-    def test_a_server_that_drops_the_connection_is_tried_again(self) -> None:
+    def test_a_mail_server_that_drops_the_connection_is_tried_again(self) -> None:
         with misbehaving_server(lambda connection: connection.close()) as (port, visits):
             mailer(port).send(RESET)
         assert len(visits) == 3
 
-    def test_a_server_that_hangs_is_left_after_a_while(self) -> None:
+    def test_a_mail_server_that_hangs_is_given_up_after_a_timeout(self) -> None:
         with misbehaving_server(lambda _: None) as (port, visits):
             began = time.perf_counter()
             mailer(port, timeout=0.2).send(RESET)
@@ -283,7 +287,7 @@ class TestSmtp:
             mailer(port, "smtp://todo:pass@127.0.0.1:{}").send(RESET)
         assert inbox.tries == 0
 
-    def test_tls_from_the_start(self, tmp_path: Path) -> None:
+    def test_a_mail_server_can_be_reached_by_implicit_tls(self, tmp_path: Path) -> None:
         server_side, client_side = tls_contexts(tmp_path)
         inbox = Inbox()
         with smtp_server(inbox, ssl_context=server_side) as port:
@@ -300,7 +304,7 @@ class TestSmtp:
 
 @contextmanager
 def misbehaving_server(treat: Any) -> Iterator[tuple[int, list[socket.socket]]]:
-    """A server that accepts connections, and then does with each what it is told."""
+    """A server that handles each connection with a given function."""
     visits: list[socket.socket] = []
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -326,7 +330,7 @@ def misbehaving_server(treat: Any) -> Iterator[tuple[int, list[socket.socket]]]:
 
 
 def tls_contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's side with a certificate of its own, and a client's side that trusts it."""
+    """TLS contexts of a server with its own certificate, and of a client that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

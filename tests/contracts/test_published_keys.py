@@ -1,4 +1,4 @@
-"""The keys of an issuer are there when they can be, and asked for no more often than needed."""
+"""Published keys are cached, rarely downloaded, and used while the issuer is down."""
 
 import socket
 import time
@@ -61,7 +61,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_RETRY_SECONDS", 0.2)
 
 
-def test_nothing_is_asked_before_there_is_a_token(server: JwksServer, trusting: Trusting) -> None:
+def test_no_keys_are_downloaded_before_the_first_token(
+    server: JwksServer, trusting: Trusting
+) -> None:
     assert server.request_count == 0
     for _ in range(5):
         trusting.verify()
@@ -97,7 +99,7 @@ def test_without_a_first_download_the_keys_are_unavailable(
     trusting.verify()
 
 
-def test_an_issuer_that_is_down_is_not_asked_at_every_token(
+def test_an_unavailable_issuer_is_not_asked_for_every_token(
     server: JwksServer, trusting: Trusting
 ) -> None:
     server.status = 500
@@ -139,7 +141,7 @@ def test_a_slow_issuer_delays_requests_no_longer_than_the_timeout(
     trusting.verify()
 
 
-def test_a_new_key_is_good_at_once_and_a_withdrawn_one_no_more(
+def test_a_new_key_is_accepted_at_once_and_a_withdrawn_one_refused(
     server: JwksServer, trusting: Trusting
 ) -> None:
     trusting.verify()
@@ -196,7 +198,7 @@ def test_a_new_key_is_found_soon_even_if_an_attacker_invents_key_ids(
     trusting.verify(new)
 
 
-def test_a_key_without_an_algorithm_is_good_for_those_that_are_allowed(
+def test_a_key_without_an_algorithm_may_be_used_with_all_allowed_ones(
     server: JwksServer,
 ) -> None:
     key = Key.generate("RS256")
@@ -230,7 +232,7 @@ def test_a_slow_name_server_delays_requests_no_longer_than_the_timeout(
     assert time.perf_counter() - began < 1.0
 
 
-def test_a_token_without_a_key_id_is_for_the_only_key_there_is(
+def test_a_token_without_a_key_id_is_verified_with_the_only_key(
     server: JwksServer, trusting: Trusting
 ) -> None:
     token = KEY.sign(claims(ISSUER, AUDIENCE), header={"kid": None})

@@ -1,4 +1,4 @@
-"""Counting is exact, in memory and on a real Valkey, and goes on without it."""
+"""Rate limits are exact in memory and on a real Valkey, and work while it is down."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ def limiter(request: pytest.FixtureRequest) -> LimitsRateLimiter:
 
 
 def passes(limiter: LimitsRateLimiter, rule: str, key: str, count: int) -> int:
-    """How many of so many one after the other get through."""
+    """Return how many of this many consecutive hits are allowed."""
     passed = 0
     for _ in range(count):
         try:
@@ -79,7 +79,7 @@ def passes(limiter: LimitsRateLimiter, rule: str, key: str, count: int) -> int:
 
 
 @pytest.mark.parametrize("rule", ["hundred", "coarse"])
-def test_of_1000_at_once_exactly_100_get_through(
+def test_of_1000_concurrent_hits_exactly_100_are_allowed(
     limiter: LimitsRateLimiter, request: pytest.FixtureRequest, rule: str
 ) -> None:
     key = request.node.name
@@ -90,7 +90,7 @@ def test_of_1000_at_once_exactly_100_get_through(
     assert outcomes.count(RateLimited) == 900
 
 
-def test_processes_count_together(valkey: ValkeyServer) -> None:
+def test_processes_with_a_shared_storage_count_together(valkey: ValkeyServer) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", COUNTING_PROCESS, valkey.url], stdout=subprocess.PIPE, text=True
@@ -220,7 +220,7 @@ def test_each_key_is_counted_apart(limiter: LimitsRateLimiter) -> None:
 
 
 @pytest.mark.slow
-def test_the_wait_grows_and_passes_by_itself(limiter: LimitsRateLimiter) -> None:
+def test_a_limit_says_when_the_next_hit_is_allowed_and_recovers(limiter: LimitsRateLimiter) -> None:
     assert passes(limiter, "growing", "x", 3) == 2
     with pytest.raises(RateLimited) as limited:
         limiter.hit("growing", "x")
@@ -306,7 +306,7 @@ def test_forgiving_does_not_disturb_concurrent_hits(limiter: LimitsRateLimiter) 
     assert at_once(8, act) == [None] * 8
 
 
-def test_of_ipv6_a_whole_customer_is_counted(limiter: LimitsRateLimiter) -> None:
+def test_all_addresses_of_an_ipv6_customer_are_counted_together(limiter: LimitsRateLimiter) -> None:
     assert sum(passes(limiter, "closed", f"2001:db8::{n}", 1) for n in range(1, 6)) == 3
     assert passes(limiter, "closed", "2001:db8:0:1::1", 5) == 3
 

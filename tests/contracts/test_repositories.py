@@ -87,16 +87,16 @@ def stored_task(storage: Storage, owner: User, id: int = 1) -> Task:
 
 @in_a_turkish_locale_too
 class TestUsers:
-    def test_a_user_comes_back_as_it_was_stored(self, storage: Storage) -> None:
+    def test_a_user_is_loaded_as_it_was_stored(self, storage: Storage) -> None:
         user = stored_user(storage)
         assert storage.users.get(user.id) == user
 
-    def test_a_user_without_a_password_comes_back_so(self, storage: Storage) -> None:
+    def test_a_user_without_a_password_is_loaded_without_one(self, storage: Storage) -> None:
         user = replace(a_user(), password_hash=None)
         storage.users.add(user)
         assert storage.users.get(user.id).password_hash is None
 
-    def test_an_unknown_id_is_not_found(self, storage: Storage) -> None:
+    def test_an_unknown_user_id_is_not_found(self, storage: Storage) -> None:
         stored_user(storage)
         with pytest.raises(UserNotFound):
             storage.users.get(UserId(uuid4()))
@@ -259,7 +259,7 @@ class TestUsers:
 
 
 class TestSessions:
-    def test_a_session_comes_back_as_it_was_stored(self, storage: Storage) -> None:
+    def test_a_session_is_loaded_as_it_was_stored(self, storage: Storage) -> None:
         session = stored_session(storage, stored_user(storage))
         assert storage.sessions.get(session.id) == session
         assert storage.sessions.list(session.user_id) == [session]
@@ -272,7 +272,7 @@ class TestSessions:
         with pytest.raises(AccountGone):
             storage.sessions.add(a_session(a_user()))
 
-    def test_the_one_refreshed_last_comes_first(self, storage: Storage) -> None:
+    def test_the_most_recently_refreshed_session_is_listed_first(self, storage: Storage) -> None:
         user = stored_user(storage)
         sessions = [stored_session(storage, user, now=NOW + n * HOUR) for n in (2, 1, 3)]
         assert storage.sessions.list(user.id) == [sessions[2], sessions[0], sessions[1]]
@@ -404,7 +404,7 @@ class TestRevocations:
         assert storage.revocations.revoked_since(NOW + HOUR) == [session_id]
         assert storage.revocations.revoked_since(NOW + 2 * HOUR) == []
 
-    def test_a_session_of_ours_counts_as_no_external_one(self, storage: Storage) -> None:
+    def test_a_session_of_this_service_is_not_an_external_one(self, storage: Storage) -> None:
         user = stored_user(storage)
         session = stored_session(storage, user)
         storage.sessions.revoke(session.id, user_id=user.id, now=NOW)
@@ -539,7 +539,7 @@ class TestPasswordResets:
             with pytest.raises(InvalidResetToken):
                 use("a hash")
 
-    def test_a_new_one_takes_the_place_of_the_older(self, storage: Storage) -> None:
+    def test_a_new_reset_replaces_the_older(self, storage: Storage) -> None:
         user = stored_user(storage)
         storage.password_resets.put(a_reset(user, "older"))
         newer = a_reset(user, "newer")
@@ -568,7 +568,9 @@ class TestPasswordResets:
         assert outcomes.count(None) == 1
         assert outcomes.count(InvalidResetToken) == 15
 
-    def test_of_many_requests_at_once_one_is_left_and_none_fails(self, storage: Storage) -> None:
+    def test_concurrent_reset_requests_leave_one_reset_and_none_fails(
+        self, storage: Storage
+    ) -> None:
         user = stored_user(storage)
         outcomes = at_once(
             16, lambda number: storage.password_resets.put(a_reset(user, f"hash {number}"))
@@ -577,7 +579,7 @@ class TestPasswordResets:
         found = at_once(16, lambda number: storage.password_resets.get(f"hash {number}"))
         assert found.count(None) == 1
 
-    def test_expired_ones_are_forgotten_a_bounded_number_at_a_time(self, storage: Storage) -> None:
+    def test_expired_resets_are_purged_a_bounded_number_at_a_time(self, storage: Storage) -> None:
         for number in range(3):
             user = stored_user(storage, f"user{number}@example.com")
             storage.password_resets.put(a_reset(user, f"hash {number}"))
@@ -613,7 +615,7 @@ def a_reset(user: User, token_hash: str) -> PasswordReset:
 
 
 class TestTasks:
-    def test_a_task_comes_back_as_it_was_stored(self, storage: Storage) -> None:
+    def test_a_task_is_loaded_as_it_was_stored(self, storage: Storage) -> None:
         ada = stored_user(storage)
         task = stored_task(storage, ada)
         assert storage.tasks.get(task.id, owner_id=ada.id) == task
@@ -622,7 +624,9 @@ class TestTasks:
     @pytest.mark.parametrize(
         "text", ["ß Ünï 漢字 🎉 \u202e", "' OR 1=1 --", "%_\\", "a" * 200, "𝒳" * 200]
     )
-    def test_any_text_comes_back_as_it_was_written(self, storage: Storage, text: str) -> None:
+    def test_any_text_of_a_task_is_loaded_as_it_was_stored(
+        self, storage: Storage, text: str
+    ) -> None:
         ada = stored_user(storage)
         task = Task.create(
             id=TaskId(1), owner_id=ada.id, title=text, description=f"\t{text}\n", now=NOW
@@ -630,25 +634,25 @@ class TestTasks:
         storage.tasks.add(task)
         assert storage.tasks.get(task.id, owner_id=ada.id) == task
 
-    def test_an_id_may_have_64_bits(self, storage: Storage) -> None:
+    def test_a_task_id_may_have_64_bits(self, storage: Storage) -> None:
         ada = stored_user(storage)
         task = stored_task(storage, ada, LARGEST_TASK_ID)
         assert storage.tasks.get(LARGEST_TASK_ID, owner_id=ada.id) == task
 
-    def test_times_come_back_in_utc_to_the_microsecond(self, storage: Storage) -> None:
+    def test_times_are_loaded_in_utc_to_the_microsecond(self, storage: Storage) -> None:
         ada = stored_user(storage)
         storage.tasks.add(a_task(ada))
         [task] = storage.tasks.list(ada.id)
         assert task.created_at == NOW
         assert task.created_at.tzinfo is UTC
 
-    def test_the_newest_come_first(self, storage: Storage) -> None:
+    def test_the_newest_tasks_are_listed_first(self, storage: Storage) -> None:
         ada = stored_user(storage)
         for id, minutes in ((7, 0), (3, 2), (9, 1), (5, 1)):
             storage.tasks.add(a_task(ada, id, now=NOW + timedelta(minutes=minutes)))
         assert [task.id for task in storage.tasks.list(ada.id)] == [3, 9, 5, 7]
 
-    def test_the_list_can_be_of_those_completed_or_not(self, storage: Storage) -> None:
+    def test_the_stored_tasks_can_be_filtered_by_completion(self, storage: Storage) -> None:
         ada = stored_user(storage)
         to_do, done = stored_task(storage, ada, 1), stored_task(storage, ada, 2)
         done = storage.tasks.save(done.with_completion(True, now=NOW))
@@ -704,7 +708,9 @@ class TestTasks:
         with pytest.raises(StaleVersion):
             storage.tasks.save(task)
 
-    def test_some_tasks_of_an_owner_are_removed_and_none_of_another(self, storage: Storage) -> None:
+    def test_a_batch_of_tasks_of_one_owner_is_removed_and_none_of_another(
+        self, storage: Storage
+    ) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         for id in range(1, 6):
             stored_task(storage, ada, id)
@@ -754,7 +760,7 @@ class TestUnitOfWork:
             work.users.add(user)
             assert work.users.get(user.id) == user
 
-    def test_an_exception_undoes_all_of_it(self, storage: Storage) -> None:
+    def test_an_exception_rolls_back_the_unit_of_work(self, storage: Storage) -> None:
         ada = stored_user(storage)
         task = stored_task(storage, ada)
         with pytest.raises(ZeroDivisionError), storage.unit_of_work() as work:
@@ -764,7 +770,7 @@ class TestUnitOfWork:
         assert storage.users.get(ada.id) == ada
         assert storage.tasks.list(ada.id) == [task]
 
-    def test_a_refused_write_undoes_all_of_it(self, storage: Storage) -> None:
+    def test_a_refused_write_rolls_back_the_unit_of_work(self, storage: Storage) -> None:
         ada = stored_user(storage)
         bob = a_user("bob@example.com")
         with pytest.raises(EmailTaken), storage.unit_of_work() as work:
@@ -774,7 +780,7 @@ class TestUnitOfWork:
             storage.users.get(bob.id)
         assert storage.users.get(ada.id) == ada
 
-    def test_works_at_once_do_not_disturb_each_other(self, storage: Storage) -> None:
+    def test_concurrent_units_of_work_do_not_disturb_each_other(self, storage: Storage) -> None:
         ada = stored_user(storage)
 
         def add_two(number: int) -> None:

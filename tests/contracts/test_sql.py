@@ -1,4 +1,4 @@
-"""What only the SQL adapters have to show: indexes, constraints, and faults."""
+"""Properties of the SQL adapters alone: owner conditions, indexes, constraints and faults."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,7 +40,7 @@ def registered(container: Container, email: str = "ada@example.com") -> User:
 
 
 def statements_on_tasks() -> list[Statement]:
-    """Every prebuilt statement in the SQL adapter that reads or writes tasks."""
+    """Return every prebuilt statement that reads or writes tasks."""
     modules = [
         import_module(f"{todo_adapters.sql.__name__}.{module.name}")
         for module in iter_modules(todo_adapters.sql.__path__)
@@ -56,7 +56,7 @@ def statements_on_tasks() -> list[Statement]:
 
 
 def conditions(statement: Select[Any] | Update | Delete) -> Sequence[object]:
-    """What must all hold of a row for the statement to touch it."""
+    """Return the conditions that a row must satisfy for the statement to touch it."""
     clause = statement.whereclause
     if isinstance(clause, BooleanClauseList) and clause.operator is and_:
         return list(clause.clauses)
@@ -64,7 +64,7 @@ def conditions(statement: Select[Any] | Update | Delete) -> Sequence[object]:
 
 
 def names_the_owner(condition: object) -> bool:
-    """Whether only rows of one owner fulfil it: theirs, or those that a query of theirs finds."""
+    """Return whether only rows of one owner satisfy the condition, directly or by a subquery."""
     if isinstance(condition, BinaryExpression) and condition.operator is in_op:
         [query] = [each for each in condition.right.get_children() if isinstance(each, Select)]
         return condition.left is TASKS.c.id and any(map(names_the_owner, conditions(query)))
@@ -89,7 +89,7 @@ class TestOwnership:
             return
         assert any(map(names_the_owner, conditions(statement)))
 
-    def test_nothing_else_is_ever_executed_on_tasks(self, container: Container) -> None:
+    def test_no_other_statement_is_executed_on_tasks(self, container: Container) -> None:
         prebuilt = {
             str(statement.compile(container.database().engine, column_keys=keys))
             for statement in statements_on_tasks()
@@ -115,7 +115,7 @@ class TestOwnership:
 
 
 def normalized(sql: str) -> str:
-    """The statement without the casts that PostgreSQL's dialect writes at execution."""
+    """Return the statement without the casts that PostgreSQL's dialect adds at execution."""
     return sql.split("::")[0] if sql.startswith("INSERT") else sql
 
 
@@ -180,7 +180,7 @@ def explain(container: Container, statement: Select[Any], parameters: dict[str, 
 
 
 class TestConstraints:
-    """The database refuses by itself what the core would never send."""
+    """The database refuses invalid rows, which the core never sends."""
 
     @pytest.mark.parametrize(
         "change",
@@ -227,7 +227,7 @@ class TestConstraints:
                 text("UPDATE tasks SET completed = 2 WHERE id = :id"), {"id": task.id}
             )
 
-    def test_a_deleted_user_takes_all_that_is_theirs_along(self, container: Container) -> None:
+    def test_deleting_a_user_deletes_everything_that_they_own(self, container: Container) -> None:
         ada, bob = registered(container), registered(container, "bob@example.com")
         for owner in (ada, bob):
             container.application().create_task(owner_id=owner.id, title="Buy milk")
@@ -268,7 +268,7 @@ class TestTimeZones:
 
 
 class TestFaults:
-    def test_a_database_that_went_away_is_unavailable_and_heals_by_itself(self) -> None:
+    def test_a_lost_database_is_unavailable_and_recovers(self) -> None:
         with running_postgres(DURABLE) as server:
             container = Container(settings=postgres_settings(server.url()))
             container.schema().migrate()
@@ -290,7 +290,7 @@ class TestFaults:
         assert container.database().rows(text("SELECT 1"), {}) == [(1,)]
         container.database().close()
 
-    def test_a_work_that_loses_its_connection_is_unavailable(
+    def test_a_unit_of_work_that_loses_its_connection_is_unavailable(
         self, postgresql_container: Container
     ) -> None:
         ada = registered(postgresql_container)

@@ -1,4 +1,4 @@
-"""On a PostgreSQL in a Turkish locale all is as it is elsewhere.
+"""The service works on a PostgreSQL database in a Turkish locale.
 
 There the small letter of `I` has no dot in SQL, and has one in the core. What storage is held to
 there is in `test_repositories.py`.

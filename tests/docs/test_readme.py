@@ -46,7 +46,7 @@ def test_every_excerpt_is_in_the_file_that_is_named_above_it() -> None:
         assert is_there, f"copy it again from {name}"
 
 
-def test_its_figures_are_those_of_the_proofs() -> None:
+def test_the_figures_of_the_readme_are_those_of_the_proofs() -> None:
     assert f"run {PROOF_OPERATIONS:,} operations each" in README
     assert f"[{len(list(mutants()))} mutants]" in README
     for figure, module, code in (

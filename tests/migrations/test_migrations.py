@@ -64,7 +64,7 @@ def alembic(database: Database, action: str, revision: str) -> None:
 
 
 def described(connection: Connection) -> object:
-    """All tables with their columns, keys and constraints."""
+    """Return all tables with their columns, keys and constraints."""
     inspector: Inspector = inspect(connection)
     return {
         table: (
@@ -138,7 +138,9 @@ def test_data_survives_every_migration_since_the_first_release(
     require_all()
 
 
-def test_a_session_from_before_is_known_by_its_user_agent(unmigrated: Container) -> None:
+def test_a_session_from_before_the_migration_is_named_by_its_user_agent(
+    unmigrated: Container,
+) -> None:
     database = unmigrated.database()
     alembic(database, "upgrade", "0003")
     user_id = uuid4()
@@ -207,7 +209,9 @@ def test_users_without_an_email_keep_their_tasks_in_a_downgrade(unmigrated: Cont
     assert str(application.get_profile(user_id=user_id).email).endswith("@missing.invalid")
 
 
-def test_a_migration_that_leaves_loose_ends_is_rolled_back(sqlite_container: Container) -> None:
+def test_a_migration_that_violates_a_foreign_key_is_rolled_back(
+    sqlite_container: Container,
+) -> None:
     database = sqlite_container.database()
     user = User.register(
         id=UserId(uuid4()),
@@ -287,7 +291,7 @@ def insert_at_0003(database: Database, *emails: str | None) -> list[UserId]:
     return ids
 
 
-def test_accounts_from_before_get_the_key_of_their_email(unmigrated: Container) -> None:
+def test_the_migration_computes_the_email_keys_of_existing_accounts(unmigrated: Container) -> None:
     database, users = unmigrated.database(), unmigrated.users()
     alembic(database, "upgrade", "0003")
     emails = [f"User{number}@Example.com" for number in range(2_100)]  # more than two batches

@@ -1,4 +1,4 @@
-"""Passwords that change, profiles, and accounts that go."""
+"""Changing passwords, profiles and accounts, and deleting accounts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,7 +78,9 @@ class TestChangePassword:
         last = world.log.recorded[-1]
         assert (last.event, last.session_id) == (SecurityEvent.PASSWORD_CHANGED, caller.session_id)
 
-    def test_the_other_sessions_end_and_this_one_stays(self, world: World) -> None:
+    def test_changing_the_password_revokes_all_sessions_but_the_current_one(
+        self, world: World
+    ) -> None:
         world.register()
         here, there = world.log_in().tokens, world.log_in().tokens
         self.change(world, world.application.authenticate(here.access_token.value))
@@ -88,14 +90,16 @@ class TestChangePassword:
             world.application.authenticate(there.access_token.value)
 
     @pytest.mark.parametrize("wrong", ["", "wrong", "\x00", "a" * 500])
-    def test_the_current_one_is_needed(self, world: World, wrong: str) -> None:
+    def test_changing_the_password_needs_the_current_password(
+        self, world: World, wrong: str
+    ) -> None:
         world.register()
         with pytest.raises(ValidationFailed) as failure:
             self.change(world, caller_of(world), current=wrong)
         assert codes(failure) == [("current_password", "incorrect")]
         world.log_in()
 
-    def test_guessing_the_current_one_is_limited(self, world: World) -> None:
+    def test_attempts_to_guess_the_current_password_are_limited(self, world: World) -> None:
         world.register()
         caller = caller_of(world)
         for _ in range(5):
@@ -104,13 +108,13 @@ class TestChangePassword:
         with pytest.raises(RateLimited):
             self.change(world, caller)
 
-    def test_the_new_one_has_to_be_acceptable(self, world: World) -> None:
+    def test_a_new_password_must_satisfy_the_policy(self, world: World) -> None:
         world.register()
         with pytest.raises(ValidationFailed) as failure:
             self.change(world, caller_of(world), new="password1")
         assert codes(failure) == [("new_password", "too_common")]
 
-    def test_an_open_reset_is_withdrawn(self, world: World) -> None:
+    def test_changing_the_password_withdraws_an_open_reset(self, world: World) -> None:
         world.register()
         token = requested_reset(world)
         self.change(world, caller_of(world))
@@ -161,14 +165,14 @@ class TestReset:
         with pytest.raises(InvalidResetToken):
             world.application.reset_password(token=token, new_password=NEW)
 
-    def test_a_new_request_takes_the_place_of_the_older(self, world: World) -> None:
+    def test_a_newer_reset_request_replaces_the_older(self, world: World) -> None:
         world.register()
         older, newer = requested_reset(world), requested_reset(world)
         with pytest.raises(InvalidResetToken):
             world.application.reset_password(token=older, new_password=NEW)
         world.application.reset_password(token=newer, new_password=NEW)
 
-    def test_a_password_that_is_refused_does_not_use_it_up(self, world: World) -> None:
+    def test_a_refused_password_does_not_use_up_the_reset_token(self, world: World) -> None:
         world.register()
         token = requested_reset(world)
         with pytest.raises(ValidationFailed) as failure:
@@ -177,7 +181,7 @@ class TestReset:
         world.application.reset_password(token=token, new_password=NEW)
 
     @pytest.mark.parametrize("token", ["", "unknown", "\ud800", "é" * 1000])
-    def test_an_unknown_one_is_refused(self, world: World, token: str) -> None:
+    def test_an_unknown_reset_token_is_refused(self, world: World, token: str) -> None:
         with pytest.raises(InvalidResetToken):
             world.application.reset_password(token=token, new_password=NEW)
 
@@ -233,7 +237,7 @@ class TestReset:
 
 
 class TestProfile:
-    def test_a_name_is_changed_without_further_ado(self, world: World) -> None:
+    def test_changing_the_name_needs_no_password(self, world: World) -> None:
         ada = world.register()
         changed = world.application.update_profile(user_id=ada.id, name=" Ada Lovelace ")
         assert (changed.name, changed.email) == ("Ada Lovelace", ada.email)
@@ -254,7 +258,7 @@ class TestProfile:
         assert (email.to, email.new_email) == ("ada@example.com", "new@example.com")
 
     @pytest.mark.parametrize(("given", "code"), [(None, "required"), ("wrong", "incorrect")])
-    def test_without_the_password_nothing_changes(
+    def test_without_the_password_the_profile_does_not_change(
         self, world: World, given: str | None, code: str
     ) -> None:
         ada = world.register()
@@ -274,7 +278,7 @@ class TestProfile:
         with pytest.raises(InvalidResetToken):
             world.application.reset_password(token=token, new_password=NEW)
 
-    def test_the_email_of_another_is_taken(self, world: World) -> None:
+    def test_changing_to_the_email_of_another_user_is_refused(self, world: World) -> None:
         ada = world.register()
         world.register("bob@example.com")
         with pytest.raises(EmailTaken):
@@ -282,7 +286,7 @@ class TestProfile:
                 user_id=ada.id, email="BOB@example.com", current_password=PASSWORD
             )
 
-    def test_nothing_new_is_nothing_to_do(self, world: World) -> None:
+    def test_an_update_that_changes_nothing_stores_nothing(self, world: World) -> None:
         ada = world.register()
         assert (
             world.application.update_profile(user_id=ada.id, name="Ada", email=str(ada.email))
@@ -359,7 +363,7 @@ def give_tasks(world: World, owner: User, count: int) -> None:
 
 
 class TestDelete:
-    def test_everything_is_gone_and_nothing_of_others(self, world: World) -> None:
+    def test_deleting_an_account_deletes_its_data_and_nothing_of_others(self, world: World) -> None:
         ada, bob = world.register(), world.register("bob@example.com")
         world.application.create_task(owner_id=ada.id, title="Buy milk")
         kept = world.application.create_task(owner_id=bob.id, title="Buy milk")
@@ -377,7 +381,7 @@ class TestDelete:
         assert world.store.password_resets == {}
         assert world.register().id != ada.id
 
-    def test_an_account_with_very_many_tasks_is_gone_at_once_and_its_tasks_in_batches(
+    def test_a_large_account_is_deleted_at_once_and_its_tasks_in_batches(
         self,
     ) -> None:
         background = WaitingBackground()
@@ -493,7 +497,7 @@ def test_every_event_is_recorded_once(world: World) -> None:
 
 
 class TestAdmission:
-    """A try counts before the password is looked at, whether or not it is carried through."""
+    """An attempt counts before the password is compared, even if it is not completed."""
 
     @pytest.mark.parametrize(
         ("rule", "allowed"),
@@ -506,7 +510,7 @@ class TestAdmission:
             ("delete", 5),
         ],
     )
-    def test_a_try_counts_once_and_before_the_password_is_looked_at(
+    def test_an_attempt_is_counted_once_and_before_the_password_is_compared(
         self, world: World, rule: str, allowed: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ada = world.register()
@@ -552,7 +556,7 @@ class TestAdmission:
             assert not admitted.hashes
         assert admitted.complete().name == "Ada King"
 
-    def test_an_email_that_changes_after_admission_is_not_changed_back_without_the_password(
+    def test_an_email_that_changed_after_admission_is_not_overwritten_without_the_password(
         self, world: World
     ) -> None:
         ada = world.register()

@@ -1,4 +1,4 @@
-"""How a person gets an account, and proves that it is theirs."""
+"""Registration and login."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ from todo_core.errors import (
 
 
 class TestRegistration:
-    def test_the_password_is_kept_only_as_a_hash(self, world: World) -> None:
+    def test_a_password_is_stored_only_as_a_hash(self, world: World) -> None:
         ada = world.register()
         stored = world.users.get(ada.id)
         assert stored == ada
@@ -32,7 +32,7 @@ class TestRegistration:
         with pytest.raises(EmailTaken):
             world.register("Ada@Example.com")
 
-    def test_everything_that_is_wrong_is_named(self, world: World) -> None:
+    def test_a_refused_registration_names_every_invalid_field(self, world: World) -> None:
         with pytest.raises(ValidationFailed) as failure:
             world.application.register_user(name=" ", email="ada", password="password1")
         assert [(error.field, error.code) for error in failure.value.errors] == [
@@ -81,7 +81,9 @@ class TestLogin:
             ("\ud800", "\ud800"),
         ],
     )
-    def test_a_wrong_pair_opens_nothing(self, world: World, email: str, password: str) -> None:
+    def test_a_wrong_email_or_password_starts_no_session(
+        self, world: World, email: str, password: str
+    ) -> None:
         world.register()
         with pytest.raises(InvalidCredentials):
             world.application.log_in(email=email, password=password)
@@ -134,7 +136,7 @@ class TestLogin:
         world.application.log_in(email="ada@example.com", password=PASSWORD)
         assert world.users.get(ada.id) == renewed
 
-    def test_a_password_changed_meanwhile_is_no_longer_good(
+    def test_a_login_fails_if_the_password_is_changed_meanwhile(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ada = world.register()
@@ -155,27 +157,27 @@ class TestLogin:
 
 
 class TestHasher:
-    def test_every_character_counts(self, world: World) -> None:
+    def test_every_character_of_a_password_counts(self, world: World) -> None:
         password = Password("é" * 127 + "a")
         hashed = world.passwords.hash(password)
         assert world.passwords.verify(password, hashed)
         assert not world.passwords.verify(Password("é" * 127 + "b"), hashed)
 
-    def test_no_password_belongs_to_no_hash(self, world: World) -> None:
+    def test_no_password_matches_a_missing_hash(self, world: World) -> None:
         assert not world.passwords.verify(Password(PASSWORD), None)
 
     def test_equal_passwords_have_different_hashes(self, world: World) -> None:
         assert world.passwords.hash(Password(PASSWORD)) != world.passwords.hash(Password(PASSWORD))
 
 
-def test_the_commonest_passwords_are_known() -> None:
+def test_the_list_of_common_passwords_contains_the_most_common() -> None:
     common = common_passwords()
     assert len(common) == 10_000
     assert {"123456", "password", "qwertyuiop"} <= common
     assert all(password == password.lower() for password in common)
 
 
-def test_an_account_that_is_gone_is_told_as_such(world: World) -> None:
+def test_a_deleted_account_is_reported_as_deleted(world: World) -> None:
     ada = world.register()
     assert world.application.get_profile(user_id=ada.id) == ada
     world.store.users.clear()

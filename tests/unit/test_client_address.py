@@ -22,7 +22,7 @@ def test_an_ipv4_mapped_address_counts_as_its_ipv4_address() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "192.0.2.1", "testclient", "a:b", "/run/a:socket"])
-def test_any_other_text_counts_as_itself(text: str) -> None:
+def test_a_client_that_is_not_an_ip_address_counts_as_itself(text: str) -> None:
     assert client_network(text) == text
 
 

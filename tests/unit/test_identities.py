@@ -1,4 +1,4 @@
-"""People whom an external issuer vouches for, on in-memory adapters."""
+"""Users of external issuers, on in-memory adapters."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,9 @@ def vouch(
     return token
 
 
-def test_the_first_token_opens_an_account_and_the_next_finds_it(world: World) -> None:
+def test_the_first_token_of_an_external_user_creates_an_account_and_the_next_finds_it(
+    world: World,
+) -> None:
     first = world.application.authenticate(vouch(world))
     later = world.application.authenticate(vouch(world, "external ada later", minutes=20))
     assert (first.user_id, first.session_id) == (later.user_id, later.session_id)
@@ -154,7 +156,7 @@ def test_a_subject_that_is_a_uuid_of_no_user_stands_for_the_callers_id(world: Wo
     assert again.alias is None
 
 
-def test_an_email_never_links_to_an_account_that_is_there(world: World) -> None:
+def test_an_external_user_is_never_linked_to_an_account_by_email(world: World) -> None:
     registered = world.register("Ada@example.com")
     caller = world.application.authenticate(vouch(world))
     assert caller.user_id != registered.id
@@ -171,7 +173,7 @@ def test_a_changed_email_that_another_user_has_is_left_out(world: World) -> None
     assert world.application.get_profile(user_id=caller.user_id).email == "free@example.com"
 
 
-def test_name_and_email_follow_what_the_issuer_says_last(world: World) -> None:
+def test_name_and_email_follow_the_latest_token_of_the_issuer(world: World) -> None:
     old = vouch(world)
     caller = world.application.authenticate(old)
     new = vouch(world, "external 2", name="Ada L.", email="ada.l@example.com", minutes=1)
@@ -182,7 +184,7 @@ def test_name_and_email_follow_what_the_issuer_says_last(world: World) -> None:
         assert (user.name, user.email) == ("Ada L.", "ada.l@example.com")
 
 
-def test_a_name_that_was_changed_here_stays_until_the_issuer_changes_it(world: World) -> None:
+def test_a_name_changed_here_is_kept_until_it_changes_at_the_issuer(world: World) -> None:
     caller = world.application.authenticate(vouch(world))
     world.application.update_profile(user_id=caller.user_id, name="Countess")
     world.application.authenticate(vouch(world, "external 2", minutes=1))
@@ -208,7 +210,7 @@ def test_a_claim_that_is_missing_from_a_token_changes_nothing(world: World) -> N
         (17, ["ada@example.com"], ("User", None)),
     ],
 )
-def test_claims_of_any_kind_make_an_account(
+def test_a_token_with_unusable_claims_still_creates_an_account(
     world: World, name: object, email: object, expected: tuple[str, str | None]
 ) -> None:
     caller = world.application.authenticate(vouch(world, name=name, email=email))
@@ -229,7 +231,7 @@ def test_an_invalid_subject_is_refused(subject: str) -> None:
 
 
 def deleted(world: World) -> Caller:
-    """Somebody who had an account, and their caller then."""
+    """Return the caller of an account that was deleted since."""
     caller = world.application.authenticate(vouch(world))
     world.application.create_task(owner_id=caller.user_id, title="Buy milk")
     world.clock.advance(timedelta(minutes=1))
@@ -237,7 +239,7 @@ def deleted(world: World) -> Caller:
     return caller
 
 
-def test_deleting_the_account_needs_no_password_and_takes_all_along(world: World) -> None:
+def test_an_external_user_deletes_their_account_without_a_password(world: World) -> None:
     caller = deleted(world)
     assert world.store.identities == {}
     assert world.store.users == {}
@@ -245,7 +247,7 @@ def test_deleting_the_account_needs_no_password_and_takes_all_along(world: World
     assert world.log.recorded[-1].event is SecurityEvent.DELETED
 
 
-def test_a_token_from_before_opens_no_new_account(world: World) -> None:
+def test_a_token_from_before_a_deletion_creates_no_new_account(world: World) -> None:
     deleted(world)
     for token in ("external ada", vouch(world, "external 2", minutes=-0.5)):
         with pytest.raises(InvalidAccessToken):
@@ -253,13 +255,13 @@ def test_a_token_from_before_opens_no_new_account(world: World) -> None:
     assert world.store.users == {}
 
 
-def test_a_token_from_before_is_refused_where_only_the_end_is_known(world: World) -> None:
+def test_a_token_from_before_a_deletion_is_refused_by_the_revocation_alone(world: World) -> None:
     caller = world.application.authenticate(vouch(world))
     world.revoked_sessions.add([caller.session_id])
     assert world.application.authenticate.without_waiting("external ada") is None
 
 
-def test_a_token_that_says_no_time_or_one_ahead_opens_no_new_account_either(
+def test_a_token_without_or_with_a_future_issue_time_creates_no_new_account_after_a_deletion(
     world: World,
 ) -> None:
     """One without a time counts as issued when it expires, which is later than now."""
@@ -274,7 +276,7 @@ def test_a_token_that_says_no_time_or_one_ahead_opens_no_new_account_either(
     )
 
 
-def test_a_request_under_way_opens_no_account_after_a_deletion(
+def test_a_concurrent_request_creates_no_account_after_a_deletion(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller = world.application.authenticate(vouch(world))
@@ -329,7 +331,7 @@ def test_an_external_user_with_a_password_must_give_it_to_delete(world: World) -
     assert world.application.get_profile(user_id=user.id) == user
 
 
-def test_the_export_names_the_identities(world: World) -> None:
+def test_an_export_contains_the_identities(world: World) -> None:
     caller = world.application.authenticate(vouch(world))
     [identity] = world.application.export_account(user_id=caller.user_id).identities
     assert (identity.issuer, identity.subject) == (ISSUER, "ada")

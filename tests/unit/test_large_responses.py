@@ -1,4 +1,4 @@
-"""How much of large responses may be in flight, for one user and for all of them."""
+"""Limits on large responses in flight, for one user and for all users."""
 
 from todo_api.http.large_responses import (
     MAX_BYTES_FOR_ALL_USERS,

@@ -1,4 +1,4 @@
-"""Logging fails nobody."""
+"""Logging never makes a request fail."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""Work that is done in batches, and what others get of the time."""
+"""Periodic jobs, which work in batches with pauses in between."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from todo_adapters.system.periodic import PeriodicBatches, in_batches
 
 
 def working_off(left: int, *, batch: int = 1, seconds: float = 0.0) -> Callable[[], int]:
-    """A job that has so much to do."""
+    """A job with this many rows left."""
 
     def job() -> int:
         nonlocal left
@@ -24,12 +24,12 @@ def working_off(left: int, *, batch: int = 1, seconds: float = 0.0) -> Callable[
     return job
 
 
-def test_batches_are_done_until_nothing_is_left() -> None:
+def test_batches_run_until_nothing_is_left() -> None:
     assert in_batches(working_off(7, batch=3)) == 7
     assert in_batches(working_off(0)) == 0
 
 
-def test_between_batches_others_have_as_much_time_as_a_batch_took() -> None:
+def test_between_batches_the_job_pauses_for_the_duration_of_a_batch() -> None:
     began = time.monotonic()
     assert in_batches(working_off(4, seconds=0.05)) == 4
     assert time.monotonic() - began >= 2 * 4 * 0.05

@@ -1,4 +1,4 @@
-"""Staying logged in, and ending sessions."""
+"""Refreshing, listing and revoking sessions, and limits of logins."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ SECOND = timedelta(seconds=1)
 
 
 class TestRefresh:
-    def test_both_tokens_are_new_and_of_the_same_session(self, world: World) -> None:
+    def test_a_refresh_issues_two_new_tokens_of_the_same_session(self, world: World) -> None:
         world.register()
         first = world.log_in().tokens
         world.clock.advance(SECOND)
@@ -41,7 +41,9 @@ class TestRefresh:
             tokens = world.application.refresh_session(refresh_token=tokens.refresh_token)
         world.application.authenticate(tokens.access_token.value)
 
-    def test_within_the_grace_a_used_token_yields_the_same_successor(self, world: World) -> None:
+    def test_a_used_refresh_token_yields_the_same_successor_within_the_grace_period(
+        self, world: World
+    ) -> None:
         world.register()
         first = world.log_in().tokens
         second = world.application.refresh_session(refresh_token=first.refresh_token)
@@ -51,7 +53,7 @@ class TestRefresh:
         third = world.application.refresh_session(refresh_token=again.refresh_token)
         assert third.refresh_token != second.refresh_token
 
-    def test_a_clock_that_is_set_back_makes_no_long_grace(self, world: World) -> None:
+    def test_setting_the_clock_back_does_not_extend_the_grace_period(self, world: World) -> None:
         world.register()
         world.clock.advance(timedelta(days=10))
         first = world.log_in().tokens
@@ -60,7 +62,9 @@ class TestRefresh:
         with pytest.raises(InvalidRefreshToken):
             world.application.refresh_session(refresh_token=first.refresh_token)
 
-    def test_a_replay_after_the_grace_ends_the_session_for_both(self, world: World) -> None:
+    def test_a_replayed_refresh_token_revokes_the_session_after_the_grace_period(
+        self, world: World
+    ) -> None:
         ada = world.register()
         first = world.log_in().tokens
         second = world.application.refresh_session(refresh_token=first.refresh_token)
@@ -78,7 +82,9 @@ class TestRefresh:
             if each.event is SecurityEvent.REFRESH_REUSED
         ] == [(SecurityEvent.REFRESH_REUSED, ada.id)]
 
-    def test_a_token_two_generations_old_is_a_replay_at_once(self, world: World) -> None:
+    def test_a_refresh_token_two_generations_old_revokes_the_session_at_once(
+        self, world: World
+    ) -> None:
         world.register()
         first = world.log_in().tokens
         second = world.application.refresh_session(refresh_token=first.refresh_token)
@@ -106,7 +112,7 @@ class TestRefresh:
         with pytest.raises(InvalidRefreshToken):
             world.application.refresh_session(refresh_token=tokens.refresh_token)
 
-    def test_a_session_has_its_end_however_busy_it_is(self, world: World) -> None:
+    def test_a_session_expires_even_if_it_is_refreshed_regularly(self, world: World) -> None:
         world.register()
         tokens = world.log_in().tokens
         for _ in range(9):
@@ -129,7 +135,7 @@ class TestRefresh:
             world.application.refresh_session(refresh_token=changed.format(tokens.refresh_token))
         world.application.refresh_session(refresh_token=tokens.refresh_token)
 
-    def test_a_forged_old_generation_does_not_end_a_session(self, world: World) -> None:
+    def test_a_forged_refresh_token_does_not_revoke_a_session(self, world: World) -> None:
         world.register()
         first = world.log_in().tokens
         second = world.application.refresh_session(refresh_token=first.refresh_token)
@@ -151,7 +157,7 @@ class TestEnding:
             world.application.refresh_session(refresh_token=here.refresh_token)
         world.application.authenticate(there.access_token.value)
 
-    def test_logging_out_twice_is_fine(self, world: World) -> None:
+    def test_a_second_logout_is_no_error(self, world: World) -> None:
         world.register()
         caller = world.application.authenticate(world.log_in().tokens.access_token.value)
         world.application.log_out(caller)
@@ -321,7 +327,9 @@ class TestLoginLimits:
         with pytest.raises(InvalidCredentials):
             world.application.log_in(email=email, password="wrong", address=address)
 
-    def test_after_too_many_tries_even_the_right_password_has_to_wait(self, world: World) -> None:
+    def test_after_too_many_failed_logins_even_the_right_password_is_refused(
+        self, world: World
+    ) -> None:
         world.register()
         for _ in range(5):
             self.wrong(world, "192.0.2.1")
@@ -348,14 +356,14 @@ class TestLoginLimits:
             )
         assert limited.value.allowance.rule == "login_address"
 
-    def test_success_forgives_what_came_before(self, world: World) -> None:
+    def test_a_successful_login_resets_the_count_of_failed_logins(self, world: World) -> None:
         world.register()
         for _ in range(2):
             for _ in range(4):
                 self.wrong(world, "192.0.2.1")
             world.log_in(address="192.0.2.1")
 
-    def test_the_case_of_the_email_is_no_way_around(self, world: World) -> None:
+    def test_the_login_limit_ignores_the_case_of_the_email(self, world: World) -> None:
         world.register()
         for email in ("ada@example.com", "ADA@example.com", "Ada@example.com", " ada@example.com"):
             self.wrong(world, "192.0.2.1", email)

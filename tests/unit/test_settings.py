@@ -1,4 +1,4 @@
-"""Settings, and what is said of wrong ones."""
+"""Settings, and the messages about invalid ones."""
 
 import re
 from datetime import timedelta
@@ -19,21 +19,21 @@ POSTGRESQL = "postgresql://todo:pw@db.example.com/todo"
 
 
 def variables() -> set[str]:
-    """The environment variables of all settings."""
+    """Return the environment variables of all settings."""
     return {
         str(info.validation_alias or f"TODO_{name}".upper())
         for name, info in Settings.model_fields.items()
     }
 
 
-def test_without_any_it_is_embedded() -> None:
+def test_without_settings_the_service_is_embedded() -> None:
     settings = load_settings()
     assert settings.is_embedded
     assert settings.database_dsn == "sqlite:///todo-data/todo.db"
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_every_spelling_of_postgresql_means_psycopg(
+def test_every_postgresql_scheme_selects_psycopg(
     monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     monkeypatch.setenv(
@@ -75,7 +75,7 @@ def test_settings_are_read_from_a_file(tmp_path: Path) -> None:
     assert load_settings().cors_origins == ("https://a.example", "https://b.example")
 
 
-def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_is_treated_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "")
     assert load_settings().is_embedded
 
@@ -167,7 +167,7 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("TODO_CORS_ORIGINS", "https://a.example:99999"),
     ],
 )
-def test_a_wrong_one_is_named_and_not_repeated_where_it_is_secret(
+def test_an_invalid_setting_is_named_without_repeating_a_secret_value(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -316,7 +316,7 @@ def test_a_database_parameter_that_the_driver_does_not_know_is_refused(
 
 
 @pytest.mark.parametrize("folder", ["what?", "100%41", "a#b", "ü", "a b"])
-def test_the_embedded_database_is_in_the_folder_that_was_named(
+def test_the_embedded_database_is_in_the_data_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str
 ) -> None:
     monkeypatch.setenv("TODO_DATA_DIR", folder)
@@ -368,7 +368,7 @@ def test_settings_that_contradict_each_other_are_named(
         ("https://bücher.example", "https://xn--bcher-kva.example", "https://bücher.example"),
     ],
 )
-def test_better_auth_is_its_origin_and_has_its_keys_below_its_address(
+def test_the_issuer_and_keys_of_better_auth_follow_from_its_url(
     monkeypatch: pytest.MonkeyPatch, url: str, issuer: str, keys: str
 ) -> None:
     monkeypatch.setenv("BETTER_AUTH_URL", url)
@@ -379,7 +379,7 @@ def test_better_auth_is_its_origin_and_has_its_keys_below_its_address(
 
 
 @pytest.mark.parametrize("url", ["http://localhost:3000/api/auth", "https://example.com/app/"])
-def test_an_address_with_a_path_is_that_of_its_endpoints(
+def test_a_better_auth_url_with_a_path_is_the_base_of_its_endpoints(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("BETTER_AUTH_URL", url)
@@ -406,7 +406,9 @@ def test_users_of_better_auth_have_one_namespace_for_all_ways_to_configure_it(
     assert loaded.namespace_of(loaded.better_auth_name) == "better-auth"
 
 
-def test_each_of_these_can_be_overridden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_derived_settings_of_better_auth_can_be_overridden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("BETTER_AUTH_URL", "https://app.example.com")
     monkeypatch.setenv("BETTER_AUTH_JWKS_URL", "http://frontend:3000/keys")
     monkeypatch.setenv("BETTER_AUTH_ISSUER", "https://auth.example.com")
@@ -421,7 +423,7 @@ BETTER_AUTH = '{"issuer": "better-auth", "jwks_url": "http://a.example.com", "au
 ISSUER = '{"issuer": "https://a.example.com/", "jwks_url": "https://a.example.com/keys/"'
 
 
-def test_further_issuers_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_external_issuers_are_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "TODO_EXTERNAL_ISSUERS",
         f'[{ISSUER}, "audience": "api"}},'
@@ -450,7 +452,9 @@ def test_further_issuers_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ("not JSON", ""),
     ],
 )
-def test_a_wrong_issuer_is_named(monkeypatch: pytest.MonkeyPatch, value: str, where: str) -> None:
+def test_an_invalid_external_issuer_is_named(
+    monkeypatch: pytest.MonkeyPatch, value: str, where: str
+) -> None:
     monkeypatch.setenv("TODO_EXTERNAL_ISSUERS", value)
     with pytest.raises(SettingsError) as error:
         load_settings()
@@ -469,7 +473,7 @@ def test_a_wrong_issuer_is_named(monkeypatch: pytest.MonkeyPatch, value: str, wh
         {"TODO_EXTERNAL_ISSUERS": f"[{BETTER_AUTH}]"},
     ],
 )
-def test_no_two_issuers_have_one_name(
+def test_two_issuers_with_the_same_name_are_refused(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
 ) -> None:
     for variable, value in settings.items():
@@ -478,7 +482,7 @@ def test_no_two_issuers_have_one_name(
         load_settings()
 
 
-def test_all_wrong_ones_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TODO_LOG_LEVEL", "loud")
     monkeypatch.setenv("TODO_DEBUG", "perhaps")
     with pytest.raises(SettingsError) as error:
@@ -486,7 +490,7 @@ def test_all_wrong_ones_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(str(error.value).splitlines()) == 2
 
 
-def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_settings_are_not_shown_by_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://todo:hush@db.example.com/todo")
     monkeypatch.setenv("TODO_JWT_SECRET", SECRET)
     assert "hush" not in repr(load_settings())

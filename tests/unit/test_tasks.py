@@ -1,4 +1,4 @@
-"""What a person does with their tasks."""
+"""The use cases of tasks."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,7 +24,7 @@ from todo_core.use_cases.tasks import CreateTask, UpdateTask
 HOUR = timedelta(hours=1)
 
 
-def test_a_new_task_is_to_be_done_and_made_now(world: World) -> None:
+def test_a_new_task_is_not_completed_and_has_the_current_time(world: World) -> None:
     ada = world.register()
     world.clock.advance(HOUR)
     task = world.application.create_task(owner_id=ada.id, title=" Buy milk ", description="")
@@ -50,7 +50,7 @@ def test_an_id_in_use_is_drawn_again(world: World) -> None:
     assert (first.id, second.id) == (1, 2)
 
 
-def test_drawing_ids_ends(world: World) -> None:
+def test_creating_a_task_gives_up_after_three_used_ids(world: World) -> None:
     ada = world.register()
     ids = iter([TaskId(1)] * 100)
     create_task = CreateTask(world.tasks, world.limiter, Drawing(ids), world.clock)
@@ -94,7 +94,7 @@ def test_an_invalid_edit_is_not_stored(world: World) -> None:
     assert world.application.get_task(owner_id=ada.id, task_id=task.id) == task
 
 
-def test_completion_is_flipped_or_set(world: World) -> None:
+def test_completion_can_be_inverted_or_set(world: World) -> None:
     ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     one = world.application.toggle_completion
@@ -127,7 +127,7 @@ def test_a_deleted_task_is_gone(world: World) -> None:
         world.application.get_task(owner_id=ada.id, task_id=task.id)
 
 
-def test_an_edit_that_loses_a_race_starts_over_on_what_won(world: World) -> None:
+def test_an_edit_that_loses_a_race_is_applied_to_the_newer_version(world: World) -> None:
     ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=3)
@@ -137,7 +137,7 @@ def test_an_edit_that_loses_a_race_starts_over_on_what_won(world: World) -> None
     assert (edited.title, edited.description) == ("Buy oats", "Changed 3 times")
 
 
-def test_an_edit_that_always_loses_gives_up(world: World) -> None:
+def test_an_edit_that_loses_every_race_raises_a_conflict(world: World) -> None:
     ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=1000)

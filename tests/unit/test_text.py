@@ -17,7 +17,7 @@ PLAIN = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=300)
 
 
 def code_of(build: Callable[[], object]) -> str | None:
-    """What is wrong with a value; None if nothing is."""
+    """Return the code of the error of a value, or None."""
     try:
         build()
     except ValidationFailed as failure:
@@ -62,14 +62,14 @@ def test_crlf_line_breaks_are_stored_as_lf() -> None:
     assert Description("a\r\nb\n\tc") == "a\nb\n\tc"
 
 
-def test_lengths_count_code_points() -> None:
+def test_lengths_of_text_count_code_points() -> None:
     assert len(Title("🎉" * 200)) == 200
     assert code_of(lambda: Title("🎉" * 201)) == "too_long"
     assert code_of(lambda: Description("a" * 1001)) == "too_long"
     assert code_of(lambda: PersonName("a" * 101)) == "too_long"
 
 
-def test_all_errors_are_collected() -> None:
+def test_validation_collects_the_errors_of_all_fields() -> None:
     with pytest.raises(ValidationFailed) as failure, Validation() as valid:
         valid(Title, "")
         valid(Description.or_none, None)
@@ -96,7 +96,7 @@ class TestEmail:
             f"a@{'b' * 63}.com",
         ],
     )
-    def test_a_valid_address_is_kept_as_it_is(self, address: str) -> None:
+    def test_a_valid_email_address_is_kept_as_it_is(self, address: str) -> None:
         assert EmailAddress(address) == address
 
     @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ class TestEmail:
             f"a@{'b' * 64}.com",
         ],
     )
-    def test_an_invalid_one_is_refused(self, address: str) -> None:
+    def test_an_invalid_email_address_is_refused(self, address: str) -> None:
         assert code_of(lambda: EmailAddress(address)) == "invalid_email"
 
     def test_emails_are_compared_without_regard_to_case(self) -> None:
@@ -148,13 +148,13 @@ class TestPassword:
             ("a" * 8 + "\x00", "invalid_characters"),
         ],
     )
-    def test_a_bad_one_is_refused(self, raw: str, code: str) -> None:
+    def test_an_unacceptable_password_is_refused(self, raw: str, code: str) -> None:
         assert code_of(lambda: self.accept(raw)) == code
 
-    def test_white_space_counts(self) -> None:
+    def test_white_space_in_a_password_counts(self) -> None:
         assert self.accept("  12345 ") == "  12345 "
 
-    def test_two_ways_of_typing_a_character_are_one(self) -> None:
+    def test_differently_composed_characters_make_the_same_password(self) -> None:
         assert self.accept("e\u0301" * 8) == "é" * 8
 
     def test_a_password_is_not_shown_by_repr(self) -> None:

@@ -61,7 +61,7 @@ def forged(
     secret: bytes = SECRET.encode(),
     without: str = "",
 ) -> str:
-    """A token made by hand, rightly signed unless another secret is given."""
+    """Return a token encoded by hand, signed with the right secret unless another is given."""
     full_claims = {key: value for key, value in (CLAIMS | (claims or {})).items() if key != without}
     full_header = {key: value for key, value in (HEADER | (header or {})).items() if key != without}
     signed = f"{encoded(full_header)}.{encoded(full_claims)}"
@@ -92,7 +92,7 @@ class TestAccessTokens:
         assert {"alg": "HS256", "typ": "at+jwt", "kid": RING.current.id} == HEADER
         assert SECRET not in str(HEADER)
 
-    def test_a_token_made_by_hand_is_as_good(self) -> None:
+    def test_an_access_token_that_is_encoded_by_hand_is_accepted(self) -> None:
         assert not is_refused(forged())
 
     def test_an_access_token_is_valid_until_it_expires_even_if_it_is_cached(self) -> None:
@@ -101,23 +101,23 @@ class TestAccessTokens:
         assert is_refused(VALID, now=end)
         assert not is_refused(VALID, now=NOW)
 
-    def test_a_lifetime_that_was_shortened_holds_for_older_tokens_too(self) -> None:
+    def test_a_shortened_lifetime_applies_to_older_access_tokens(self) -> None:
         shorter = JoseAccessTokens(
             RING, issuer="todo", audience="todo", lifetime=timedelta(minutes=5)
         )
         assert not is_refused(VALID, tokens=shorter, now=NOW + timedelta(minutes=4))
         assert is_refused(VALID, tokens=shorter, now=NOW + timedelta(minutes=5))
 
-    def test_a_clock_that_is_a_little_behind_is_forgiven(self) -> None:
+    def test_an_access_token_tolerates_a_clock_that_is_slightly_behind(self) -> None:
         assert not is_refused(VALID, now=NOW - timedelta(seconds=20))
         assert is_refused(VALID, now=NOW - timedelta(seconds=60))
 
     @pytest.mark.parametrize("claim", ["sub", "sid", "iss", "aud", "iat", "exp"])
-    def test_a_missing_claim_is_refused(self, claim: str) -> None:
+    def test_a_token_without_a_required_claim_is_refused(self, claim: str) -> None:
         assert is_refused(forged(without=claim))
 
     @pytest.mark.parametrize("name", ["alg", "typ", "kid"])
-    def test_a_missing_header_is_refused(self, name: str) -> None:
+    def test_a_token_without_a_required_header_is_refused(self, name: str) -> None:
         assert is_refused(forged(without=name))
 
     @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ class TestAccessTokens:
         ],
         ids=lambda claims: str(claims)[:40],
     )
-    def test_a_wrong_claim_is_refused(self, claims: dict[str, object]) -> None:
+    def test_a_token_with_a_wrong_claim_is_refused(self, claims: dict[str, object]) -> None:
         token = forged(claims)
         assert is_refused(token)
 
@@ -165,7 +165,7 @@ class TestAccessTokens:
         ],
         ids=str,
     )
-    def test_a_wrong_header_is_refused(self, header: dict[str, object]) -> None:
+    def test_a_token_with_a_wrong_header_is_refused(self, header: dict[str, object]) -> None:
         assert is_refused(forged(header=header))
 
     @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ class TestSecretInFile:
         assert len(base64.urlsafe_b64decode(secret + "=")) == 32
         assert list(tmp_path.iterdir()) == [file]
 
-    def test_only_its_owner_may_read_it(self, tmp_path: Path) -> None:
+    def test_only_its_owner_may_read_the_file_of_the_secret(self, tmp_path: Path) -> None:
         file = tmp_path / "signing-key"
         secret_in_file(file)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -270,7 +270,7 @@ class TestSecretInFile:
         with pytest.raises(ValueError, match="signing-key holds no secret"):
             secret_in_file(file)
 
-    def test_of_many_that_start_at_once_all_have_the_same(self, tmp_path: Path) -> None:
+    def test_processes_that_start_at_once_share_one_secret(self, tmp_path: Path) -> None:
         file = tmp_path / "signing-key"
         with ThreadPoolExecutor(16) as pool:
             assert len(set(pool.map(lambda _: secret_in_file(file), range(16)))) == 1
@@ -285,7 +285,7 @@ LIKE_JSON = [
 
 
 @pytest.mark.parametrize("secret", LIKE_JSON)
-def test_a_secret_that_looks_like_json_is_the_text_that_it_is(secret: str) -> None:
+def test_a_secret_that_looks_like_json_is_used_as_text(secret: str) -> None:
     tokens = tokens_of(KeyRing.of(secret))
     token = tokens.issue(SESSION, now=NOW).value
     assert tokens.verify(token, now=NOW).session_id == SESSION.id
@@ -320,7 +320,7 @@ class TestSharedSecret:
         return issuer.verify(ParsedToken.of(token)).identity_at(NOW)
 
     @pytest.mark.parametrize("secret", LIKE_JSON)
-    def test_a_secret_that_looks_like_json_is_the_text_that_it_is(self, secret: str) -> None:
+    def test_a_secret_that_looks_like_json_is_used_as_text(self, secret: str) -> None:
         assert self.verified(secret).issuer == "better-auth"
 
     def test_a_token_of_another_issuer_is_refused_even_with_the_right_secret(self) -> None:

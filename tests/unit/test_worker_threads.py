@@ -1,4 +1,4 @@
-"""How the worker threads are shared between users, and the hashing threads between addresses."""
+"""Worker threads, which users share fairly, and hashing threads, which addresses do."""
 
 import asyncio
 import time
@@ -195,7 +195,7 @@ def test_a_cancelled_call_leaves_the_queue_and_one_that_has_begun_is_completed()
     assert completed == jobs.began == ["begun"]
 
 
-def test_every_call_of_a_busy_crowd_is_made_once_and_leaves_all_threads_free() -> None:
+def test_each_of_many_concurrent_calls_runs_once_and_frees_its_thread() -> None:
     jobs, made = Jobs(), Counter[int]()
     random = Random(0)  # noqa: S311 - no secret
     keys = [f"user {number}" for number in range(6)]
@@ -228,7 +228,7 @@ def test_every_call_of_a_busy_crowd_is_made_once_and_leaves_all_threads_free() -
     assert max(jobs.most_running.values()) <= 2
 
 
-def test_a_user_whose_calls_are_expensive_runs_one_at_a_time_until_none_is_left() -> None:
+def test_expensive_calls_of_a_user_run_one_at_a_time() -> None:
     jobs = Jobs()
 
     def compute() -> None:
