@@ -132,7 +132,7 @@ def test_a_deleted_account_is_not_found_while_its_tasks_are_deleted(container: C
         container.application().log_in(email="ada@example.com", password=PASSWORD)
     again = registered(container, "ADA@example.com")
     assert container.application().list_tasks(owner_id=again.id) == []
-    # Another process may take the token for good a moment longer.
+    # Another process may accept the token a moment longer.
     container.application().create_task(owner_id=ada.id, title="Too late")
     clean_up_everything(container)
     assert (count(database, "users"), count(database, "tasks")) == (1, 0)
