@@ -1,4 +1,4 @@
-"""What is installed for serving, and how an installation can be reproduced and audited."""
+"""Installed dependencies: which ones serving needs, their exact versions, and their audit."""
 
 import os
 import re
@@ -18,7 +18,7 @@ UV = os.environ.get("UV", "uv")
 
 
 def pins() -> dict[str, str]:
-    """The version of each distribution in requirements.txt."""
+    """Return the version of each distribution in requirements.txt."""
     return {
         canonicalize_name(name): pinned
         for name, pinned in re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", EXPORT, re.MULTILINE)
@@ -26,7 +26,7 @@ def pins() -> dict[str, str]:
 
 
 def installed_for_serving() -> dict[str, str]:
-    """The version of each distribution that the service depends on, in this environment."""
+    """Return the installed version of each distribution that the service depends on."""
     found: dict[str, str] = {}
     queue = [(Requirement(each), "") for each in PYPROJECT["project"]["dependencies"]]
     seen = set()
@@ -54,7 +54,7 @@ def test_the_group_of_the_tests_is_complete_and_installed() -> None:
     assert missing(group_requirements("test")) == []
 
 
-def test_a_missing_or_too_old_dependency_of_the_tests_is_noticed() -> None:
+def test_a_missing_or_outdated_dependency_of_the_tests_is_reported() -> None:
     wanted = ["pytest>=1", "pytest>=9999", "no-such-distribution-anywhere"]
     assert missing(map(Requirement, wanted)) == wanted[1:]
 
@@ -65,12 +65,12 @@ def test_the_exported_requirements_are_what_the_service_is_tested_with() -> None
         assert pinned.get(name) == tested, f"{name}: refresh requirements.txt (see CONTRIBUTING.md)"
 
 
-def test_the_exported_requirements_hold_nothing_for_development() -> None:
+def test_the_exported_requirements_contain_no_development_tool() -> None:
     development = {canonicalize_name(each.name) for each in group_requirements("dev")}
     assert development.isdisjoint(pins())
 
 
-def test_every_exported_requirement_has_hashes_and_none_an_address() -> None:
+def test_every_exported_requirement_has_hashes_and_no_url() -> None:
     requirements = re.split(r"(?<!\\)\n", EXPORT.strip())
     assert len(requirements) == len(pins()) > 30
     for requirement in requirements:

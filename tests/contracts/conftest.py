@@ -12,7 +12,7 @@ from todo_api.container import Container
 
 @pytest.fixture(params=["in_memory", "sqlite", "postgresql"])
 def storage(request: pytest.FixtureRequest) -> Storage:
-    """Empty storage of each kind in turn; `turkish_postgresql` is one more, for those who ask."""
+    """Empty storage of each kind in turn; tests can also request `turkish_postgresql`."""
     if request.param == "in_memory":
         return storage_in_memory()
     return storage_of(request.getfixturevalue(f"{request.param}_container"))
@@ -20,7 +20,7 @@ def storage(request: pytest.FixtureRequest) -> Storage:
 
 @pytest.fixture(scope="session")
 def shared_turkish_postgres(postgres_url: str) -> Iterator[str]:
-    """A migrated database in a Turkish locale, which tests share one after the other."""
+    """A migrated database in a Turkish locale, which tests use one after the other."""
     url = create_turkish_database(postgres_url)
     migrate(postgres_settings(url))
     yield url

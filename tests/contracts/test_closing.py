@@ -68,7 +68,9 @@ def test_a_closed_container_leaves_no_thread_and_no_connection(
             update={
                 "rate_limit_enabled": True,
                 "rate_limit_storage": SecretStr(valkey.url),
-                "smtp_url": SecretStr("smtp://127.0.0.1:1"),  # refuses: the mailer tries again
+                "smtp_url": SecretStr(
+                    "smtp://127.0.0.1:1"
+                ),  # refuses connections, so the mailer retries
                 "external_issuers": (trusted_issuer(issuer.url),),
             }
         )

@@ -23,18 +23,18 @@ from todo_core.use_cases import cleanup
 from todo_core.use_cases.cleanup import BATCH
 
 PASSWORD = "a rather long sentence"
-TASKS_OF_ONE = 4 * BATCH + 1
+TASK_COUNT = 4 * BATCH + 1
 
 
 class CrashedBackground(Background):
-    """Runs nothing, as if the process had been killed."""
+    """A background that runs no job, as if the process had been killed."""
 
     def run(self, job: Callable[[], None]) -> None:
         del job
 
 
 class DirectBackground(Background):
-    """Runs jobs one after the other."""
+    """A background that runs its jobs immediately, one after the other."""
 
     def __init__(self) -> None:
         self._jobs: list[Callable[[], None]] = []
@@ -51,7 +51,7 @@ def registered(container: Container, email: str = "ada@example.com") -> User:
     return container.application().register_user(name="Ada", email=email, password=PASSWORD)
 
 
-def give_tasks(database: Database, owner: User, count: int = TASKS_OF_ONE) -> None:
+def give_tasks(database: Database, owner: User, count: int = TASK_COUNT) -> None:
     now = datetime.now(UTC)
     rows = [
         {
@@ -99,7 +99,7 @@ def rows_of_each_transaction(database: Database) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("background", [DirectBackground, CrashedBackground])
-def test_no_transaction_of_a_deletion_changes_very_many_rows(
+def test_every_transaction_of_a_deletion_changes_a_bounded_number_of_rows(
     sqlite_container: Container, background: type[Background]
 ) -> None:
     database = sqlite_container.database()
@@ -113,7 +113,7 @@ def test_no_transaction_of_a_deletion_changes_very_many_rows(
     ):
         sqlite_container.application().delete_account(user_id=ada.id, current_password=PASSWORD)
         clean_up_everything(sqlite_container)
-    assert sum(changed) > TASKS_OF_ONE
+    assert sum(changed) > TASK_COUNT
     assert max(changed) <= BATCH + 10
     assert sqlite_container.application().list_tasks(owner_id=bob.id) == [kept]
     assert (count(database, "users"), count(database, "tasks")) == (1, 1)
@@ -169,11 +169,11 @@ def test_deleted_content_is_overwritten_in_the_file_of_an_embedded_database(
 ) -> None:
     engine = sqlite_container.database().engine
 
-    def leave_it_there(connection: sqlite3.Connection, _: object) -> None:
+    def disable_secure_delete(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA secure_delete = OFF")
 
-    # As in a build of SQLite that does not overwrite by itself.
-    event.listen(engine, "connect", leave_it_there, insert=True)
+    # As in a build of SQLite that does not overwrite deleted content by default.
+    event.listen(engine, "connect", disable_secure_delete, insert=True)
     engine.dispose()
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA secure_delete").scalar_one() == 1

@@ -56,7 +56,7 @@ EMAILS: list[Email] = [
 ]
 
 
-# Names as users type them, with the pieces that mail software treats in special ways.
+# Names that contain the pieces of text that mail software treats specially.
 names = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cc", "Cs"]),
@@ -118,7 +118,7 @@ class TestWording:
     @example(name="Ada\r\nBcc: eve@example.com", to=str(TO))
     @example(name="Ada\nX: y", to=str(TO))
     @example(name='Ada" <eve@example.com>, "', to=str(TO))
-    def test_no_name_brings_another_recipient_or_header_into_a_message(
+    def test_no_name_adds_a_recipient_or_header_to_a_message(
         self, email: Email, name: str, to: str
     ) -> None:
         addressed = replace(email, to=EmailAddress(to), name=PersonName.stored(name))
@@ -148,7 +148,7 @@ def test_an_address_with_an_encoded_word_is_not_a_valid_email(address: str) -> N
         EmailAddress(address)
 
 
-def test_on_the_console_the_link_can_be_copied() -> None:
+def test_the_console_mailer_prints_a_link_that_can_be_copied() -> None:
     stream = io.StringIO()
     ConsoleMailer(RENDERER, stream).send(RESET)
     assert "https://app.example.com/reset?lang=en&token=a-token\n" in stream.getvalue()
@@ -157,15 +157,15 @@ def test_on_the_console_the_link_can_be_copied() -> None:
 class Inbox:
     """The emails that a server accepted, and its replies to the next ones."""
 
-    def __init__(self, *answers: str) -> None:
-        self.answers = list(answers)
+    def __init__(self, *replies: str) -> None:
+        self.replies = list(replies)
         self.tries = 0
         self.taken: list[Envelope] = []
 
     async def handle_DATA(self, _: object, __: object, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         self.tries += 1
-        if self.answers:
-            return self.answers.pop(0)
+        if self.replies:
+            return self.replies.pop(0)
         self.taken.append(envelope)
         return "250 OK"
 
@@ -192,9 +192,7 @@ class TestSmtp:
         "name",
         ["=?utf-8?q?=3Ceve=40example=2Ecom=3E=2C?=", "=?utf-8?b?ZXZlQGV4YW1wbGUuY29tLA==?="],
     )
-    def test_an_encoded_word_as_a_name_sends_the_email_to_its_recipient_alone(
-        self, name: str
-    ) -> None:
+    def test_an_encoded_word_as_a_name_adds_no_recipient(self, name: str) -> None:
         inbox = Inbox()
         with smtp_server(inbox) as port:
             mailer(port).send(replace(RESET, name=PersonName(name)))
@@ -262,7 +260,7 @@ class TestSmtp:
             assert time.perf_counter() - began < 0.2
             background.close()
 
-    def test_starttls_is_used_and_the_password_given_inside(self, tmp_path: Path) -> None:
+    def test_the_password_is_sent_to_a_mail_server_after_starttls(self, tmp_path: Path) -> None:
         server_side, client_side = tls_contexts(tmp_path)
         inbox, logins = Inbox(), []
 
@@ -281,7 +279,7 @@ class TestSmtp:
         assert logins == [LoginPassword(b"todo", b"p@ss")]
         assert len(inbox.taken) == 1
 
-    def test_a_password_is_never_sent_in_the_clear(self) -> None:
+    def test_the_password_is_never_sent_to_a_mail_server_without_tls(self) -> None:
         inbox = Inbox()
         with smtp_server(inbox, auth_require_tls=False) as port:
             mailer(port, "smtp://todo:pass@127.0.0.1:{}").send(RESET)

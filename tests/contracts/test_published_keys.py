@@ -12,7 +12,7 @@ import pytest
 from tests.support.issuers import Key, claims, jwks
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.waiting import until
-from todo_adapters.issuers import jwks as room
+from todo_adapters.issuers import jwks as published_keys
 from todo_adapters.issuers.claims import Expected
 from todo_adapters.issuers.jwks import PublishedKeys, PyJwtIssuer
 from todo_adapters.issuers.trusted import TrustedIssuers
@@ -23,8 +23,8 @@ ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
 KEY = Key.generate("EdDSA")
 
 
-class Trusting:
-    """One issuer, trusted by the keys at an address."""
+class TrustedIssuer:
+    """A trusted issuer whose keys are published at a URL."""
 
     def __init__(self, url: str, *algorithms: str) -> None:
         keys = PublishedKeys(url, algorithms or ("EdDSA", "ES256", "RS256"))
@@ -35,12 +35,12 @@ class Trusting:
             audiences=(AUDIENCE,),
             requires_audience=True,
         )
-        self.issuers = TrustedIssuers([PyJwtIssuer(keys, expected)])
+        self.verifier = TrustedIssuers([PyJwtIssuer(keys, expected)])
 
     def verify(self, key: Key = KEY) -> Identity:
-        """Verify a token of a new person."""
+        """Verify a token of a new user."""
         token = key.sign(claims(ISSUER, AUDIENCE, sub=f"{time.perf_counter_ns()}"))
-        return self.issuers.verify(token, now=datetime.now(UTC))
+        return self.verifier.verify(token, now=datetime.now(UTC))
 
 
 @pytest.fixture
@@ -50,152 +50,154 @@ def server() -> Iterator[JwksServer]:
 
 
 @pytest.fixture
-def trusting(server: JwksServer) -> Trusting:
-    return Trusting(server.url)
+def issuer(server: JwksServer) -> TrustedIssuer:
+    return TrustedIssuer(server.url)
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing take long."""
-    monkeypatch.setattr(room, "TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr(room, "_RETRY_SECONDS", 0.2)
+def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the timeout and the pause between downloads."""
+    monkeypatch.setattr(published_keys, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(published_keys, "_RETRY_SECONDS", 0.2)
 
 
 def test_no_keys_are_downloaded_before_the_first_token(
-    server: JwksServer, trusting: Trusting
+    server: JwksServer, issuer: TrustedIssuer
 ) -> None:
     assert server.request_count == 0
     for _ in range(5):
-        trusting.verify()
+        issuer.verify()
     assert server.request_count == 1
 
 
-def test_32_first_tokens_at_once_cause_one_download(server: JwksServer, trusting: Trusting) -> None:
+def test_32_first_tokens_at_once_cause_one_download(
+    server: JwksServer, issuer: TrustedIssuer
+) -> None:
     with ThreadPoolExecutor(32) as pool:
-        people = list(pool.map(lambda _: trusting.verify(), range(32)))
-    assert len(people) == 32
+        identities = list(pool.map(lambda _: issuer.verify(), range(32)))
+    assert len(identities) == 32
     assert server.request_count == 1
 
 
-def test_a_verified_token_is_recalled_without_asking(
-    server: JwksServer, trusting: Trusting
+def test_a_verified_token_is_recalled_without_a_download(
+    server: JwksServer, issuer: TrustedIssuer
 ) -> None:
     token = KEY.sign(claims(ISSUER, AUDIENCE))
     now = datetime.now(UTC)
-    assert trusting.issuers.recall(token, now=now) is None
-    identity = trusting.issuers.verify(token, now=now)
+    assert issuer.verifier.recall(token, now=now) is None
+    identity = issuer.verifier.verify(token, now=now)
     server.stop()
-    assert trusting.issuers.recall(token, now=now) == identity
+    assert issuer.verifier.recall(token, now=now) == identity
 
 
 def test_without_a_first_download_the_keys_are_unavailable(
-    server: JwksServer, trusting: Trusting
+    server: JwksServer, issuer: TrustedIssuer
 ) -> None:
     server.stop()
     with pytest.raises(Unavailable):
-        trusting.verify()
+        issuer.verify()
     server.start()
     time.sleep(0.25)
-    trusting.verify()
+    issuer.verify()
 
 
-def test_an_unavailable_issuer_is_not_asked_for_every_token(
-    server: JwksServer, trusting: Trusting
+def test_keys_of_an_unavailable_issuer_are_not_requested_for_every_token(
+    server: JwksServer, issuer: TrustedIssuer
 ) -> None:
     server.status = 500
     for _ in range(100):
         with pytest.raises(Unavailable):
-            trusting.verify()
+            issuer.verify()
     assert server.request_count <= 3
 
 
 def test_known_keys_are_used_while_the_issuer_is_down(
-    server: JwksServer, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
+    server: JwksServer, issuer: TrustedIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trusting.verify()
+    issuer.verify()
     server.stop()
-    monkeypatch.setattr(room, "_LIFETIME_SECONDS", 0.0)
+    monkeypatch.setattr(published_keys, "_LIFETIME_SECONDS", 0.0)
     for _ in range(5):
-        trusting.verify()
+        issuer.verify()
         time.sleep(0.1)
     with pytest.raises(Unavailable):
-        trusting.verify(Key.generate("EdDSA", "perhaps a new one"))
+        issuer.verify(Key.generate("EdDSA", "perhaps a new one"))
 
 
 @pytest.mark.alone
 def test_a_slow_issuer_delays_requests_no_longer_than_the_timeout(
-    server: JwksServer, trusting: Trusting
+    server: JwksServer, issuer: TrustedIssuer
 ) -> None:
     server.delay = 0.05
 
     def seconds(_: int) -> float:
         began = time.perf_counter()
         with pytest.raises(Unavailable):
-            trusting.verify()
+            issuer.verify()
         return time.perf_counter() - began
 
     with ThreadPoolExecutor(16) as pool:
         assert max(pool.map(seconds, range(16))) < 1.0
     server.delay = 0.0
     time.sleep(0.3)
-    trusting.verify()
+    issuer.verify()
 
 
 def test_a_new_key_is_accepted_at_once_and_a_withdrawn_one_refused(
-    server: JwksServer, trusting: Trusting
+    server: JwksServer, issuer: TrustedIssuer
 ) -> None:
-    trusting.verify()
+    issuer.verify()
     second, third = Key.generate("ES256", "second"), Key.generate("RS256", "third")
     server.document = jwks(KEY, second)
-    trusting.verify(second)
-    trusting.verify(KEY)
+    issuer.verify(second)
+    issuer.verify(KEY)
     server.document = jwks(second, third)
-    trusting.verify(third)
+    issuer.verify(third)
     with pytest.raises(InvalidAccessToken):
-        trusting.verify(KEY)
+        issuer.verify(KEY)
 
 
 def test_keys_are_downloaded_again_after_their_lifetime(
-    server: JwksServer, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
+    server: JwksServer, issuer: TrustedIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trusting.verify()
+    issuer.verify()
     server.document = jwks(Key.generate("EdDSA", "another"))
-    monkeypatch.setattr(room, "_LIFETIME_SECONDS", 0.0)
-    trusting.verify()  # by what is known; the download goes on behind it
+    monkeypatch.setattr(published_keys, "_LIFETIME_SECONDS", 0.0)
+    issuer.verify()  # with the known keys, while new ones are downloaded
     until(lambda: server.request_count >= 2)
     time.sleep(0.1)
     with pytest.raises(InvalidAccessToken):
-        trusting.verify()
+        issuer.verify()
 
 
 def test_1000_tokens_with_unknown_keys_cause_few_downloads(
-    server: JwksServer, trusting: Trusting
+    server: JwksServer, issuer: TrustedIssuer
 ) -> None:
-    trusting.verify()
+    issuer.verify()
 
-    def be_refused(number: int) -> None:
+    def expect_refusal(number: int) -> None:
         with pytest.raises(InvalidAccessToken):
-            trusting.verify(Key(f"unknown {number}", "EdDSA", KEY.private))
+            issuer.verify(Key(f"unknown {number}", "EdDSA", KEY.private))
 
     with ThreadPoolExecutor(32) as pool:
-        assert len(list(pool.map(be_refused, range(1000)))) == 1000
+        assert len(list(pool.map(expect_refusal, range(1000)))) == 1000
     assert server.request_count <= 5
-    trusting.verify()
+    issuer.verify()
 
 
 def test_a_new_key_is_found_soon_even_if_an_attacker_invents_key_ids(
-    server: JwksServer, trusting: Trusting, monkeypatch: pytest.MonkeyPatch
+    server: JwksServer, issuer: TrustedIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(10):
         with pytest.raises(InvalidAccessToken):
-            trusting.verify(Key(f"unknown {number}", "EdDSA", KEY.private))
+            issuer.verify(Key(f"unknown {number}", "EdDSA", KEY.private))
     new = Key.generate("EdDSA", "new")
     server.document = jwks(KEY, new)
     with pytest.raises(InvalidAccessToken):
-        trusting.verify(new)
-    monkeypatch.setattr(room, "_SECONDS_PER_TOKEN", 0.1)
+        issuer.verify(new)
+    monkeypatch.setattr(published_keys, "_SECONDS_PER_TOKEN", 0.1)
     time.sleep(0.2)
-    trusting.verify(new)
+    issuer.verify(new)
 
 
 def test_a_key_without_an_algorithm_may_be_used_with_all_allowed_ones(
@@ -205,42 +207,42 @@ def test_a_key_without_an_algorithm_may_be_used_with_all_allowed_ones(
     described = {**key.jwk, "use": None}
     del described["alg"]
     server.document = {"keys": [described]}
-    Trusting(server.url, "RS512", "RS256").verify(key)
+    TrustedIssuer(server.url, "RS512", "RS256").verify(key)
     other = Key(key.id, "RS512", key.private)
-    Trusting(server.url, "RS512").verify(other)
+    TrustedIssuer(server.url, "RS512").verify(other)
     with pytest.raises(InvalidAccessToken):
-        Trusting(server.url, "RS512").verify(key)
+        TrustedIssuer(server.url, "RS512").verify(key)
 
 
 @pytest.mark.alone
 def test_a_slow_name_server_delays_requests_no_longer_than_the_timeout(
     server: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trusting = Trusting(server.url.replace("127.0.0.1", "localhost"))
-    monkeypatch.setattr(room, "_RETRY_SECONDS", 5.0)
+    issuer = TrustedIssuer(server.url.replace("127.0.0.1", "localhost"))
+    monkeypatch.setattr(published_keys, "_RETRY_SECONDS", 5.0)
     resolve = socket.getaddrinfo
 
-    def slowly(*args: Any, **kwargs: Any) -> Any:
+    def resolve_slowly(*args: Any, **kwargs: Any) -> Any:
         time.sleep(1.5)
         return resolve(*args, **kwargs)
 
-    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_slowly)
     began = time.perf_counter()
     for _ in range(10):
         with pytest.raises(Unavailable):
-            trusting.verify()
+            issuer.verify()
     assert time.perf_counter() - began < 1.0
 
 
 def test_a_token_without_a_key_id_is_verified_with_the_only_key(
-    server: JwksServer, trusting: Trusting
+    server: JwksServer, issuer: TrustedIssuer
 ) -> None:
     token = KEY.sign(claims(ISSUER, AUDIENCE), header={"kid": None})
-    trusting.issuers.verify(token, now=datetime.now(UTC))
+    issuer.verifier.verify(token, now=datetime.now(UTC))
     server.document = jwks(KEY, Key.generate("ES256"))
-    again = Trusting(server.url)
+    other = TrustedIssuer(server.url)
     with pytest.raises(InvalidAccessToken):
-        again.issuers.verify(token, now=datetime.now(UTC))
+        other.verifier.verify(token, now=datetime.now(UTC))
 
 
 SECRET_KEY = {"kty": "oct", "k": "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ", "kid": "s"}
@@ -257,15 +259,15 @@ FOREIGN = [
 
 
 def test_keys_that_are_not_for_signatures_are_ignored(
-    server: JwksServer, trusting: Trusting
+    server: JwksServer, issuer: TrustedIssuer
 ) -> None:
     odd_names: list[object] = [[], {}, 1, None]
     unnamed = [{**KEY.jwk, "kid": name} for name in odd_names]
     server.document = {"keys": [*FOREIGN, *unnamed, 1, None, "key", KEY.jwk]}
-    trusting.verify()
+    issuer.verify()
     for described in FOREIGN:
         with pytest.raises(InvalidAccessToken):
-            trusting.verify(Key(described["kid"], "EdDSA", KEY.private))
+            issuer.verify(Key(described["kid"], "EdDSA", KEY.private))
 
 
 @pytest.mark.parametrize(
@@ -286,19 +288,19 @@ def test_keys_that_are_not_for_signatures_are_ignored(
     ids=range(11),
 )
 def test_a_response_that_is_not_a_key_set_yields_no_keys(
-    server: JwksServer, trusting: Trusting, document: bytes
+    server: JwksServer, issuer: TrustedIssuer, document: bytes
 ) -> None:
     server.document = document
     with pytest.raises(Unavailable):
-        trusting.verify()
+        issuer.verify()
     server.document = jwks(KEY)
     time.sleep(0.25)
-    trusting.verify()
+    issuer.verify()
 
 
-def test_redirects_of_an_issuer_are_not_followed(trusting: Trusting, server: JwksServer) -> None:
+def test_redirects_of_an_issuer_are_not_followed(issuer: TrustedIssuer, server: JwksServer) -> None:
     with running_jwks_server(jwks(KEY)) as elsewhere:
         server.redirect_to = elsewhere.url
         with pytest.raises(Unavailable):
-            trusting.verify()
+            issuer.verify()
         assert elsewhere.request_count == 0

@@ -108,7 +108,7 @@ def in_turn(processes: int, hits: int) -> Iterator[int]:
 
 
 def all_to_the_last(processes: int, hits: int) -> Iterator[int]:
-    """Each process gets one hit, and then one of them gets all others."""
+    """Give each process one hit, and the last one all others."""
     return chain(range(processes), repeat(processes - 1, hits - processes))
 
 
@@ -134,7 +134,7 @@ DISTRIBUTIONS: list[Callable[[int, int], Iterator[int]]] = [
 @pytest.mark.parametrize(
     ("rule", "limit"), [("coarse 600", 600), ("coarse", 100), ("coarse 7", 7), ("coarse both", 250)]
 )
-def test_processes_together_allow_nine_tenths_of_a_coarse_limit_at_least(
+def test_processes_together_allow_at_least_nine_tenths_of_a_coarse_limit(
     valkey: ValkeyServer, processes: int, rule: str, limit: int
 ) -> None:
     limiters = [LimitsRateLimiter(valkey.url, RULES) for _ in range(processes)]
@@ -144,12 +144,12 @@ def test_processes_together_allow_nine_tenths_of_a_coarse_limit_at_least(
             passes(limiters[number], rule, key, 1)
             for number in distribution(processes, limit + 2 * processes)
         ]
-        # Nobody is refused before so many have passed.
+        # No hit is refused before at least nine tenths of the limit were allowed.
         assert allowed.index(0) >= 0.9 * limit
         assert sum(allowed) + sum(passes(each, rule, key, 3) for each in limiters) <= limit
 
 
-def test_threads_of_many_processes_allow_nine_tenths_of_a_coarse_limit_at_least(
+def test_threads_of_many_processes_allow_at_least_nine_tenths_of_a_coarse_limit(
     valkey: ValkeyServer,
 ) -> None:
     limiters = [LimitsRateLimiter(valkey.url, RULES) for _ in range(4)]
@@ -171,7 +171,7 @@ def test_a_lease_of_one_window_is_not_used_in_the_next(valkey: ValkeyServer) -> 
 
 
 @pytest.mark.alone
-def test_a_trickle_through_a_whole_window_gets_nine_tenths_of_a_coarse_limit_at_least(
+def test_hits_spread_over_a_window_get_at_least_nine_tenths_of_a_coarse_limit(
     valkey: ValkeyServer,
 ) -> None:
     limiters = [LimitsRateLimiter(valkey.url, RULES) for _ in range(8)]
@@ -191,7 +191,7 @@ def test_the_unused_part_of_a_lease_returns_to_open_windows(
     assert passes(limiter, "coarse growing", "giving back", 30) == 19
 
 
-def test_ample_coarse_limits_rarely_ask_the_storage(valkey: ValkeyServer) -> None:
+def test_high_coarse_limits_rarely_access_the_storage(valkey: ValkeyServer) -> None:
     limiters = [LimitsRateLimiter(valkey.url, RULES) for _ in range(8)]
     with redis.Redis.from_url(valkey.url) as client:
         client.config_resetstat()
@@ -214,7 +214,7 @@ def test_a_coarse_limit_starts_again_after_it_is_forgiven(
     assert passes(limiter, "coarse 7", "forgiven", 9) == 7
 
 
-def test_each_key_is_counted_apart(limiter: LimitsRateLimiter) -> None:
+def test_each_key_is_counted_separately(limiter: LimitsRateLimiter) -> None:
     assert passes(limiter, "closed", "ada", 5) == 3
     assert passes(limiter, "closed", "bob", 5) == 3
 
@@ -239,7 +239,7 @@ def test_forgiven_hits_no_longer_count(limiter: LimitsRateLimiter) -> None:
     assert passes(limiter, "closed", "forgiven", 5) == 3
 
 
-def test_without_its_storage_a_rule_is_open_or_counts_in_this_process_as_it_says() -> None:
+def test_without_its_storage_a_rule_fails_open_or_counts_in_this_process() -> None:
     with running_valkey() as server:
         limiter = LimitsRateLimiter(server.url, RULES)
         assert passes(limiter, "closed", "ada", 1) == 1
@@ -261,7 +261,7 @@ def test_a_coarse_rule_fails_open_or_closed_without_its_storage() -> None:
         assert 27 <= passes(limiter, "coarse open", "ada", 50) <= 30
 
 
-def test_a_rule_may_become_coarse_with_a_storage_that_knows_it_otherwise(
+def test_a_rule_can_become_coarse_while_the_storage_counts_it_exactly(
     valkey: ValkeyServer,
 ) -> None:
     before = LimitsRateLimiter(valkey.url, {"changing": Rule("7/hour", fails_open=True)})
@@ -273,7 +273,7 @@ def test_a_rule_may_become_coarse_with_a_storage_that_knows_it_otherwise(
 
 
 @pytest.mark.alone
-def test_a_storage_that_is_down_is_not_waited_for_at_every_request() -> None:
+def test_requests_do_not_wait_for_a_storage_that_is_known_to_be_down() -> None:
     with running_valkey() as server:
         limiter = LimitsRateLimiter(server.url, RULES)
         server.stop()
@@ -325,18 +325,18 @@ def test_all_addresses_of_an_ipv6_customer_are_counted_together(limiter: LimitsR
         "2002:c000:201:ffff::7",
     ],
 )
-def test_an_ipv6_address_that_holds_an_ipv4_address_counts_as_that(
+def test_an_ipv6_address_that_contains_an_ipv4_address_counts_as_the_ipv4_address(
     limiter: LimitsRateLimiter, address: str
 ) -> None:
     neighbour = address.lower().replace("201", "202").replace("192.0.2.1", "192.0.2.2")
     for each in ("192.0.2.1", address, neighbour):
-        limiter.forgive("closed", each)  # the storage is that of other tests too
+        limiter.forgive("closed", each)  # other tests use the same storage
     passes(limiter, "closed", "192.0.2.1", 5)
     assert passes(limiter, "closed", address, 1) == 0
     assert passes(limiter, "closed", neighbour, 5) == 3
 
 
-def test_the_zone_of_an_ipv6_address_does_not_count(limiter: LimitsRateLimiter) -> None:
+def test_the_zone_of_an_ipv6_address_is_ignored(limiter: LimitsRateLimiter) -> None:
     assert passes(limiter, "closed", "fe80::1%eth0", 2) == 2
     assert passes(limiter, "closed", "fe80::2%eth1", 2) == 1
     assert passes(limiter, "closed", "fe80::3", 2) == 0
@@ -363,7 +363,7 @@ def test_expired_windows_take_no_memory(monkeypatch: pytest.MonkeyPatch, coarse:
     assert limiter._leases.size() <= 250
 
 
-def test_a_long_lasting_key_takes_no_more_memory() -> None:
+def test_the_memory_of_a_key_does_not_grow_over_time() -> None:
     limiter = LimitsRateLimiter("memory://", {"short": Rule("3/second")})
     deadline = time.monotonic() + 2.5
     while time.monotonic() < deadline:

@@ -37,7 +37,7 @@ LARGEST_TASK_ID = TaskId(2**63 - 1)
 in_a_turkish_locale_too = pytest.mark.parametrize(
     "storage", ["in_memory", "sqlite", "postgresql", "turkish_postgresql"], indirect=True
 )
-"""For what compares text: in a Turkish locale, the small letter of `I` has no dot in SQL."""
+"""For tests that compare text: in a Turkish locale, SQL lowers `I` to a letter without a dot."""
 
 
 def a_user(email: str = "ada@example.com") -> User:
@@ -74,9 +74,9 @@ def an_identity(
 
 
 def stored_identity(storage: Storage, user: User, *, subject: str = "ada") -> LinkedIdentity:
-    person = LinkedIdentity(an_identity(subject), user.id)
-    storage.identities.add(person)
-    return person
+    linked = LinkedIdentity(an_identity(subject), user.id)
+    storage.identities.add(linked)
+    return linked
 
 
 def stored_task(storage: Storage, owner: User, id: int = 1) -> Task:
@@ -101,7 +101,7 @@ class TestUsers:
         with pytest.raises(UserNotFound):
             storage.users.get(UserId(uuid4()))
 
-    def test_an_email_is_found_in_whatever_case_it_is_written(self, storage: Storage) -> None:
+    def test_a_user_is_found_by_their_email_in_any_case(self, storage: Storage) -> None:
         user = stored_user(storage, "Info@Example.com")
         found = storage.users.get_by_email(EmailAddress("iNFO@eXAMPLE.com"))
         assert found == user
@@ -112,12 +112,14 @@ class TestUsers:
         with pytest.raises(UserNotFound):
             storage.users.get_by_email(EmailAddress("ada@example.org"))
 
-    def test_an_email_belongs_to_one_account_in_whatever_case(self, storage: Storage) -> None:
+    def test_an_email_belongs_to_one_account_in_any_case(self, storage: Storage) -> None:
         stored_user(storage, "info@example.com")
         with pytest.raises(EmailTaken):
             stored_user(storage, "INFO@example.com")
 
-    def test_saving_stores_the_change_and_grows_the_version(self, storage: Storage) -> None:
+    def test_saving_a_user_stores_the_change_and_increments_the_version(
+        self, storage: Storage
+    ) -> None:
         user = stored_user(storage)
         later = NOW + timedelta(days=1)
         saved = storage.users.save(user.with_password_hash("another", now=later))
@@ -164,7 +166,7 @@ class TestUsers:
         with pytest.raises(StaleVersion):
             storage.users.lock(user)
 
-    def test_a_removed_user_is_gone_with_everything_and_nothing_of_others(
+    def test_removing_a_user_removes_their_data_and_nothing_of_others(
         self, storage: Storage
     ) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
@@ -285,14 +287,16 @@ class TestSessions:
         with pytest.raises(StaleVersion):
             storage.sessions.save_refreshed(refreshed)
 
-    def test_of_many_refreshes_at_once_exactly_one_succeeds(self, storage: Storage) -> None:
+    def test_of_many_concurrent_refreshes_exactly_one_succeeds(self, storage: Storage) -> None:
         session = stored_session(storage, stored_user(storage))
         refreshed = session.refreshed(now=NOW + HOUR)
         outcomes = at_once(16, lambda _: storage.sessions.save_refreshed(refreshed))
         assert outcomes.count(None) == 1
         assert outcomes.count(StaleVersion) == 15
 
-    def test_a_revoked_session_is_gone_and_remembered(self, storage: Storage) -> None:
+    def test_a_revoked_session_is_removed_and_its_revocation_recorded(
+        self, storage: Storage
+    ) -> None:
         user = stored_user(storage)
         session, other = stored_session(storage, user), stored_session(storage, user)
         storage.sessions.revoke(session.id, user_id=user.id, now=NOW + HOUR)
@@ -332,7 +336,7 @@ class TestSessions:
         assert set(storage.revocations.revoked_since(now)) == {second.id, third.id}
         assert storage.sessions.revoke_least_recent(ada.id, keep=2, now=now) == []
 
-    def test_no_session_need_be_kept(self, storage: Storage) -> None:
+    def test_all_sessions_are_revoked_if_none_is_to_be_kept(self, storage: Storage) -> None:
         ada = stored_user(storage)
         session = stored_session(storage, ada)
         assert storage.sessions.revoke_least_recent(ada.id, keep=0, now=NOW) == [session.id]
@@ -358,9 +362,9 @@ class TestSessions:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
         kept, *others = [stored_session(storage, ada) for _ in range(3)]
         bobs = stored_session(storage, bob)
-        ended = storage.sessions.revoke_all(ada.id, keep=kept.id, now=NOW)
-        assert set(ended) == {session.id for session in others}
-        assert set(storage.revocations.revoked_since(NOW)) == set(ended)
+        revoked = storage.sessions.revoke_all(ada.id, keep=kept.id, now=NOW)
+        assert set(revoked) == {session.id for session in others}
+        assert set(storage.revocations.revoked_since(NOW)) == set(revoked)
         assert storage.sessions.list(ada.id) == [kept]
         assert storage.sessions.list(bob.id) == [bobs]
         assert storage.sessions.revoke_all(ada.id, now=NOW) == [kept.id]
@@ -441,7 +445,9 @@ class TestRevocations:
         assert storage.revocations.external_revoked_at(external[1]) is None
         assert storage.revocations.external_revoked_at(external[0]) == NOW + 2 * HOUR
 
-    def test_only_what_is_older_than_its_own_kind_is_kept_is_purged(self, storage: Storage) -> None:
+    def test_each_kind_of_revocation_is_purged_after_its_own_retention(
+        self, storage: Storage
+    ) -> None:
         session = stored_session(storage, stored_user(storage))
         storage.sessions.revoke(session.id, user_id=session.user_id, now=NOW)
         external = SessionId(uuid4())
@@ -457,15 +463,15 @@ class TestRevocations:
 
 @in_a_turkish_locale_too
 class TestIdentities:
-    def test_an_identity_is_found_by_issuer_and_subject_alone(self, storage: Storage) -> None:
-        person = stored_identity(storage, stored_user(storage))
+    def test_an_identity_is_found_by_its_issuer_and_subject(self, storage: Storage) -> None:
+        linked = stored_identity(storage, stored_user(storage))
         other = stored_identity(storage, stored_user(storage, "bob@example.com"), subject="bob")
-        asked = replace(person.identity, name=None, email=None, issued_at=NOW + HOUR)
-        assert storage.identities.get(asked) == person
+        queried = replace(linked.identity, name=None, email=None, issued_at=NOW + HOUR)
+        assert storage.identities.get(queried) == linked
         assert storage.identities.get(other.identity) == other
         for missing in (
-            replace(person.identity, issuer=Issuer("https://other.example.com")),
-            replace(person.identity, subject=Subject("Ada")),
+            replace(linked.identity, issuer=Issuer("https://other.example.com")),
+            replace(linked.identity, subject=Subject("Ada")),
         ):
             with pytest.raises(IdentityNotFound):
                 storage.identities.get(missing)
@@ -477,11 +483,11 @@ class TestIdentities:
         assert storage.identities.get(nameless.identity) == nameless
 
     def test_an_identity_belongs_to_one_account(self, storage: Storage) -> None:
-        person = stored_identity(storage, stored_user(storage))
+        linked = stored_identity(storage, stored_user(storage))
         bob = stored_user(storage, "bob@example.com")
         with pytest.raises(IdentityTaken):
             storage.identities.add(LinkedIdentity(an_identity(), bob.id))
-        assert storage.identities.get(an_identity()) == person
+        assert storage.identities.get(an_identity()) == linked
 
     def test_an_identity_needs_an_existing_user(self, storage: Storage) -> None:
         with pytest.raises(AccountGone):
@@ -497,11 +503,11 @@ class TestIdentities:
         assert outcomes.count(IdentityTaken) == 15
 
     def test_an_identity_that_was_issued_later_replaces_the_earlier(self, storage: Storage) -> None:
-        person = stored_identity(storage, stored_user(storage))
-        later = replace(person.identity, name=PersonName("Ada L."), issued_at=NOW + HOUR)
+        linked = stored_identity(storage, stored_user(storage))
+        later = replace(linked.identity, name=PersonName("Ada L."), issued_at=NOW + HOUR)
         storage.identities.save(later)
-        assert storage.identities.get(later) == replace(person, identity=later)
-        for not_later in (person.identity, later, an_identity(subject="nobody")):
+        assert storage.identities.get(later) == replace(linked, identity=later)
+        for not_later in (linked.identity, later, an_identity(subject="nobody")):
             with pytest.raises(StaleVersion):
                 storage.identities.save(not_later)
 
@@ -530,7 +536,7 @@ class TestIdentities:
 
 
 class TestPasswordResets:
-    def test_a_reset_comes_back_as_it_was_stored_until_it_is_taken(self, storage: Storage) -> None:
+    def test_a_reset_is_loaded_as_it_was_stored_until_it_is_taken(self, storage: Storage) -> None:
         reset = a_reset(stored_user(storage), "a hash")
         storage.password_resets.put(reset)
         assert storage.password_resets.get("a hash") == reset
@@ -673,7 +679,9 @@ class TestTasks:
             storage.tasks.add(a_task(bob, 1))
         assert storage.tasks.get(task.id, owner_id=ada.id) == task
 
-    def test_saving_stores_the_change_and_grows_the_version(self, storage: Storage) -> None:
+    def test_saving_a_task_stores_the_change_and_increments_the_version(
+        self, storage: Storage
+    ) -> None:
         ada = stored_user(storage)
         task = stored_task(storage, ada)
         later = NOW + timedelta(days=1)
@@ -733,7 +741,9 @@ class TestTasks:
         assert storage.tasks.list(bob.id, completed=False) == []
         assert storage.tasks.list(ada.id) == [task]
 
-    def test_of_many_saves_at_once_exactly_one_succeeds(self, storage: Storage) -> None:
+    def test_of_many_concurrent_saves_of_a_task_exactly_one_succeeds(
+        self, storage: Storage
+    ) -> None:
         ada = stored_user(storage)
         task = stored_task(storage, ada)
         outcomes = at_once(

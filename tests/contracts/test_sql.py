@@ -83,7 +83,9 @@ class TestOwnership:
             assert any(isinstance(statement, kind) for statement in statements_on_tasks())
 
     @pytest.mark.parametrize("statement", statements_on_tasks(), ids=str)
-    def test_every_statement_on_tasks_carries_the_owner(self, statement: Statement) -> None:
+    def test_every_statement_on_tasks_is_restricted_to_the_owner(
+        self, statement: Statement
+    ) -> None:
         if isinstance(statement, Insert):
             assert not TASKS.c.user_id.nullable
             return
@@ -97,11 +99,11 @@ class TestOwnership:
         }
         executed: list[str] = []
 
-        def note(*details: Any) -> None:  # as SQLAlchemy passes them
+        def record(*details: Any) -> None:  # as SQLAlchemy passes them
             executed.append(details[2])
 
         ada = registered(container)
-        event.listen(container.database().engine, "before_cursor_execute", note)
+        event.listen(container.database().engine, "before_cursor_execute", record)
         task = container.application().create_task(owner_id=ada.id, title="Buy milk")
         container.application().list_tasks(owner_id=ada.id)
         container.application().list_tasks(owner_id=ada.id, completed=True)
@@ -122,7 +124,7 @@ def normalized(sql: str) -> str:
 class TestIndexes:
     @pytest.fixture
     def owner(self, container: Container) -> User:
-        """One owner among many, all of whom have many tasks."""
+        """One of many owners, each with many tasks."""
         owners = [registered(container, f"user{number}@example.com") for number in range(50)]
         now = datetime(2026, 1, 1, tzinfo=UTC)
         rows = [
@@ -216,7 +218,9 @@ class TestConstraints:
             with pytest.raises(Exception, match=r"(?i)constraint|null value|too long"):
                 connection.execute(TASKS.insert(), row | {"id": 2} | change)
 
-    def test_completed_is_a_boolean_even_to_sqlite(self, sqlite_container: Container) -> None:
+    def test_sqlite_refuses_a_completed_value_that_is_not_boolean(
+        self, sqlite_container: Container
+    ) -> None:
         ada = registered(sqlite_container)
         task = sqlite_container.application().create_task(owner_id=ada.id, title="Buy milk")
         with (
@@ -245,7 +249,7 @@ class TestTimeZones:
     def postgresql_container(
         self, postgres_url: str, migrated_template: str
     ) -> Iterator[Container]:
-        """A service on a database of its own, whose settings can be changed."""
+        """A service on a separate database, whose settings can be changed."""
         with on_postgresql(postgres_url, migrated_template) as settings:
             container = Container(settings=settings)
             yield container
@@ -309,7 +313,7 @@ class TestFaults:
 
 @contextmanager
 def busy_connection(container: Container) -> Iterator[None]:
-    """Hold the only connection of a pool, on another thread, for the time of the block."""
+    """Hold the only connection of a pool on another thread within the block."""
     held, release = Event(), Event()
 
     def hold() -> None:

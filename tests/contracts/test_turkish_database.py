@@ -1,7 +1,7 @@
 """The service works on a PostgreSQL database in a Turkish locale.
 
-There the small letter of `I` has no dot in SQL, and has one in the core. What storage is held to
-there is in `test_repositories.py`.
+In such a locale, SQL lowers `I` to a letter without a dot, and the core to one with a dot. The
+contract of the repositories in this locale is in `test_repositories.py`.
 """
 
 import psycopg
@@ -30,5 +30,5 @@ def test_an_account_is_found_by_every_spelling_of_its_email(turkish_url: str, wr
             assert http.post("/api/auth/register", json=again).status_code == 409
         for invalid in (written.replace("I", "İ"), written.replace("i", "ı")):
             if invalid != written:
-                answer = http.post("/api/auth/register", json=registration | {"email": invalid})
-                assert answer.status_code == 422
+                response = http.post("/api/auth/register", json=registration | {"email": invalid})
+                assert response.status_code == 422

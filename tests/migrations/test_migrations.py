@@ -1,4 +1,4 @@
-"""The migrations go up and down, and make what the tables declare."""
+"""The migrations can be applied and reverted, keep all data, and create the declared tables."""
 
 import os
 import subprocess
@@ -80,7 +80,7 @@ def described(connection: Connection) -> object:
     }
 
 
-def test_every_migration_goes_up_and_down_and_up_again(unmigrated: Container) -> None:
+def test_every_migration_can_be_applied_reverted_and_applied_again(unmigrated: Container) -> None:
     database = unmigrated.database()
     for revision in reversed(REVISIONS):
         alembic(database, "upgrade", revision)
@@ -119,23 +119,23 @@ def test_data_survives_every_migration_since_the_first_release(
             f" VALUES (1, '{as_stored}', 'Buy milk', 1, '{now}', '{now}')"
         )
 
-    def require_all() -> None:
+    def require_all_rows() -> None:
         with database.engine.connect() as connection:
             for table in ("users", "sessions", "tasks"):
                 count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
                 assert count == 1, table
 
     alembic(database, "upgrade", "head")
-    require_all()
+    require_all_rows()
     [task] = unmigrated.application().list_tasks(owner_id=UserId(user_id))
     assert (task.title, task.completed) == ("Buy milk", False)
     assert unmigrated.application().get_profile(user_id=UserId(user_id)).email == "ada@example.com"
     with pytest.raises(AccountGone):
         unmigrated.application().create_task(owner_id=UserId(uuid4()), title="Nobody's")
     alembic(database, "downgrade", "0002")
-    require_all()
+    require_all_rows()
     alembic(database, "upgrade", "head")
-    require_all()
+    require_all_rows()
 
 
 def test_a_session_from_before_the_migration_is_named_by_its_user_agent(
@@ -233,7 +233,7 @@ def test_a_migration_that_violates_a_foreign_key_is_rolled_back(
 
 
 @pytest.mark.filterwarnings("ignore:.*expression-based index")
-def test_the_migrations_make_what_the_tables_declare(container: Container) -> None:
+def test_the_migrations_create_the_declared_tables(container: Container) -> None:
     with container.database().engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
@@ -243,14 +243,14 @@ def test_the_migrations_make_what_the_tables_declare(container: Container) -> No
                 str(constraint.name)
                 for constraint in table.constraints
                 if isinstance(constraint, CheckConstraint)
-                # One of a boolean is needed only where there is no such type.
+                # The constraint of a boolean is needed only by databases without that type.
                 and (not constraint._type_bound or connection.dialect.name == "sqlite")
             }
             made = {check["name"] for check in inspector.get_check_constraints(table.name)}
             assert made == declared
 
 
-def test_the_key_of_an_email_is_unique_by_an_index_of_that_name(container: Container) -> None:
+def test_the_email_key_has_a_unique_index_with_the_expected_name(container: Container) -> None:
     sources = {
         "sqlite": "SELECT sql FROM sqlite_master WHERE name = 'uq_users_email_key'",
         "postgresql": "SELECT indexdef FROM pg_indexes WHERE indexname = 'uq_users_email_key'",
@@ -312,7 +312,7 @@ def test_the_migration_computes_the_email_keys_of_existing_accounts(unmigrated: 
     assert users.get_by_email(EmailAddress(emails[0])).id == ids[0]
 
 
-def test_accounts_that_are_being_deleted_do_not_come_back_by_a_downgrade(
+def test_a_downgrade_does_not_restore_accounts_that_are_being_deleted(
     unmigrated: Container,
 ) -> None:
     unmigrated.schema().migrate()
@@ -354,7 +354,7 @@ def test_an_account_that_could_not_log_in_because_of_the_locale_is_found_after_t
     assert turkish.users().get_by_email(EmailAddress("INFO@EXAMPLE.COM")).id == info
 
 
-def test_accounts_whose_emails_are_the_same_by_their_keys_stop_the_migration_and_are_kept(
+def test_accounts_with_equal_email_keys_stop_the_migration_and_are_kept(
     turkish: Container,
 ) -> None:
     database = turkish.database()

@@ -130,7 +130,7 @@ class TestChangePassword:
 
 
 def requested_reset(world: World, email: str = "ada@example.com") -> str:
-    """Ask for a reset, and read the email."""
+    """Request a password reset, and return the token from the email."""
     world.application.forgot_password(email=email)
     message = world.mailer.sent[-1]
     assert isinstance(message, PasswordResetEmail)
@@ -339,8 +339,8 @@ class TestReading:
         assert world.application.read_profile(user_id=ada.id).name == "Ada 9"
 
 
-class WaitingBackground(Background):
-    """Keeps jobs until a test runs them."""
+class DeferredBackground(Background):
+    """A background that keeps its jobs until a test runs them."""
 
     def __init__(self) -> None:
         self.jobs: list[Callable[[], None]] = []
@@ -350,7 +350,7 @@ class WaitingBackground(Background):
 
 
 def give_tasks(world: World, owner: User, count: int) -> None:
-    """Store so many tasks of this owner; the numbers from 1 on are not to be taken yet."""
+    """Store this many tasks of the owner, with ids from 1, which must not be in use yet."""
     for number in range(1, count + 1):
         task = Task.create(
             id=TaskId(number),
@@ -384,7 +384,7 @@ class TestDelete:
     def test_a_large_account_is_deleted_at_once_and_its_tasks_in_batches(
         self,
     ) -> None:
-        background = WaitingBackground()
+        background = DeferredBackground()
         world = World(background=background)
         ada, bob = world.register(), world.register("bob@example.com")
         kept = world.application.create_task(owner_id=bob.id, title="Buy milk")
@@ -419,7 +419,7 @@ class TestDelete:
     def test_a_deletion_that_was_interrupted_is_completed_by_the_clean_up(
         self,
     ) -> None:
-        background = WaitingBackground()
+        background = DeferredBackground()
         world = World(background=background)
         ada = world.register()
         give_tasks(world, ada, 2 * BATCH)
@@ -443,8 +443,8 @@ class TestCleanUp:
         ada = world.register()
         requested_reset(world)
         old = caller_of(world)
-        ended = caller_of(world)
-        world.application.revoke_session(user_id=ada.id, session_id=ended.session_id)
+        revoked = caller_of(world)
+        world.application.revoke_session(user_id=ada.id, session_id=revoked.session_id)
         assert world.application.clean_up() == 0
         world.clock.advance(timedelta(days=15))
         current = caller_of(world)
@@ -547,7 +547,7 @@ class TestAdmission:
             admissions[rule]()
         assert looked_at == []
 
-    def test_a_change_of_the_name_alone_hashes_nothing(self, world: World) -> None:
+    def test_changing_only_the_name_hashes_no_password(self, world: World) -> None:
         ada = world.register()
         for _ in range(10):
             admitted = world.application.update_profile.admit(
@@ -568,9 +568,7 @@ class TestAdmission:
             admitted.complete()
         assert world.users.get(ada.id).email == "new@example.com"
 
-    def test_the_deletion_of_an_account_without_a_password_hashes_nothing(
-        self, world: World
-    ) -> None:
+    def test_deleting_an_account_without_a_password_hashes_no_password(self, world: World) -> None:
         ada = without_password(world)
         admitted = world.application.delete_account.admit(user_id=ada.id)
         assert not admitted.hashes

@@ -62,7 +62,7 @@ class TestLogin:
         assert logged_in.tokens.access_token.value not in repr(logged_in)
         assert logged_in.tokens.refresh_token not in repr(logged_in)
 
-    def test_every_login_is_a_session_of_its_own(self, world: World) -> None:
+    def test_every_login_starts_a_session_of_its_own(self, world: World) -> None:
         world.register()
         first = world.application.log_in(email="ada@example.com", password=PASSWORD)
         second = world.application.log_in(email="ada@example.com", password=PASSWORD)
@@ -101,11 +101,11 @@ class TestLogin:
         compared: list[str | None] = []
         verify = world.passwords.verify
 
-        def noting(password: Password, password_hash: str | None) -> bool:
+        def recording(password: Password, password_hash: str | None) -> bool:
             compared.append(password_hash)
             return verify(password, password_hash)
 
-        monkeypatch.setattr(world.passwords, "verify", noting)
+        monkeypatch.setattr(world.passwords, "verify", recording)
         ada = world.register()
         for email, password in (
             ("ada@example.com", "wrong"),

@@ -33,7 +33,7 @@ def test_an_anonymous_request_counts_for_its_network_and_any_other_for_its_user(
     assert client_key({"type": "http", "client": None}) == ""
 
 
-def test_all_networks_of_one_customer_take_their_turns_on_threads_together() -> None:
+def test_all_networks_of_one_customer_have_one_key_for_threads() -> None:
     scopes = [{"type": "http", "client": (f"2001:db8:1:{n:x}::1", 4711)} for n in (0, 1, 0xFFFF)]
     assert len({client_key(scope) for scope in scopes}) == 1
     assert client_key({"type": "http", "client": ("2001:db8:2::1", 1)}) != client_key(scopes[0])

@@ -32,7 +32,7 @@ def vouch(
     email: object = "ada@example.com",
     minutes: float = 0,
 ) -> str:
-    """Let the issuer give out a token so many minutes from the clock's time; the token."""
+    """Let the issuer issue a token this many minutes from now, and return it."""
     world.external_issuers.identities[token] = Identity.claimed(
         issuer=issuer,
         subject=subject,
@@ -57,7 +57,7 @@ def test_the_first_token_of_an_external_user_creates_an_account_and_the_next_fin
     ]
 
 
-def test_a_cached_user_is_recognised_without_waiting(world: World) -> None:
+def test_a_cached_external_user_is_authenticated_without_waiting(world: World) -> None:
     token = vouch(world)
     assert world.application.authenticate.without_waiting(token) is None
     caller = world.application.authenticate(token)
@@ -67,15 +67,15 @@ def test_a_cached_user_is_recognised_without_waiting(world: World) -> None:
 
 
 def test_other_subjects_and_the_same_subject_of_other_issuers_are_other_users(world: World) -> None:
-    people = [
+    callers = [
         world.application.authenticate(
             vouch(world, f"external {issuer} {subject}", issuer=issuer, subject=subject)
         )
         for issuer in (ISSUER, "https://other.example.com")
         for subject in ("ada", "Ada")
     ]
-    assert len({caller.user_id for caller in people}) == 4
-    assert len({caller.session_id for caller in people}) == 4
+    assert len({caller.user_id for caller in callers}) == 4
+    assert len({caller.session_id for caller in callers}) == 4
 
 
 def test_new_accounts_from_one_address_are_limited(world: World) -> None:
@@ -117,7 +117,7 @@ def test_an_account_that_takes_several_attempts_is_counted_once(world: World) ->
     assert len(world.store.identities) == 6
 
 
-def test_users_with_an_account_do_not_count_as_new_ones(world: World) -> None:
+def test_external_users_with_an_account_do_not_count_as_new_accounts(world: World) -> None:
     for n in range(20):
         world.identity_cache.__init__()  # type: ignore[misc]  # as in another process
         token = vouch(world, f"external {n}", name=f"Ada {n}", minutes=n)
@@ -231,7 +231,7 @@ def test_an_invalid_subject_is_refused(subject: str) -> None:
 
 
 def deleted(world: World) -> Caller:
-    """Return the caller of an account that was deleted since."""
+    """Create and delete the account of an external user, and return its caller."""
     caller = world.application.authenticate(vouch(world))
     world.application.create_task(owner_id=caller.user_id, title="Buy milk")
     world.clock.advance(timedelta(minutes=1))
@@ -264,7 +264,7 @@ def test_a_token_from_before_a_deletion_is_refused_by_the_revocation_alone(world
 def test_a_token_without_or_with_a_future_issue_time_creates_no_new_account_after_a_deletion(
     world: World,
 ) -> None:
-    """One without a time counts as issued when it expires, which is later than now."""
+    """A token without an issue time counts as issued when it expires, in the future."""
     caller = world.application.authenticate(vouch(world, minutes=15))
     world.application.delete_account(user_id=caller.user_id, caller_identity=caller.identity)
     for minutes in (14, 15):
@@ -280,7 +280,7 @@ def test_a_concurrent_request_creates_no_account_after_a_deletion(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller = world.application.authenticate(vouch(world))
-    world.identity_cache.__init__()  # type: ignore[misc]  # it was long ago
+    world.identity_cache.__init__()  # type: ignore[misc]  # as after its lifetime
     get = world.identities.get
 
     def get_after_deletion(identity: Identity) -> LinkedIdentity:
@@ -323,7 +323,7 @@ def test_operations_that_the_issuer_manages_are_refused(world: World) -> None:
         world.application.revoke_other_sessions(caller)
 
 
-def test_an_external_user_with_a_password_must_give_it_to_delete(world: World) -> None:
+def test_a_user_with_a_password_must_give_it_to_delete_their_account(world: World) -> None:
     user = world.register()
     with pytest.raises(ValidationFailed) as failed:
         world.application.delete_account(user_id=user.id)

@@ -19,13 +19,13 @@ def test_responses_beyond_the_maximum_of_a_user_are_refused_until_one_is_read() 
     assert in_flight.add("ada", HALF)
 
 
-def test_a_response_that_is_alone_is_sent_whatever_its_size() -> None:
+def test_the_only_response_in_flight_of_a_user_is_sent_at_any_size() -> None:
     in_flight = ResponsesInFlight()
     assert in_flight.add("ada", 2 * MAX_BYTES_PER_USER)
     assert not in_flight.add("ada", 1)
 
 
-def test_each_user_has_one_large_response_when_all_together_have_too_much() -> None:
+def test_each_user_may_have_one_response_when_the_maximum_of_all_users_is_reached() -> None:
     in_flight = ResponsesInFlight()
     users = [f"user {number}" for number in range(MAX_BYTES_FOR_ALL_USERS // HALF)]
     assert all(in_flight.add(user, HALF) for user in users)

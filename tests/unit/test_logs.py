@@ -14,7 +14,7 @@ from todo_api.settings import Settings
 
 
 class FullDisk(io.StringIO):
-    """Takes nothing."""
+    """A stream on a full disk, which fails on every write."""
 
     @override
     def write(self, text: str) -> int:

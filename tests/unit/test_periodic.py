@@ -54,7 +54,7 @@ def test_no_batch_begins_after_a_stop() -> None:
 
 
 @pytest.mark.alone
-def test_a_periodic_job_in_batches_leaves_nothing_and_its_start_does_not_wait_for_it() -> None:
+def test_a_periodic_job_starts_without_waiting_and_runs_until_nothing_is_left() -> None:
     counted: list[int] = []
     job = working_off(5, seconds=0.1)
 
@@ -70,7 +70,7 @@ def test_a_periodic_job_in_batches_leaves_nothing_and_its_start_does_not_wait_fo
     periodic.close()
 
 
-def test_a_periodic_job_in_batches_stops_after_the_batch_that_it_is_at() -> None:
+def test_a_closed_periodic_job_stops_after_its_current_batch() -> None:
     counted: list[int] = []
 
     def endless() -> int:
@@ -89,7 +89,7 @@ def test_a_periodic_job_in_batches_stops_after_the_batch_that_it_is_at() -> None
     assert len(counted) == after
 
 
-def test_a_batch_that_fails_is_left_to_the_next_run() -> None:
+def test_a_failed_batch_is_retried_by_the_next_run() -> None:
     calls: list[int] = []
 
     def failing() -> int:

@@ -146,7 +146,7 @@ class TestRefresh:
         world.application.refresh_session(refresh_token=second.refresh_token)
 
 
-class TestEnding:
+class TestRevocation:
     def test_a_logout_revokes_this_session_and_no_other(self, world: World) -> None:
         world.register()
         here, there = world.log_in().tokens, world.log_in().tokens
@@ -229,11 +229,11 @@ class TestList:
         "user_agent",
         ["\x00" * 2**16, "Mozilla/5.0 (" * 5000, "(Linux; Android 1;" + " " * 2**16, "-1." * 2**15],
     )
-    def test_a_hostile_user_agent_takes_no_time_and_little_room(
+    def test_a_hostile_user_agent_costs_little_time_and_space(
         self, world: World, user_agent: str
     ) -> None:
         ada = world.register()
-        world.log_in()  # reads the tables
+        world.log_in()  # loads the tables of user agents
         began = time.process_time()
         world.application.log_in(email="ada@example.com", password=PASSWORD, user_agent=user_agent)
         assert time.process_time() - began < 0.5
@@ -265,8 +265,10 @@ class TestMaximum:
             each.id for each in world.application.list_sessions(user_id=ada.id)
         }
         assert len(kept) == MAX_SESSIONS
-        ended = [each for each in world.log.recorded if each.event is SecurityEvent.SESSION_ENDED]
-        assert [each.user_id for each in ended] == [ada.id]
+        revocations = [
+            each for each in world.log.recorded if each.event is SecurityEvent.SESSION_ENDED
+        ]
+        assert [each.user_id for each in revocations] == [ada.id]
 
     def test_the_new_session_is_kept_even_if_the_clock_was_set_back(self, world: World) -> None:
         world.register()
@@ -347,7 +349,7 @@ class TestLoginLimits:
             world.log_in(address="203.0.113.9")
         world.log_in(address="192.0.2.1")
 
-    def test_an_address_is_limited_whatever_accounts_it_tries(self, world: World) -> None:
+    def test_failed_logins_from_one_address_are_limited_across_accounts(self, world: World) -> None:
         for number in range(12):
             self.wrong(world, "203.0.113.9", f"user{number}@example.com")
         with pytest.raises(RateLimited) as limited:

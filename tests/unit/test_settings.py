@@ -63,7 +63,7 @@ def test_migrations_may_have_a_url_of_their_own(monkeypatch: pytest.MonkeyPatch)
         ("2w", timedelta(weeks=2)),
     ],
 )
-def test_a_duration_has_a_unit(
+def test_a_duration_is_a_number_with_an_optional_unit(
     monkeypatch: pytest.MonkeyPatch, text: str, expected: timedelta
 ) -> None:
     monkeypatch.setenv("TODO_ACCESS_TOKEN_TTL", text)
@@ -237,7 +237,7 @@ def test_a_proxy_is_trusted_on_a_dual_stack_socket_too(
     options = server_options(load_settings())
     clients = []
 
-    async def app(scope: Any, _receive: Any, _send: Any) -> None:  # as uvicorn has them
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:  # types of ASGI
         clients.append(scope["client"][0])
 
     behind_proxy = ProxyHeadersMiddleware(app, options["forwarded_allow_ips"])

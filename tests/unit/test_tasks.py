@@ -41,10 +41,10 @@ def test_an_invalid_task_is_not_stored(world: World) -> None:
     assert world.application.list_tasks(owner_id=ada.id) == []
 
 
-def test_an_id_in_use_is_drawn_again(world: World) -> None:
+def test_another_task_id_is_drawn_if_the_first_is_in_use(world: World) -> None:
     ada = world.register()
     ids = iter([TaskId(1), TaskId(1), TaskId(2)])
-    create_task = CreateTask(world.tasks, world.limiter, Drawing(ids), world.clock)
+    create_task = CreateTask(world.tasks, world.limiter, FixedIdentifiers(ids), world.clock)
     first = create_task(owner_id=ada.id, title="The first")
     second = create_task(owner_id=ada.id, title="The second")
     assert (first.id, second.id) == (1, 2)
@@ -53,7 +53,7 @@ def test_an_id_in_use_is_drawn_again(world: World) -> None:
 def test_creating_a_task_gives_up_after_three_used_ids(world: World) -> None:
     ada = world.register()
     ids = iter([TaskId(1)] * 100)
-    create_task = CreateTask(world.tasks, world.limiter, Drawing(ids), world.clock)
+    create_task = CreateTask(world.tasks, world.limiter, FixedIdentifiers(ids), world.clock)
     create_task(owner_id=ada.id, title="The first")
     with pytest.raises(IdTaken):
         create_task(owner_id=ada.id, title="The second")
@@ -147,8 +147,8 @@ def test_an_edit_that_loses_every_race_raises_a_conflict(world: World) -> None:
         )
 
 
-class Drawing(RandomIdentifiers):
-    """Draws the task ids that it was given."""
+class FixedIdentifiers(RandomIdentifiers):
+    """Identifiers whose task ids are given."""
 
     def __init__(self, ids: Iterator[TaskId]) -> None:
         self._ids = ids
@@ -158,7 +158,7 @@ class Drawing(RandomIdentifiers):
 
 
 class ContestedTasks(InMemoryTaskRepository):
-    """Tasks that somebody else always saves first, so many times."""
+    """Tasks that another writer saves first, a given number of times."""
 
     def __init__(self, world: World, *, losses: int) -> None:
         super().__init__(world.store)
@@ -178,7 +178,7 @@ class ContestedTasks(InMemoryTaskRepository):
         return super().save(task)
 
 
-def test_requests_about_tasks_are_limited_for_each_user_whatever_they_do() -> None:
+def test_all_task_requests_of_a_user_share_one_limit() -> None:
     world = World(limiter=LimitsRateLimiter("memory://", LIMITS | {Limit.TASKS: Rule("6/minute")}))
     ada, bob = world.register(), world.register("bob@example.com")
     application = world.application
@@ -197,7 +197,7 @@ def test_requests_about_tasks_are_limited_for_each_user_whatever_they_do() -> No
 @pytest.mark.parametrize(
     "request_about_a_task", ["get_task", "update_task", "toggle_completion", "delete_task"]
 )
-def test_a_request_beyond_the_limit_does_nothing(request_about_a_task: str) -> None:
+def test_a_task_request_beyond_the_limit_changes_nothing(request_about_a_task: str) -> None:
     world = World(limiter=LimitsRateLimiter("memory://", LIMITS | {Limit.TASKS: Rule("1/minute")}))
     ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")

@@ -1,4 +1,4 @@
-"""The rules of text, for every value object and any text."""
+"""The rules of text: allowed characters, lengths, and the messages about violations."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def code_of(build: Callable[[], object]) -> str | None:
 
 @pytest.mark.parametrize("kind", [Title, PersonName, EmailAddress, Password])
 @given(before=PLAIN, bad=CONTROL | SURROGATE, after=PLAIN)
-def test_a_control_character_or_surrogate_is_refused_wherever_it_stands(
+def test_a_control_character_or_surrogate_is_refused_at_any_position(
     kind: type[Text], before: str, bad: str, after: str
 ) -> None:
     assert code_of(lambda: kind(before + bad + after)) == "invalid_characters"
@@ -185,7 +185,7 @@ POLICY = PasswordPolicy(min_length=8, common=frozenset({"password1"}))
         ),
     ],
 )
-def test_a_message_is_a_sentence_that_says_what_to_do(
+def test_a_validation_message_is_a_sentence_that_says_what_to_do(
     build: Callable[[], object], message: str
 ) -> None:
     with pytest.raises(ValidationFailed) as failure:

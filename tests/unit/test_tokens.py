@@ -82,7 +82,7 @@ def is_refused(token: str, *, tokens: JoseAccessTokens = TOKENS, now: datetime =
 
 
 class TestAccessTokens:
-    def test_an_access_token_returns_its_caller(self) -> None:
+    def test_an_access_token_identifies_its_caller(self) -> None:
         caller = TOKENS.verify(VALID, now=NOW)
         assert (caller.user_id, caller.session_id) == (SESSION.user_id, SESSION.id)
 
@@ -208,7 +208,7 @@ class TestAccessTokens:
         header, claims, _ = forged(header={"alg": "none"}).split(".")
         assert is_refused(f"{header}.{claims}.")
 
-    def test_an_earlier_key_still_verifies_during_a_rotation_and_no_longer_after(self) -> None:
+    def test_a_previous_key_verifies_access_tokens_only_during_a_rotation(self) -> None:
         new = "the new secret, which is long enough too"
         assert not is_refused(VALID, tokens=tokens_of(KeyRing.of(new, [SECRET])))
         assert is_refused(VALID, tokens=tokens_of(KeyRing.of(new)))
@@ -216,7 +216,7 @@ class TestAccessTokens:
         assert jwt.get_unverified_header(renewed)["kid"] == SigningKey.of(new).id
 
     @given(position=st.integers(0, len(VALID) - 1), character=st.characters(max_codepoint=126))
-    def test_a_token_with_another_character_anywhere_is_refused(
+    def test_an_access_token_with_any_changed_character_is_refused(
         self, position: int, character: str
     ) -> None:
         changed = VALID[:position] + character + VALID[position + 1 :]
@@ -299,7 +299,7 @@ def test_a_secret_that_looks_like_json_is_used_as_text(secret: str) -> None:
 
 
 class TestSharedSecret:
-    """Another issuer's tokens, where its name alone does not tell whose they are."""
+    """Tokens of an external issuer that signs with a shared secret."""
 
     EXPECTED = Expected(
         issuer="https://app.example.com",

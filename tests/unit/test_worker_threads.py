@@ -42,7 +42,7 @@ class Jobs:
 
     @contextmanager
     def counted(self, key: str) -> Iterator[None]:
-        """Count a running call of this key for the time of the block."""
+        """Count a running call of this key within the block."""
         with self._lock:
             self.running[key] += 1
             self.most_running[key] = max(self.most_running[key], self.running[key])
@@ -68,14 +68,14 @@ def started(threads: WorkerThreads) -> Iterator[WorkerThreads]:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
     async with asyncio.timeout(LONG_SECONDS):
-        while not condition():  # noqa: ASYNC110 - it is threads that make it hold
+        while not condition():  # noqa: ASYNC110 - other threads change the condition
             await asyncio.sleep(0.001)
 
 
 async def all_of(
     threads: WorkerThreads, jobs: Jobs, key: str, count: int
 ) -> list[asyncio.Task[str]]:
-    """Let so many calls of this key be run, of which none ends before it is released."""
+    """Start this many calls of the key, each of which blocks until it is released."""
     return [
         asyncio.create_task(threads.run(jobs.blocking(key, f"{key} {number}"), key=key))
         for number in range(count)
@@ -239,7 +239,7 @@ def test_expensive_calls_of_a_user_run_one_at_a_time() -> None:
 
     async def flood(threads: WorkerThreads) -> None:
         await threads.run(compute, key="ada")
-        # None was left, so the next ones begin together, and are found to be expensive again.
+        # No call is left, so the next ones begin together, and are found expensive again.
         first = await all_of(threads, jobs, "ada", 3)
         await until(lambda: jobs.running["ada"] == 3)
         calls = [asyncio.create_task(threads.run(compute, key="ada")) for _ in range(10)]
@@ -259,14 +259,14 @@ def test_expensive_calls_of_a_user_run_one_at_a_time() -> None:
 
 
 def compute(seconds: float) -> None:
-    """Use the processor for so long."""
+    """Use the processor for this many seconds."""
     until = time.thread_time() + seconds
     while time.thread_time() < until:
         pass
 
 
 def seconds_to_give_way() -> float:
-    """Give way several times, and return how long it took at least."""
+    """Give way several times, and return the shortest duration."""
     waits = []
     for _ in range(10):
         began = time.perf_counter()
