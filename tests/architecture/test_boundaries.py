@@ -31,7 +31,7 @@ VIOLATIONS: dict[str, list[Violation]] = {
         ("todo_core/ports/clock.py", "import todo_core.use_cases.tasks"),
         ("todo_core/entities/task.py", "import todo_core.ports.clock"),
         ("todo_core/errors.py", "import todo_core.entities.text"),
-        ("todo_core/helpers.py", "# a module that no layer has a place for"),
+        ("todo_core/helpers.py", "# a module that belongs to no layer"),
     ],
     "api": [
         ("todo_api/app.py", "import todo_api.cli"),
@@ -40,7 +40,7 @@ VIOLATIONS: dict[str, list[Violation]] = {
         ("todo_api/container.py", "import todo_api.http.problems"),
         ("todo_api/runtime/threads.py", "import todo_api.container"),
         ("todo_api/settings/types.py", "import todo_api.runtime.logging"),
-        ("todo_api/helpers.py", "# a module that no layer has a place for"),
+        ("todo_api/helpers.py", "# a module that belongs to no layer"),
     ],
     "http": [
         ("todo_api/http/dependencies.py", "import todo_api.http.routes.tasks"),
@@ -48,7 +48,7 @@ VIOLATIONS: dict[str, list[Violation]] = {
         ("todo_api/http/large_responses.py", "import todo_api.http.json_route"),
         ("todo_api/http/problems.py", "import todo_api.http.large_responses"),
         ("todo_api/http/schemas/text.py", "import todo_api.http.problems"),
-        ("todo_api/http/helpers.py", "# a module that no layer has a place for"),
+        ("todo_api/http/helpers.py", "# a module that belongs to no layer"),
     ],
     "plumbing": [
         ("todo_api/server/middleware.py", "import todo_core.use_cases.tasks"),
@@ -76,7 +76,7 @@ VIOLATIONS: dict[str, list[Violation]] = {
 
 
 def contracts() -> dict[str, str]:
-    """The id and the name of every contract there is."""
+    """Return the name of every import contract by its id."""
     configuration = ConfigParser()
     configuration.read(ROOT / ".importlinter")
     prefix = "importlinter:contract:"
@@ -89,14 +89,14 @@ def contracts() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Linted:
-    """What the linter reported, and the status that it ended with."""
+    """The exit status and the report of the linter."""
 
     status: int
     report: str
 
 
-# Starting the linter takes longer than linting. So one process lints all copies: it plants a
-# line, runs the linter's own main function, and takes the line away again.
+# Starting the linter takes longer than linting. So one process lints all violations: it plants a
+# line, runs the linter's main function, and removes the line again.
 PLANT_AND_LINT = """
 import contextlib, importlinter.cli, io, json, pathlib, sys
 
@@ -121,7 +121,7 @@ print(json.dumps(outcomes))
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code, to be tampered with."""
+    """A copy of the code in which violations are planted."""
     folder = tmp_path_factory.mktemp("copy")
     ignored = shutil.ignore_patterns("__pycache__")
     for package in PACKAGES:
@@ -131,7 +131,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_in(folder: Path, command: Sequence[str | Path], planted: object = None) -> Linted:
-    """Run a command that finds the packages in this folder."""
+    """Run a command that imports the packages of this folder."""
     outcome = subprocess.run(
         command,
         cwd=folder,
@@ -145,7 +145,7 @@ def run_in(folder: Path, command: Sequence[str | Path], planted: object = None) 
 
 @pytest.fixture(scope="module")
 def linted(copy: Path) -> dict[Violation | None, Linted]:
-    """What the linter says of the code as it is (None), and of each violation in it."""
+    """The result of the linter for the unchanged code (`None`) and for each violation."""
     planted: list[Violation | None] = [None]
     planted += [violation for violations in VIOLATIONS.values() for violation in violations]
     run = run_in(copy, [sys.executable, "-c", PLANT_AND_LINT], planted[1:])
@@ -154,13 +154,13 @@ def linted(copy: Path) -> dict[Violation | None, Linted]:
     return dict(zip(planted, outcomes, strict=True))
 
 
-def test_every_contract_is_kept(linted: dict[Violation | None, Linted]) -> None:
+def test_every_import_contract_is_kept(linted: dict[Violation | None, Linted]) -> None:
     assert linted[None].status == 0, linted[None].report
     for name in contracts().values():
         assert f"{name} KEPT" in linted[None].report
 
 
-def test_every_contract_has_a_violation_that_it_is_tried_on() -> None:
+def test_every_import_contract_has_a_planted_violation() -> None:
     assert set(VIOLATIONS) == set(contracts())
 
 
@@ -168,7 +168,7 @@ def test_every_contract_has_a_violation_that_it_is_tried_on() -> None:
     ("contract", "file", "line"),
     [(contract, *violation) for contract, planted in VIOLATIONS.items() for violation in planted],
 )
-def test_a_planted_violation_is_caught(
+def test_a_planted_violation_breaks_its_import_contract(
     linted: dict[Violation | None, Linted], contract: str, file: str, line: str
 ) -> None:
     found = linted[file, line]
@@ -176,7 +176,7 @@ def test_a_planted_violation_is_caught(
     assert f"{contracts()[contract]} BROKEN" in found.report
 
 
-def test_the_command_itself_fails_on_a_violation(copy: Path) -> None:
+def test_the_lint_imports_command_fails_on_a_violation(copy: Path) -> None:
     command: list[str | Path] = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     assert run_in(copy, command).status == 0
     planted = copy / "todo_core" / "planted.py"

@@ -38,7 +38,7 @@ def test_shared(number):
 """
 
 
-def test_a_turn_alone_waits_for_all_before_it_and_keeps_all_after_it_waiting(
+def test_a_turn_alone_waits_for_earlier_turns_and_delays_later_ones(
     tmp_path: Path,
 ) -> None:
     order: list[str] = []
@@ -56,13 +56,15 @@ def test_a_turn_alone_waits_for_all_before_it_and_keeps_all_after_it_waiting(
     assert order == ["first", "alone", "later"]
 
 
-def test_turns_that_are_not_alone_are_taken_at_the_same_time(tmp_path: Path) -> None:
+def test_turns_that_are_not_alone_run_concurrently(tmp_path: Path) -> None:
     with turn(tmp_path, alone=False), turn(tmp_path, alone=False):
         pass
 
 
 @pytest.mark.slow
-def test_a_test_that_is_marked_alone_runs_after_all_others_and_beside_none(tmp_path: Path) -> None:
+def test_a_test_that_is_marked_alone_runs_after_all_others_and_concurrently_with_none(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "test_suite.py").write_text(SUITE)
     options = ["-p", "tests.support.distribution", "-p", "no:cacheprovider", "-n", "2"]
     done = subprocess.run(

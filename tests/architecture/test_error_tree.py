@@ -20,7 +20,7 @@ def test_every_error_has_its_problem() -> None:
     assert set(CORE_PROBLEMS) == {error for _, error in tree()}
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
+def test_the_docstring_of_the_errors_shows_their_tree() -> None:
     drawn = re.findall(r"^    ([│├└─ ]*)(\w+)", errors.__doc__ or "", re.MULTILINE)
     assert [(len(branch) // 4, name) for branch, name in drawn] == [
         (depth, error.__name__) for depth, error in tree()

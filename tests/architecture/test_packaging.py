@@ -1,4 +1,4 @@
-"""What is shipped: typed packages and the licence."""
+"""The metadata of the package: typed packages, the licence, and the documented recipes."""
 
 import re
 import tomllib
@@ -8,7 +8,7 @@ from tests.docs.pages import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def test_every_package_of_the_application_says_that_it_is_typed() -> None:
+def test_every_package_of_the_application_is_marked_as_typed() -> None:
     shipped = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     typed = [name for name in shipped if name != "migrations"]
     assert typed == ["todo_core", "todo_adapters", "todo_api"]

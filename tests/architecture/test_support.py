@@ -1,4 +1,4 @@
-"""What tests share comes from `tests/support`, so that a test module can be read by itself."""
+"""Tests share code only through `tests/support`, so that each test module can be read by itself."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ VIOLATIONS = {
 
 
 def violations(tests: Path) -> Iterator[str]:
-    """Name every import of a conftest, of a test module, of `*`, and from support elsewhere."""
+    """Return the forbidden imports: of a conftest, a test module or `*`, and by support itself."""
     for path in sorted(tests.rglob("*.py")):
         file = path.relative_to(tests).as_posix()
         for node in _statements(ast.parse(path.read_text()).body):
@@ -41,7 +41,7 @@ def violations(tests: Path) -> Iterator[str]:
 
 
 def _is_private(name: str) -> bool:
-    """Whether it is, or is part of, a module that pytest collects; or everything (`*`)."""
+    """Return whether the name is `*`, or is or belongs to a module that pytest collects."""
     *modules, last = name.split(".")
     return last == "*" or any(
         part == "conftest" or part.startswith("test_") for part in (*modules, last)
@@ -49,7 +49,7 @@ def _is_private(name: str) -> bool:
 
 
 def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Walk over all statements, without their expressions, which are many times as many."""
+    """Return all statements, without their expressions, which are far more numerous."""
     for node in body:
         yield node
         for field in ("body", "orelse", "finalbody", "handlers", "cases"):
@@ -58,7 +58,7 @@ def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def _imported(node: ast.AST, package: tuple[str, ...]) -> Iterator[str]:
-    """Name what a statement imports, by its absolute name."""
+    """Return the absolute names that a statement imports."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -74,7 +74,7 @@ def test_no_test_module_imports_a_conftest_or_another_test_module() -> None:
 @pytest.mark.parametrize(
     ("file", "line"), [(file, line) for file, lines in VIOLATIONS.items() for line in lines]
 )
-def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str) -> None:
+def test_a_planted_import_is_reported(tmp_path: Path, file: str, line: str) -> None:
     path = tmp_path / file
     path.parent.mkdir()
     path.write_text(line)

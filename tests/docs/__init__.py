@@ -1,1 +1,1 @@
-"""The documentation is true: what it says is generated, resolved or run."""
+"""Tests of the documentation: its generated pages, its references and its commands."""

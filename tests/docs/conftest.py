@@ -20,10 +20,10 @@ _INSTALL = "pip install uv && "
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service, started by the README's first command in a folder of its own.
+    """The service, started by the first command of the README in a temporary folder.
 
-    Only what needs a network is left out: the installation of uv and of the dependencies, which
-    are there, since this test runs.
+    Only the steps that need a network are left out: installing uv and the dependencies, which
+    are already installed.
     """
     command = blocks((ROOT / "README.md").read_text(), "sh")[0].strip()
     assert command.startswith(_INSTALL)

@@ -17,7 +17,7 @@ _PATH = re.compile(
 _CAMEL_CASE = re.compile(r"(?:[A-Z][a-z]+){2,}(?:\.\w+)?")
 _DOTTED = re.compile(r"[A-Za-z]\w*(?:\.\w+)+")
 _WORD = re.compile(r"\w+")
-_NOT_OURS = {"node_modules", "__pycache__"}
+_GENERATED = {"node_modules", "__pycache__"}
 
 
 def pages() -> list[Path]:
@@ -50,7 +50,7 @@ def anchors(text: str) -> set[str]:
 
 
 def missing_paths(page: Path, text: str) -> Iterator[str]:
-    """Return what in code font looks like a file of this repository and is none.
+    """Return the code spans that look like a file of this repository but name none.
 
     A path may begin at the root, at the page, or, if it is the end of a longer one, anywhere:
     `http/problems.py`.
@@ -76,7 +76,7 @@ def missing_in_diagrams(text: str) -> Iterator[str]:
 
 
 def unknown_names(text: str) -> Iterator[str]:
-    """Return what in code font looks like a name of the code, or of an event, and is none.
+    """Return the code spans that look like a name of the code or of an event but name none.
 
     These are names in camel case and names with dots. Every part of them must occur in the code.
     """
@@ -106,6 +106,6 @@ def _files() -> frozenset[str]:
         file.relative_to(ROOT).as_posix()
         for folder in _FOLDERS
         for file in (ROOT / folder).rglob("*")
-        if not _NOT_OURS.intersection(file.parts)
+        if not _GENERATED.intersection(file.parts)
     )
     return frozenset(found)

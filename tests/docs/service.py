@@ -15,6 +15,6 @@ class Service:
     log: Path
 
     def events(self) -> list[dict[str, Any]]:  # JSON
-        """Return what it has logged."""
+        """Return the events that the service has logged."""
         lines = self.log.read_bytes().splitlines()
         return [orjson.loads(line) for line in lines if line.startswith(b"{")]

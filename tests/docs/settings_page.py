@@ -167,7 +167,7 @@ _DERIVED: Mapping[str, str] = {
     "BETTER_AUTH_ISSUER": "from `BETTER_AUTH_URL`",
     "BETTER_AUTH_AUDIENCE": "from `BETTER_AUTH_URL`",
 }
-"""What takes the place of settings that are not set by default."""
+"""The effective values of settings that have no default."""
 
 
 def default_in_words(name: str) -> str:

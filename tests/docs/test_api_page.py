@@ -1,4 +1,4 @@
-"""docs/api.md names what exists: the contract's names, the endpoints and the codes of errors."""
+"""docs/api.md: the names of the contract, the endpoints and the error codes."""
 
 import re
 from collections.abc import Iterator
@@ -30,24 +30,24 @@ CONTRACT = re.findall(
 
 
 def rows_of_names() -> Iterator[tuple[list[str], str]]:
-    """Return the names of the contract in each row, and what the row says of them."""
+    """Return the names of the contract in each row, and the row's description of them."""
     table = PAGE.partition("## Names of the published contract")[2]
     for names, here in re.findall(r"^\| (`.+?`) \| (.+) \|$", table, re.MULTILINE):
         yield re.findall(r"`(\w+)`", names), here
 
 
-def test_every_name_of_the_contract_has_its_place() -> None:
+def test_every_name_of_the_contract_is_on_the_api_page() -> None:
     assert sorted(name for names, _ in rows_of_names() for name in names) == sorted(CONTRACT)
 
 
-def test_every_name_that_stands_for_one_of_the_contract_exists() -> None:
+def test_every_counterpart_of_a_name_of_the_contract_exists() -> None:
     for names, here in rows_of_names():
         same = names if "the same name" in here else []
         for name in (*same, *re.findall(r"`([A-Z]\w+[a-z])(?:\.\w+)?`", here)):
             assert re.search(rf"^(?:class|type|def|async def)? ?{name}\b", CODE, re.MULTILINE), name
 
 
-def test_every_endpoint_is_on_the_page_and_no_other() -> None:
+def test_the_api_page_lists_exactly_the_endpoints() -> None:
     described = {
         (method, re.sub(r"\{\w+\}", "{}", path))
         for method, path in re.findall(r"^\| `([A-Z]+) (/\S+)` \|", PAGE, re.MULTILINE)
@@ -60,10 +60,10 @@ def test_every_endpoint_is_on_the_page_and_no_other() -> None:
     assert described == served
 
 
-def test_every_code_of_an_error_is_on_the_page_and_no_other() -> None:
+def test_the_api_page_lists_exactly_the_error_codes() -> None:
     table = PAGE.partition("| status | code |")[2].partition("\n\n")[0]
     described = set(re.findall(r"`([a-z_]+)`", table))
     used = set(re.findall(r'HTTPStatus\.[A-Z_]+,\s*"([a-z_]+)"', CODE))
     assert len(used) > 20
-    # Nothing raises the errors behind these two where a client could see them.
+    # The errors of these two codes never reach a client.
     assert described == used - {"unauthenticated", "user_not_found"}

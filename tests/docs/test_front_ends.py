@@ -1,4 +1,4 @@
-"""docs/front-ends.md: what a forgotten setting looks like, tried on a running service."""
+"""docs/front-ends.md: the responses and log events for forgotten settings."""
 
 import re
 from collections.abc import Iterator
@@ -52,7 +52,9 @@ def check_example(service: Service, response: httpx.Response, name: str) -> None
     assert f"{orjson.dumps(shown).decode().removesuffix('}')},…}}" in PAGE
 
 
-def test_a_forgotten_origin_is_refused_and_logged(service: Service, http: httpx.Client) -> None:
+def test_an_origin_that_is_not_configured_is_refused_and_logged(
+    service: Service, http: httpx.Client
+) -> None:
     headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     response = http.options("/api/auth/login", headers=headers)
     check("TODO_CORS_ORIGINS", response)

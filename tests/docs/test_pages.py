@@ -1,4 +1,4 @@
-"""Every link and every path of the documentation leads somewhere."""
+"""The links, paths, names and commands of the documentation exist."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ from todo_api.cli import main
 PAGE = ROOT / "docs" / "api.md"
 
 
-def test_all_pages_are_found() -> None:
+def test_all_pages_of_the_documentation_are_found() -> None:
     names = {page.relative_to(ROOT).as_posix() for page in pages()}
     assert names >= {"README.md", "SECURITY.md", "docs/security.md", "docs/decisions/README.md"}
 
@@ -72,7 +72,7 @@ def test_every_decision_record_is_in_the_index() -> None:
         "# A\n[a](#no-such-heading)",
     ],
 )
-def test_a_wrong_link_is_found(text: str) -> None:
+def test_a_broken_link_is_reported(text: str) -> None:
     assert len(list(broken_links(PAGE, text))) == 1
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_link_is_found(text: str) -> None:
         "```\n[a](no-such-page.md)\n```",
     ],
 )
-def test_a_right_link_is_accepted(text: str) -> None:
+def test_a_working_link_is_accepted(text: str) -> None:
     assert list(broken_links(PAGE, text)) == []
 
 
@@ -101,11 +101,11 @@ def test_a_right_link_is_accepted(text: str) -> None:
         "no-such-page.md",
     ],
 )
-def test_a_wrong_path_is_found(path: str) -> None:
+def test_a_path_that_does_not_exist_is_reported(path: str) -> None:
     assert list(missing_paths(PAGE, f"See `{path}`.")) == [path.partition("::")[0]]
 
 
-def test_a_wrong_folder_or_module_in_a_diagram_is_found() -> None:
+def test_a_folder_or_module_of_a_diagram_that_does_not_exist_is_reported() -> None:
     diagram = "```\ntodo_core/\n  no_such_folder/  entities/\n  no_such_module.py  errors.py\n```\n"
     assert list(missing_in_diagrams(diagram)) == ["no_such_folder/", "no_such_module.py"]
 
@@ -113,7 +113,7 @@ def test_a_wrong_folder_or_module_in_a_diagram_is_found() -> None:
 @pytest.mark.parametrize(
     "code", ["todo_core/entities/", "entities/task.py", "settings.md", "task.title", "a/b", "a.b()"]
 )
-def test_a_right_path_and_what_is_no_path_are_accepted(code: str) -> None:
+def test_existing_paths_and_code_that_is_not_a_path_are_accepted(code: str) -> None:
     assert list(missing_paths(PAGE, f"See `{code}`.")) == []
 
 
@@ -121,12 +121,12 @@ def test_a_right_path_and_what_is_no_path_are_accepted(code: str) -> None:
     "name",
     ["NoSuchClass", "NoSuchClass.create", "Task.no_such_method", "no_such.event", "task._no"],
 )
-def test_a_wrong_name_is_found(name: str) -> None:
+def test_a_name_that_does_not_exist_is_reported(name: str) -> None:
     assert list(unknown_names(f"See `{name}`.")) == [name]
 
 
 @pytest.mark.parametrize(
     "name", ["Task", "TaskNotFound", "Task.create", "login.failed", "a", "x=1"]
 )
-def test_a_right_name_and_what_is_no_name_are_accepted(name: str) -> None:
+def test_existing_names_and_code_that_is_not_a_name_are_accepted(name: str) -> None:
     assert list(unknown_names(f"See `{name}`.")) == []

@@ -1,4 +1,4 @@
-"""What the README promises: its commands, its session, its excerpts and its figures."""
+"""README.md: its commands, its first session, its excerpts and its figures."""
 
 import json
 import re
@@ -17,7 +17,7 @@ HERE = "http://127.0.0.1:8000"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
-def test_the_first_session_works_when_it_is_pasted_into_bash(service: Service) -> None:
+def test_the_first_session_of_the_readme_works_in_bash(service: Service) -> None:
     [session] = [block for block in blocks(README, "sh") if "curl" in block]
     assert HERE in session
     outcome = subprocess.run(
@@ -33,12 +33,12 @@ def test_the_first_session_works_when_it_is_pasted_into_bash(service: Service) -
     assert (completed["id"], completed["completed"]) == (listed[0]["id"], True)
 
 
-def test_the_second_command_is_the_one_that_the_checks_run() -> None:
+def test_the_second_command_of_the_readme_is_the_one_that_the_checks_run() -> None:
     assert blocks(README, "sh")[1].strip() == "pip install uv && uv run pytest"
     assert "'^pip install uv && uv run pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_every_excerpt_is_in_the_file_that_is_named_above_it() -> None:
+def test_every_excerpt_of_the_readme_is_in_the_file_named_above_it() -> None:
     excerpts = re.findall(r"\[\S+\]\((\S+)\):\n\n```python\n(.*?)```", README, re.DOTALL)
     assert len(excerpts) == len(blocks(README, "python")) == 2
     for name, excerpt in excerpts:
@@ -60,7 +60,7 @@ def test_the_figures_of_the_readme_are_those_of_the_proofs() -> None:
         assert code in (ROOT / "tests" / module).read_text(), f"{figure} is not what {module} tries"
 
 
-def test_a_newcomer_finds_what_they_look_for_in_one_click() -> None:
+def test_the_readme_links_to_the_files_that_newcomers_look_for() -> None:
     for target in (
         "todo_core/entities/task.py",
         "todo_adapters/sql/tasks.py",

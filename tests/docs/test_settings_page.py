@@ -1,4 +1,4 @@
-"""docs/settings.md is what the settings and .env.example say."""
+"""docs/settings.md is generated from the settings and .env.example."""
 
 import pytest
 

@@ -24,7 +24,7 @@ from todo_core.ports.unit_of_work import BeginUnitOfWork
 
 @dataclass(frozen=True)
 class Storage:
-    """One kind of storage."""
+    """The repositories and the unit of work of one kind of storage."""
 
     users: UserRepository
     sessions: SessionRepository

@@ -66,7 +66,7 @@ LIMITS: dict[str, Rule] = {
 
 @dataclass
 class World:
-    """The application on in-memory adapters, and those of them that a test looks into."""
+    """The application on in-memory adapters, which a test can inspect."""
 
     clock: ManualClock = field(default_factory=ManualClock)
     store: InMemoryStore = field(default_factory=InMemoryStore)
@@ -124,5 +124,5 @@ class World:
         return self.application.register_user(name="Ada", email=email, password=PASSWORD)
 
     def log_in(self, email: str = "ada@example.com", address: str = "") -> LoggedIn:
-        """Log a registered user in."""
+        """Log in a registered user."""
         return self.application.log_in(email=email, password=PASSWORD, address=address)
