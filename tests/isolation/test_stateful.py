@@ -203,12 +203,14 @@ class Isolation(RuleBasedStateMachine):
 
     @rule(number=numbers)
     def reuse_an_old_refresh_token(self, number: int) -> None:
-        _, session = self.draw_session(number)
+        user, session = self.draw_session(number)
         if len(session.used_refresh_tokens) >= 2:
             self.require_refusal(
                 "invalid_refresh_token", self.target.refresh, session.used_refresh_tokens[-2]
             )
             session.revoked = True
+            if not user.deleted and not user.live_sessions():
+                self.begin_session(user)
 
     @rule(number=numbers)
     def log_out(self, number: int) -> None:
