@@ -3,18 +3,17 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import event
 
 from tests.support.issuers import Key, claims, jwks
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import embedded_settings, migrate
+from tests.support.statements import recorded_statements
 from tests.support.waiting import until
 from todo_adapters.issuers import jwks as room
 from todo_api.settings import ExternalIssuer
@@ -112,26 +111,12 @@ def test_a_slow_issuer_delays_only_its_own_users(server: RunningServer, keys: Jw
     assert statuses == {503}
 
 
-@contextmanager
-def recorded_statements(server: RunningServer) -> Iterator[list[str]]:
-    """Record the SQL statements that are executed during the block."""
-    seen: list[str] = []
-
-    def note(_: object, __: object, statement: str, *___: object) -> None:
-        seen.append(statement)
-
-    engine = server.container.database().engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
-
-
 def test_a_cached_user_needs_no_query_and_no_download(
     server: RunningServer, keys: JwksServer
 ) -> None:
     known = token()
     list_tasks(server, known)
-    with recorded_statements(server) as statements:
+    with recorded_statements(server.container.database().engine) as statements:
         for _ in range(10):
             assert list_tasks(server, known).status_code == 200
     tasks = [each for each in statements if "FROM tasks" in each]
@@ -143,7 +128,7 @@ def test_a_cached_user_needs_no_query_and_no_download(
 
 def test_another_token_of_a_cached_user_needs_no_query(server: RunningServer) -> None:
     list_tasks(server, token())
-    with recorded_statements(server) as statements:
+    with recorded_statements(server.container.database().engine) as statements:
         assert list_tasks(server, token(exp=int(time.time()) + 60)).status_code == 200
     assert [each for each in statements if "identities" in each or "users" in each] == []
 

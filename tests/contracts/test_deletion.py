@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.support.replacing import replaced
+from tests.support.statements import watched_statements
 from tests.support.waiting import until
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.tables import SESSIONS, TASKS
@@ -81,21 +82,16 @@ def rows_of_each_transaction(database: Database) -> Iterator[list[int]]:
     changed: list[int] = []
     before: dict[int, int] = {}
 
-    def begin(connection: Any, *_: object) -> None:  # as SQLAlchemy passes them
-        driver = connection.connection.dbapi_connection
+    def begin(driver: Any, _: str) -> None:
         if not driver.in_transaction:
             before[id(driver)] = driver.total_changes
 
-    def end(connection: Any, *_: object) -> None:
-        driver = connection.connection.dbapi_connection
+    def end(driver: Any, _: str) -> None:
         if not driver.in_transaction:
             changed.append(driver.total_changes - before[id(driver)])
 
-    event.listen(database.engine, "before_cursor_execute", begin)
-    event.listen(database.engine, "after_cursor_execute", end)
-    yield changed
-    event.remove(database.engine, "before_cursor_execute", begin)
-    event.remove(database.engine, "after_cursor_execute", end)
+    with watched_statements(database.engine, before=begin, after=end):
+        yield changed
 
 
 @pytest.mark.parametrize("background", [DirectBackground, CrashedBackground])

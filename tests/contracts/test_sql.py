@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Delete, Insert, Update
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
@@ -21,6 +21,7 @@ from sqlalchemy.sql.selectable import Select
 import todo_adapters.sql
 from tests.support.postgres import DURABLE, running_postgres
 from tests.support.settings import on_postgresql, postgres_settings
+from tests.support.statements import recorded_statements
 from todo_adapters.sql.tables import TASKS
 from todo_adapters.sql.tasks import GET, LIST, LIST_BY_COMPLETION
 from todo_api.container import Container
@@ -97,21 +98,17 @@ class TestOwnership:
             for statement in statements_on_tasks()
             for keys in ([column.key for column in TASKS.columns], None)
         }
-        executed: list[str] = []
-
-        def record(*details: Any) -> None:  # as SQLAlchemy passes them
-            executed.append(details[2])
-
         ada = registered(container)
-        event.listen(container.database().engine, "before_cursor_execute", record)
-        task = container.application().create_task(owner_id=ada.id, title="Buy milk")
-        container.application().list_tasks(owner_id=ada.id)
-        container.application().list_tasks(owner_id=ada.id, completed=True)
-        container.application().get_task(owner_id=ada.id, task_id=task.id)
-        container.application().update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
-        container.application().toggle_completion(owner_id=ada.id, task_id=task.id)
-        container.application().delete_task(owner_id=ada.id, task_id=task.id)
-        container.tasks().remove_batch(ada.id, limit=1)
+        todo = container.application()
+        with recorded_statements(container.database().engine) as executed:
+            task = todo.create_task(owner_id=ada.id, title="Buy milk")
+            todo.list_tasks(owner_id=ada.id)
+            todo.list_tasks(owner_id=ada.id, completed=True)
+            todo.get_task(owner_id=ada.id, task_id=task.id)
+            todo.update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
+            todo.toggle_completion(owner_id=ada.id, task_id=task.id)
+            todo.delete_task(owner_id=ada.id, task_id=task.id)
+            container.tasks().remove_batch(ada.id, limit=1)
         assert len(executed) == 10
         assert {normalized(sql) for sql in executed} <= {normalized(sql) for sql in prebuilt}
 

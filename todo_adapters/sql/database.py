@@ -6,11 +6,14 @@ do not know which of the two they use.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache, partial
+from logging import INFO, getLogger
 from typing import Any
 
-from sqlalchemy import URL, Connection, CursorResult, Engine, Executable, Row, make_url
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import create_engine
 
@@ -18,11 +21,14 @@ from todo_adapters.sql.dialect import DatabaseDialect
 from todo_adapters.sql.errors import ConstraintErrors, translate_error
 from todo_adapters.sql.postgresql import PostgresqlDialect
 from todo_adapters.sql.sqlite import SqliteDialect
-
-type AnyRow = Row[*tuple[Any, ...]]  # of any columns
-type Parameters = Mapping[str, Any]  # the bound columns decide which types they take
+from todo_adapters.sql.statements import AnyRow, DriverStatement, Parameters, Statement
 
 _ROWS_PER_CHUNK = 64
+_MAX_COMPILED_STATEMENTS = 1000
+
+_sql_log = getLogger("sqlalchemy.engine")  # SQLAlchemy logs the other statements there
+
+type _Compile = Callable[[Statement, tuple[str, ...]], DriverStatement]
 
 
 def _do_not_pause() -> None:
@@ -35,35 +41,36 @@ class SqlExecutor(ABC):
     `_give_way` is called between two chunks of a long result.
     """
 
+    _compile: _Compile
     _give_way: Callable[[], None] = staticmethod(_do_not_pause)
 
-    def rows(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
+    def rows(self, statement: Statement, parameters: Parameters) -> Sequence[AnyRow]:
         """Return all rows of a query.
 
         Raises:
             Unavailable: if the database does not respond.
         """
-        return self._run(statement, parameters, CursorResult.all)
+        return self._run(statement, parameters, _all_rows)
 
-    def row(self, statement: Executable, parameters: Parameters) -> AnyRow | None:
+    def row(self, statement: Statement, parameters: Parameters) -> AnyRow | None:
         """Return the first row of a query, or None if it has none.
 
         Raises:
             Unavailable: if the database does not respond.
         """
-        rows = self._run(statement, parameters, CursorResult.all)
+        rows = self._run(statement, parameters, _all_rows)
         return rows[0] if rows else None
 
-    def values(self, statement: Executable, parameters: Parameters) -> Sequence[Any]:
+    def values(self, statement: Statement, parameters: Parameters) -> Sequence[Any]:
         """Return the values of a query that selects one column.
 
         Raises:
             Unavailable: if the database does not respond.
         """
-        return self._run(statement, parameters, _column)
+        return [value for (value,) in self._run(statement, parameters, _all_rows)]
 
     def entities[Entity](
-        self, statement: Executable, parameters: Parameters, to_entity: Callable[[AnyRow], Entity]
+        self, statement: Statement, parameters: Parameters, to_entity: Callable[[AnyRow], Entity]
     ) -> list[Entity]:
         """Return an entity for each row of a query that may have very many rows.
 
@@ -73,20 +80,20 @@ class SqlExecutor(ABC):
             Unavailable: if the database does not respond.
         """
 
-        def read(result: CursorResult[Any]) -> list[Entity]:
-            rows = result.fetchmany(_ROWS_PER_CHUNK)
-            entities = [to_entity(row) for row in rows]
+        def read(statement: DriverStatement, cursor: DBAPICursor) -> list[Entity]:
+            rows = cursor.fetchmany(_ROWS_PER_CHUNK)
+            entities = [to_entity(row) for row in statement.convert(rows)]
             while len(rows) == _ROWS_PER_CHUNK:
                 self._give_way()
-                rows = result.fetchmany(_ROWS_PER_CHUNK)
-                entities += [to_entity(row) for row in rows]
+                rows = cursor.fetchmany(_ROWS_PER_CHUNK)
+                entities += [to_entity(row) for row in statement.convert(rows)]
             return entities
 
         return self._run(statement, parameters, read)
 
     def write(
         self,
-        statement: Executable,
+        statement: Statement,
         parameters: Parameters,
         constraint_errors: ConstraintErrors | None = None,
     ) -> int:
@@ -98,7 +105,7 @@ class SqlExecutor(ABC):
         """
         return self._run(statement, parameters, _row_count, constraint_errors)
 
-    def write_many(self, statement: Executable, parameters: Sequence[Parameters]) -> None:
+    def write_many(self, statement: Statement, parameters: Sequence[Parameters]) -> None:
         """Run an insert, update or delete once for each set of parameters.
 
         Raises:
@@ -110,52 +117,72 @@ class SqlExecutor(ABC):
     def atomically(self) -> "AbstractContextManager[SqlExecutor]":
         """Begin a transaction for several statements, or make them part of the current one."""
 
+    @abstractmethod
+    def _connect(self) -> AbstractContextManager[Connection]:
+        """Return the connection for a statement, held until its result is read."""
+
     def _run[Result](
         self,
-        statement: Executable,
+        statement: Statement,
         parameters: Parameters | Sequence[Parameters],
-        read: Callable[[CursorResult[Any]], Result],
+        read: Callable[[DriverStatement, DBAPICursor], Result],
         constraint_errors: ConstraintErrors | None = None,
     ) -> Result:
         try:
-            return self._execute(statement, parameters, read)
+            with self._connect() as connection:
+                first = parameters[0] if isinstance(parameters, Sequence) else parameters
+                return _execute(
+                    connection, self._compile(statement, tuple(first)), parameters, read
+                )
         except SQLAlchemyError as error:
             raise translate_error(error, constraint_errors or {}) from error
 
-    @abstractmethod
-    def _execute[Result](
-        self,
-        statement: Executable,
-        parameters: Parameters | Sequence[Parameters],
-        read: Callable[[CursorResult[Any]], Result],
-    ) -> Result:
-        """Execute the statement, and call `read` while the connection is held."""
+
+def _execute[Result](
+    connection: Connection,
+    statement: DriverStatement,
+    parameters: Parameters | Sequence[Parameters],
+    read: Callable[[DriverStatement, DBAPICursor], Result],
+) -> Result:
+    """Execute the statement on the driver's own connection, and read its result.
+
+    Raises:
+        DBAPIError: for any error of the driver. If it means that the connection is lost, the pool
+            replaces all of its connections.
+    """
+    if _sql_log.isEnabledFor(INFO):
+        _sql_log.info(statement.sql)
+    cursor = connection.connection.cursor()
+    try:
+        statement.execute(cursor, parameters)
+        return read(statement, cursor)
+    except connection.dialect.loaded_dbapi.Error as error:
+        # What SQLAlchemy does after an error of the driver; it has no public name for it.
+        connection._handle_dbapi_exception(error, statement.sql, None, cursor, None)  # noqa: SLF001
+    finally:
+        cursor.close()
 
 
-def _column(result: CursorResult[Any]) -> Sequence[Any]:
-    return result.scalars().all()
+def _all_rows(statement: DriverStatement, cursor: DBAPICursor) -> Sequence[AnyRow]:
+    return statement.convert(cursor.fetchall())
 
 
-def _row_count(result: CursorResult[Any]) -> int:
-    return result.rowcount
+def _row_count(_: DriverStatement, cursor: DBAPICursor) -> int:
+    return cursor.rowcount
 
 
 class Transaction(SqlExecutor):
     """Runs statements on one connection on which a transaction was begun."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, compile: _Compile) -> None:
         self.connection = connection
+        self._compile = compile
 
     def atomically(self) -> AbstractContextManager[SqlExecutor]:
         return nullcontext(self)
 
-    def _execute[Result](
-        self,
-        statement: Executable,
-        parameters: Parameters | Sequence[Parameters],
-        read: Callable[[CursorResult[Any]], Result],
-    ) -> Result:
-        return read(self.connection.execute(statement, parameters))
+    def _connect(self) -> AbstractContextManager[Connection]:
+        return nullcontext(self.connection)
 
 
 class Database(SqlExecutor):
@@ -170,15 +197,12 @@ class Database(SqlExecutor):
         self.engine = engine
         self._dialect = dialect
         self._give_way = give_way
+        self._compile = lru_cache(_MAX_COMPILED_STATEMENTS)(
+            partial(DriverStatement, dialect=engine.dialect)
+        )
 
-    def _execute[Result](
-        self,
-        statement: Executable,
-        parameters: Parameters | Sequence[Parameters],
-        read: Callable[[CursorResult[Any]], Result],
-    ) -> Result:
-        with self.engine.connect() as connection:
-            return read(connection.execute(statement, parameters))
+    def _connect(self) -> AbstractContextManager[Connection]:
+        return self.engine.connect()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -189,7 +213,7 @@ class Database(SqlExecutor):
         """
         try:
             with self.engine.connect() as connection, self._begin(connection):
-                yield Transaction(connection)
+                yield Transaction(connection, self._compile)
         except SQLAlchemyError as error:
             raise translate_error(error, {}) from error
 
@@ -208,7 +232,7 @@ class Database(SqlExecutor):
                 self.engine.connect() as connection,
                 self._dialect.schema_change(connection, self._begin(connection)),
             ):
-                yield Transaction(connection)
+                yield Transaction(connection, self._compile)
         except SQLAlchemyError as error:
             raise translate_error(error, {}) from error
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from sqlmodel import bindparam, insert, select, update
 
-from todo_adapters.sql.database import AnyRow, Parameters, SqlExecutor
+from todo_adapters.sql.database import SqlExecutor
 from todo_adapters.sql.rows import plain_text, stored_text
+from todo_adapters.sql.statements import AnyRow, Parameters
 from todo_adapters.sql.tables import IDENTITIES, IdentityRow
 from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.user import EmailAddress, PersonName, UserId

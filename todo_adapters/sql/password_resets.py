@@ -4,7 +4,8 @@ from datetime import datetime
 
 from sqlmodel import bindparam, delete, select, text
 
-from todo_adapters.sql.database import AnyRow, Parameters, SqlExecutor
+from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.statements import AnyRow, Parameters
 from todo_adapters.sql.tables import PASSWORD_RESETS, PasswordResetRow
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.user import UserId

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Executable
 from sqlmodel import bindparam, delete, insert, or_, select, update
 
-from todo_adapters.sql.database import AnyRow, Parameters, SqlExecutor
+from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.statements import AnyRow, Parameters, Statement
 from todo_adapters.sql.tables import REVOKED_SESSIONS, SESSIONS, SessionRow
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.user import UserId
@@ -129,7 +129,7 @@ class SqlSessionRepository(SessionRepository):
         )
 
     def _revoke(
-        self, statement: Executable, parameters: Parameters, now: datetime
+        self, statement: Statement, parameters: Parameters, now: datetime
     ) -> Sequence[SessionId]:
         """Run a delete that returns ids, and remember these as revoked."""
         with self._executor.atomically() as executor:

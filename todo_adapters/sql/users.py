@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy.sql.dml import Delete, Update
 from sqlmodel import bindparam, delete, exists, insert, not_, select, update
 
-from todo_adapters.sql.database import AnyRow, Parameters, SqlExecutor
+from todo_adapters.sql.database import SqlExecutor
 from todo_adapters.sql.rows import plain_text, stored_text
+from todo_adapters.sql.statements import AnyRow, Parameters
 from todo_adapters.sql.tables import (
     IDENTITIES,
     PASSWORD_RESETS,

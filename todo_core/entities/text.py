@@ -62,7 +62,7 @@ class Text(str):
     @classmethod
     def stored(cls, text: str) -> Self:
         """Return a value that was validated before it was stored."""
-        return super().__new__(cls, text)
+        return str.__new__(cls, text)
 
     @classmethod
     def normalize(cls, raw: str) -> str:

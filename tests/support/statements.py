@@ -1,0 +1,55 @@
+"""Watching the statements that a database executes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from todo_adapters.sql.statements import DriverStatement
+
+type Watch = Callable[[Any, str], None]  # the driver's connection, and the SQL
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
+@contextmanager
+def watched_statements(
+    engine: Engine, *, before: Watch = _ignore, after: Watch = _ignore
+) -> Iterator[None]:
+    """Call `before` and `after` around each statement that SQLAlchemy or the driver executes."""
+
+    def on_before(connection: Any, _: object, sql: str, *__: object) -> None:
+        before(connection.connection.dbapi_connection, sql)
+
+    def on_after(connection: Any, _: object, sql: str, *__: object) -> None:
+        after(connection.connection.dbapi_connection, sql)
+
+    execute = DriverStatement.execute
+
+    def watched_execute(statement: DriverStatement, cursor: DBAPICursor, parameters: Any) -> None:
+        connection = cursor.connection  # both drivers have it
+        before(connection, statement.sql)
+        execute(statement, cursor, parameters)
+        after(connection, statement.sql)
+
+    event.listen(engine, "before_cursor_execute", on_before)
+    event.listen(engine, "after_cursor_execute", on_after)
+    try:
+        with patch.object(DriverStatement, "execute", watched_execute):
+            yield
+    finally:
+        event.remove(engine, "before_cursor_execute", on_before)
+        event.remove(engine, "after_cursor_execute", on_after)
+
+
+@contextmanager
+def recorded_statements(engine: Engine) -> Iterator[list[str]]:
+    """Record the SQL that is executed during the block."""
+    recorded: list[str] = []
+    with watched_statements(engine, before=lambda _, sql: recorded.append(sql)):
+        yield recorded
