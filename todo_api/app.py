@@ -1,5 +1,6 @@
 """The ASGI application."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from todo_api.http import docs_page, openapi
 from todo_api.http.large_responses import ResponsesInFlight
 from todo_api.http.problems import handle_errors
 from todo_api.http.routes import accounts, health, passwords, sessions, tasks
+from todo_api.runtime.affinity import CoreAffinity
 from todo_api.runtime.threads import WorkerThreads, fair_share
 from todo_api.server.middleware import BodyLimit, BrowserOnlyCors, RequestLog, UnhandledErrors
 from todo_api.settings import Settings
@@ -21,6 +23,7 @@ from todo_api.settings import Settings
 _HASHING_NICENESS = 10
 _LONGEST_WAIT_FOR_HASHING_SECONDS = 30.0
 _MAX_WAITING_FOR_HASHING_PER_ADDRESS = 60
+_FOLLOW_LOAD_SECONDS = 1.0
 _ISSUER_THREADS = 4
 _EXPENSIVE_SECONDS = 0.01
 """The processor time of a request after which the requests of its user run one at a time."""
@@ -47,12 +50,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.container = Container(settings=settings)
     app.state.responses_in_flight = ResponsesInFlight()
+    app.state.affinity = affinity = _affinity(settings)
     # One thread for each connection: any further thread would only wait for a connection.
     app.state.worker_threads = WorkerThreads(
         settings.database_pool_size,
         share=fair_share(settings.database_pool_size),
         longest_wait=settings.database_pool_timeout.total_seconds(),
         expensive_seconds=_EXPENSIVE_SECONDS,
+        affinity=affinity,
     )
     app.state.hashing_threads = WorkerThreads(
         settings.password_hashing_threads,
@@ -74,6 +79,10 @@ def create_app(settings: Settings) -> FastAPI:
     docs_page.serve(app)
     openapi.describe(app, settings)
     return app
+
+
+def _affinity(settings: Settings) -> CoreAffinity | None:
+    return CoreAffinity.of_this_process() if settings.cpu_affinity == "auto" else None
 
 
 def _telemetry(settings: Settings) -> TelemetryConfig:
@@ -121,9 +130,31 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # These objects live as long as the process: exclude them from garbage collection.
         gc.collect()
         gc.freeze()
-        yield
+        async with _on_one_core(app.state.affinity):
+            yield
     finally:
         # First the threads that use the other parts: emails that they still send are delivered.
         for each in threads:
             await to_thread.run_sync(each.stop)
         await to_thread.run_sync(close, container)
+
+
+@asynccontextmanager
+async def _on_one_core(affinity: CoreAffinity | None) -> AsyncIterator[None]:
+    """Run the event loop with its database threads on one core, where there is a choice."""
+    if affinity is None:
+        yield
+        return
+    affinity.join()
+    following = asyncio.create_task(_follow_load(affinity))
+    try:
+        yield
+    finally:
+        following.cancel()
+        affinity.leave()
+
+
+async def _follow_load(affinity: CoreAffinity) -> None:
+    while True:
+        await asyncio.sleep(_FOLLOW_LOAD_SECONDS)
+        affinity.follow_load()

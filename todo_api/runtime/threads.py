@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from threading import Lock, Thread, get_native_id, local
 from typing import Any
 
+from todo_api.runtime.affinity import CoreAffinity
 from todo_core.errors import Unavailable
 
 _MAX_WAITING = 1000
@@ -59,7 +60,8 @@ class WorkerThreads:
     - A call that has not begun within `longest_wait` seconds is refused and never runs. A call
       that has begun always completes, even if its caller is cancelled.
 
-    `niceness` lowers the priority of the threads on systems that have one for each thread.
+    The threads join the `affinity`, if there is one. `niceness` lowers their priority on systems
+    that have one for each thread.
 
     docs/decisions/own-worker-threads.md says why `concurrent.futures.ThreadPoolExecutor` and the
     threads of AnyIO do not suffice, with measurements.
@@ -75,6 +77,7 @@ class WorkerThreads:
         count: int,
         *,
         share: int,
+        affinity: CoreAffinity | None = None,
         niceness: int = 0,
         longest_wait: float = _MAX_WAIT_SECONDS,
         expensive_seconds: float = math.inf,
@@ -83,6 +86,7 @@ class WorkerThreads:
     ) -> None:
         self._count = count
         self._share = min(share, count)
+        self._affinity = affinity
         self._niceness = niceness
         self._longest_wait = longest_wait
         self._expensive_seconds = expensive_seconds
@@ -182,6 +186,8 @@ class WorkerThreads:
         if self._niceness and sys.platform == "linux":
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, get_native_id(), self._niceness)
+        if self._affinity is not None:
+            self._affinity.join()
         while (begun := self._jobs.get()) is not None:
             job: _Job | None = begun
             while job is not None:

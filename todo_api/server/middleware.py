@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from secrets import token_hex
+from random import getrandbits
 from time import perf_counter
 from typing import override
 
@@ -90,7 +90,7 @@ def _request_id(headers: Sequence[RawHeader]) -> str:
     sent = _header(headers, b"x-request-id")
     if sent is not None and _ACCEPTABLE_REQUEST_ID.fullmatch(sent):
         return sent.decode()
-    return token_hex(16)
+    return f"{getrandbits(128):032x}"
 
 
 def _header(headers: Sequence[RawHeader], wanted: bytes) -> bytes | None:

@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     opentelemetry_enabled: bool = False
     data_dir: DataDir = Path("todo-data")
+    cpu_affinity: Literal["auto", "off"] = "auto"
 
     # Database
     database_url: DatabaseUrl | None = Field(None, validation_alias="DATABASE_URL")

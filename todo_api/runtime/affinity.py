@@ -1,0 +1,114 @@
+"""CPU affinity: the event loop and the database threads of a process share one core.
+
+Only one thread of a process runs Python at a time (the GIL). Where the operating system spreads
+the threads over several cores, each request hands the GIL over between cores some ten times, and
+every hand-over wakes a sleeping core. On one core, a thread continues where the other stopped.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing import current_process, parent_process
+from pathlib import Path
+from random import random
+from threading import Lock, get_ident, get_native_id
+from typing import Self
+
+_CPU_STATISTICS = Path("/proc/stat")
+_TICKS_PER_SECOND = 100.0
+"""The unit of /proc/stat on every architecture (USER_HZ)."""
+
+_WORTH_MOVING = 0.25
+"""How much less busy another core must be, as a share of its time."""
+
+
+class CoreAffinity:
+    """The core that some threads of this process run on; other threads run on any core.
+
+    Python threads on different cores cost list, read and create 1.8, 1.6 and 1.6 times as
+    much processor time as on one core.
+
+    `follow_load` moves the threads away from a core that other processes use.
+    """
+
+    def __init__(self, cores: Sequence[int]) -> None:
+        self._cores = cores
+        self._core = _first_of(cores)
+        self._lock = Lock()
+        """Guards all attributes below."""
+        self._threads: dict[int, int] = {}
+        """The CPU-time clock of each thread that joined, by its id in the operating system."""
+        self._measured: tuple[float, float, Mapping[int, float]] | None = None
+
+    @classmethod
+    def of_this_process(cls) -> Self | None:
+        """Return the affinity, or None if there is only one core or none can be chosen."""
+        cores = usable_cores()
+        can_choose = hasattr(os, "sched_setaffinity") and _CPU_STATISTICS.exists()
+        return cls(cores) if can_choose and len(cores) > 1 else None
+
+    def join(self) -> None:
+        """Run the current thread on the core from now on."""
+        with self._lock:
+            self._threads[get_native_id()] = time.pthread_getcpuclockid(get_ident())
+            _run_on({self._core}, get_native_id())
+
+    def leave(self) -> None:
+        """Run the current thread on any core again."""
+        with self._lock:
+            self._threads.pop(get_native_id(), None)
+            _run_on(self._cores, get_native_id())
+
+    def follow_load(self) -> None:
+        """Move to the least busy core if other processes use this one; call it every second.
+
+        Every other time it does not move, at random: two processes that disturb each other would
+        otherwise both move, to the same core.
+        """
+        with self._lock:
+            now = time.monotonic()
+            own = sum(time.clock_gettime(clock) for clock in self._threads.values())
+            busy = _busy_seconds()
+            before, self._measured = self._measured, (now, own, busy)
+            if before is None:
+                return
+            used = {core: busy[core] - before[2].get(core, 0.0) for core in self._cores}
+            by_others = used[self._core] - (own - before[1])
+            best = min(self._cores, key=lambda core: used[core])
+            gain = (by_others - used[best]) / (now - before[0])
+            if best != self._core and gain > _WORTH_MOVING and random() < 0.5:  # noqa: S311
+                self._core = best
+                for thread in self._threads:
+                    _run_on({best}, thread)
+
+
+def usable_cores() -> Sequence[int]:
+    """Return the numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return range(os.cpu_count() or 1)
+
+
+def _first_of(cores: Sequence[int]) -> int:
+    """Return a core for this process, and different ones for the workers of one service."""
+    if parent_process() is None:
+        return cores[os.getpid() % len(cores)]
+    number = int(current_process().name.rpartition("-")[2])
+    return cores[(os.getppid() + number) % len(cores)]
+
+
+def _run_on(cores: "Sequence[int] | set[int]", thread: int) -> None:
+    with suppress(OSError):  # the thread has ended, or the cores are no longer ours
+        os.sched_setaffinity(thread, cores)
+
+
+def _busy_seconds() -> Mapping[int, float]:
+    """Return how long each core has been busy since the system started (proc_stat(5))."""
+    busy = {}
+    for line in _CPU_STATISTICS.read_text("ascii").splitlines():
+        name, *fields = line.split()
+        if name.startswith("cpu") and name != "cpu":
+            user, nice, system, _idle, _iowait, irq, soft_irq, *_ = map(int, fields)
+            busy[int(name[3:])] = (user + nice + system + irq + soft_irq) / _TICKS_PER_SECOND
+    return busy
