@@ -6,10 +6,10 @@ from typing import Any
 from unittest.mock import patch
 
 from sqlalchemy import Engine, event
-from sqlalchemy.engine.interfaces import DBAPICursor
 
 from todo_adapters.sql.statements import DriverStatement
 
+type Execute = Callable[[DriverStatement, Any, Any], None]
 type Watch = Callable[[Any, str], None]  # the driver's connection, and the SQL
 
 
@@ -29,18 +29,22 @@ def watched_statements(
     def on_after(connection: Any, _: object, sql: str, *__: object) -> None:
         after(connection.connection.dbapi_connection, sql)
 
-    execute = DriverStatement.execute
+    def watched(execute: Execute) -> Execute:
+        def watched_execute(statement: DriverStatement, cursor: Any, parameters: Any) -> None:
+            before(cursor.connection, statement.sql)
+            execute(statement, cursor, parameters)
+            after(cursor.connection, statement.sql)
 
-    def watched_execute(statement: DriverStatement, cursor: DBAPICursor, parameters: Any) -> None:
-        connection = cursor.connection  # both drivers have it
-        before(connection, statement.sql)
-        execute(statement, cursor, parameters)
-        after(connection, statement.sql)
+        return watched_execute
 
     event.listen(engine, "before_cursor_execute", on_before)
     event.listen(engine, "after_cursor_execute", on_after)
     try:
-        with patch.object(DriverStatement, "execute", watched_execute):
+        with patch.multiple(
+            DriverStatement,
+            execute=watched(DriverStatement.execute),
+            execute_many=watched(DriverStatement.execute_many),
+        ):
             yield
     finally:
         event.remove(engine, "before_cursor_execute", on_before)

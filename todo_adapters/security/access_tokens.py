@@ -81,7 +81,7 @@ class JoseAccessTokens(AccessTokens):
         return AccessToken(value, timedelta(seconds=expires_at - issued_at))
 
     def verify(self, token: str, *, now: datetime) -> Caller:
-        if len(token) > _MAX_SIZE or not _COMPACT.fullmatch(token):
+        if len(token) > _MAX_SIZE:
             raise InvalidAccessToken
         try:
             verified = self._verified(token)
@@ -99,6 +99,8 @@ class JoseAccessTokens(AccessTokens):
         Raises:
             Exception: of any kind, if the token is invalid.
         """
+        if not _COMPACT.fullmatch(token):
+            raise InvalidAccessToken
         header: Mapping[str, Any] = jws.get_unverified_header(token)
         key = self._keys.find(header.get("kid"))
         if key is None or header.get("typ") != _TYPE or "crit" in header:

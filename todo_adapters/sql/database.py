@@ -50,7 +50,12 @@ class SqlExecutor(ABC):
         Raises:
             Unavailable: if the database does not respond.
         """
-        return self._run(statement, parameters, _all_rows)
+
+        def read(compiled: DriverStatement, cursor: DBAPICursor) -> Sequence[AnyRow]:
+            compiled.execute(cursor, parameters)
+            return compiled.convert(cursor.fetchall())
+
+        return self._run(statement, parameters, read)
 
     def row(self, statement: Statement, parameters: Parameters) -> AnyRow | None:
         """Return the first row of a query, or None if it has none.
@@ -58,7 +63,7 @@ class SqlExecutor(ABC):
         Raises:
             Unavailable: if the database does not respond.
         """
-        rows = self._run(statement, parameters, _all_rows)
+        rows = self.rows(statement, parameters)
         return rows[0] if rows else None
 
     def values(self, statement: Statement, parameters: Parameters) -> Sequence[Any]:
@@ -67,7 +72,7 @@ class SqlExecutor(ABC):
         Raises:
             Unavailable: if the database does not respond.
         """
-        return [value for (value,) in self._run(statement, parameters, _all_rows)]
+        return [value for (value,) in self.rows(statement, parameters)]
 
     def entities[Entity](
         self, statement: Statement, parameters: Parameters, to_entity: Callable[[AnyRow], Entity]
@@ -80,13 +85,14 @@ class SqlExecutor(ABC):
             Unavailable: if the database does not respond.
         """
 
-        def read(statement: DriverStatement, cursor: DBAPICursor) -> list[Entity]:
+        def read(compiled: DriverStatement, cursor: DBAPICursor) -> list[Entity]:
+            compiled.execute(cursor, parameters)
             rows = cursor.fetchmany(_ROWS_PER_CHUNK)
-            entities = [to_entity(row) for row in statement.convert(rows)]
+            entities = [to_entity(row) for row in compiled.convert(rows)]
             while len(rows) == _ROWS_PER_CHUNK:
                 self._give_way()
                 rows = cursor.fetchmany(_ROWS_PER_CHUNK)
-                entities += [to_entity(row) for row in statement.convert(rows)]
+                entities += [to_entity(row) for row in compiled.convert(rows)]
             return entities
 
         return self._run(statement, parameters, read)
@@ -103,7 +109,12 @@ class SqlExecutor(ABC):
             TodoError: the one in `constraint_errors` for the constraint that was violated.
             Unavailable: if the database does not respond.
         """
-        return self._run(statement, parameters, _row_count, constraint_errors)
+
+        def write(compiled: DriverStatement, cursor: DBAPICursor) -> int:
+            compiled.execute(cursor, parameters)
+            return cursor.rowcount
+
+        return self._run(statement, parameters, write, constraint_errors)
 
     def write_many(self, statement: Statement, parameters: Sequence[Parameters]) -> None:
         """Run an insert, update or delete once for each set of parameters.
@@ -111,7 +122,11 @@ class SqlExecutor(ABC):
         Raises:
             Unavailable: if the database does not respond.
         """
-        self._run(statement, parameters, _row_count)
+
+        def write(compiled: DriverStatement, cursor: DBAPICursor) -> None:
+            compiled.execute_many(cursor, parameters)
+
+        self._run(statement, parameters[0], write)
 
     @abstractmethod
     def atomically(self) -> "AbstractContextManager[SqlExecutor]":
@@ -124,16 +139,14 @@ class SqlExecutor(ABC):
     def _run[Result](
         self,
         statement: Statement,
-        parameters: Parameters | Sequence[Parameters],
-        read: Callable[[DriverStatement, DBAPICursor], Result],
+        parameters: Parameters,
+        execute: Callable[[DriverStatement, DBAPICursor], Result],
         constraint_errors: ConstraintErrors | None = None,
     ) -> Result:
+        """Compile a statement for parameters of these names, and execute it."""
         try:
             with self._connect() as connection:
-                first = parameters[0] if isinstance(parameters, Sequence) else parameters
-                return _execute(
-                    connection, self._compile(statement, tuple(first)), parameters, read
-                )
+                return _execute(connection, self._compile(statement, tuple(parameters)), execute)
         except SQLAlchemyError as error:
             raise translate_error(error, constraint_errors or {}) from error
 
@@ -141,10 +154,9 @@ class SqlExecutor(ABC):
 def _execute[Result](
     connection: Connection,
     statement: DriverStatement,
-    parameters: Parameters | Sequence[Parameters],
-    read: Callable[[DriverStatement, DBAPICursor], Result],
+    execute: Callable[[DriverStatement, DBAPICursor], Result],
 ) -> Result:
-    """Execute the statement on the driver's own connection, and read its result.
+    """Execute the statement by the driver, on the connection that SQLAlchemy holds.
 
     Raises:
         DBAPIError: for any error of the driver. If it means that the connection is lost, the pool
@@ -154,21 +166,12 @@ def _execute[Result](
         _sql_log.info(statement.sql)
     cursor = connection.connection.cursor()
     try:
-        statement.execute(cursor, parameters)
-        return read(statement, cursor)
+        return execute(statement, cursor)
     except connection.dialect.loaded_dbapi.Error as error:
         # What SQLAlchemy does after an error of the driver; it has no public name for it.
         connection._handle_dbapi_exception(error, statement.sql, None, cursor, None)  # noqa: SLF001
     finally:
         cursor.close()
-
-
-def _all_rows(statement: DriverStatement, cursor: DBAPICursor) -> Sequence[AnyRow]:
-    return statement.convert(cursor.fetchall())
-
-
-def _row_count(_: DriverStatement, cursor: DBAPICursor) -> int:
-    return cursor.rowcount
 
 
 class Transaction(SqlExecutor):

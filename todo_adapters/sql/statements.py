@@ -50,12 +50,13 @@ class DriverStatement:
             if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None))
         ]
 
-    def execute(self, cursor: DBAPICursor, parameters: Parameters | Sequence[Parameters]) -> None:
-        """Execute it, or execute it once for each set of parameters in a sequence."""
-        if isinstance(parameters, Mapping):
-            cursor.execute(self.sql, self._bind(parameters))
-        else:
-            cursor.executemany(self.sql, [self._bind(each) for each in parameters])
+    def execute(self, cursor: DBAPICursor, parameters: Parameters) -> None:
+        """Execute it on the driver's cursor."""
+        cursor.execute(self.sql, self._bind(parameters))
+
+    def execute_many(self, cursor: DBAPICursor, parameters: Iterable[Parameters]) -> None:
+        """Execute it once for each set of parameters."""
+        cursor.executemany(self.sql, [self._bind(each) for each in parameters])
 
     def _bind(self, parameters: Parameters) -> Any:  # noqa: ANN401 - as the driver takes them
         if self._constants:

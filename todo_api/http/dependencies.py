@@ -109,6 +109,8 @@ class TaskOwner(BearerToken):
         caller = await _authenticated(request)
         if not _is_their_name(caller, request.path_params["user_id"]):
             raise _denied(caller)
+        if request.scope["query_string"] == b"url_user_id=%b" % str(caller.user_id).encode():
+            return caller.user_id  # as almost always; parsing the query takes 7 µs
         url_user_ids = request.query_params.getlist("url_user_id")
         if len(url_user_ids) > 1:
             # A proxy that reads the first and a service that reads the last would see two owners.

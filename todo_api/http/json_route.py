@@ -90,8 +90,9 @@ class JsonRoute(APIRoute):
     def _rendered(self, result: Response | BaseModel) -> Response:
         if isinstance(result, Response):
             return result
-        status = self.status_code or HTTPStatus.OK
-        return Response(result.model_dump_json(), status, media_type="application/json")
+        return Response(
+            result.model_dump_json(), self.status_code or 200, media_type="application/json"
+        )
 
 
 async def _resolve(dependant: Dependant, request: Request, errors: ValidationErrors) -> Arguments:
@@ -102,11 +103,9 @@ async def _resolve(dependant: Dependant, request: Request, errors: ValidationErr
     for dependency in dependant.dependencies:
         call: Any = dependency.call  # an asynchronous function, see `_require_simple`
         arguments[str(dependency.name)] = await call(**await _resolve(dependency, request, errors))
-    for place, fields, received in (
-        ("path", dependant.path_params, request.path_params),
-        ("query", dependant.query_params, request.query_params),
-    ):
+    for place, fields in (("path", dependant.path_params), ("query", dependant.query_params)):
         for field in fields:
+            received = request.path_params if place == "path" else request.query_params
             if field.alias in received:
                 value, invalid = field.validate(received[field.alias], loc=(place, field.alias))
                 arguments[field.name] = value

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import current_process, parent_process
 from pathlib import Path
-from random import random
+from random import Random
 from threading import Lock, get_ident, get_native_id
 from typing import Self
 
@@ -35,6 +35,7 @@ class CoreAffinity:
     def __init__(self, cores: Sequence[int]) -> None:
         self._cores = cores
         self._core = _first_of(cores)
+        self._random = Random()  # noqa: S311 - nothing depends on it being unpredictable
         self._lock = Lock()
         """Guards all attributes below."""
         self._threads: dict[int, int] = {}
@@ -77,7 +78,7 @@ class CoreAffinity:
             by_others = used[self._core] - (own - before[1])
             best = min(self._cores, key=lambda core: used[core])
             gain = (by_others - used[best]) / (now - before[0])
-            if best != self._core and gain > _WORTH_MOVING and random() < 0.5:  # noqa: S311
+            if best != self._core and gain > _WORTH_MOVING and self._random.random() < 0.5:
                 self._core = best
                 for thread in self._threads:
                     _run_on({best}, thread)

@@ -4,11 +4,12 @@ From the outside in: `RequestLog`, `BrowserOnlyCors`, `UnhandledErrors`, `BodyLi
 no more than it must: a layer costs every request some microseconds.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from random import getrandbits
+from random import Random
 from time import perf_counter
 from typing import override
 
@@ -32,6 +33,11 @@ from todo_api.server.headers import (
 
 _MAX_LENGTH_DIGITS = 19
 _ACCEPTABLE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+_request_ids = Random()  # noqa: S311 - they identify requests, and protect nothing
+"""Seeded by the operating system once. Drawing each id from it, as `secrets` does, would be a
+system call that lets another thread run in the middle of a request."""
+os.register_at_fork(after_in_child=_request_ids.seed)
 
 _log = structlog.get_logger()
 
@@ -61,7 +67,7 @@ class RequestLog:
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 headers = message["headers"]
                 present = {name for name, _ in headers}
                 headers.extend(header for header in SECURITY_HEADERS if header[0] not in present)
@@ -90,7 +96,7 @@ def _request_id(headers: Sequence[RawHeader]) -> str:
     sent = _header(headers, b"x-request-id")
     if sent is not None and _ACCEPTABLE_REQUEST_ID.fullmatch(sent):
         return sent.decode()
-    return f"{getrandbits(128):032x}"
+    return f"{_request_ids.getrandbits(128):032x}"
 
 
 def _header(headers: Sequence[RawHeader], wanted: bytes) -> bytes | None:
