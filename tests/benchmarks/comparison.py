@@ -31,7 +31,8 @@ def compare(setup: Setup, *, seconds: int, rounds: int) -> Results:
         for contender in contenders:
             create = contender.endpoints[Operation.CREATE]
             measure(create, contender.server, setup, seconds=_WARM_UP_SECONDS)
-        measured = [_round(contenders, setup, seconds) for _ in range(rounds)]
+        operations = _operations(setup)
+        measured = [_round(contenders, operations, setup, seconds) for _ in range(rounds)]
         return Results(
             {
                 operation: {
@@ -39,7 +40,7 @@ def compare(setup: Setup, *, seconds: int, rounds: int) -> Results:
                     for contender in contenders
                     if (endpoint := contender.endpoints.get(operation))
                 }
-                for operation in Operation
+                for operation in operations
             },
             {
                 contender.name: contender.server.processes.resident_megabytes()
@@ -50,10 +51,11 @@ def compare(setup: Setup, *, seconds: int, rounds: int) -> Results:
 
 @contextmanager
 def _contenders(setup: Setup) -> Iterator[Sequence[Contender]]:
-    """Run all contenders, those that are compared most beside each other.
+    """Run all contenders.
 
-    Several workers need several cores, the cost of limits is clearest on one core, and PocketBase
-    has its own SQLite.
+    Several workers need several cores, and the cost of limits is clearest on one core. PocketBase
+    and the bare endpoint do not use the database of the service, so that comparing them on another
+    database would add nothing.
     """
     data = create_data(setup)
     with ExitStack() as stack:
@@ -63,20 +65,25 @@ def _contenders(setup: Setup) -> Iterator[Sequence[Contender]]:
             contenders.append(stack.enter_context(service_with_limits(setup, data)))
         else:
             contenders.append(stack.enter_context(service_with_workers(setup, data)))
-        if setup.database_processes is None:
-            contenders.append(stack.enter_context(pocketbase(setup)))
         contenders += stack.enter_context(hand_written(setup, data, ours))
-        contenders.append(stack.enter_context(bare_endpoint(setup)))
+        if setup.is_sqlite:
+            contenders.append(stack.enter_context(pocketbase(setup)))
+            contenders.append(stack.enter_context(bare_endpoint(setup)))
         yield contenders
 
 
+def _operations(setup: Setup) -> Sequence[Operation]:
+    """Return what is measured. A login takes the same time on every database."""
+    return [operation for operation in Operation if setup.is_sqlite or operation != Operation.LOGIN]
+
+
 def _round(
-    contenders: Sequence[Contender], setup: Setup, seconds: int
+    contenders: Sequence[Contender], operations: Sequence[Operation], setup: Setup, seconds: int
 ) -> Mapping[Endpoint, Measurement]:
     """Measure every endpoint once. Endpoints that are compared are measured after each other."""
     servers = {
         endpoint: contender.server
-        for operation in Operation
+        for operation in operations
         for contender in contenders
         if (endpoint := contender.endpoints.get(operation))
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from tests.benchmarks.contenders import Contender, Operation
 from tests.benchmarks.load import Endpoint, Measurement, measure
@@ -20,11 +21,19 @@ _DURATION_FACTOR = 2
 
 @dataclass(frozen=True, slots=True)
 class HalfLoad:
-    """The measurements of an operation at half of its peak, by round, and the peaks."""
+    """The measurements of an operation at half of its peak, by round.
+
+    The peaks are in requests per second.
+    """
 
     operation: Operation
     peaks: Sequence[float]
     rounds: Sequence[Measurement]
+
+    @property
+    def peak(self) -> float:
+        """The median peak."""
+        return median(self.peaks)
 
     @property
     def figures(self) -> Measurement:

@@ -1,6 +1,7 @@
 """The measurements as text, for a terminal, and in one table for the README."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from tests.benchmarks.contenders import WORKERS, Name, Operation
 from tests.benchmarks.footprint import STARTS, ColdStart, Memory
@@ -25,28 +26,21 @@ _LAYOUTS = (
 )
 """The layouts in the table: the parts that measured them, and the service in them."""
 
-_COLUMNS = (
-    ("÷ PocketBase", False, Name.POCKETBASE, by_throughput),
-    ("÷ PocketBase by CPU", False, Name.POCKETBASE, by_cpu),
-    ("÷ hand-written by CPU", False, Name.HAND_WRITTEN, by_cpu),
-    ("the same on PostgreSQL", True, Name.HAND_WRITTEN, by_cpu),
-)
-"""The ratios in the table; the second field is whether they are those on PostgreSQL."""
-
 
 def results_text(part: Part, results: Results) -> str:
     """Return a table of the speed, followed by the memory."""
     lines = [COMPARISONS[part], _RULE, _HEADINGS]
     for operation in results.rounds:
         lines += [*_operation_lines(operation, results), ""]
-    if scaling := ", ".join(_scaling(results)):
-        lines.append(f"{WORKERS} workers, relative to one process: {scaling}")
+    if scaling := list(_scaling_lines(results)):
+        lines += [f"{WORKERS} workers, relative to one process, by throughput", *scaling, ""]
     memory = ", ".join(f"{name} {size:.0f} MB" for name, size in results.resident_megabytes.items())
     return "\n".join([*lines, f"Resident memory of all processes after the load: {memory}", ""])
 
 
 def _operation_lines(operation: Operation, results: Results) -> Iterator[str]:
-    for name, figure in results.figures(operation).items():
+    for name in results.rounds[operation]:
+        figure = results.figure(operation, name)
         ratios = (
             results.ratio(operation, Name.SERVICE, name, by_what)
             for by_what in (by_throughput, by_cpu)
@@ -59,11 +53,11 @@ def _operation_lines(operation: Operation, results: Results) -> Iterator[str]:
         )
 
 
-def _scaling(results: Results) -> Iterator[str]:
+def _scaling_lines(results: Results) -> Iterator[str]:
     for operation in results.rounds:
         if results.has(operation, Name.WORKERS, Name.SERVICE):
             ratio = results.ratio(operation, Name.WORKERS, Name.SERVICE, by_throughput)
-            yield f"{operation} {ratio}"
+            yield f"{operation:<19}{ratio}"
 
 
 def half_load_text(half_load: Sequence[HalfLoad]) -> str:
@@ -72,7 +66,8 @@ def half_load_text(half_load: Sequence[HalfLoad]) -> str:
     for half in half_load:
         figures = half.figures
         lines.append(
-            f"{half.operation:<19}{figures.requests_per_second:>6,.0f} requests/s:"
+            f"{half.operation:<19}"
+            f"{figures.requests_per_second:,.0f} of {half.peak:,.0f} requests/s:"
             f" p50 {figures.p50_milliseconds:.2f} ms, p99 {figures.p99_milliseconds:.2f} ms,"
             f" p99 ÷ p50 {half.spread}"
         )
@@ -104,7 +99,7 @@ def targets_text(all_targets: Sequence[Target]) -> str:
     return "\n".join(
         ["Targets", _RULE]
         + [
-            f"{target.what:<86}{target.figure:>18}  {'met' if target.is_met else 'missed'}"
+            f"{target.what:<94}{target.figure:>18}  {'met' if target.is_met else 'missed'}"
             for target in all_targets
         ]
         + [""]
@@ -113,36 +108,60 @@ def targets_text(all_targets: Sequence[Target]) -> str:
 
 def table(outcome: Outcome) -> str:
     """Return the table for the README, in Markdown."""
-    headings = ("operation", "layout", "requests/s", *(heading for heading, *_ in _COLUMNS))
-    rows = [headings, ["---"] * 2 + ["---:"] * (len(headings) - 2)]
-    layouts = [
-        layout
-        for layout in _LAYOUTS
-        if layout[1] in outcome.comparisons or layout[2] in outcome.comparisons
+    headings = ["operation", "layout", *(heading for heading, _ in _COLUMNS)]
+    rows = [
+        [row.operation, row.layout, *(text(row) for _, text in _COLUMNS)]
+        for row in _table_rows(outcome)
     ]
-    rows += [_row(operation, *layout, outcome) for operation in Operation for layout in layouts]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([f"Measured on {machine()}.", "", *lines, ""])
-
-
-def _row(
-    operation: Operation, layout: str, sqlite: Part, postgresql: Part, one: Name, outcome: Outcome
-) -> list[str]:
-    on_sqlite = outcome.comparisons.get(sqlite)
-    on_postgresql = outcome.comparisons.get(postgresql)
-    rate = _NOTHING
-    if on_sqlite:
-        rate = f"{on_sqlite.figures(operation)[one].requests_per_second:,.0f}"
-    ratios = (
-        _ratio(operation, one, other, figure, on_postgresql if is_postgresql else on_sqlite)
-        for _, is_postgresql, other, figure in _COLUMNS
+    alignment = ["---", "---", *["---:"] * len(_COLUMNS)]
+    return "\n".join(
+        [
+            "Each ratio is the median of the rounds (lowest-highest). Above 1, todo is faster.",
+            f"Measured on {machine()}.",
+            "",
+            *(f"| {' | '.join(cells)} |" for cells in (headings, alignment, *rows)),
+            "",
+        ]
     )
-    return [operation, layout, rate, *ratios]
 
 
-def _ratio(
-    operation: Operation, one: Name, other: Name, figure: Figure, results: Results | None
-) -> str:
-    if results is None or not results.has(operation, one, other):
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An operation of the service in a layout, and the results with it on both databases."""
+
+    operation: Operation
+    layout: str
+    service: Name
+    sqlite: Results | None
+    postgresql: Results | None
+
+
+def _table_rows(outcome: Outcome) -> Iterator[_Row]:
+    for operation in Operation:
+        for layout, sqlite, postgresql, service in _LAYOUTS:
+            measured = outcome.comparisons.get(sqlite), outcome.comparisons.get(postgresql)
+            if any(measured):
+                yield _Row(operation, layout, service, *measured)
+
+
+def _rate(row: _Row, results: Results | None) -> str:
+    if results is None or not results.has(row.operation, row.service):
         return _NOTHING
-    return str(results.ratio(operation, one, other, figure))
+    return f"{results.figure(row.operation, row.service).requests_per_second:,.0f}"
+
+
+def _ratio(row: _Row, results: Results | None, other: Name, figure: Figure) -> str:
+    if results is None or not results.has(row.operation, row.service, other):
+        return _NOTHING
+    return str(results.ratio(row.operation, row.service, other, figure))
+
+
+_COLUMNS: Sequence[tuple[str, Callable[[_Row], str]]] = (
+    ("requests/s", lambda row: _rate(row, row.sqlite)),
+    ("÷ PocketBase", lambda row: _ratio(row, row.sqlite, Name.POCKETBASE, by_throughput)),
+    ("÷ PocketBase by CPU", lambda row: _ratio(row, row.sqlite, Name.POCKETBASE, by_cpu)),
+    ("÷ hand-written by CPU", lambda row: _ratio(row, row.sqlite, Name.HAND_WRITTEN, by_cpu)),
+    ("PostgreSQL: requests/s", lambda row: _rate(row, row.postgresql)),
+    ("÷ hand-written by CPU", lambda row: _ratio(row, row.postgresql, Name.HAND_WRITTEN, by_cpu)),
+)
+"""The columns of the table with figures, those on SQLite first."""

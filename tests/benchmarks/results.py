@@ -54,14 +54,12 @@ class Results:
     resident_megabytes: Mapping[Name, float]
 
     def has(self, operation: Operation, *names: Name) -> bool:
-        """Return whether all of these contenders have this operation."""
-        return all(name in self.rounds[operation] for name in names)
+        """Return whether the operation was measured for all of these contenders."""
+        return all(name in self.rounds.get(operation, ()) for name in names)
 
-    def figures(self, operation: Operation) -> Mapping[Name, Measurement]:
-        """Return the median measurement of each contender."""
-        return {
-            name: Measurement.median_of(rounds) for name, rounds in self.rounds[operation].items()
-        }
+    def figure(self, operation: Operation, name: Name) -> Measurement:
+        """Return the median measurement of a contender."""
+        return Measurement.median_of(self.rounds[operation][name])
 
     def ratio(self, operation: Operation, one: Name, other: Name, figure: Figure) -> Ratio:
         """Return how many times as fast as another contender one is."""

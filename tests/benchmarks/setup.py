@@ -68,6 +68,11 @@ class Setup:
     settings: Mapping[str, str]
     database_processes: ProcessTree | None = None
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the service uses its embedded database."""
+        return self.database_processes is None
+
 
 @contextmanager
 def sqlite(layout: Layout) -> Iterator[Setup]:

@@ -33,39 +33,19 @@ class RatioTarget:
 
 RATIOS = (
     RatioTarget(
-        Part.SQLITE_PINNED,
-        Name.SERVICE,
-        Name.POCKETBASE,
-        by_throughput,
-        _minimums(2.0, 1.5, 2.0),
+        Part.SQLITE_PINNED, Name.SERVICE, Name.POCKETBASE, by_throughput, _minimums(2.0, 1.5, 2.0)
     ),
     RatioTarget(
-        Part.SQLITE_UNPINNED,
-        Name.SERVICE,
-        Name.POCKETBASE,
-        by_cpu,
-        _minimums(1.7, 1.2, 1.7),
+        Part.SQLITE_UNPINNED, Name.SERVICE, Name.POCKETBASE, by_cpu, _minimums(1.7, 1.2, 1.7)
     ),
     RatioTarget(
-        Part.SQLITE_UNPINNED,
-        Name.WORKERS,
-        Name.POCKETBASE,
-        by_throughput,
-        _minimums(1.5, 1.0, 1.5),
+        Part.SQLITE_UNPINNED, Name.WORKERS, Name.POCKETBASE, by_throughput, _minimums(1.5, 1.0, 1.5)
     ),
     RatioTarget(
-        Part.SQLITE_UNPINNED,
-        Name.WORKERS,
-        Name.SERVICE,
-        by_throughput,
-        _minimums(1.7, 1.7, 1.7),
+        Part.SQLITE_UNPINNED, Name.WORKERS, Name.SERVICE, by_throughput, _minimums(1.7, 1.7, 1.7)
     ),
     RatioTarget(
-        Part.POSTGRESQL_PINNED,
-        Name.SERVICE,
-        Name.HAND_WRITTEN,
-        by_cpu,
-        _minimums(1.0, 1.0, 1.0),
+        Part.POSTGRESQL_PINNED, Name.SERVICE, Name.HAND_WRITTEN, by_cpu, _minimums(1.0, 1.0, 1.0)
     ),
     *(
         RatioTarget(part, Name.LIMITED, Name.SERVICE, by_throughput, _minimums(0.95, 0.95, 0.95))
