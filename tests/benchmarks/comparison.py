@@ -65,9 +65,10 @@ def _contenders(setup: Setup) -> Iterator[Sequence[Contender]]:
             contenders.append(stack.enter_context(service_with_limits(setup, data)))
         else:
             contenders.append(stack.enter_context(service_with_workers(setup, data)))
-        contenders += stack.enter_context(hand_written(setup, data, ours))
         if setup.is_sqlite:
             contenders.append(stack.enter_context(pocketbase(setup)))
+        contenders += stack.enter_context(hand_written(setup, data, ours))
+        if setup.is_sqlite:
             contenders.append(stack.enter_context(bare_endpoint(setup)))
         yield contenders
 

@@ -50,9 +50,9 @@ class Name(StrEnum):
     SERVICE = "todo"
     WORKERS = f"todo, {WORKERS} workers"
     LIMITED = "with limits"
+    POCKETBASE = "PocketBase"
     HAND_WRITTEN = "hand-written"
     STARLETTE = "plain Starlette"
-    POCKETBASE = "PocketBase"
     BARE = "bare endpoint"
 
 

@@ -149,15 +149,13 @@ def rotate(urls: Sequence[str], bodies: Sequence[Mapping[str, object]], *, token
 
     The response must contain the fields of the body.
     """
-    requests = [Request(url, "PATCH", token, body) for body in bodies for url in urls]
-    paths = [request.target for request in requests[: len(urls)]]
-    contents = [json.dumps(body) for body in bodies]
+    first = Request(urls[0], "PATCH", token, bodies[0])
     lines = [
-        _defaults(requests[0]),
-        f"local paths = {_lua_table(paths)}",
-        f"local bodies = {_lua_table(contents)}",
+        _defaults(first),
+        f"local paths = {_lua_table([Request(url).target for url in urls])}",
+        f"local bodies = {_lua_table([json.dumps(body) for body in bodies])}",
     ]
-    return Endpoint(requests[0], contains(bodies[0]), 200, "\n".join(lines) + _ROTATE)
+    return Endpoint(first, contains(bodies[0]), 200, "\n".join(lines) + _ROTATE)
 
 
 def create_and_delete(

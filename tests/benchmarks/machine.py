@@ -58,7 +58,8 @@ def conditions(layout: Layout, *, seconds: int, rounds: int) -> str:
 
 pinned    core {layout.server_core} runs the servers that are compared, only one of which is busy
           at a time; core {layout.load_core} runs wrk and PostgreSQL
-unpinned  no process is restricted to a core by the benchmark
+unpinned  the benchmark restricts no process to a core, so that wrk and PostgreSQL compete
+          with the servers for all cores
 
 wrk has {CONNECTIONS} connections, and {LOGIN_CONNECTIONS} to log in.
 PostgreSQL does not wait for the disk (fsync and synchronous_commit are off).
