@@ -30,7 +30,7 @@ live:
 proof *options:
     uv run pytest -m proof {{ options }}
 
-# Compare the speed with PocketBase and hand-written SQL. Needs wrk.
+# Compare the speed with PocketBase and hand-written endpoints: 20 minutes. Needs wrk and two cores.
 bench *options:
     uv run --group bench python -m tests.benchmarks {{ options }}
 

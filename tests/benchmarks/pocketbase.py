@@ -4,7 +4,6 @@ It is a single binary that includes SQLite. It runs with default settings: with 
 like the service, and without rate limits, which are off by default.
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +13,25 @@ from pathlib import Path
 
 import httpx
 
-from tests.benchmarks.contenders import NEW_TASK, PASSWORD, TASKS, Contender, Name, Operation
-from tests.benchmarks.load import Endpoint
-from tests.benchmarks.processes import Command, clean_environment, running
+from tests.benchmarks.contenders import (
+    CHANGED_TASKS,
+    NEW_TASK,
+    PASSWORD,
+    STATES,
+    TASKS,
+    TITLES,
+    Contender,
+    Name,
+    Operation,
+    log_in,
+)
+from tests.benchmarks.load import Endpoint, Request, contains, create_and_delete, repeat, rotate
+from tests.benchmarks.processes import Command, Server, clean_environment, running
+from tests.benchmarks.setup import Setup
 from tests.support.processes import free_port
+
+BCRYPT_COST = 10
+"""The cost of its hashes of passwords (the default of its password fields)."""
 
 _PROGRAM = Path(sys.executable).with_name("pocketbase")
 _ADMIN_EMAIL = "admin@example.com"
@@ -51,41 +65,50 @@ _TASKS_COLLECTION = {
 
 
 @contextmanager
-def pocketbase(*, core: int, folder: Path) -> Iterator[Contender]:
+def pocketbase(setup: Setup) -> Iterator[Contender]:
     """Run PocketBase. Its list does not count all records (skipTotal)."""
-    with running(_command(folder), core=core, folder=folder) as server:
-        _create_collection(server.client)
-        reader, writer = (_register(server.client, name) for name in ("ada", "grace"))
-        task = [_create_task(server.client, reader) for _ in range(TASKS)][-1]
-        records = f"{server.url}{_RECORDS}"
-        yield Contender(
-            Name.POCKETBASE,
-            server,
-            {
-                Operation.LIST: Endpoint(
-                    f"{records}?perPage={TASKS}&sort=-created&skipTotal=1",
-                    lambda answer: len(answer["items"]) == TASKS,
-                    token=reader.token,
-                ),
-                Operation.READ: Endpoint(
-                    f"{records}/{task}",
-                    lambda answer: bool(answer["id"] == task),
-                    token=reader.token,
-                ),
-                Operation.CREATE: Endpoint(
-                    records,
-                    lambda answer: NEW_TASK.items() <= answer.items(),
-                    method="POST",
-                    token=writer.token,
-                    body=json.dumps({"owner": writer.id, **NEW_TASK}),
-                ),
-            },
-        )
+    core = setup.layout.server_core
+    with running(_command(setup.folder), core=core, folder=setup.folder) as server:
+        yield Contender(Name.POCKETBASE, server, _endpoints(server))
+
+
+def _endpoints(server: Server) -> dict[Operation, Endpoint]:
+    """Create the data, and return the endpoint for each operation."""
+    client = server.client
+    _create_collection(client)
+    names = ("reader", "creator", "changer", "visitor")
+    reader, creator, changer, visitor = (_register(client, name) for name in names)
+    task = [_create_task(client, reader) for _ in range(TASKS)][-1]
+    changed_tasks = [_create_task(client, changer) for _ in range(CHANGED_TASKS)]
+    records = f"{server.url}{_RECORDS}"
+    changed_records = [f"{records}/{changed}" for changed in changed_tasks]
+    create = Request(records, "POST", creator.token, {"owner": creator.id, **NEW_TASK})
+    login = {"identity": visitor.email, "password": PASSWORD}
+    return {
+        Operation.LIST: repeat(
+            Request(f"{records}?perPage={TASKS}&sort=-created&skipTotal=1", token=reader.token),
+            lambda answer: len(answer["items"]) == TASKS,
+        ),
+        Operation.READ: repeat(
+            Request(f"{records}/{task}", token=reader.token),
+            lambda answer: bool(answer["id"] == task),
+        ),
+        Operation.CREATE: repeat(create, contains(NEW_TASK)),
+        Operation.COMPLETE: rotate(changed_records, STATES, token=changer.token),
+        Operation.RENAME: rotate(changed_records, TITLES, token=changer.token),
+        Operation.CREATE_AND_DELETE: create_and_delete(
+            create, lambda record: f"{records}/{record}", contains(NEW_TASK), status=200
+        ),
+        Operation.LOGIN: log_in(
+            Request(f"{server.url}{_login_path('users')}", "POST", body=login), "token"
+        ),
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class _User:
     id: str
+    email: str
     token: str
 
 
@@ -129,10 +152,13 @@ def _register(client: httpx.Client, name: str) -> _User:
 
 def _log_in(client: httpx.Client, collection: str, email: str) -> _User:
     login = client.post(
-        f"/api/collections/{collection}/auth-with-password",
-        json={"identity": email, "password": PASSWORD},
+        _login_path(collection), json={"identity": email, "password": PASSWORD}
     ).raise_for_status()
-    return _User(login.json()["record"]["id"], login.json()["token"])
+    return _User(login.json()["record"]["id"], email, login.json()["token"])
+
+
+def _login_path(collection: str) -> str:
+    return f"/api/collections/{collection}/auth-with-password"
 
 
 def _create_task(client: httpx.Client, owner: _User) -> str:

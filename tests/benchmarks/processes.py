@@ -1,24 +1,24 @@
-"""Servers as separate processes, each restricted to one core.
-
-A comparison on one core is fair only if the load generator does not use that core. The benchmark
-therefore moves itself to the second core, with all processes that it starts (wrk, PostgreSQL), and
-only the servers that are measured run on the first.
-"""
+"""Servers as separate processes, and what the operating system reports about them."""
 
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from tests.support.processes import children_of, resident
+
 START_TIMEOUT_SECONDS = 30
 STOP_TIMEOUT_SECONDS = 30
+IDLE_TIMEOUT_SECONDS = 30
 
+_MEGABYTE = 1e6
 _POLL_SECONDS = 0.005
+_IDLE_POLL_SECONDS = 0.05
 _LOG_TAIL_CHARACTERS = 4000
 _SETTINGS = ("TODO_", "DATABASE_URL", "BETTER_AUTH_", "PYTHON")
 
@@ -28,27 +28,83 @@ class BenchmarkFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Cores:
-    """The core of the servers that are measured, and the core of all other processes."""
+class ProcessTree:
+    """A process with its children, their children, and so on."""
 
-    server: int
-    load: int
+    root: int
 
-    @classmethod
-    def of_this_machine(cls) -> "Cores":
-        """Return the first two cores that this process may use.
+    def pids(self) -> list[int]:
+        """Return the ids of its processes, the parents before the children."""
+        children = [pid for child in children_of(self.root) for pid in ProcessTree(child).pids()]
+        return [self.root, *children]
+
+    def move_to(self, core: int) -> None:
+        """Restrict its processes, and those that they start later, to a core."""
+        for pid in self.pids():
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {core})
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that they have used, and children that have ended with them."""
+        return sum(map(_cpu_seconds, self.pids()))
+
+    def wait_until_idle(self) -> None:
+        """Wait until they have nothing left to do, such as requests whose client has gone.
 
         Raises:
-            BenchmarkFailed: if there is only one.
+            BenchmarkFailed: if they are still busy after a long time.
         """
-        usable = sorted(os.sched_getaffinity(0))
-        if len(usable) < 2:
-            raise BenchmarkFailed("Two cores are needed: one for the server, one for the load.")
-        return cls(server=usable[0], load=usable[1])
+        deadline = time.monotonic() + IDLE_TIMEOUT_SECONDS
+        used = self.cpu_seconds()
+        while time.monotonic() < deadline:
+            time.sleep(_IDLE_POLL_SECONDS)
+            before, used = used, self.cpu_seconds()
+            if used == before:  # it is measured in units of 10 ms
+                return
+        raise BenchmarkFailed(f"Process {self.root} stays busy without any request.")
 
-    def keep_to_load_core(self) -> None:
-        """Move this process, and the processes that it starts later, to the core of the load."""
-        os.sched_setaffinity(0, {self.load})
+    def resident_megabytes(self) -> float:
+        """Return the sum of their resident memory. What they share counts for each of them."""
+        return self._sum(resident) / _MEGABYTE
+
+    def proportional_megabytes(self) -> float:
+        """Return the sum of their resident memory. What they share counts once (PSS)."""
+        return self._sum(_proportional) / _MEGABYTE
+
+    def largest_child_megabytes(self) -> float:
+        """Return the resident memory of the largest process below the first."""
+        return max(map(resident, self.pids()[1:])) / _MEGABYTE
+
+    def _sum(self, size: Callable[[int], int]) -> int:
+        return sum(map(size, self.pids()))
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent of a process."""
+    return int(_status(pid)[1])
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process and its ended children; zero if it has ended itself.
+
+    Its parent then counts its time.
+    """
+    try:
+        user_system_and_those_of_children = _status(pid)[11:15]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(map(int, user_system_and_those_of_children)) / os.sysconf("SC_CLK_TCK")
+
+
+def _status(pid: int) -> list[str]:
+    """Return the fields after the name, which may contain any character, see proc_pid_stat(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _proportional(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith("Pss:")]
+    return int(line.split()[1]) * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +126,20 @@ class Command:
 class Server:
     """A running server, a client of it, and the seconds of its cold start."""
 
-    process: subprocess.Popen[bytes]
+    processes: ProcessTree
     client: httpx.Client
     url: str
     seconds_to_answer: float
 
-    def resident_megabytes(self) -> float:
-        """Return its resident memory, in millions of bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
-        resident = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-        return int(resident.split()[1]) * 1024 / 1e6
 
-    def cpu_seconds(self) -> float:
-        """Return the processor time of all of its threads since its start."""
-        status = Path(f"/proc/{self.process.pid}/stat").read_text()
-        # The name in parentheses may contain any character, see proc_pid_stat(5).
-        user_ticks, system_ticks = status.rpartition(")")[2].split()[11:13]
-        return (int(user_ticks) + int(system_ticks)) / os.sysconf("SC_CLK_TCK")
+def on_core(core: int | None) -> list[str]:
+    """Return the beginning of a command that runs on this core only, or on all if there is none."""
+    return [] if core is None else ["taskset", "--cpu-list", str(core)]
 
 
 @contextmanager
-def running(command: Command, *, core: int, folder: Path) -> Iterator[Server]:
-    """Run a server on one core until the block ends, with its log in `folder`.
+def running(command: Command, *, core: int | None, folder: Path) -> Iterator[Server]:
+    """Run a server until the block ends, with its log in `folder`.
 
     Raises:
         BenchmarkFailed: if it exits or does not respond in time; with the end of its log.
@@ -100,7 +148,7 @@ def running(command: Command, *, core: int, folder: Path) -> Iterator[Server]:
     with httpx.Client(base_url=command.url, trust_env=False) as client, log.open("wb") as output:
         started = time.perf_counter()
         process = subprocess.Popen(
-            ["taskset", "--cpu-list", str(core), *command.arguments],
+            [*on_core(core), *command.arguments],
             stdout=output,
             stderr=output,
             cwd=folder,
@@ -108,7 +156,8 @@ def running(command: Command, *, core: int, folder: Path) -> Iterator[Server]:
         )
         try:
             _wait_for_answer(command, process, client, log)
-            yield Server(process, client, command.url, time.perf_counter() - started)
+            seconds_to_answer = time.perf_counter() - started
+            yield Server(ProcessTree(process.pid), client, command.url, seconds_to_answer)
         finally:
             _end(process)
 

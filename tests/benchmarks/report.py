@@ -1,147 +1,97 @@
-"""The measurements as text, and whether they meet the targets."""
+"""The measurements as text, for a terminal, and in one table for the README."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 
-from tests.benchmarks.contenders import SQLITE, Name, Operation
-from tests.benchmarks.load import Measurement
-
-SHARE_OF_HAND_WRITTEN = 0.85
-SHARES_OF_POCKETBASE = {Operation.LIST: 1.2, Operation.READ: 0.75, Operation.CREATE: 1.0}
-SHARE_WITH_LIMITS = 0.95
-COLD_START_SECONDS = 2.5
-RESIDENT_MEGABYTES = 120.0
+from tests.benchmarks.contenders import WORKERS, Name, Operation
+from tests.benchmarks.footprint import STARTS, ColdStart, Memory
+from tests.benchmarks.footprint import WORKERS as FOOTPRINT_WORKERS
+from tests.benchmarks.half_load import HalfLoad
+from tests.benchmarks.machine import machine
+from tests.benchmarks.parts import COMPARISONS, Outcome, Part
+from tests.benchmarks.results import Figure, Results, by_cpu, by_throughput
+from tests.benchmarks.targets import Target
 
 _HEADINGS = (
-    f"{'operation':<16}{'contender':<16}"
-    f"{'requests/s':>11}{'p50 ms':>9}{'p99 ms':>9}{'todo ÷ it':>11}{'CPU µs':>9}{'by CPU':>9}"
+    f"{'operation':<19}{'contender':<17}{'requests/s':>10}{'p50 ms':>8}{'p99 ms':>8}"
+    f"{'CPU µs':>8}{'DB µs':>7}{'todo ÷ it':>19}{'by CPU':>19}"
 )
 _RULE = "-" * len(_HEADINGS)
+_NOTHING = "–"
+
+_LAYOUTS = (
+    ("pinned", Part.SQLITE_PINNED, Part.POSTGRESQL_PINNED, Name.SERVICE),
+    ("one process", Part.SQLITE_UNPINNED, Part.POSTGRESQL_UNPINNED, Name.SERVICE),
+    (f"{WORKERS} workers", Part.SQLITE_UNPINNED, Part.POSTGRESQL_UNPINNED, Name.WORKERS),
+)
+"""The layouts in the table: the parts that measured them, and the service in them."""
 
 
-@dataclass(frozen=True, slots=True)
-class ColdStart:
-    """The time from the start of `todo serve` to its first response, in seconds."""
-
-    fresh: float
-    initialised: float
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """The measurements of all contenders on one of the service's databases, by round.
-
-    A ratio is the median of the ratios of the rounds, so that a slow round does
-    not affect it.
-    """
-
-    storage: str
-    rounds: Mapping[Operation, Mapping[Name, Sequence[Measurement]]]
-    resident_megabytes: Mapping[Name, float]
-
-    def figures(self, operation: Operation) -> Mapping[Name, Measurement]:
-        """Return the median measurement of each contender."""
-        return {
-            name: Measurement.median_of(rounds) for name, rounds in self.rounds[operation].items()
-        }
-
-    def ratio(self, operation: Operation, other: Name) -> float:
-        """Return the throughput of the service relative to another contender."""
-        return median(
-            ours.requests_per_second / theirs.requests_per_second
-            for ours, theirs in self._pairs(operation, other)
-        )
-
-    def ratio_by_cpu(self, operation: Operation, other: Name) -> float:
-        """Return the same ratio by processor time, which ignores times when the core is idle."""
-        return median(
-            theirs.cpu_microseconds / ours.cpu_microseconds
-            for ours, theirs in self._pairs(operation, other)
-        )
-
-    def _pairs(
-        self, operation: Operation, other: Name
-    ) -> Iterable[tuple[Measurement, Measurement]]:
-        rounds = self.rounds[operation]
-        return zip(rounds[Name.SERVICE], rounds[other], strict=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A minimum or maximum for a figure, and whether it is met."""
-
-    what: str
-    figure: str
-    is_met: bool
-
-    @classmethod
-    def at_least(cls, what: str, minimum: float, unit: str, figure: float) -> "Target":
-        """Make a target for a figure of which more is better."""
-        return cls(f"{what} at least {minimum:g} {unit}", f"{figure:.2f}", figure >= minimum)
-
-    @classmethod
-    def at_most(cls, what: str, maximum: float, unit: str, figure: float) -> "Target":
-        """Make a target for a figure of which less is better."""
-        return cls(f"{what} at most {maximum:g} {unit}", f"{figure:.2f}", figure <= maximum)
-
-
-def targets(cold_start: ColdStart, all_results: Sequence[Results]) -> list[Target]:
-    """Return all targets of the service."""
-    return [
-        *(target for results in all_results for target in _speed_targets(results)),
-        Target.at_most("cold start, fresh folder", COLD_START_SECONDS, "s", cold_start.fresh),
-        Target.at_most(
-            "cold start, initialised folder", COLD_START_SECONDS, "s", cold_start.initialised
-        ),
-        *(
-            Target.at_most(
-                f"resident memory on {results.storage}",
-                RESIDENT_MEGABYTES,
-                "MB",
-                results.resident_megabytes[Name.SERVICE],
-            )
-            for results in all_results
-        ),
-    ]
-
-
-def _speed_targets(results: Results) -> Iterator[Target]:
-    """Yield the targets for speed. Only SQLite is compared with PocketBase, which includes it."""
-    for operation in Operation:
-        yield Target.at_least(
-            f"{operation} on {results.storage}, with limits",
-            SHARE_WITH_LIMITS,
-            f"times {Name.SERVICE}",
-            1 / results.ratio(operation, Name.LIMITED),
-        )
-    shares = {Name.HAND_WRITTEN: dict.fromkeys(Operation, SHARE_OF_HAND_WRITTEN)}
-    if results.storage == SQLITE:
-        shares[Name.POCKETBASE] = SHARES_OF_POCKETBASE
-    for other, minimums in shares.items():
-        for operation, minimum in minimums.items():
-            yield Target.at_least(
-                f"{operation} on {results.storage}",
-                minimum,
-                f"times {other}",
-                results.ratio(operation, other),
-            )
-
-
-def results_text(results: Results) -> str:
+def results_text(part: Part, results: Results) -> str:
     """Return a table of the speed, followed by the memory."""
-    lines = [f"Service on {results.storage}", _RULE, _HEADINGS]
+    lines = [COMPARISONS[part], _RULE, _HEADINGS]
     for operation in results.rounds:
-        lines += [
-            f"{operation:<16}{name:<16}{figure.requests_per_second:>11,.0f}"
-            f"{figure.p50_milliseconds:>9.1f}{figure.p99_milliseconds:>9.1f}"
-            f"{results.ratio(operation, name):>11.2f}"
-            f"{figure.cpu_microseconds:>9.0f}{results.ratio_by_cpu(operation, name):>9.2f}"
-            for name, figure in results.figures(operation).items()
-        ]
-        lines.append("")
+        lines += [*_operation_lines(operation, results), ""]
+    if scaling := list(_scaling_lines(results)):
+        lines += [f"{WORKERS} workers, relative to one process, by throughput", *scaling, ""]
     memory = ", ".join(f"{name} {size:.0f} MB" for name, size in results.resident_megabytes.items())
-    return "\n".join([*lines, f"Resident memory after the load: {memory}", ""])
+    return "\n".join([*lines, f"Resident memory of all processes after the load: {memory}", ""])
+
+
+def _operation_lines(operation: Operation, results: Results) -> Iterator[str]:
+    for name in results.rounds[operation]:
+        figure = results.figure(operation, name)
+        ratios = (
+            results.ratio(operation, Name.SERVICE, name, by_what)
+            for by_what in (by_throughput, by_cpu)
+        )
+        yield (
+            f"{operation:<19}{name:<17}{figure.requests_per_second:>10,.0f}"
+            f"{figure.p50_milliseconds:>8.1f}{figure.p99_milliseconds:>8.1f}"
+            f"{figure.cpu_microseconds:>8.0f}{figure.database_cpu_microseconds:>7.0f}"
+            + "".join(f"{ratio!s:>19}" for ratio in ratios)
+        )
+
+
+def _scaling_lines(results: Results) -> Iterator[str]:
+    for operation in results.rounds:
+        if results.has(operation, Name.WORKERS, Name.SERVICE):
+            ratio = results.ratio(operation, Name.WORKERS, Name.SERVICE, by_throughput)
+            yield f"{operation:<19}{ratio}"
+
+
+def half_load_text(half_load: Sequence[HalfLoad]) -> str:
+    """Return how long clients wait at half of the peak."""
+    lines = ["The service in one process at half of its peak, SQLite, unpinned", _RULE]
+    for half in half_load:
+        figures = half.figures
+        lines.append(
+            f"{half.operation:<19}"
+            f"{figures.requests_per_second:,.0f} of {half.peak:,.0f} requests/s:"
+            f" p50 {figures.p50_milliseconds:.2f} ms, p99 {figures.p99_milliseconds:.2f} ms,"
+            f" p99 ÷ p50 {half.spread}"
+        )
+    return "\n".join([*lines, ""])
+
+
+def memory_text(memory: Memory) -> str:
+    """Return the memory of the service."""
+    return (
+        "Resident memory of the service on SQLite after the load:\n"
+        f"{memory.one_process:.0f} MB in one process;"
+        f" {memory.largest_worker:.0f} MB in the larger of {FOOTPRINT_WORKERS} workers,"
+        f" {memory.all_resident:.0f} MB in them and their parent"
+        f" (PSS {memory.all_proportional:.0f} MB)\n"
+    )
+
+
+def cold_start_text(cold_start: ColdStart) -> str:
+    """Return the times of the cold start."""
+    return (
+        f"Cold start of `todo serve`, bytecode cached, median of {STARTS}:\n"
+        f"{cold_start.fresh:.2f} s in a fresh folder,"
+        f" {cold_start.initialised:.2f} s in an initialised one\n"
+    )
 
 
 def targets_text(all_targets: Sequence[Target]) -> str:
@@ -149,7 +99,69 @@ def targets_text(all_targets: Sequence[Target]) -> str:
     return "\n".join(
         ["Targets", _RULE]
         + [
-            f"{target.what:<63}{target.figure:>7}  {'met' if target.is_met else 'missed'}"
+            f"{target.what:<94}{target.figure:>18}  {'met' if target.is_met else 'missed'}"
             for target in all_targets
         ]
+        + [""]
     )
+
+
+def table(outcome: Outcome) -> str:
+    """Return the table for the README, in Markdown."""
+    headings = ["operation", "layout", *(heading for heading, _ in _COLUMNS)]
+    rows = [
+        [row.operation, row.layout, *(text(row) for _, text in _COLUMNS)]
+        for row in _table_rows(outcome)
+    ]
+    alignment = ["---", "---", *["---:"] * len(_COLUMNS)]
+    return "\n".join(
+        [
+            "Each ratio is the median of the rounds (lowest-highest). Above 1, todo is faster.",
+            f"Measured on {machine()}.",
+            "",
+            *(f"| {' | '.join(cells)} |" for cells in (headings, alignment, *rows)),
+            "",
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An operation of the service in a layout, and the results with it on both databases."""
+
+    operation: Operation
+    layout: str
+    service: Name
+    sqlite: Results | None
+    postgresql: Results | None
+
+
+def _table_rows(outcome: Outcome) -> Iterator[_Row]:
+    for operation in Operation:
+        for layout, sqlite, postgresql, service in _LAYOUTS:
+            measured = outcome.comparisons.get(sqlite), outcome.comparisons.get(postgresql)
+            if any(measured):
+                yield _Row(operation, layout, service, *measured)
+
+
+def _rate(row: _Row, results: Results | None) -> str:
+    if results is None or not results.has(row.operation, row.service):
+        return _NOTHING
+    return f"{results.figure(row.operation, row.service).requests_per_second:,.0f}"
+
+
+def _ratio(row: _Row, results: Results | None, other: Name, figure: Figure) -> str:
+    if results is None or not results.has(row.operation, row.service, other):
+        return _NOTHING
+    return str(results.ratio(row.operation, row.service, other, figure))
+
+
+_COLUMNS: Sequence[tuple[str, Callable[[_Row], str]]] = (
+    ("requests/s", lambda row: _rate(row, row.sqlite)),
+    ("÷ PocketBase", lambda row: _ratio(row, row.sqlite, Name.POCKETBASE, by_throughput)),
+    ("÷ PocketBase by CPU", lambda row: _ratio(row, row.sqlite, Name.POCKETBASE, by_cpu)),
+    ("÷ hand-written by CPU", lambda row: _ratio(row, row.sqlite, Name.HAND_WRITTEN, by_cpu)),
+    ("PostgreSQL: requests/s", lambda row: _rate(row, row.postgresql)),
+    ("÷ hand-written by CPU", lambda row: _ratio(row, row.postgresql, Name.HAND_WRITTEN, by_cpu)),
+)
+"""The columns of the table with figures, those on SQLite first."""

@@ -1,143 +1,128 @@
-"""The service, and two applications on the same framework to compare it with.
+"""The service, and other applications on the same framework to compare it with.
 
-They run under the same server program with the same options.
+The latter run under the same server program with the same options.
 """
 
-import json
-import secrets
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
 from tests.benchmarks.contenders import (
+    BASIC_OPERATIONS,
+    CHANGED_TASKS,
     NEW_TASK,
     PASSWORD,
-    POSTGRESQL,
-    SQLITE,
+    STATES,
     TASKS,
+    TITLES,
+    WORKERS,
     Contender,
     Name,
     Operation,
+    log_in,
+    only,
 )
-from tests.benchmarks.load import Endpoint
-from tests.benchmarks.processes import BenchmarkFailed, Command, clean_environment, running
+from tests.benchmarks.load import Endpoint, Request, contains, create_and_delete, repeat, rotate
+from tests.benchmarks.processes import (
+    BenchmarkFailed,
+    Command,
+    Server,
+    clean_environment,
+    running,
+)
+from tests.benchmarks.setup import TODO, Setup
 from tests.support.processes import free_port
 
-_PROGRAM = Path(sys.executable).with_name("todo")
 _REPOSITORY = Path(__file__).parents[2]
+_APPLICATIONS = f"{__package__}.applications"
+_HAND_WRITTEN = {
+    Name.HAND_WRITTEN: "hand_written_fastapi",
+    Name.STARLETTE: "hand_written_starlette",
+}
+_UNREACHED_LIMITS = {"TODO_RATE_LIMIT_ENABLED": "true", "TODO_LIMIT_TASKS": "100000000/minute"}
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
-    """A database, as the settings of the service that select it."""
+class User:
+    """A user of the service."""
 
-    name: str
-    settings: Mapping[str, str]
-
-    @classmethod
-    def sqlite(cls, folder: Path) -> "Storage":
-        """Return the embedded database in this folder, which need not exist."""
-        return cls(SQLITE, _settings_in(folder))
-
-    @classmethod
-    def postgresql(cls, folder: Path, url: str) -> "Storage":
-        """Migrate an empty database on a server, and return it."""
-        settings = _settings_in(folder) | {
-            "DATABASE_URL": url,
-            "TODO_JWT_SECRET": secrets.token_urlsafe(32),
-        }
-        subprocess.run(
-            [_PROGRAM, "migrate"],
-            check=True,
-            capture_output=True,
-            cwd=folder,
-            env=clean_environment(settings),
-        )
-        return cls(POSTGRESQL, settings)
-
-    def limited(self) -> "Storage":
-        """The same database for a service with limits that are never reached."""
-        return replace(
-            self,
-            settings={
-                **self.settings,
-                "TODO_RATE_LIMIT_ENABLED": "true",
-                "TODO_LIMIT_TASKS": "100000000/minute",
-            },
-        )
-
-
-def _settings_in(folder: Path) -> dict[str, str]:
-    return {"TODO_DATA_DIR": str(folder / "todo-data"), "TODO_RATE_LIMIT_ENABLED": "false"}
-
-
-def service_command(storage: Storage) -> Command:
-    """Return the command of the service with default settings, except storage and rate limits."""
-    port = free_port()
-    return Command(
-        arguments=[_PROGRAM, "serve", "--port", str(port)],
-        port=port,
-        ready_path="/healthz",
-        environment=clean_environment(storage.settings),
-    )
-
-
-@contextmanager
-def service(storage: Storage, *, core: int, folder: Path) -> Iterator[Contender]:
-    """Run the service by its own command."""
-    with running(service_command(storage), core=core, folder=folder) as server:
-        reader, writer = (_register(server.client, name) for name in ("ada", "grace"))
-        task = [_create_task(server.client, reader) for _ in range(TASKS)][-1]
-        yield Contender(
-            Name.SERVICE,
-            server,
-            {
-                Operation.LIST: Endpoint(
-                    f"{server.url}{reader.path()}",
-                    lambda answer: len(answer) == TASKS,
-                    token=reader.token,
-                ),
-                Operation.READ: Endpoint(
-                    f"{server.url}{reader.path(f'/{task}')}",
-                    lambda answer: bool(answer["id"] == task),
-                    token=reader.token,
-                ),
-                Operation.CREATE: Endpoint(
-                    f"{server.url}{writer.path()}",
-                    lambda answer: NEW_TASK.items() <= answer.items(),
-                    method="POST",
-                    status=201,
-                    token=writer.token,
-                    body=json.dumps(NEW_TASK),
-                ),
-            },
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _User:
     id: str
+    email: str
     token: str
 
     def path(self, task: str = "") -> str:
-        """Return the path of this user's tasks, or of one of them."""
+        """Return the path of this user's tasks, or of what follows it."""
         return f"/api/{self.id}/tasks{task}?url_user_id={self.id}"
 
 
-def _register(client: httpx.Client, name: str) -> _User:
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The users of the service, and the ids of the tasks that are read and changed."""
+
+    reader: User
+    creator: User
+    changer: User
+    visitor: User
+    read_task: int
+    changed_tasks: list[int]
+
+    @classmethod
+    def create(cls, client: httpx.Client) -> "Data":
+        """Register the users, and create their tasks."""
+        names = ("reader", "creator", "changer", "visitor")
+        reader, creator, changer, visitor = (_register(client, name) for name in names)
+        read_task = [_create_task(client, reader) for _ in range(TASKS)][-1]
+        changed_tasks = [_create_task(client, changer) for _ in range(CHANGED_TASKS)]
+        return cls(reader, creator, changer, visitor, read_task, changed_tasks)
+
+    def endpoints(self, url: str) -> dict[Operation, Endpoint]:
+        """Return the endpoints of a server with this URL."""
+        reader, creator, changer = self.reader, self.creator, self.changer
+        create = Request(f"{url}{creator.path()}", "POST", creator.token, NEW_TASK)
+        complete, rename = (
+            [f"{url}{changer.path(f'/{task}{suffix}')}" for task in self.changed_tasks]
+            for suffix in ("/complete", "")
+        )
+        login = {"email": self.visitor.email, "password": PASSWORD}
+        return {
+            Operation.LIST: repeat(
+                Request(f"{url}{reader.path()}", token=reader.token),
+                lambda answer: len(answer) == TASKS,
+            ),
+            Operation.READ: repeat(
+                Request(f"{url}{reader.path(f'/{self.read_task}')}", token=reader.token),
+                lambda answer: bool(answer["id"] == self.read_task),
+            ),
+            Operation.CREATE: repeat(create, contains(NEW_TASK), status=201),
+            Operation.COMPLETE: rotate(complete, STATES, token=changer.token),
+            Operation.RENAME: rotate(rename, TITLES, token=changer.token),
+            Operation.CREATE_AND_DELETE: create_and_delete(
+                create,
+                lambda task: f"{url}{creator.path(f'/{task}')}",
+                contains(NEW_TASK),
+                status=201,
+            ),
+            Operation.LOGIN: log_in(
+                Request(f"{url}/api/auth/login", "POST", body=login), "access_token"
+            ),
+        }
+
+
+def _register(client: httpx.Client, name: str) -> User:
     """Register a user, and log them in."""
-    credentials = {"email": f"{name}@example.com", "password": PASSWORD}
+    email = f"{name}@example.com"
+    credentials = {"email": email, "password": PASSWORD}
     client.post("/api/auth/register", json={"name": name, **credentials}).raise_for_status()
     login = client.post("/api/auth/login", json=credentials).raise_for_status().json()
-    return _User(login["user"]["id"], login["access_token"])
+    return User(login["user"]["id"], email, login["access_token"])
 
 
-def _create_task(client: httpx.Client, owner: _User) -> int:
+def _create_task(client: httpx.Client, owner: User) -> int:
     answer = client.post(
         owner.path(), headers={"Authorization": f"Bearer {owner.token}"}, json=NEW_TASK
     ).raise_for_status()
@@ -145,41 +130,64 @@ def _create_task(client: httpx.Client, owner: _User) -> int:
     return task_id
 
 
-def limited(
-    storage: Storage, original: Contender, *, core: int, folder: Path
-) -> AbstractContextManager[Contender]:
-    """Run the service again on its own database, with rate limits."""
-    command = service_command(storage.limited())
-    return _comparable_server(Name.LIMITED, command, original, core=core, folder=folder)
+def create_data(setup: Setup) -> Data:
+    """Run the service once to create the data in its database, which must be empty."""
+    with _running(service_command(setup), setup) as server:
+        return Data.create(server.client)
 
 
-def hand_written(
-    storage: Storage, original: Contender, *, core: int, folder: Path
-) -> AbstractContextManager[Contender]:
-    """Run the hand-written endpoints on the database of the service and with its tokens."""
-    command = _uvicorn_command("hand_written", "/openapi.json", storage.settings)
-    return _comparable_server(Name.HAND_WRITTEN, command, original, core=core, folder=folder)
+def service_command(
+    setup: Setup, *, workers: int = 1, settings: Mapping[str, str] = MappingProxyType({})
+) -> Command:
+    """Return the command of the service, by default with rate limits off and all else default."""
+    port = free_port()
+    return Command(
+        arguments=[TODO, "serve", "--port", str(port), "--workers", str(workers)],
+        port=port,
+        ready_path="/healthz",
+        environment=clean_environment({**setup.settings, **settings}),
+    )
 
 
 @contextmanager
-def _comparable_server(
-    name: Name, command: Command, original: Contender, *, core: int, folder: Path
-) -> Iterator[Contender]:
-    """Run another server with the same responses.
+def service(setup: Setup, data: Data) -> Iterator[Contender]:
+    """Run the service in one process."""
+    with _running(service_command(setup), setup) as server:
+        yield Contender(Name.SERVICE, server, data.endpoints(server.url))
+
+
+@contextmanager
+def service_with_workers(setup: Setup, data: Data, workers: int = WORKERS) -> Iterator[Contender]:
+    """Run the service in several processes."""
+    with _running(service_command(setup, workers=workers), setup) as server:
+        yield Contender(Name.WORKERS, server, data.endpoints(server.url))
+
+
+@contextmanager
+def service_with_limits(setup: Setup, data: Data) -> Iterator[Contender]:
+    """Run the service with limits for tasks that are never reached."""
+    with _running(service_command(setup, settings=_UNREACHED_LIMITS), setup) as server:
+        endpoints = data.endpoints(server.url)
+        yield Contender(Name.LIMITED, server, only(BASIC_OPERATIONS, endpoints))
+
+
+@contextmanager
+def hand_written(setup: Setup, data: Data, original: Contender) -> Iterator[Sequence[Contender]]:
+    """Run the hand-written endpoints on both frameworks.
 
     Raises:
         BenchmarkFailed: if a response differs from that of the service in a single byte.
     """
-    with running(command, core=core, folder=folder) as server:
-        endpoints = {
-            operation: replace(
-                endpoint, url=endpoint.url.replace(original.server.url, server.url, 1)
-            )
-            for operation, endpoint in original.endpoints.items()
-        }
-        for operation in (Operation.LIST, Operation.READ):
-            _require_same_content(original.endpoints[operation], endpoints[operation])
-        yield Contender(name, server, endpoints)
+    with ExitStack() as stack:
+        contenders = []
+        for name, module in _HAND_WRITTEN.items():
+            command = _uvicorn_command(module, "/ready", setup.settings)
+            server = stack.enter_context(_running(command, setup))
+            endpoints = only(BASIC_OPERATIONS, data.endpoints(server.url))
+            for operation in (Operation.LIST, Operation.READ):
+                _require_same_content(original.endpoints[operation], endpoints[operation])
+            contenders.append(Contender(name, server, endpoints))
+        yield contenders
 
 
 def _require_same_content(one: Endpoint, other: Endpoint) -> None:
@@ -188,11 +196,15 @@ def _require_same_content(one: Endpoint, other: Endpoint) -> None:
 
 
 @contextmanager
-def bare_endpoint(*, core: int, folder: Path) -> Iterator[Contender]:
+def bare_endpoint(setup: Setup) -> Iterator[Contender]:
     """Run an endpoint that does nothing, for every operation."""
-    with running(_uvicorn_command("bare", "/", {}), core=core, folder=folder) as server:
-        endpoint = Endpoint(f"{server.url}/", lambda answer: bool(answer == {"ok": True}))
-        yield Contender(Name.BARE, server, dict.fromkeys(Operation, endpoint))
+    with _running(_uvicorn_command("bare", "/", {}), setup) as server:
+        endpoint = repeat(Request(f"{server.url}/"), lambda answer: bool(answer == {"ok": True}))
+        yield Contender(Name.BARE, server, dict.fromkeys(BASIC_OPERATIONS, endpoint))
+
+
+def _running(command: Command, setup: Setup) -> AbstractContextManager[Server]:
+    return running(command, core=setup.layout.server_core, folder=setup.folder)
 
 
 def _uvicorn_command(module: str, ready_path: str, settings: Mapping[str, str]) -> Command:
@@ -200,7 +212,7 @@ def _uvicorn_command(module: str, ready_path: str, settings: Mapping[str, str]) 
     port = free_port()
     return Command(
         arguments=[
-            *(sys.executable, "-m", "uvicorn", f"{__package__}.{module}:app"),
+            *(sys.executable, "-m", "uvicorn", f"{_APPLICATIONS}.{module}:app"),
             *("--app-dir", _REPOSITORY, "--port", str(port)),
             *("--no-access-log", "--no-server-header", "--no-proxy-headers"),
         ],
