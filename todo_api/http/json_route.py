@@ -149,13 +149,16 @@ def _parse(content: bytes, request: Request) -> object:
     if not _is_json(request.headers.get("content-type", "")):
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     try:
-        return json.loads(content.decode(), parse_constant=_no_such_number)
+        return _DECODER.decode(content.decode())
     except (ValueError, RecursionError) as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST) from error
 
 
 def _no_such_number(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number in JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_such_number)
 
 
 def _is_json(content_type: str) -> bool:

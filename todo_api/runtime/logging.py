@@ -9,6 +9,7 @@ import logging
 import re
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TextIO, cast, override
 
 import orjson
@@ -30,9 +31,14 @@ def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def _add_timestamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event["timestamp"] = datetime.now(UTC)
+    return event
+
+
 def _json(event: EventDict, **_: object) -> str:
     """Render the event as JSON, with `str` for values that JSON does not know."""
-    return orjson.dumps(event, default=str).decode()
+    return orjson.dumps(event, default=str, option=orjson.OPT_UTC_Z).decode()
 
 
 class _Lossy(io.TextIOBase):
@@ -67,7 +73,7 @@ def configure_logs(settings: Settings) -> None:
     shared: list[Processor] = [
         _add_request,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_timestamp if as_json else structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
