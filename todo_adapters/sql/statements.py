@@ -6,6 +6,7 @@ Without this, reading a task takes 20 µs less of the processor, and a list of t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from logging import INFO, getLogger
 from typing import Any
 
 from sqlalchemy import CompoundSelect, Delete, Dialect, Insert, Select, TextClause, Update
@@ -15,6 +16,9 @@ type Query = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 type Statement = Query | Insert | Update | Delete | TextClause
 type Parameters = Mapping[str, Any]  # the bound columns decide which types they take
 type AnyRow = Sequence[Any]  # the values of the selected columns
+
+
+_log = getLogger("sqlalchemy.engine")  # SQLAlchemy logs the statements there that it executes
 
 
 class DriverStatement:
@@ -52,11 +56,17 @@ class DriverStatement:
 
     def execute(self, cursor: DBAPICursor, parameters: Parameters) -> None:
         """Execute it on the driver's cursor."""
+        self._log()
         cursor.execute(self.sql, self._bind(parameters))
 
     def execute_many(self, cursor: DBAPICursor, parameters: Iterable[Parameters]) -> None:
         """Execute it once for each set of parameters."""
+        self._log()
         cursor.executemany(self.sql, [self._bind(each) for each in parameters])
+
+    def _log(self) -> None:
+        if _log.isEnabledFor(INFO):
+            _log.info(self.sql)
 
     def _bind(self, parameters: Parameters) -> Any:  # noqa: ANN401 - as the driver takes them
         if self._constants:
