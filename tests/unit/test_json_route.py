@@ -14,6 +14,7 @@ import pytest
 from fastapi import (
     APIRouter,
     BackgroundTasks,
+    Body,
     Cookie,
     Depends,
     FastAPI,
@@ -79,7 +80,15 @@ class Owner:
         return caller, depth, request.method
 
 
+async def page(
+    size: Annotated[int, Query(ge=1, le=100)], after: UUID | None = None
+) -> tuple[int, UUID | None]:
+    assert isinstance(size, int)
+    return size, after
+
+
 OwnerDependency = Annotated[tuple[str, int, str], Depends(Owner())]
+PageDependency = Annotated[tuple[int, UUID | None], Depends(page)]
 
 
 def read(
@@ -112,6 +121,10 @@ async def owned(owner: OwnerDependency, caller: Annotated[str, Depends(session)]
     return Received.of(owner=owner, caller=caller)
 
 
+def paged(page: PageDependency, number: int = 7) -> Received:
+    return Received.of(page=page, number=number)
+
+
 def write(owner: OwnerDependency, body: Draft, dry: bool = False) -> Received:
     return Received.of(owner=owner, body=body, dry=dry)
 
@@ -135,6 +148,7 @@ def respond(body: dict[str, Any]) -> Response:
 ENDPOINTS: dict[str, tuple[int, Callable[..., Any]]] = {
     "/read/{number}/{key}": (200, read),
     "/owned": (200, owned),
+    "/paged": (200, paged),
     "/write": (201, write),
     "/write-strictly": (201, write_strictly),
     "/toggle": (200, toggle),
@@ -299,11 +313,21 @@ BODIES = st.none() | (DRAFTS | JSON_VALUES | st.lists(st.integers() | JSON_VALUE
 @example("/toggle", "", b"[]", JSON)
 @example("/toggle", "", None, JSON)
 @example("/write-list", "", b'[1, "2", "x"]', JSON)
+@example("/paged", "size=5&number=1", None, JSON)
 @settings(deadline=None)
 def test_json_bodies_and_dependencies_are_read_as_by_fastapi(
     applications: Applications, path: str, query: str, body: bytes | None, content_type: str
 ) -> None:
     assert_alike(applications, Sent(f"{path}?{query}", body, content_type))
+
+
+def test_a_dependency_is_not_called_with_invalid_parameters(applications: Applications) -> None:
+    for query, code in (("", "required"), ("size=x", "invalid_type"), ("size=0", "invalid_type")):
+        response = assert_alike(applications, Sent(f"/paged?{query}&number=y"))
+        assert [(error["pointer"], error["code"]) for error in response.json()["errors"]] == [
+            ("/size", code),
+            ("/number", "invalid_type"),
+        ]
 
 
 @pytest.mark.parametrize("path", ["/owned", "/write"])
@@ -393,6 +417,14 @@ async def on_another(value: Annotated[str, Depends(on_a_header)]) -> str:
     return value
 
 
+async def on_a_body(draft: Draft) -> Draft:
+    return draft
+
+
+class Filter(BaseModel):
+    done: bool = False
+
+
 def with_a_header(agent: Annotated[str, Header()]) -> None: ...
 def with_a_cookie(session: Annotated[str | None, Cookie()] = None) -> None: ...
 def with_background_tasks(tasks: BackgroundTasks) -> None: ...
@@ -430,3 +462,34 @@ def test_an_endpoint_with_an_unknown_kind_of_parameter_is_refused(
     APIRoute("/", endpoint, methods=["POST"])
     with pytest.raises(TypeError, match="JsonRoute"):
         JsonRoute("/", endpoint, methods=["POST"])
+
+
+def with_a_list_in_the_query(tags: Annotated[list[str], Query()]) -> None: ...
+def with_a_model_in_the_query(filter: Annotated[Filter, Query()]) -> None: ...
+def with_a_default_in_the_query(limit: int = Query(20)) -> None: ...
+def with_a_default_factory(tags: Annotated[int, Query(default_factory=int)]) -> None: ...
+def with_an_embedded_body(draft: Annotated[Draft, Body(embed=True)]) -> None: ...
+def with_a_dependency_on_a_body(draft: Annotated[Draft, Depends(on_a_body)]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        with_a_list_in_the_query,
+        with_a_model_in_the_query,
+        with_a_default_in_the_query,
+        with_a_default_factory,
+        with_an_embedded_body,
+        with_a_dependency_on_a_body,
+    ],
+)
+def test_an_endpoint_with_an_unknown_form_of_parameter_is_refused(
+    endpoint: Callable[..., None],
+) -> None:
+    with pytest.raises(TypeError, match="JsonRoute"):
+        JsonRoute("/", endpoint, methods=["POST"])
+
+
+def test_a_dependency_of_a_route_without_a_parameter_is_refused() -> None:
+    with pytest.raises(TypeError, match="JsonRoute"):
+        JsonRoute("/", toggle, methods=["POST"], dependencies=[Depends(session)])
