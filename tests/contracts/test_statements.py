@@ -315,6 +315,18 @@ class TestErrors:
         assert len(found) == CONNECTIONS
         assert found.isdisjoint(lost)
 
+    def test_a_connection_that_the_driver_has_closed_is_unavailable_once(
+        self, postgresql_container: Container
+    ) -> None:
+        database = postgresql_container.database()
+        with database.engine.connect() as connection:
+            closed = connection.connection.dbapi_connection
+            assert closed is not None
+            closed.close()
+        with pytest.raises(Unavailable, match="database"):
+            database.rows(LIST, {"owner_id": ADA})
+        assert database.rows(LIST, {"owner_id": ADA}) == []
+
 
 def backend(database: Database) -> int:
     [(pid,)] = database.rows(text("SELECT pg_backend_pid()"), {})
