@@ -186,6 +186,13 @@ class TestFirstCore:
     def test_a_process_without_siblings_begins_on_any_of_its_cores(self) -> None:
         assert _first_of([2, 3, 5]) in {2, 3, 5}
 
+    @pytest.mark.parametrize("name", ["api", "SpawnProcess-1:2"])
+    def test_a_child_process_of_any_name_begins_on_one_of_its_cores(self, name: str) -> None:
+        process = get_context("spawn").Process(target=_first_of, args=([2, 3, 5],), name=name)
+        process.start()
+        process.join(LONG_SECONDS)
+        assert process.exitcode == 0
+
 
 @pytest.mark.skipif(
     len(usable_cores()) < 2, reason="with only one core, no thread can move to another"
@@ -302,3 +309,14 @@ class TestFollowingTheLoad:
 
             assert on_own_thread(leave_and_follow) == set(machine.cores)
             assert core_of(joined) != before
+
+    def test_a_thread_that_has_ended_does_no_harm(self, machine: Machine) -> None:
+        affinity = CoreAffinity(machine.cores)
+        with joined_thread(affinity) as running:
+            on_own_thread(affinity.join)
+            before = core_of(running)
+            affinity.follow_load()
+            for _ in range(MANY_SECONDS):
+                machine.run({before: 1.0})
+                affinity.follow_load()
+            assert core_of(running) != before
