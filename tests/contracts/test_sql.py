@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
-from pkgutil import iter_modules
 from threading import Event, Thread
 from typing import Any
 from uuid import UUID
@@ -18,10 +16,9 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClau
 from sqlalchemy.sql.operators import and_, eq, in_op
 from sqlalchemy.sql.selectable import Select
 
-import todo_adapters.sql
 from tests.support.postgres import DURABLE, running_postgres
 from tests.support.settings import on_postgresql, postgres_settings
-from tests.support.statements import recorded_statements
+from tests.support.statements import prebuilt_statements, recorded_statements
 from todo_adapters.sql.tables import TASKS
 from todo_adapters.sql.tasks import GET, LIST, LIST_BY_COMPLETION
 from todo_api.container import Container
@@ -42,14 +39,9 @@ def registered(container: Container, email: str = "ada@example.com") -> User:
 
 def statements_on_tasks() -> list[Statement]:
     """Return every prebuilt statement that reads or writes tasks."""
-    modules = [
-        import_module(f"{todo_adapters.sql.__name__}.{module.name}")
-        for module in iter_modules(todo_adapters.sql.__path__)
-    ]
-    candidates = [value for module in modules for value in vars(module).values()]
     return [
         statement
-        for statement in candidates
+        for statement in prebuilt_statements().values()
         if isinstance(statement, Select | Insert | Update | Delete)
         and TASKS
         in (statement.get_final_froms() if isinstance(statement, Select) else [statement.table])

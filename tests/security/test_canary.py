@@ -32,6 +32,7 @@ def test_no_secret_is_stored_logged_or_repeated_in_an_error(tmp_path: Path) -> N
     emails = re.sub(r"\nTo: .*?\n(?=\{|\Z)", "\n", log, flags=re.DOTALL)
     assert len(secrets) >= 8
     assert "canary@example.com" in stored
+    assert "INSERT INTO users" in log
     for secret in secrets:
         # The email is printed for its recipient. Only the email may contain its link.
         assert secret not in emails

@@ -12,7 +12,7 @@ import pytest
 _TESTS = Path(__file__).parents[1]
 _FOLDERS = ("architecture", "contracts", "unit")
 _IN_MEMORY = {"in_memory", "memory"}
-_ON_SERVERS = ("deletion", "mail", "published_keys", "sql", "turkish_database")
+_ON_SERVERS = ("deletion", "mail", "published_keys", "sql", "statements", "turkish_database")
 """Contract tests that do not run on in-memory adapters."""
 
 

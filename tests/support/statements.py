@@ -1,16 +1,36 @@
-"""Watching the statements that a database executes."""
+"""The statements of the SQL adapters, and watching the statements that a database executes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import Engine, event
+from sqlalchemy import CompoundSelect, Delete, Engine, Insert, Select, TextClause, Update, event
 
-from todo_adapters.sql.statements import DriverStatement
+import todo_adapters.sql
+from todo_adapters.sql.statements import DriverStatement, Statement
 
 type Execute = Callable[[DriverStatement, Any, Any], None]
 type Watch = Callable[[Any, str], None]  # the driver's connection, and the SQL
+
+
+def prebuilt_statements() -> Mapping[str, Statement]:
+    """Return every statement that is built when a module of the SQL adapters is imported."""
+    return dict(_statements())
+
+
+def _statements() -> Iterator[tuple[str, Statement]]:
+    kinds = (Select, CompoundSelect, Insert, Update, Delete, TextClause)
+    for module in iter_modules(todo_adapters.sql.__path__):
+        for name, value in vars(import_module(f"todo_adapters.sql.{module.name}")).items():
+            if isinstance(value, kinds):
+                yield f"{module.name}.{name}", value
+            elif isinstance(value, tuple):
+                for number, each in enumerate(value):
+                    if isinstance(each, kinds):
+                        yield f"{module.name}.{name}[{number}]", each
 
 
 def _ignore(*_: object) -> None:
