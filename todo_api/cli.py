@@ -1,35 +1,50 @@
 """The `todo` command."""
 
-import ctypes
-import resource
+import json
+import os
+import re
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Annotated, NoReturn
+from multiprocessing import get_context
+from typing import Annotated, Any, NoReturn
 
 import typer
 import uvicorn
-from fastapi import FastAPI
 
-from todo_api.app import create_app
 from todo_api.container import Container, clean_up_everything
-from todo_api.runtime.logging import configure_logs
+from todo_api.runtime.affinity import core_count
+from todo_api.runtime.logging import configure_logs, logs_json
 from todo_api.server.options import server_options
 from todo_api.settings import Settings, SettingsError, load_settings
+from todo_api.worker import serving_app
 from todo_core.errors import Unavailable
 
-_M_ARENA_MAX = -8  # from malloc.h
 _MAX_WORKERS = 256
-_SWITCH_SECONDS = 0.001
+
+
+def _worker_count(value: str | int) -> int:
+    """Read the number of workers from the command line; typer passes the default through as well.
+
+    Raises:
+        typer.BadParameter: if it is neither `auto` nor a number in the range.
+    """
+    text = str(value)
+    if text == "auto":
+        return min(core_count(), _MAX_WORKERS)
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= _MAX_WORKERS:
+        raise typer.BadParameter(f"must be auto, or a number from 1 to {_MAX_WORKERS}.")
+    return int(text)
+
 
 main = typer.Typer(
     help="A Todo backend. Settings are read from the environment and from .env.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -38,7 +53,12 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8000,
     workers: Annotated[
-        int, typer.Option(min=1, max=_MAX_WORKERS, help="The number of processes.")
+        int,
+        typer.Option(
+            parser=_worker_count,
+            metavar="N|auto",
+            help="The number of processes; auto is one for each core that may be used.",
+        ),
     ] = 1,
     reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,
 ) -> None:
@@ -46,7 +66,7 @@ def serve(
     settings = _settings()
     _check_address(host)
     if settings.is_embedded:
-        _migrate_in_subprocess(settings)
+        _migrate_in_child(settings)
     configure_logs(settings)
     _check_adapters(settings)
     shown_host = f"[{host}]" if ":" in host else host
@@ -59,18 +79,12 @@ def serve(
             " TODO_RATE_LIMIT_STORAGE=redis://….",
             err=True,
         )
-    one_process = workers == 1 and not reload
+    options = {"host": host, "port": port, **server_options(settings)}
+    if workers > 1 or reload:
+        _become_parent(settings, options | {"workers": workers, "reload": reload})
     # Uvicorn sends itself the signal again at the end: a requested stop is not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    uvicorn.run(
-        _serving_app(settings) if one_process else f"{__name__}:serving_app",
-        factory=not one_process,
-        host=host,
-        port=port,
-        workers=workers,
-        reload=reload,
-        **server_options(settings),
-    )
+    uvicorn.run(serving_app(settings), **options)
 
 
 @main.command()
@@ -94,44 +108,6 @@ def cleanup() -> None:
     typer.echo(f"Removed  {removed}", err=True)
 
 
-def serving_app() -> FastAPI:
-    """Return the application with the settings of the environment, for a worker process."""
-    return _serving_app(_settings())
-
-
-def _serving_app(settings: Settings) -> FastAPI:
-    _share_arenas()
-    _switch_threads_often()
-    _allow_many_connections()
-    configure_logs(settings)
-    return create_app(settings)
-
-
-def _share_arenas() -> None:
-    """Let all threads allocate memory from two arenas instead of one for each thread.
-
-    Only one thread runs Python at a time, and no thread can use free memory in another's arena.
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_ARENA_MAX, 2)
-
-
-def _switch_threads_often() -> None:
-    """Switch between threads after one millisecond instead of Python's default of five.
-
-    A request needs the interpreter several times. While another thread renders a long list, the
-    request would wait up to five milliseconds each time.
-    """
-    sys.setswitchinterval(_SWITCH_SECONDS)
-
-
-def _allow_many_connections() -> None:
-    """Raise the limit of open files, and so of connections, as far as the system allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _settings() -> Settings:
     try:
         return load_settings()
@@ -151,20 +127,41 @@ def _migrate(settings: Settings) -> None:
     typer.echo(f"Schema   at revision {schema.newest}", err=True)
 
 
-def _migrate_in_subprocess(settings: Settings) -> None:
-    """Migrate in another process if the schema is not up to date.
+def _migrate_in_child(settings: Settings) -> None:
+    """Migrate in a child process if the schema is not up to date.
 
     The serving process would keep the memory that Alembic takes
-    (docs/decisions/late-imports.md).
+    (docs/decisions/late-imports.md). A forked child need not import the service again.
     """
     container = Container(settings=settings)
     with _explained_errors(), closing(container.migration_database()):
         schema = container.migration_schema()
         is_behind = schema.current() != schema.newest
     if is_behind:
-        command = [sys.executable, "-c", f"from {__name__} import main; main()", "migrate"]
-        if subprocess.run(command, check=False).returncode:  # noqa: S603 - our own command
+        child = get_context("fork").Process(target=_migrate_and_exit, args=(settings,))
+        child.start()
+        child.join()
+        if child.exitcode:
             raise typer.Exit(1)
+
+
+def _migrate_and_exit(settings: Settings) -> NoReturn:
+    try:
+        _migrate(settings)
+    except typer.Exit as stopped:
+        sys.exit(stopped.exit_code)
+    sys.exit()
+
+
+def _become_parent(settings: Settings, options: dict[str, Any]) -> NoReturn:
+    """Replace this process with the parent of workers (`todo_api.workers`)."""
+    options.pop("http")  # the workers find it by its name
+    options["log_level"] = "debug" if settings.debug else settings.log_level
+    log_format = "json" if logs_json(settings) else "console"
+    os.execv(  # noqa: S606 - our own command
+        sys.executable,
+        [sys.executable, "-P", "-m", "todo_api.workers", json.dumps(options), log_format],
+    )
 
 
 @contextmanager

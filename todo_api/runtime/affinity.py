@@ -5,7 +5,9 @@ the threads over several cores, each request hands the GIL over between cores so
 every hand-over wakes a sleeping core. On one core, a thread continues where the other stopped.
 """
 
+import math
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +18,9 @@ from threading import Lock, get_ident, get_native_id
 from typing import Self
 
 _CPU_STATISTICS = Path("/proc/stat")
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Of the control group (v2) of a container, which sees its own as the root."""
+
 _TICKS_PER_SECOND = 100.0
 """The unit of /proc/stat on every architecture (USER_HZ)."""
 
@@ -89,6 +94,20 @@ def usable_cores() -> Sequence[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return range(os.cpu_count() or 1)
+
+
+def core_count() -> int:
+    """Return how many cores this process can keep busy, within the CPU quota of its container."""
+    return min(len(usable_cores()), _quota() or sys.maxsize)
+
+
+def _quota() -> int | None:
+    """Return the CPU quota of the control group in whole cores, or None if there is none."""
+    try:
+        quota, period = _CPU_QUOTA.read_text("ascii").split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # there are no control groups, or the quota is "max"
+        return None
 
 
 def _first_of(cores: Sequence[int]) -> int:

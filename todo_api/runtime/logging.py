@@ -64,12 +64,17 @@ def loggable(text: str) -> str:
     return _UNPRINTABLE.sub("?", text[:_MAX_LOGGED_CHARACTERS])
 
 
+def logs_json(settings: Settings) -> bool:
+    """Return whether the log is in JSON, under these settings and on this standard error."""
+    return settings.log_format == "json" or (
+        settings.log_format == "auto" and not sys.stderr.isatty()
+    )
+
+
 def configure_logs(settings: Settings) -> None:
     """Configure logging for the whole process."""
     level = logging.DEBUG if settings.debug else settings.log_level.upper()
-    as_json = settings.log_format == "json" or (
-        settings.log_format == "auto" and not sys.stderr.isatty()
-    )
+    as_json = logs_json(settings)
     shared: list[Processor] = [
         _add_request,
         structlog.processors.add_log_level,

@@ -1,0 +1,66 @@
+"""A process that answers requests: that of `todo serve`, or one of its workers."""
+
+import ctypes
+import resource
+import sys
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+
+from todo_api.app import create_app
+from todo_api.runtime.logging import configure_logs
+from todo_api.server.protocol import StrictHttpProtocol
+from todo_api.settings import Settings, load_settings
+
+_M_ARENA_MAX = -8  # from malloc.h
+_SWITCH_SECONDS = 0.001
+
+
+def serving_app(settings: Settings) -> FastAPI:
+    """Prepare this process for serving, and return its application."""
+    _share_arenas()
+    _switch_threads_often()
+    _allow_many_connections()
+    configure_logs(settings)
+    return create_app(settings)
+
+
+def app() -> FastAPI:
+    """Return the application with the settings of the environment; uvicorn calls it by name."""
+    return serving_app(_settings())
+
+
+def http_protocol(**connection: Any) -> StrictHttpProtocol:  # noqa: ANN401 - as uvicorn passes it
+    """Return the protocol for a connection; uvicorn calls it by name."""
+    return StrictHttpProtocol(max_body_size=_settings().max_body_size, **connection)
+
+
+@cache
+def _settings() -> Settings:
+    return load_settings()
+
+
+def _share_arenas() -> None:
+    """Let all threads allocate memory from two arenas instead of one for each thread.
+
+    Only one thread runs Python at a time, and no thread can use free memory in another's arena.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_ARENA_MAX, 2)
+
+
+def _switch_threads_often() -> None:
+    """Switch between threads after one millisecond instead of Python's default of five.
+
+    A request needs the interpreter several times. While another thread renders a long list, the
+    request would wait up to five milliseconds each time.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit of open files, and so of connections, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
