@@ -7,7 +7,7 @@ do not know which of the two they use.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import lru_cache, partial
 from typing import Any, NoReturn, override
 
@@ -176,13 +176,11 @@ class Transaction(SqlExecutor):
         execute: Callable[[DriverStatement, DBAPICursor], Result],
     ) -> Result:
         compiled = self._compile(statement, names)
-        cursor = self.connection.connection.cursor()
         try:
-            return execute(compiled, cursor)
+            with closing(self.connection.connection.cursor()) as cursor:
+                return execute(compiled, cursor)
         except self.connection.dialect.loaded_dbapi.Error as error:
-            _raise_by_sqlalchemy(error, compiled, cursor, self.connection)
-        finally:
-            cursor.close()
+            _raise_by_sqlalchemy(error, compiled, self.connection)
 
 
 class Database(SqlExecutor):
@@ -211,13 +209,11 @@ class Database(SqlExecutor):
         pooled = self._check_out()
         try:
             compiled = self._compile(statement, names)
-            cursor = pooled.cursor()
             try:
-                return execute(compiled, cursor)
+                with closing(pooled.cursor()) as cursor:
+                    return execute(compiled, cursor)
             except self.engine.dialect.loaded_dbapi.Error as error:
-                _raise_by_sqlalchemy(error, compiled, cursor, Connection(self.engine, pooled))
-            finally:
-                cursor.close()
+                _raise_by_sqlalchemy(error, compiled, Connection(self.engine, pooled))
         finally:
             pooled.close()
 
@@ -282,13 +278,13 @@ class Database(SqlExecutor):
 
 
 def _raise_by_sqlalchemy(
-    error: Exception, statement: DriverStatement, cursor: DBAPICursor, connection: Connection
+    error: Exception, statement: DriverStatement, connection: Connection
 ) -> NoReturn:
     """Raise the error of the driver as SQLAlchemy does, which discards lost connections.
 
     SQLAlchemy has no public name for it.
     """
-    connection._handle_dbapi_exception(error, statement.sql, None, cursor, None)  # noqa: SLF001
+    connection._handle_dbapi_exception(error, statement.sql, None, None, None)  # noqa: SLF001
 
 
 def _roll_back(connection: Connection) -> None:

@@ -7,6 +7,7 @@ every hand-over wakes a sleeping core. On one core, a thread continues where the
 
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ class CoreAffinity:
         """
         with self._lock:
             now = time.monotonic()
-            own = sum(time.clock_gettime(clock) for clock in self._threads.values())
+            own = sum(map(_cpu_seconds, self._threads.values()))
             busy = _busy_seconds()
             before, self._measured = self._measured, (now, own, busy)
             if before is None:
@@ -114,13 +115,21 @@ def _first_of(cores: Sequence[int]) -> int:
     """Return a core for this process, and different ones for the workers of one service."""
     if parent_process() is None:
         return cores[os.getpid() % len(cores)]
-    number = int(current_process().name.rpartition("-")[2])
-    return cores[(os.getppid() + number) % len(cores)]
+    number = re.search("[0-9]+$", current_process().name)  # SpawnProcess-1, SpawnProcess-2 …
+    return cores[(os.getppid() + int(number[0] if number else 0)) % len(cores)]
 
 
 def _run_on(cores: "Sequence[int] | set[int]", thread: int) -> None:
     with suppress(OSError):  # the thread has ended, or the cores are no longer ours
         os.sched_setaffinity(thread, cores)
+
+
+def _cpu_seconds(clock: int) -> float:
+    """Return the CPU time of a thread, or 0 if it has ended."""
+    try:
+        return time.clock_gettime(clock)
+    except OSError:
+        return 0.0
 
 
 def _busy_seconds() -> Mapping[int, float]:
