@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from todo_api.runtime import affinity as module
-from todo_api.runtime.affinity import CoreAffinity, _first_of, usable_cores
+from todo_api.runtime.affinity import CoreAffinity, _first_of, core_count, usable_cores
 from todo_api.runtime.threads import WorkerThreads
 
 pytestmark = pytest.mark.skipif(
@@ -320,3 +320,29 @@ class TestFollowingTheLoad:
                 machine.run({before: 1.0})
                 affinity.follow_load()
             assert core_of(running) != before
+
+
+class TestCoreCount:
+    @pytest.mark.parametrize(
+        ("files", "count"),
+        [
+            ({}, 8),
+            ({"cpu.max": "max 100000"}, 8),
+            ({"cpu.max": "150000 100000"}, 2),
+            ({"cpu.max": "20000 100000"}, 1),
+            ({"cpu.max": "6400000 100000"}, 8),
+            ({"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}, 8),
+            ({"cpu.cfs_quota_us": "300000", "cpu.cfs_period_us": "100000"}, 3),
+        ],
+    )
+    def test_as_many_cores_count_as_the_quota_of_the_container_allows(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, str], count: int
+    ) -> None:
+        monkeypatch.setattr(module, "usable_cores", lambda: range(8))
+        version_1 = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        monkeypatch.setattr(
+            module, "_CPU_QUOTAS", ([tmp_path / "cpu.max"], [tmp_path / name for name in version_1])
+        )
+        for name, content in files.items():
+            (tmp_path / name).write_text(f"{content}\n")
+        assert core_count() == count

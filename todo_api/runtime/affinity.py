@@ -19,8 +19,13 @@ from threading import Lock, get_ident, get_native_id
 from typing import Self
 
 _CPU_STATISTICS = Path("/proc/stat")
-_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Of the control group (v2) of a container, which sees its own as the root."""
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
+_CPU_QUOTAS = (
+    [_CONTROL_GROUP / "cpu.max"],
+    [_CONTROL_GROUP / "cpu" / name for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")],
+)
+"""The files with the quota and its period, for both versions of control groups (cgroups(7)). A
+container sees its own group as the root."""
 
 _TICKS_PER_SECOND = 100.0
 """The unit of /proc/stat on every architecture (USER_HZ)."""
@@ -104,11 +109,13 @@ def core_count() -> int:
 
 def _quota() -> int | None:
     """Return the CPU quota of the control group in whole cores, or None if there is none."""
-    try:
-        quota, period = _CPU_QUOTA.read_text("ascii").split()
-        return max(1, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):  # there are no control groups, or the quota is "max"
-        return None
+    for files in _CPU_QUOTAS:
+        try:
+            quota, period = " ".join(file.read_text("ascii") for file in files).split()
+            return max(1, math.ceil(int(quota) / int(period))) if int(quota) > 0 else None
+        except (OSError, ValueError):  # there is no such file, or the quota is "max"
+            continue
+    return None
 
 
 def _first_of(cores: Sequence[int]) -> int:
