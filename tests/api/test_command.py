@@ -1,11 +1,13 @@
 """The `todo` command, run as an operator runs it."""
 
+import re
 import signal
 import sqlite3
 import stat
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,8 @@ from tests.support.command import Served, served, served_as_new, todo
 from tests.support.processes import free_port
 from tests.support.settings import SECRET
 from tests.support.users import PASSWORD, register_user
+from tests.support.waiting import until
+from todo_api.runtime.affinity import core_count
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +169,8 @@ def test_access_of_other_users_to_the_signing_key_is_removed_at_startup(tmp_path
         ("--port", "99999"),
         ("--port", "0"),
         ("--workers", "100000"),
+        ("--workers", "0"),
+        ("--workers", "many"),
         ("--host", "nonsense.invalid"),
         ("--host", "203.0.113.7"),
     ],
@@ -192,6 +198,31 @@ def test_workers_without_a_shared_limit_storage_log_a_warning(
 ) -> None:
     assert "TODO_RATE_LIMIT_STORAGE=redis://" in two_workers.log.read_text()
     assert "Warning" not in fresh.log.read_text(), "which has one"
+
+
+def test_the_parent_of_workers_logs_as_they_do(two_workers: Served) -> None:
+    others = [line for line in two_workers.log.read_text().splitlines() if line[0] != "{"]
+    assert {line.split()[0] for line in others} == {"API", "Docs", "Storage", "Warning"}
+    [started] = [line for line in two_workers.lines() if "parent process" in line["event"]]
+    assert started.keys() == {"event", "level", "timestamp", "logger"}
+    assert datetime.fromisoformat(started["timestamp"]).tzinfo is not None
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the memory")
+def test_the_parent_of_workers_imports_little(two_workers: Served) -> None:
+    status = Path(f"/proc/{two_workers.process.pid}/status").read_text()
+    [kilobytes] = re.findall(r"VmRSS:\s+(\d+) kB", status)
+    assert int(kilobytes) < 45_000
+
+
+def test_workers_auto_starts_one_process_for_each_core(tmp_path: Path) -> None:
+    with served(tmp_path, "--workers", "auto") as server:
+
+        def started() -> int:
+            return sum("Started server process" in line["event"] for line in server.lines())
+
+        until(lambda: started() >= core_count())
+    assert started() == core_count()
 
 
 def test_cleanup_deletes_expired_rows_and_prints_how_many(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class Machine:
         time.clock_gettime(clock)  # fails as it does for a thread that has ended
         return self.used_by_each_thread
 
-    def run(self, busy: Mapping[int, float], *, own: float = 0.0) -> None:
+    def run(self, busy: Mapping[int, float], *, own: float = 0.2) -> None:
         """Let a second pass in which each core is busy for a part of it.
 
         `own` is how long each thread that joined was busy.
@@ -219,11 +219,12 @@ class TestFollowingTheLoad:
         [
             pytest.param(0.0, 0.0, 0.0, id="nothing is busy"),
             pytest.param(1.0, 0.0, 1.0, id="only these threads are busy"),
-            pytest.param(0.2, 0.0, 0.0, id="another process is hardly busy"),
+            pytest.param(0.4, 0.0, 0.2, id="another process is hardly busy"),
             pytest.param(1.0, 0.0, 0.8, id="another process takes little beside these threads"),
-            pytest.param(1.0, 1.0, 0.0, id="the other cores are as busy"),
-            pytest.param(0.9, 0.7, 0.0, id="the other cores are nearly as busy"),
-            pytest.param(0.0, 1.0, 0.0, id="only the other cores are busy"),
+            pytest.param(1.0, 0.0, 0.05, id="these threads are hardly busy"),
+            pytest.param(1.0, 1.0, 0.3, id="the other cores are as busy"),
+            pytest.param(0.9, 0.7, 0.3, id="the other cores are nearly as busy"),
+            pytest.param(0.2, 1.0, 0.2, id="otherwise only the other cores are busy"),
         ],
     )
     def test_threads_stay_on_their_core_if_moving_gains_little(
@@ -236,6 +237,18 @@ class TestFollowingTheLoad:
                 machine.run(dict.fromkeys(machine.cores, elsewhere) | {before: here}, own=own)
                 affinity.follow_load()
             assert core_of(thread) == before
+
+    def test_one_of_two_processes_leaves_the_core_that_both_fill(self, machine: Machine) -> None:
+        affinity = CoreAffinity(machine.cores)
+        with joined_thread(affinity) as thread:
+            affinity.follow_load()
+            before = core_of(thread)
+            for _ in range(MANY_SECONDS):
+                machine.run(dict.fromkeys(machine.cores, 0.4) | {before: 1.0}, own=0.5)
+                affinity.follow_load()
+                if core_of(thread) != before:
+                    break
+            assert core_of(thread) != before
 
     @pytest.mark.parametrize("kind", [*BUSY_KINDS, *IDLE_KINDS])
     def test_threads_leave_a_core_for_every_kind_of_load_and_not_for_waiting(

@@ -30,8 +30,10 @@ container sees its own group as the root."""
 _TICKS_PER_SECOND = 100.0
 """The unit of /proc/stat on every architecture (USER_HZ)."""
 
+_HARDLY_BUSY = 0.1
 _WORTH_MOVING = 0.25
-"""How much less busy another core must be, as a share of its time."""
+"""Shares of the time of a core: how much other processes must use, and how much more idle time
+another core must have."""
 
 
 class CoreAffinity:
@@ -73,10 +75,10 @@ class CoreAffinity:
             _run_on(self._cores, get_native_id())
 
     def follow_load(self) -> None:
-        """Move to the least busy core if other processes use this one; call it every second.
+        """Leave a core that other processes use for one with more idle time; call it every second.
 
-        Every other time it does not move, at random: two processes that disturb each other would
-        otherwise both move, to the same core.
+        It stays while its threads are idle themselves. Every other time it stays too, at random:
+        two processes on one core would otherwise both move, to the same other core.
         """
         with self._lock:
             now = time.monotonic()
@@ -85,11 +87,16 @@ class CoreAffinity:
             before, self._measured = self._measured, (now, own, busy)
             if before is None:
                 return
-            used = {core: busy[core] - before[2].get(core, 0.0) for core in self._cores}
-            by_others = used[self._core] - (own - before[1])
+            seconds = now - before[0]
+            used = {core: (busy[core] - before[2].get(core, 0.0)) / seconds for core in self._cores}
+            own_share = (own - before[1]) / seconds
             best = min(self._cores, key=lambda core: used[core])
-            gain = (by_others - used[best]) / (now - before[0])
-            if best != self._core and gain > _WORTH_MOVING and self._random.random() < 0.5:
+            if (
+                own_share > _HARDLY_BUSY
+                and used[self._core] - own_share > _WORTH_MOVING
+                and used[self._core] - used[best] > _WORTH_MOVING
+                and self._random.random() < 0.5
+            ):
                 self._core = best
                 for thread in self._threads:
                     _run_on({best}, thread)
