@@ -330,6 +330,7 @@ def open_database(
         skip_autocommit_rollback=True,
         pool_size=pool_size,
         max_overflow=0,
+        pool_use_lifo=True,  # the connection that was used last has the warmest caches
         pool_timeout=pool_timeout,
         hide_parameters=True,  # users' data must not reach the logs in the text of an error
         connect_args=dict(dialect.connect_arguments),
