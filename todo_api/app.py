@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import override
 
 from anyio import to_thread
@@ -107,9 +107,12 @@ def _affinity(settings: Settings) -> CoreAffinity | None:
 
 
 def _telemetry(settings: Settings) -> TelemetryConfig:
-    """Return the options of FastAPI's OpenTelemetry; looking for its providers takes time."""
+    """Return the options of FastAPI's OpenTelemetry; looking for its providers takes time.
+
+    `JsonRoute` has no spans for the operations within a request.
+    """
     enabled = settings.opentelemetry_enabled
-    return {"tracing": enabled, "metrics": enabled, "logs": enabled, "operation_spans": enabled}
+    return {"tracing": enabled, "metrics": enabled, "logs": enabled, "operation_spans": False}
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -176,6 +179,7 @@ async def _on_one_core(affinity: CoreAffinity | None) -> AsyncIterator[None]:
 
 
 async def _follow_load(affinity: CoreAffinity) -> None:
-    while True:
-        await asyncio.sleep(_FOLLOW_LOAD_SECONDS)
-        affinity.follow_load()
+    with suppress(OSError, ValueError):  # the system does not tell how busy its cores are
+        while True:
+            await asyncio.sleep(_FOLLOW_LOAD_SECONDS)
+            affinity.follow_load()

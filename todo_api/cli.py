@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -23,6 +24,9 @@ from todo_api.worker import serving_app
 from todo_core.errors import Unavailable
 
 _MAX_WORKERS = 256
+_PACKAGES = Path(__file__).parents[1]
+_RELOADED = ("todo_core", "todo_adapters", "todo_api", "migrations")
+"""What `--reload` watches."""
 
 
 def _worker_count(value: str | int) -> int:
@@ -81,10 +85,15 @@ def serve(
         )
     options = {"host": host, "port": port, **server_options(settings)}
     if workers > 1 or reload:
-        _become_parent(settings, options | {"workers": workers, "reload": reload})
+        folders = [str(_PACKAGES / name) for name in _RELOADED] if reload else None
+        _become_parent(
+            settings,
+            options | {"workers": workers, "reload": reload, "reload_dirs": folders},
+        )
     # Uvicorn sends itself the signal again at the end: a requested stop is not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    uvicorn.run(serving_app(settings), **options)
+    # Otherwise uvicorn would take the number of workers from WEB_CONCURRENCY.
+    uvicorn.run(serving_app(settings), workers=1, **options)
 
 
 @main.command()

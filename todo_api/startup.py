@@ -2,14 +2,11 @@
 
 import sys
 
-_UNUSED = ("rich", "yaml")
-
 
 def skip_unused_libraries() -> None:
-    """Let imports of libraries fail that structlog and uvicorn use only if they are installed.
+    """Let the import of rich fail, which structlog imports if it is installed.
 
-    This service does not use what they are for. Without them, a process takes 5 MB less and
-    starts 50 ms earlier.
+    This service does not use what it is for. Without it, a process takes 4 MB less and starts 40
+    ms earlier.
     """
-    for name in _UNUSED:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: cannot be imported
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None: cannot be imported

@@ -44,8 +44,11 @@ def main() -> None:
     """
     options = json.loads(sys.argv[1])
     handler = logging.StreamHandler()
-    if sys.argv[2] == "json":
-        handler.setFormatter(_JsonFormatter())
+    handler.setFormatter(
+        _JsonFormatter()
+        if sys.argv[2] == "json"
+        else logging.Formatter("%(asctime)s [%(levelname)s] %(message)s")
+    )
     logging.basicConfig(handlers=[handler])
     # Uvicorn sends itself the signal again at the end: a requested stop is not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())

@@ -208,6 +208,19 @@ def test_the_parent_of_workers_logs_as_they_do(two_workers: Served) -> None:
     assert datetime.fromisoformat(started["timestamp"]).tzinfo is not None
 
 
+def test_workers_log_each_request_once_and_without_its_query(two_workers: Served) -> None:
+    httpx.get(f"{two_workers.url}/healthz?token=in-the-query").raise_for_status()
+    register_user(two_workers.url)  # whose requests are logged later
+    assert "in-the-query" not in two_workers.log.read_text()
+    assert {line.get("logger") for line in two_workers.lines()} == {None, "uvicorn.error"}
+
+
+def test_one_process_serves_whatever_the_environment_says_of_concurrency(tmp_path: Path) -> None:
+    with served(tmp_path, WEB_CONCURRENCY="2") as server:
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert "parent process" not in server.log.read_text()
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the memory")
 def test_the_parent_of_workers_imports_little(two_workers: Served) -> None:
     status = Path(f"/proc/{two_workers.process.pid}/status").read_text()

@@ -65,6 +65,11 @@ def test_the_exported_requirements_are_what_the_service_is_tested_with() -> None
         assert pinned.get(name) == tested, f"{name}: refresh requirements.txt (see CONTRIBUTING.md)"
 
 
+def test_the_exported_requirements_contain_nothing_that_is_not_needed() -> None:
+    only_elsewhere = {"colorama", "tzdata"}  # on Windows
+    assert pins().keys() <= installed_for_serving().keys() | only_elsewhere
+
+
 def test_the_exported_requirements_contain_no_development_tool() -> None:
     development = {canonicalize_name(each.name) for each in group_requirements("dev")}
     assert development.isdisjoint(pins())

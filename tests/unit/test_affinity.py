@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.waiting import until
 from todo_api.runtime import affinity as module
 from todo_api.runtime.affinity import CoreAffinity, _first_of, core_count, usable_cores
 from todo_api.runtime.threads import WorkerThreads
@@ -71,6 +72,9 @@ class Machine:
         for core, share in busy.items():
             self._busy[core] += share
         self._write()
+
+    def busy(self, core: int) -> float:
+        return self._busy[core]
 
     def _write(self) -> None:
         lines = ["cpu  1 2 3 4 5 6 7 8 9 10"]
@@ -322,6 +326,51 @@ class TestFollowingTheLoad:
 
             assert on_own_thread(leave_and_follow) == set(machine.cores)
             assert core_of(joined) != before
+
+    def test_a_thread_that_was_started_by_a_joined_one_runs_on_any_core(
+        self, machine: Machine
+    ) -> None:
+        affinity = CoreAffinity(machine.cores)
+
+        def start_thread() -> tuple[set[int], set[int]]:
+            affinity.join()
+            ids: list[int] = []
+            ends = Event()
+
+            def wait() -> None:
+                ids.append(get_native_id())
+                ends.wait(LONG_SECONDS)
+
+            thread = Thread(target=wait)
+            thread.start()
+            until(lambda: ids)
+            before = os.sched_getaffinity(ids[0])
+            affinity.follow_load()
+            after = os.sched_getaffinity(ids[0])
+            ends.set()
+            thread.join()
+            return before, after
+
+        before, after = on_own_thread(start_thread)
+        assert len(before) == 1
+        assert after == set(machine.cores)
+
+    def test_cores_that_the_system_does_not_count_are_not_used(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        affinity = CoreAffinity(machine.cores)
+        with joined_thread(affinity) as thread:
+            before = core_of(thread)
+            monkeypatch.setattr(module, "_busy_seconds", lambda: {before: machine.busy(before)})
+            affinity.follow_load()
+            for _ in range(MANY_SECONDS):
+                machine.run({before: 1.0})
+                affinity.follow_load()
+            assert core_of(thread) == before
+            monkeypatch.setattr(module, "_busy_seconds", dict)
+            affinity.follow_load()
+            affinity.follow_load()
+            assert core_of(thread) == before
 
     def test_a_thread_that_has_ended_does_no_harm(self, machine: Machine) -> None:
         affinity = CoreAffinity(machine.cores)

@@ -33,7 +33,7 @@ class DriverStatement:
 
     def __init__(self, statement: Statement, names: Iterable[str], *, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect, column_keys=list(names))
-        if compiled.post_compile_params:
+        if compiled.post_compile_params or compiled.literal_execute_params:
             raise TypeError(f"the SQL depends on the values of the parameters: {statement}")
         self.sql = compiled.string
         bound = {name: parameter for parameter, name in compiled.bind_names.items()}

@@ -12,11 +12,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import current_process, parent_process
 from pathlib import Path
 from random import Random
+from socket import gethostname
 from threading import Lock, get_ident, get_native_id
 from typing import Self
+from zlib import crc32
 
 _CPU_STATISTICS = Path("/proc/stat")
 _CONTROL_GROUP = Path("/sys/fs/cgroup")
@@ -36,6 +39,15 @@ _WORTH_MOVING = 0.25
 another core must have."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """How long the threads and each core have been busy until a time, in seconds."""
+
+    time: float
+    own: float
+    busy: Mapping[int, float]
+
+
 class CoreAffinity:
     """The core that some threads of this process run on; other threads run on any core.
 
@@ -53,7 +65,7 @@ class CoreAffinity:
         """Guards all attributes below."""
         self._threads: dict[int, int] = {}
         """The CPU-time clock of each thread that joined, by its id in the operating system."""
-        self._measured: tuple[float, float, Mapping[int, float]] | None = None
+        self._measured: _Measured | None = None
 
     @classmethod
     def of_this_process(cls) -> Self | None:
@@ -79,27 +91,44 @@ class CoreAffinity:
 
         It stays while its threads are idle themselves. Every other time it stays too, at random:
         two processes on one core would otherwise both move, to the same other core.
+
+        Threads that began later on a thread of this core, and did not join, run on any core again.
+
+        Raises:
+            OSError, ValueError: if the system does not tell how busy the cores are.
         """
         with self._lock:
-            now = time.monotonic()
-            own = sum(map(_cpu_seconds, self._threads.values()))
-            busy = _busy_seconds()
-            before, self._measured = self._measured, (now, own, busy)
-            if before is None:
-                return
-            seconds = now - before[0]
-            used = {core: (busy[core] - before[2].get(core, 0.0)) / seconds for core in self._cores}
-            own_share = (own - before[1]) / seconds
-            best = min(self._cores, key=lambda core: used[core])
-            if (
-                own_share > _HARDLY_BUSY
-                and used[self._core] - own_share > _WORTH_MOVING
-                and used[self._core] - used[best] > _WORTH_MOVING
-                and self._random.random() < 0.5
-            ):
-                self._core = best
-                for thread in self._threads:
-                    _run_on({best}, thread)
+            for thread in map(int, os.listdir("/proc/self/task")):  # noqa: PTH208 - only names
+                if thread not in self._threads:
+                    _run_on(self._cores, thread)
+            before, self._measured = self._measured, self._measure()
+            if before is not None:
+                self._move_if_worthwhile(before, self._measured)
+
+    def _measure(self) -> _Measured:
+        own = sum(map(_cpu_seconds, self._threads.values()))
+        return _Measured(time.monotonic(), own, _busy_seconds())
+
+    def _move_if_worthwhile(self, before: _Measured, after: _Measured) -> None:
+        seconds = after.time - before.time
+        used = {
+            core: (after.busy[core] - before.busy[core]) / seconds
+            for core in self._cores
+            if core in after.busy and core in before.busy
+        }
+        if self._core not in used:  # it was removed
+            return
+        own = (after.own - before.own) / seconds
+        best = min(used, key=lambda core: (used[core], self._random.random()))
+        if (
+            own > _HARDLY_BUSY
+            and used[self._core] - own > _WORTH_MOVING
+            and used[self._core] - used[best] > _WORTH_MOVING
+            and self._random.random() < 0.5
+        ):
+            self._core = best
+            for thread in self._threads:
+                _run_on({best}, thread)
 
 
 def usable_cores() -> Sequence[int]:
@@ -126,11 +155,14 @@ def _quota() -> int | None:
 
 
 def _first_of(cores: Sequence[int]) -> int:
-    """Return a core for this process, and different ones for the workers of one service."""
-    if parent_process() is None:
-        return cores[os.getpid() % len(cores)]
+    """Return a core for this process, and different ones for the workers of one service.
+
+    Services start on different cores too, as far as possible, also in different containers.
+    """
+    is_worker = parent_process() is not None
+    service = f"{gethostname()} {os.getppid() if is_worker else os.getpid()}"
     number = re.search("[0-9]+$", current_process().name)  # SpawnProcess-1, SpawnProcess-2 …
-    return cores[(os.getppid() + int(number[0] if number else 0)) % len(cores)]
+    return cores[(crc32(service.encode()) + int(number[0] if number else 0)) % len(cores)]
 
 
 def _run_on(cores: "Sequence[int] | set[int]", thread: int) -> None:

@@ -105,7 +105,9 @@ def configure_logs(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    # The log of requests is our own. Uvicorn writes its own, with queries, where it has a handler.
+    logging.getLogger("uvicorn.access").propagate = False
+    for name in ("uvicorn", "uvicorn.error"):
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True

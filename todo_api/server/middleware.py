@@ -46,7 +46,8 @@ class RequestLog:
     """Gives every request an id, adds the headers of every response, and logs one line.
 
     It accepts an id that the client or a proxy sends as `X-Request-ID`, and always returns the id
-    in the response. It logs neither the query nor headers nor bodies.
+    in the response. It logs neither the query nor headers nor bodies. The status is 0 if the client
+    was gone before there was a response.
 
     A response that sets one of the security headers itself keeps its own.
     Strict-Transport-Security is sent where the request came over TLS, here or at a trusted proxy.
