@@ -99,9 +99,9 @@ def _memory_targets(memory: Memory) -> Iterator[Target]:
         "resident memory of the largest of two workers, MB", WORKER_MEGABYTES, memory.largest_worker
     )
     yield _at_most(
-        "resident memory of two workers and their parent, MB",
+        "proportional memory (PSS) of two workers and their parent, MB",
         TWO_WORKERS_MEGABYTES,
-        memory.all_resident,
+        memory.all_proportional,
     )
 
 
