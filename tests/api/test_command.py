@@ -210,7 +210,7 @@ def test_the_parent_of_workers_logs_as_they_do(two_workers: Served) -> None:
 
 def test_workers_log_each_request_once_and_without_its_query(two_workers: Served) -> None:
     httpx.get(f"{two_workers.url}/healthz?token=in-the-query").raise_for_status()
-    register_user(two_workers.url)  # whose requests are logged later
+    register_user(two_workers.url).http.close()  # whose requests are logged later
     assert "in-the-query" not in two_workers.log.read_text()
     assert {line.get("logger") for line in two_workers.lines()} == {None, "uvicorn.error"}
 

@@ -65,8 +65,9 @@ def request(user: ApiUser, method: str, body: bytes = b"") -> bytes:
 def test_a_request_costs_few_context_switches(tmp_path: Path) -> None:
     with served(tmp_path, TODO_RATE_LIMIT_ENABLED="false") as server:
         user = register_user(server.url)
-        for _ in range(20):
-            user.create("Buy milk")
+        with user.http:
+            for _ in range(20):
+                user.create("Buy milk")
         switches = {}
         for name, sent in {
             "list": request(user, "GET"),
