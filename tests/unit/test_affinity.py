@@ -355,6 +355,15 @@ class TestFollowingTheLoad:
         assert len(before) == 1
         assert after == set(machine.cores)
 
+    def test_affinities_of_one_process_leave_each_others_threads_alone(
+        self, machine: Machine
+    ) -> None:
+        one, other = CoreAffinity(machine.cores), CoreAffinity(machine.cores)
+        with joined_thread(one) as first, joined_thread(other) as second:
+            one.follow_load()
+            other.follow_load()
+            assert {core_of(first), core_of(second)} <= set(machine.cores)
+
     def test_cores_that_the_system_does_not_count_are_not_used(
         self, machine: Machine, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -39,6 +39,10 @@ _WORTH_MOVING = 0.25
 another core must have."""
 
 
+_joined: set[int] = set()
+"""The threads that joined any affinity of this process, by their ids in the operating system."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Measured:
     """How long the threads and each core have been busy until a time, in seconds."""
@@ -78,12 +82,14 @@ class CoreAffinity:
         """Run the current thread on the core from now on."""
         with self._lock:
             self._threads[get_native_id()] = time.pthread_getcpuclockid(get_ident())
+            _joined.add(get_native_id())
             _run_on({self._core}, get_native_id())
 
     def leave(self) -> None:
         """Run the current thread on any core again."""
         with self._lock:
             self._threads.pop(get_native_id(), None)
+            _joined.discard(get_native_id())
             _run_on(self._cores, get_native_id())
 
     def follow_load(self) -> None:
@@ -99,7 +105,7 @@ class CoreAffinity:
         """
         with self._lock:
             for thread in map(int, os.listdir("/proc/self/task")):  # noqa: PTH208 - only names
-                if thread not in self._threads:
+                if thread not in _joined:
                     _run_on(self._cores, thread)
             before, self._measured = self._measured, self._measure()
             if before is not None:

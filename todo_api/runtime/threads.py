@@ -193,6 +193,8 @@ class WorkerThreads:
             while job is not None:
                 job = self._complete(job)
             del begun  # an idle thread keeps nothing alive
+        if self._affinity is not None:
+            self._affinity.leave()
 
     def _complete(self, job: _Job) -> _Job | None:
         """Make the call, deliver its outcome, and return the next job for this thread."""
