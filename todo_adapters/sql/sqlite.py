@@ -14,7 +14,7 @@ from todo_adapters.sql.dialect import DatabaseDialect
 _BUSY_TIMEOUT_MS = 5_000
 _CACHE_KIB = 512
 _PAGES_PER_CHECKPOINT = 4_000
-"""The length of the write-ahead log, 16 MB, at which it is copied to the database while writers wait.
+"""The length of the write-ahead log, 16 MB, at which it is copied to the database; writers wait.
 
 With SQLite's default of 1,000 pages, the 99th percentile of a create is a third higher.
 """
