@@ -48,6 +48,9 @@ from todo_core.application import Application, Policy, Ports, assemble_clean_up
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import Limit
 
+_CHECKPOINT_SECONDS = 0.25
+"""With 0.5 the 99th percentile of a create is a quarter higher, and nearly twice without any."""
+
 _HOUSEKEEPING_SECONDS = 600.0
 _LONGEST_HOUSEKEEPING_SECONDS = 120.0
 _MAX_CACHED_IDENTITY_AGE = timedelta(minutes=5)
@@ -187,6 +190,10 @@ def _session_check(settings: Settings, revoked_sessions: PolledRevokedSessions) 
     return Periodic("session check", revoked_sessions.poll, seconds=seconds, jitter=0.1)
 
 
+def _checkpoints(database: Database) -> Periodic:
+    return Periodic("checkpoint", database.checkpoint, seconds=_CHECKPOINT_SECONDS, jitter=0.1)
+
+
 def _housekeeping(application: Application) -> PeriodicBatches:
     return PeriodicBatches(
         "clean-up",
@@ -293,6 +300,7 @@ class Container(containers.DeclarativeContainer):
     application = providers.Singleton(_application, __self__)
 
     # Background jobs
+    checkpoints = providers.Singleton(_checkpoints, database)
     session_check = providers.Singleton(_session_check, settings, revoked_sessions)
     housekeeping = providers.Singleton(_housekeeping, application)
 
@@ -304,6 +312,8 @@ def start(container: Container) -> None:
     """
     for provider in container.traverse(types=[providers.Singleton]):
         provider()
+    if container.database().needs_checkpoints:
+        container.checkpoints().start()
     container.session_check().start()
     container.housekeeping().start()
 
@@ -335,6 +345,7 @@ def close(container: Container) -> None:
             container.mailer,
             container.housekeeping,
             container.session_check,
+            container.checkpoints,
         ):
             stack.callback(_close, provider)
 

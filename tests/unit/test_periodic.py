@@ -5,9 +5,10 @@ from collections.abc import Callable
 from threading import Event
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.waiting import until
-from todo_adapters.system.periodic import PeriodicBatches, in_batches
+from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
 
 
 def working_off(left: int, *, batch: int = 1, seconds: float = 0.0) -> Callable[[], int]:
@@ -102,3 +103,26 @@ def test_a_failed_batch_is_retried_by_the_next_run() -> None:
     periodic.start()
     until(lambda: len(calls) >= 2)
     periodic.close()
+
+
+def test_a_failure_is_logged_once_until_it_changes_or_ends() -> None:
+    calls: list[int] = []
+    failures = [None, ValueError("a"), ValueError("a"), ValueError("b"), None, ValueError("b")]
+
+    def failing() -> None:
+        calls.append(1)
+        if len(calls) <= len(failures) and (failure := failures[len(calls) - 1]):
+            raise failure
+
+    with capture_logs() as lines:
+        periodic = Periodic("test", failing, seconds=0.01)
+        periodic.start()
+        until(lambda: len(calls) > len(failures))
+        periodic.close()
+    assert [(line["event"], line.get("reason")) for line in lines] == [
+        ("periodic.failed", "ValueError('a')"),
+        ("periodic.failed", "ValueError('b')"),
+        ("periodic.recovered", None),
+        ("periodic.failed", "ValueError('b')"),
+        ("periodic.recovered", None),
+    ]

@@ -272,6 +272,24 @@ class Database(SqlExecutor):
     def atomically(self) -> AbstractContextManager[SqlExecutor]:
         return self.transaction()
 
+    @property
+    def needs_checkpoints(self) -> bool:
+        """Whether `checkpoint` should be called several times a second."""
+        return self._dialect.checkpoint is not None
+
+    def checkpoint(self) -> None:
+        """Do what the database has postponed, so that no request has to wait while it does it.
+
+        Raises:
+            Unavailable: if the database does not respond.
+        """
+        if self._dialect.checkpoint is not None:
+            try:
+                with self.engine.connect() as connection:
+                    connection.exec_driver_sql(self._dialect.checkpoint)
+            except SQLAlchemyError as error:
+                raise translate_error(error, {}) from error
+
     def close(self) -> None:
         """Close every connection that is not in use."""
         self.engine.dispose()

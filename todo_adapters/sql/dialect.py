@@ -16,6 +16,9 @@ class DatabaseDialect(ABC):
     begin: str
     """The statement that begins a transaction."""
 
+    checkpoint: str | None
+    """The statement that does what the database has postponed, unless it has a process for that."""
+
     @abstractmethod
     def check_url(self, url: URL) -> None:
         """Check what is specific to this kind of database in the URL.

@@ -56,6 +56,7 @@ class PostgresqlDialect(DatabaseDialect):
         {"prepare_threshold": None, **_NETWORK_PARAMETERS}
     )
     begin = "BEGIN"
+    checkpoint = None
 
     def __init__(self, *, prepared_statements: bool) -> None:
         self._prepared_statements = prepared_statements

@@ -36,9 +36,9 @@ def in_batches(
 class Periodic:
     """Calls a job every `seconds`, on its own thread, from `start` to `close`.
 
-    An exception of the job is logged, and the job is called again at its next time. Each
-    interval is longer or shorter by a random part of up to `jitter`, so that processes that
-    started together do not call their jobs at the same time.
+    An exception of the job is logged, unless the call before failed in the same way, and the job
+    is called again at its next time. Each interval is longer or shorter by a random part of up to
+    `jitter`, so that processes that started together do not call their jobs at the same time.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Periodic:
     ) -> None:
         self._name, self._job, self._seconds, self._jitter = name, job, seconds, jitter
         self._random = SystemRandom()
+        self._failure: str | None = None
         self._stopped = Event()
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
@@ -68,7 +69,14 @@ class Periodic:
         try:
             self._job()
         except Exception as error:  # noqa: BLE001 - the next call may succeed
-            _log.warning("periodic.failed", job=self._name, reason=repr(error))
+            failure = repr(error)
+            if failure != self._failure:
+                _log.warning("periodic.failed", job=self._name, reason=failure)
+            self._failure = failure
+        else:
+            if self._failure is not None:
+                _log.info("periodic.recovered", job=self._name)
+            self._failure = None
 
     def _pause(self) -> float:
         return self._seconds * (1 + self._random.uniform(-1, 1) * self._jitter)
