@@ -38,6 +38,18 @@ def decoded(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
+def fields_of(part: str) -> dict[str, object]:
+    """Return the JSON object in a header or payload.
+
+    Raises:
+        ValueError: if there is none, as in a signature.
+    """
+    fields = json.loads(decoded(part))
+    if not isinstance(fields, dict):
+        raise ValueError("this is JSON, but not an object")
+    return fields
+
+
 def flip_a_bit(dice: random.Random, part: str) -> str:
     raw = bytearray(decoded(part))
     raw[dice.randrange(len(raw))] ^= 1 << dice.randrange(8)
@@ -76,7 +88,7 @@ def change_the_last_character(dice: random.Random, part: str) -> str:
 def reformat_the_json(dice: random.Random, part: str) -> str:
     """Write the same JSON values differently; flip a bit of a signature."""
     try:
-        said = json.loads(decoded(part))
+        said = fields_of(part)
     except ValueError:
         return flip_a_bit(dice, part)
     items = list(said.items())
@@ -88,7 +100,7 @@ def reformat_the_json(dice: random.Random, part: str) -> str:
 def change_a_claim(dice: random.Random, part: str) -> str:
     """Change or add a claim or header field; change a character of a signature."""
     try:
-        said = json.loads(decoded(part))
+        said = fields_of(part)
     except ValueError:
         return change_a_character(dice, part)
     name = dice.choice([*said, "alg", "kid", "sub", "exp", "aud", "crit", "jwk", "typ"])
