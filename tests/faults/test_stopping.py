@@ -26,6 +26,7 @@ from tests.support.processes import children_of, is_running
 from tests.support.proof import note
 from tests.support.settings import environment_on
 from tests.support.users import PASSWORD, ApiUser, register_user
+from tests.support.waiting import until
 
 CLIENTS = 8
 KILLS = 3
@@ -192,12 +193,20 @@ def test_a_killed_worker_leaves_no_partial_change_and_is_replaced(
                 victim, *_ = serving_processes(server.process.pid)
                 os.kill(victim, signal.SIGKILL)
             wait_for_workers(server.process.pid, 2)
-            httpx.get(f"{server.url}/readyz", timeout=60).raise_for_status()
+            # While no worker listens yet, connections are refused.
+            until(lambda: is_ready(server.url), seconds=RESTART_SECONDS)
         assert any(account.changed for account in accounts)
         with psycopg.connect(database_url) as connection:
             for account in accounts:
                 require_consistent_account(server.url, connection, account)
     note("faults", "accounts while workers are killed", tried=len(accounts), failed=0)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=60).is_success
+    except httpx.ConnectError:
+        return False
 
 
 def wait_for_workers(supervisor: int, count: int) -> None:
