@@ -41,8 +41,8 @@ def run_with_own_connection() -> None:
     """Run the requested migrations in a new transaction, on the database of the settings."""
     database = Container(settings=load_settings()).migration_database()
     try:
-        with database.schema_change() as transaction:
-            run(transaction.connection)
+        with database.schema_change() as connection:
+            run(connection)
     finally:
         database.close()
 

@@ -87,7 +87,7 @@ def test_a_statement_without_a_response_in_time_fails_and_is_cancelled(
 
 def test_only_migrations_wait_for_the_database_without_a_timeout(database: Database) -> None:
     assert response_timeout(database) == RESPONSE_TIMEOUT_SECONDS
-    with database.schema_change() as transaction:
-        driver = transaction.connection.connection.dbapi_connection
+    with database.schema_change() as connection:
+        driver = connection.connection.dbapi_connection
         assert getattr(driver, "response_timeout", "unset") is None
     assert response_timeout(database) == RESPONSE_TIMEOUT_SECONDS

@@ -56,10 +56,10 @@ def unmigrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Conta
 
 
 def alembic(database: Database, action: str, revision: str) -> None:
-    with database.schema_change() as transaction:
+    with database.schema_change() as connection:
         config = Config()
         config.set_main_option("script_location", str(FOLDER))
-        config.attributes["connection"] = transaction.connection
+        config.attributes["connection"] = connection
         getattr(command, action)(config, revision)
 
 
@@ -224,9 +224,9 @@ def test_a_migration_that_violates_a_foreign_key_is_rolled_back(
     sqlite_container.application().create_task(owner_id=user.id, title="Buy milk")
     with (
         pytest.raises(ValueError, match="rows that do not exist"),
-        database.schema_change() as transaction,
+        database.schema_change() as connection,
     ):
-        transaction.connection.exec_driver_sql("DELETE FROM users")
+        connection.exec_driver_sql("DELETE FROM users")
     assert len(sqlite_container.application().list_tasks(owner_id=user.id)) == 1
     with pytest.raises(AccountGone):
         sqlite_container.application().create_task(owner_id=UserId(uuid4()), title="Nobody's")

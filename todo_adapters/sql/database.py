@@ -8,10 +8,17 @@ do not know which of the two they use.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, NoReturn, override
 
-from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    PoolProxiedConnection,
+    TextClause,
+    make_url,
+)
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import create_engine
@@ -161,9 +168,15 @@ class SqlExecutor(ABC):
 class Transaction(SqlExecutor):
     """Runs statements on one connection on which a transaction was begun."""
 
-    def __init__(self, connection: Connection, compile: _Compile) -> None:
-        self.connection = connection
+    def __init__(self, engine: Engine, pooled: PoolProxiedConnection, compile: _Compile) -> None:
+        self._engine = engine
+        self._pooled = pooled
         self._compile = compile
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The same connection, with which SQLAlchemy executes any statement."""
+        return Connection(self._engine, self._pooled)
 
     def atomically(self) -> AbstractContextManager[SqlExecutor]:
         return nullcontext(self)
@@ -177,10 +190,10 @@ class Transaction(SqlExecutor):
     ) -> Result:
         compiled = self._compile(statement, names)
         try:
-            with closing(self.connection.connection.cursor()) as cursor:
+            with closing(self._pooled.cursor()) as cursor:
                 return execute(compiled, cursor)
-        except self.connection.dialect.loaded_dbapi.Error as error:
-            _raise_by_sqlalchemy(error, compiled, self.connection)
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            _raise_by_sqlalchemy(error, compiled.sql, self.connection)
 
 
 class Database(SqlExecutor):
@@ -213,7 +226,7 @@ class Database(SqlExecutor):
                 with closing(pooled.cursor()) as cursor:
                     return execute(compiled, cursor)
             except self.engine.dialect.loaded_dbapi.Error as error:
-                _raise_by_sqlalchemy(error, compiled, Connection(self.engine, pooled))
+                _raise_by_sqlalchemy(error, compiled.sql, Connection(self.engine, pooled))
         finally:
             pooled.close()
 
@@ -234,15 +247,18 @@ class Database(SqlExecutor):
         Raises:
             Unavailable: if the database does not respond.
         """
+        pooled = self._check_out()
         try:
-            with self.engine.connect() as connection, self._begin(connection):
-                yield Transaction(connection, self._compile)
+            with self._begin(pooled):
+                yield Transaction(self.engine, pooled, self._compile)
         except SQLAlchemyError as error:
             raise translate_error(error, {}) from error
+        finally:
+            pooled.close()
 
     @contextmanager
-    def schema_change(self) -> Iterator[Transaction]:
-        """Begin a transaction for migrations.
+    def schema_change(self) -> Iterator[Connection]:
+        """Begin a transaction for migrations, and return its connection.
 
         It has no timeout, and waits for other processes that migrate.
 
@@ -253,21 +269,37 @@ class Database(SqlExecutor):
         try:
             with (
                 self.engine.connect() as connection,
-                self._dialect.schema_change(connection, self._begin(connection)),
+                self._dialect.schema_change(connection, self._begin(connection.connection)),
             ):
-                yield Transaction(connection, self._compile)
+                yield connection
         except SQLAlchemyError as error:
             raise translate_error(error, {}) from error
 
     @contextmanager
-    def _begin(self, connection: Connection) -> Iterator[None]:
-        connection.exec_driver_sql(self._dialect.begin)
+    def _begin(self, pooled: PoolProxiedConnection) -> Iterator[None]:
+        self._execute_alone(pooled, self._dialect.begin)
         try:
             yield
-            connection.exec_driver_sql("COMMIT")
+            self._execute_alone(pooled, self._dialect.commit)
         except BaseException:
-            _roll_back(connection)
+            self._roll_back(pooled)
             raise
+
+    def _roll_back(self, pooled: PoolProxiedConnection) -> None:
+        """Roll back, or discard the connection if that fails."""
+        try:
+            if pooled.is_valid:
+                self._execute_alone(pooled, self._dialect.roll_back)
+        except SQLAlchemyError:
+            pooled.invalidate()
+
+    def _execute_alone(self, pooled: PoolProxiedConnection, statement: TextClause) -> None:
+        compiled = self._compile(statement, ())
+        try:
+            with closing(pooled.cursor()) as cursor:
+                compiled.execute(cursor, {})
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            _raise_by_sqlalchemy(error, compiled.sql, Connection(self.engine, pooled))
 
     def atomically(self) -> AbstractContextManager[SqlExecutor]:
         return self.transaction()
@@ -295,22 +327,12 @@ class Database(SqlExecutor):
         self.engine.dispose()
 
 
-def _raise_by_sqlalchemy(
-    error: Exception, statement: DriverStatement, connection: Connection
-) -> NoReturn:
+def _raise_by_sqlalchemy(error: Exception, sql: str, connection: Connection) -> NoReturn:
     """Raise the error of the driver as SQLAlchemy does, which discards lost connections.
 
     SQLAlchemy has no public name for it.
     """
-    connection._handle_dbapi_exception(error, statement.sql, None, None, None)  # noqa: SLF001
-
-
-def _roll_back(connection: Connection) -> None:
-    """Roll back, or discard the connection if that fails."""
-    try:
-        connection.exec_driver_sql("ROLLBACK")
-    except SQLAlchemyError:
-        connection.invalidate()
+    connection._handle_dbapi_exception(error, sql, None, None, None)  # noqa: SLF001
 
 
 def open_database(

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import URL, Connection, Engine, TextClause, text
 
 
 class DatabaseDialect(ABC):
@@ -13,7 +13,9 @@ class DatabaseDialect(ABC):
     connect_arguments: Mapping[str, int | None]
     """What its driver is told when it connects."""
 
-    begin: str
+    commit = text("COMMIT")
+    roll_back = text("ROLLBACK")
+    begin: TextClause
     """The statement that begins a transaction."""
 
     checkpoint: str | None

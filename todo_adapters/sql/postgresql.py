@@ -10,7 +10,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, override
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -55,7 +55,7 @@ class PostgresqlDialect(DatabaseDialect):
     connect_arguments: Mapping[str, int | None] = MappingProxyType(
         {"prepare_threshold": None, **_NETWORK_PARAMETERS}
     )
-    begin = "BEGIN"
+    begin = text("BEGIN")
     checkpoint = None
 
     def __init__(self, *, prepared_statements: bool) -> None:

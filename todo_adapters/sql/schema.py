@@ -53,8 +53,8 @@ class SqlSchema:
 
         config = Config()
         config.set_main_option("script_location", str(self._migrations).replace("%", "%%"))
-        with self._database.schema_change() as transaction:
-            config.attributes["connection"] = transaction.connection
+        with self._database.schema_change() as connection:
+            config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
             except CommandError as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import override
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -32,7 +32,7 @@ class SqliteDialect(DatabaseDialect):
 
     connect_arguments: Mapping[str, int | None] = {}
 
-    begin = "BEGIN IMMEDIATE"
+    begin = text("BEGIN IMMEDIATE")
     """Takes the write lock immediately: a transaction that reads first may fail to get it later."""
 
     checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
