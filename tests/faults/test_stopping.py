@@ -193,7 +193,7 @@ def test_a_killed_worker_leaves_no_partial_change_and_is_replaced(
                 victim, *_ = serving_processes(server.process.pid)
                 os.kill(victim, signal.SIGKILL)
             wait_for_workers(server.process.pid, 2)
-            # While no worker listens yet, connections are refused.
+            # While no worker listens, connections are refused; those of a killed one are reset.
             until(lambda: is_ready(server.url), seconds=RESTART_SECONDS)
         assert any(account.changed for account in accounts)
         with psycopg.connect(database_url) as connection:
@@ -205,7 +205,7 @@ def test_a_killed_worker_leaves_no_partial_change_and_is_replaced(
 def is_ready(url: str) -> bool:
     try:
         return httpx.get(f"{url}/readyz", timeout=60).is_success
-    except httpx.ConnectError:
+    except httpx.TransportError:
         return False
 
 
