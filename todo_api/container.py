@@ -95,7 +95,7 @@ def _serving_database(settings: Settings) -> Database:
 def _migration_database(settings: Settings) -> Database:
     has_own = settings.migration_database_url is not None
     variable = "TODO_MIGRATION_DATABASE_URL" if has_own else "DATABASE_URL"
-    return _database(settings, variable, settings.migration_dsn, pool_size=1)
+    return _database(settings, variable, settings.migration_dsn, pool_size=2)
 
 
 def _migrations_folder() -> Path:

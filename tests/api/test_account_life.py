@@ -322,7 +322,7 @@ class TestProfile:
         first = ada.create()
         database = server.container.database()
         rows = [
-            {**first, "id": first["id"] - number, "user_id": UUID(ada.id)}
+            {**first, "id": first["id"] - number, "owner_id": UUID(ada.id)}
             | dict.fromkeys(("created_at", "updated_at"), datetime.now(UTC))
             for number in range(1, 2 * BATCH)
         ]

@@ -18,8 +18,10 @@ from uuid import UUID
 
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.statements import Parameters, Statement
-from todo_adapters.sql.tables import USERS, metadata
-from todo_adapters.sql.tasks import ADD, GET, LIST
+from todo_adapters.sql.tables import TASKS, USERS, metadata
+from todo_adapters.sql.tasks import GET, LIST
+
+ADD = TASKS.insert()
 
 TASKS_OF_THE_OWNER = 20
 CALLS = 2000
@@ -47,7 +49,7 @@ CONTENDERS: dict[str, Execute] = {"DriverStatement": by_the_driver, "SQLAlchemy"
 def task(task_id: int, owner_id: UUID) -> Parameters:
     return {
         "id": task_id,
-        "user_id": owner_id,
+        "owner_id": owner_id,
         "title": "Buy milk",
         "description": None,
         "completed": False,
@@ -86,9 +88,9 @@ def measure(execute: Callable[[Parameters], object], parameters: Iterator[Parame
 def main() -> None:
     ids = count(TASKS_OF_THE_OWNER + 1)
     cases: dict[str, tuple[Statement, Callable[[], Parameters]]] = {
-        "read a task": (GET, lambda: {"owner_id": OWNER, "task_id": 7}),
-        "list twenty": (LIST, lambda: {"owner_id": OWNER}),
-        "create a task": (ADD, lambda: task(next(ids), WRITER)),
+        "read a task": (GET, lambda: {"owner": OWNER, "task_id": 7}),
+        "list twenty": (LIST, lambda: {"owner": OWNER}),
+        "insert a task": (ADD, lambda: task(next(ids), WRITER)),
     }
     with filled_database() as database:
         for case, (statement, parameters) in cases.items():

@@ -57,7 +57,7 @@ def give_tasks(database: Database, owner: User, count: int = TASK_COUNT) -> None
     rows = [
         {
             "id": number,
-            "user_id": owner.id,
+            "owner_id": owner.id,
             "title": "Buy milk",
             "description": None,
             "completed": False,

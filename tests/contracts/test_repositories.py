@@ -13,7 +13,7 @@ from tests.support.storages import Storage
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
-from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task import Task, TaskCounts, TaskId, Title
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.errors import (
     AccountGone,
@@ -672,12 +672,75 @@ class TestTasks:
         with pytest.raises(AccountGone):
             storage.tasks.add(a_task(a_user()))
 
-    def test_a_task_id_is_used_once_across_all_users(self, storage: Storage) -> None:
-        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+    def test_an_owner_uses_a_task_id_once(self, storage: Storage) -> None:
+        ada = stored_user(storage)
         task = stored_task(storage, ada, 1)
         with pytest.raises(IdTaken):
-            storage.tasks.add(a_task(bob, 1))
+            storage.tasks.add(replace(a_task(ada, 1), title=Title("Another")))
+        assert storage.tasks.list(ada.id) == [task]
+        assert storage.tasks.counts(ada.id) == TaskCounts(1, total=1, completed=0)
+
+    def test_two_owners_may_have_tasks_with_the_same_id(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        task, bobs = stored_task(storage, ada, 1), stored_task(storage, bob, 1)
+        changed = storage.tasks.save(bobs.edited(title="Bob's", completed=True, now=NOW))
         assert storage.tasks.get(task.id, owner_id=ada.id) == task
+        assert storage.tasks.get(task.id, owner_id=bob.id) == changed
+        storage.tasks.remove(task.id, owner_id=bob.id)
+        assert storage.tasks.list(ada.id) == [task]
+        assert storage.tasks.list(bob.id) == []
+
+    def test_each_change_takes_the_next_revision_of_its_owner(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        assert storage.tasks.counts(ada.id) == TaskCounts(0, total=0, completed=0)
+        first, second = stored_task(storage, ada, 1), stored_task(storage, ada, 2)
+        stored_task(storage, bob, 3)
+        assert storage.tasks.counts(ada.id) == TaskCounts(2, total=2, completed=0)
+        first = storage.tasks.save(first.with_completion(True, now=NOW))
+        assert storage.tasks.counts(ada.id) == TaskCounts(3, total=2, completed=1)
+        storage.tasks.save(first.edited(title="Still completed", now=NOW))
+        assert storage.tasks.counts(ada.id) == TaskCounts(4, total=2, completed=1)
+        storage.tasks.remove(first.id, owner_id=ada.id)
+        assert storage.tasks.counts(ada.id) == TaskCounts(5, total=1, completed=0)
+        storage.tasks.remove(second.id, owner_id=ada.id)
+        assert storage.tasks.counts(ada.id) == TaskCounts(6, total=0, completed=0)
+        assert storage.tasks.counts(bob.id) == TaskCounts(1, total=1, completed=0)
+
+    def test_a_change_that_is_refused_takes_no_revision(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        stale = stored_task(storage, ada, 1)
+        storage.tasks.save(stale.edited(title="Newer", now=NOW))
+        before = storage.tasks.counts(ada.id)
+        with pytest.raises(StaleVersion):
+            storage.tasks.save(stale.with_completion(True, now=NOW))
+        with pytest.raises(StaleVersion):
+            storage.tasks.save(replace(stale, owner_id=bob.id, version=2))
+        with pytest.raises(TaskNotFound):
+            storage.tasks.remove(TaskId(2), owner_id=ada.id)
+        with pytest.raises(TaskNotFound):
+            storage.tasks.remove(stale.id, owner_id=bob.id)
+        with pytest.raises(ZeroDivisionError), storage.unit_of_work() as work:
+            work.tasks.add(a_task(ada, 9))
+            raise ZeroDivisionError
+        assert storage.tasks.counts(ada.id) == before
+        assert storage.tasks.counts(bob.id) == TaskCounts(0, total=0, completed=0)
+
+    def test_concurrent_changes_are_all_counted(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        tasks = [stored_task(storage, ada, number) for number in range(1, 5)]
+
+        def change(number: int) -> None:
+            if number < 8:
+                storage.tasks.add(a_task(ada, 100 + number))
+            elif number < 12:
+                storage.tasks.save(tasks[number % 2].with_completion(True, now=NOW))
+            else:
+                storage.tasks.remove(tasks[2 + number % 2].id, owner_id=ada.id)
+
+        outcomes = at_once(16, change)
+        assert (outcomes.count(StaleVersion), outcomes.count(TaskNotFound)) == (2, 2)
+        assert storage.tasks.counts(ada.id) == TaskCounts(4 + 8 + 2 + 2, total=10, completed=2)
+        assert len(storage.tasks.list(ada.id, completed=True)) == 2
 
     def test_saving_a_task_stores_the_change_and_increments_the_version(
         self, storage: Storage

@@ -19,21 +19,24 @@ from sqlmodel import bindparam, select
 
 from tests.support.statements import prebuilt_statements
 from todo_adapters.sql.database import Database
+from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.revocations import _ADD_EXTERNAL
 from todo_adapters.sql.statements import DriverStatement, Parameters, Statement
 from todo_adapters.sql.tables import TASKS, metadata
-from todo_adapters.sql.tasks import ADD, LIST
+from todo_adapters.sql.tasks import LIST
 from todo_adapters.sql.users import _ADD as ADD_USER
 from todo_api.container import Container
 from todo_core.errors import Unavailable
 
 STATEMENTS = prebuilt_statements()
+ADD = TASKS.insert()
 ADA, DELETED, UNKNOWN = UUID(int=1), UUID(int=2), UUID(int=3)
 WORDS = "ada@example.com"
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=5, minutes=45)))
 YESTERDAY, TOMORROW = NOW - timedelta(days=1), NOW + timedelta(days=1)
 CONNECTIONS = 3
 
+_NEW_TASK_ID = 2**52
 _NEW_KEYS: Mapping[type[object], object] = {UUID: UUID(int=9), int: 2**62, str: "new"}
 
 
@@ -109,7 +112,7 @@ def value_of(type_: TypeEngine[Any], *, user_id: UUID, completed: bool) -> objec
         Uuid: user_id,
         DateTime: NOW,
         Boolean: completed,
-        Integer: 1,  # an id, a version or a generation
+        Integer: 1,  # an id, a version, a revision or a generation
         NullType: 1,  # a limit or an offset
     }
     return next((value for known, value in values.items() if isinstance(kind, known)), WORDS)
@@ -117,15 +120,21 @@ def value_of(type_: TypeEngine[Any], *, user_id: UUID, completed: bool) -> objec
 
 def parameters_of(statement: Statement, container: Container) -> list[Parameters]:
     """Return sets of parameters for a statement: such that it finds rows, and that it does not."""
-    if isinstance(statement, Insert):
+    if isinstance(statement, Insert) and statement.select is None:
         return [new_row(statement, optional=optional) for optional in (True, False)]
-    # A text is an upsert here, so it finds a row only if it has the keys of one.
-    user_ids = (ADA,) if isinstance(statement, TextClause) else (ADA, DELETED, UNKNOWN)
+    # An insert or an upsert needs an account that exists, and the upsert of an owner a new one.
+    user_ids: Sequence[UUID] = (ADA, DELETED, UNKNOWN)
+    if statement is OPEN_OWNER:
+        user_ids = (DELETED,)
+    elif isinstance(statement, TextClause | Insert):
+        user_ids = (ADA,)
     dialect = container.database().engine.dialect
     bound = statement.compile(dialect=dialect).bind_names
     return [
         {
-            name: value_of(parameter.type, user_id=user_id, completed=completed)
+            name: _NEW_TASK_ID
+            if name == "new_id"
+            else value_of(parameter.type, user_id=user_id, completed=completed)
             for parameter, name in bound.items()
             if parameter.required
         }
@@ -193,9 +202,10 @@ def filled(container: Container) -> Container:
             {"user_id": ADA, "token_hash": WORDS, "created_at": YESTERDAY, "expires_at": YESTERDAY}
         ],
         "tasks": [
-            task | {"id": 1, "user_id": ADA, "description": None, "completed": True},
-            task | {"id": 2**53, "user_id": ADA, "description": "Oats", "completed": False},
+            task | {"id": 1, "owner_id": ADA, "description": None, "completed": True},
+            task | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False},
         ],
+        "task_owners": [{"owner_id": ADA, "revision": 2, "total": 2, "completed": 1}],
     }
     with container.database().engine.connect() as connection:
         for table in metadata.sorted_tables:
@@ -207,7 +217,8 @@ class TestEffects:
     def test_the_prebuilt_statements_of_all_modules_are_found(self) -> None:
         modules = {name.partition(".")[0] for name in STATEMENTS}
         assert modules == {
-            *("identities", "password_resets", "revocations", "sessions", "tasks", "users")
+            *("identities", "password_resets", "revisions", "revocations"),
+            *("sessions", "tasks", "users"),
         }
         assert len(STATEMENTS) > 40
 
@@ -216,6 +227,10 @@ class TestEffects:
         self, filled: Container, name: str
     ) -> None:
         database, statement = filled.database(), STATEMENTS[name]
+        if name.endswith("at_once") and database.engine.dialect.name == "sqlite":
+            with pytest.raises(Unavailable):  # a syntax error: it is executed in two steps
+                database.write(statement, parameters_of(statement, filled)[0])
+            return
         effects = []
         for parameters in parameters_of(statement, filled):
             expected = effect(database, by_sqlalchemy, statement, parameters)
@@ -228,7 +243,9 @@ class TestEffects:
         [
             name
             for name, statement in STATEMENTS.items()
-            if isinstance(statement, Update | Delete) and not statement._returning
+            if isinstance(statement, Update | Delete)
+            and not statement._returning
+            and not name.endswith("at_once")  # SQLite cannot execute them
         ],
     )
     def test_a_statement_for_several_sets_of_parameters_has_the_effects_of_sqlalchemys(
@@ -246,7 +263,7 @@ class TestEffects:
         assert len(expected.tables["external_revocations"]) == 5
 
     def test_values_have_the_types_of_their_columns(self, filled: Container) -> None:
-        [row, _] = filled.database().rows(LIST, {"owner_id": ADA})
+        [row, _] = filled.database().rows(LIST, {"owner": ADA})
         assert [type(value) for value in row] == [int, str, str, bool, int, datetime, datetime]
         assert {value.tzinfo for value in row if isinstance(value, datetime)} == {UTC}
         [(user_id,)] = filled.database().rows(
@@ -265,7 +282,7 @@ class TestEffects:
             container.database().rows(statement, {"ids": [1, 2]})
 
     def test_a_missing_parameter_is_an_error(self, container: Container) -> None:
-        with pytest.raises(KeyError, match="owner_id"):
+        with pytest.raises(KeyError, match="owner"):
             container.database().rows(LIST, {})
 
 
@@ -273,7 +290,7 @@ class TestErrors:
     def test_an_unforeseen_violation_is_sqlalchemys_error_without_the_values(
         self, filled: Container
     ) -> None:
-        row = new_row(ADD, optional=True) | {"user_id": UNKNOWN, "title": "a secret title"}
+        row = new_row(ADD, optional=True) | {"owner_id": UNKNOWN, "title": "a secret title"}
         with pytest.raises(IntegrityError) as caught:
             filled.database().write(ADD, row)
         assert caught.value.statement is not None
@@ -287,7 +304,7 @@ class TestErrors:
     ) -> None:
         database = postgresql_container.database()
         before = backend(database)
-        row = new_row(ADD, optional=True) | {"user_id": UNKNOWN}
+        row = new_row(ADD, optional=True) | {"owner": UNKNOWN}
         with pytest.raises(IntegrityError):
             database.write(ADD, row)
         assert backend(database) == before
@@ -310,7 +327,7 @@ class TestErrors:
             for pid in lost:
                 other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         with pytest.raises(Unavailable, match="database"):
-            database.rows(LIST, {"owner_id": ADA})
+            database.rows(LIST, {"owner": ADA})
         found = backends(database)
         assert len(found) == CONNECTIONS
         assert found.isdisjoint(lost)
@@ -324,8 +341,8 @@ class TestErrors:
             assert closed is not None
             closed.close()
         with pytest.raises(Unavailable, match="database"):
-            database.rows(LIST, {"owner_id": ADA})
-        assert database.rows(LIST, {"owner_id": ADA}) == []
+            database.rows(LIST, {"owner": ADA})
+        assert database.rows(LIST, {"owner": ADA}) == []
 
 
 def backend(database: Database) -> int:
@@ -353,7 +370,7 @@ class TestLog:
         user = new_row(ADD_USER, optional=True)
         caplog.set_level(logging.INFO, "sqlalchemy.engine")
         database.write(ADD_USER, user)
-        database.rows(LIST, {"owner_id": user["id"]})
+        database.rows(LIST, {"owner": user["id"]})
         rows: list[Parameters] = [{"id": uuid4(), "revoked_at": NOW} for _ in range(2)]
         database.write_many(_ADD_EXTERNAL, rows)
         messages = [record.getMessage() for record in caplog.records]
@@ -371,5 +388,5 @@ class TestLog:
         self, container: Container, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.WARNING, "sqlalchemy.engine")
-        container.database().rows(LIST, {"owner_id": ADA})
+        container.database().rows(LIST, {"owner": ADA})
         assert caplog.records == []

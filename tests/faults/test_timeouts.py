@@ -64,7 +64,7 @@ def database(postgres_url: str) -> Iterator[Database]:
 
 
 def response_timeout(database: Database) -> object:
-    """Return how many seconds the only connection waits for a response."""
+    """Return how many seconds a connection waits for a response."""
     with database.engine.connect() as connection:
         return getattr(connection.connection.dbapi_connection, "response_timeout", "unset")
 
@@ -85,9 +85,11 @@ def test_a_statement_without_a_response_in_time_fails_and_is_cancelled(
     until(lambda: database.rows(asleep, {}) == [(0,)], seconds=SOON_SECONDS)
 
 
-def test_only_migrations_wait_for_the_database_without_a_timeout(database: Database) -> None:
+def test_only_migrations_wait_for_the_database_without_a_timeout(postgres_url: str) -> None:
+    database = Container(settings=postgres_settings(postgres_url)).migration_database()
     assert response_timeout(database) == RESPONSE_TIMEOUT_SECONDS
     with database.schema_change() as connection:
         driver = connection.connection.dbapi_connection
         assert getattr(driver, "response_timeout", "unset") is None
     assert response_timeout(database) == RESPONSE_TIMEOUT_SECONDS
+    database.close()

@@ -77,7 +77,9 @@ class _Replace(ast.NodeTransformer):
 
 def _is_owner_condition(node: ast.AST) -> bool:
     text = ast.unparse(node)
-    return text == "_OWNED" or (".c.user_id ==" in text and isinstance(node, ast.Compare))
+    return text == "_OWNED" or (
+        isinstance(node, ast.Compare) and (".c.user_id ==" in text or ".c.owner_id ==" in text)
+    )
 
 
 def _without_owner(node: ast.AST) -> ast.AST | None:
@@ -201,8 +203,8 @@ KINDS = (
     Kind("the owner or any after", SQL_TASKS, _compared_by(ast.GtE())),
     Kind("the owner compared with itself", SQL_TASKS, _compared_with_itself),
     Kind("the owner or the task", SQL_TASKS, _or_the_task),
-    Kind("the task's id for the owner's", SQL_TASKS, _parameter("owner_id", "task_id")),
-    Kind("a new task for nobody", SQL_TASKS, _parameter("user_id", "task.id")),
+    Kind("the task's id for the owner's", SQL_TASKS, _parameter("owner", "task_id")),
+    Kind("a new task for nobody", SQL_TASKS, _parameter("owner", "task.id")),
     Kind("the owner's condition dropped", SQL_SESSIONS, _without_owner),
     Kind("the owner or any after", SQL_SESSIONS, _compared_by(ast.GtE())),
     Kind("the owner or any before", SQL_SESSIONS, _compared_by(ast.LtE())),
@@ -210,7 +212,10 @@ KINDS = (
     Kind(
         "another's task found",
         MEMORY_TASKS,
-        _instead("task is None or task.owner_id != owner_id", "task is None"),
+        _instead(
+            "self._store.tasks.get((owner_id, task_id))",
+            "next((each for each in self._store.tasks.values() if each.id == task_id), None)",
+        ),
     ),
     Kind(
         "another's tasks listed",
@@ -218,14 +223,6 @@ KINDS = (
         _instead(
             "task.owner_id == owner_id and completed in (None, task.completed)",
             "completed in (None, task.completed)",
-        ),
-    ),
-    Kind(
-        "another's task saved",
-        MEMORY_TASKS,
-        _instead(
-            "stored is None or stored.owner_id != task.owner_id or stored.version != task.version",
-            "stored is None or stored.version != task.version",
         ),
     ),
     Kind(

@@ -10,6 +10,7 @@ from unittest.mock import patch
 from sqlalchemy import CompoundSelect, Delete, Engine, Insert, Select, TextClause, Update, event
 
 import todo_adapters.sql
+from todo_adapters.sql.revisions import RevisedWrite
 from todo_adapters.sql.statements import DriverStatement, Statement
 
 type Execute = Callable[[DriverStatement, Any, Any], None]
@@ -17,7 +18,10 @@ type Watch = Callable[[Any, str], None]  # the driver's connection, and the SQL
 
 
 def prebuilt_statements() -> Mapping[str, Statement]:
-    """Return every statement that is built when a module of the SQL adapters is imported."""
+    """Return every statement that is built when a module of the SQL adapters is imported.
+
+    The name of one that only PostgreSQL can execute ends with `at_once`.
+    """
     return dict(_statements())
 
 
@@ -31,6 +35,9 @@ def _statements() -> Iterator[tuple[str, Statement]]:
                 for number, each in enumerate(value):
                     if isinstance(each, kinds):
                         yield f"{module.name}.{name}[{number}]", each
+            elif isinstance(value, RevisedWrite):
+                for part in ("advance", "write", "at_once"):
+                    yield f"{module.name}.{name}.{part}", getattr(value, part)
 
 
 def _ignore(*_: object) -> None:

@@ -12,7 +12,7 @@ def store_tasks(folder: Path, owner: str, count: int) -> int:
     """
     with closing(sqlite3.connect(folder / "todo-data" / "todo.db")) as database, database:
         database.executemany(
-            "INSERT INTO tasks (id, user_id, title, description, completed, version,"
+            "INSERT INTO tasks (id, owner_id, title, description, completed, version,"
             " created_at, updated_at) VALUES (?, ?, ?, ?, 0, 1, ?, ?)",
             (
                 (

@@ -12,6 +12,9 @@ from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import User, UserId
 
+type TaskKey = tuple[UserId, TaskId]
+"""The key of a task: its owner, and its id among the owner's tasks."""
+
 
 @dataclass(slots=True)
 class InMemoryStore:
@@ -27,7 +30,9 @@ class InMemoryStore:
     external_revocations: dict[SessionId, datetime] = field(default_factory=dict)
     identities: dict[tuple[Issuer, Subject], LinkedIdentity] = field(default_factory=dict)
     password_resets: dict[UserId, PasswordReset] = field(default_factory=dict)
-    tasks: dict[TaskId, Task] = field(default_factory=dict)
+    tasks: dict[TaskKey, Task] = field(default_factory=dict)
+    task_revisions: dict[TaskKey, int] = field(default_factory=dict)
+    owner_revisions: dict[UserId, int] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
 
     @contextmanager

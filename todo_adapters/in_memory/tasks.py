@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from todo_adapters.in_memory.store import InMemoryStore
-from todo_core.entities.task import Task, TaskId
+from todo_adapters.in_memory.store import InMemoryStore, TaskKey
+from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
 from todo_core.ports.repositories import TaskRepository
@@ -20,9 +20,9 @@ class InMemoryTaskRepository(TaskRepository):
         with self._store.lock:
             if task.owner_id not in self._store.users:
                 raise AccountGone
-            if task.id in self._store.tasks:
+            if (task.owner_id, task.id) in self._store.tasks:
                 raise IdTaken
-            self._store.tasks[task.id] = task
+            self._put(task)
 
     def list(self, owner_id: UserId, *, completed: bool | None = None) -> Sequence[Task]:
         with self._store.lock:
@@ -35,28 +35,52 @@ class InMemoryTaskRepository(TaskRepository):
 
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         with self._store.lock:
-            task = self._store.tasks.get(task_id)
-        if task is None or task.owner_id != owner_id:
+            task = self._store.tasks.get((owner_id, task_id))
+        if task is None:
             raise TaskNotFound
         return task
 
     def save(self, task: Task) -> Task:
         with self._store.lock:
-            stored = self._store.tasks.get(task.id)
-            if stored is None or stored.owner_id != task.owner_id or stored.version != task.version:
+            stored = self._store.tasks.get((task.owner_id, task.id))
+            if stored is None or stored.version != task.version:
                 raise StaleVersion
             saved = replace(task, created_at=stored.created_at, version=task.version + 1)
-            self._store.tasks[task.id] = saved
+            self._put(saved)
             return saved
 
     def remove(self, task_id: TaskId, *, owner_id: UserId) -> None:
         with self._store.lock:
             self.get(task_id, owner_id=owner_id)
-            del self._store.tasks[task_id]
+            self._delete((owner_id, task_id))
+            self._next_revision(owner_id)
 
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
         with self._store.lock:
-            owned = [each.id for each in self._store.tasks.values() if each.owner_id == owner_id]
-            for task_id in owned[:limit]:
-                del self._store.tasks[task_id]
-            return len(owned[:limit])
+            removed = [key for key in self._store.tasks if key[0] == owner_id][:limit]
+            for key in removed:
+                self._delete(key)
+            return len(removed)
+
+    def counts(self, owner_id: UserId) -> TaskCounts:
+        with self._store.lock:
+            owned = [task for task in self._store.tasks.values() if task.owner_id == owner_id]
+            return TaskCounts(
+                self._store.owner_revisions.get(owner_id, 0),
+                total=len(owned),
+                completed=sum(task.completed for task in owned),
+            )
+
+    def _put(self, task: Task) -> None:
+        key = task.owner_id, task.id
+        self._store.tasks[key] = task
+        self._store.task_revisions[key] = self._next_revision(task.owner_id)
+
+    def _delete(self, key: TaskKey) -> None:
+        del self._store.tasks[key]
+        del self._store.task_revisions[key]
+
+    def _next_revision(self, owner_id: UserId) -> int:
+        revision = self._store.owner_revisions.get(owner_id, 0) + 1
+        self._store.owner_revisions[owner_id] = revision
+        return revision

@@ -54,7 +54,8 @@ class InMemoryUserRepository(UserRepository):
             self._remove_all_but_tasks(user)
             store = self._store
             for task in [each for each in store.tasks.values() if each.owner_id == user.id]:
-                del store.tasks[task.id]
+                del store.tasks[task.owner_id, task.id]
+            store.owner_revisions.pop(user.id, None)
 
     def mark_deleted(self, user: User, *, now: datetime) -> None:
         with self._store.lock:

@@ -26,6 +26,7 @@ from sqlmodel import create_engine
 from todo_adapters.sql.dialect import DatabaseDialect
 from todo_adapters.sql.errors import ConstraintErrors, translate_error
 from todo_adapters.sql.postgresql import PostgresqlDialect
+from todo_adapters.sql.revisions import RevisedWrite
 from todo_adapters.sql.sqlite import SqliteDialect
 from todo_adapters.sql.statements import AnyRow, DriverStatement, Parameters, Statement
 from todo_core.errors import Unavailable
@@ -47,6 +48,7 @@ class SqlExecutor(ABC):
     """
 
     _compile: _Compile
+    _queries_may_write: bool
     _give_way: Callable[[], None] = staticmethod(_do_not_pause)
 
     def rows(self, statement: Statement, parameters: Parameters) -> Sequence[AnyRow]:
@@ -121,6 +123,28 @@ class SqlExecutor(ABC):
 
         return self._run(statement, parameters, write, constraint_errors)
 
+    def write_revised(
+        self,
+        write: RevisedWrite,
+        parameters: Parameters,
+        constraint_errors: ConstraintErrors | None = None,
+    ) -> int:
+        """Run a write that takes the owner's next revision, and return how many tasks it affected.
+
+        Raises:
+            TodoError: the one in `constraint_errors` for the constraint that was violated.
+            Unavailable: if the database does not respond.
+        """
+        if self._queries_may_write:
+            return self.write(write.at_once, parameters, constraint_errors)
+        with self.atomically() as executor:
+            advanced = executor.row(write.advance, parameters)
+            if advanced is None:
+                return 0
+            (revision,) = advanced
+            revised = {**parameters, "revision": revision}
+            return executor.write(write.write, revised, constraint_errors)
+
     def write_many(self, statement: Statement, parameters: Sequence[Parameters]) -> None:
         """Run an insert, update or delete once for each set of parameters.
 
@@ -168,10 +192,18 @@ class SqlExecutor(ABC):
 class Transaction(SqlExecutor):
     """Runs statements on one connection on which a transaction was begun."""
 
-    def __init__(self, engine: Engine, pooled: PoolProxiedConnection, compile: _Compile) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        pooled: PoolProxiedConnection,
+        compile: _Compile,
+        *,
+        queries_may_write: bool,
+    ) -> None:
         self._engine = engine
         self._pooled = pooled
         self._compile = compile
+        self._queries_may_write = queries_may_write
 
     @cached_property
     def connection(self) -> Connection:
@@ -207,6 +239,7 @@ class Database(SqlExecutor):
     ) -> None:
         self.engine = engine
         self._dialect = dialect
+        self._queries_may_write = dialect.queries_may_write
         self._give_way = give_way
         self._compile = lru_cache(_MAX_COMPILED_STATEMENTS)(
             partial(DriverStatement, dialect=engine.dialect)
@@ -250,7 +283,12 @@ class Database(SqlExecutor):
         pooled = self._check_out()
         try:
             with self._begin(pooled):
-                yield Transaction(self.engine, pooled, self._compile)
+                yield Transaction(
+                    self.engine,
+                    pooled,
+                    self._compile,
+                    queries_may_write=self._queries_may_write,
+                )
         except SQLAlchemyError as error:
             raise translate_error(error, {}) from error
         finally:

@@ -18,6 +18,9 @@ class DatabaseDialect(ABC):
     begin: TextClause
     """The statement that begins a transaction."""
 
+    queries_may_write: bool
+    """Whether a statement may contain others that write, as common table expressions."""
+
     checkpoint: str | None
     """The statement that does what the database has postponed, unless it has a process for that."""
 

@@ -4,6 +4,7 @@ psycopg is imported where it is first needed: see docs/decisions/late-imports.md
 """
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
@@ -41,6 +42,9 @@ _NETWORK_PARAMETERS: Mapping[str, int | None] = MappingProxyType(
 _PREPARE_AFTER_USES = 5
 _CANCEL_TIMEOUT_SECONDS = 1.0
 
+_MIGRATION_LOCK_SECONDS = 0.1
+"""The pause between two attempts to get the lock."""
+
 _MIGRATION_LOCK = 7_283_405_119_613
 """An arbitrary number that all instances of this service share."""
 
@@ -56,6 +60,7 @@ class PostgresqlDialect(DatabaseDialect):
         {"prepare_threshold": None, **_NETWORK_PARAMETERS}
     )
     begin = text("BEGIN")
+    queries_may_write = True
     checkpoint = None
 
     def __init__(self, *, prepared_statements: bool) -> None:
@@ -88,11 +93,23 @@ class PostgresqlDialect(DatabaseDialect):
     def schema_change(
         self, connection: Connection, transaction: AbstractContextManager[None]
     ) -> Iterator[None]:
-        """Suspend the timeout, and wait for other processes that migrate."""
-        with transaction, without_timeout(connection):
-            # The lock is tied to the transaction, so that it works behind a pooler.
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-            yield
+        """Suspend the timeout, and wait for other processes that migrate.
+
+        A migration may commit in between. The lock is tied to the transaction of a connection of
+        its own, so that it works behind a pooler too.
+        """
+        with connection.engine.connect() as lock:
+            driver: psycopg.Connection = lock.connection.driver_connection  # type: ignore[assignment]  # its
+            driver.execute("BEGIN")
+            try:
+                # The creation of an index waits for all snapshots. One that waited for the lock
+                # would hold a snapshot, and so does a transaction after a prepared query.
+                while not _has_migration_lock(driver):
+                    time.sleep(_MIGRATION_LOCK_SECONDS)
+                with transaction, without_timeout(connection):
+                    yield
+            finally:
+                driver.execute("ROLLBACK")
 
 
 @contextmanager
@@ -137,6 +154,12 @@ def connection_with_timeout() -> "type[psycopg.Connection]":
                 raise
 
     return ConnectionWithTimeout
+
+
+def _has_migration_lock(connection: "psycopg.Connection") -> bool:
+    """Take the lock until the transaction ends, and return whether it was free."""
+    query = f"SELECT pg_try_advisory_xact_lock({_MIGRATION_LOCK})"
+    return connection.execute(query.encode(), prepare=False).fetchone() == (True,)
 
 
 def _connect(

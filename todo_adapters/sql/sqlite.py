@@ -21,7 +21,7 @@ This is a safeguard: before that, `checkpoint` has copied nearly all of it.
 
 _CONSTRAINTS = {
     "UNIQUE constraint failed: users.email_key": "uq_users_email_key",
-    "UNIQUE constraint failed: tasks.id": "pk_tasks",
+    "UNIQUE constraint failed: tasks.owner_id, tasks.id": "pk_tasks",
     "UNIQUE constraint failed: identities.issuer, identities.subject": "pk_identities",
 }
 """SQLite describes the violated constraint instead of naming it."""
@@ -34,6 +34,8 @@ class SqliteDialect(DatabaseDialect):
 
     begin = text("BEGIN IMMEDIATE")
     """Takes the write lock immediately: a transaction that reads first may fail to get it later."""
+
+    queries_may_write = False
 
     checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
     """Copies the write-ahead log to the database while others read and write.

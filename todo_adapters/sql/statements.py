@@ -32,7 +32,8 @@ class DriverStatement:
     """
 
     def __init__(self, statement: Statement, names: Iterable[str], *, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        is_row = isinstance(statement, Insert) and statement.select is None
+        compiled = statement.compile(dialect=dialect, column_keys=list(names) if is_row else None)
         if compiled.post_compile_params or compiled.literal_execute_params:
             raise TypeError(f"the SQL depends on the values of the parameters: {statement}")
         self.sql = compiled.string

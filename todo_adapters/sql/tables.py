@@ -11,7 +11,7 @@ from typing import Any, override
 from uuid import UUID
 
 from sqlalchemy import Dialect, Text, Uuid
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 from sqlmodel import (
     BigInteger,
     Boolean,
@@ -19,7 +19,6 @@ from sqlmodel import (
     DateTime,
     Field,
     Index,
-    Integer,
     MetaData,
     SQLModel,
     UniqueConstraint,
@@ -78,17 +77,6 @@ def _utc_text(time: datetime | None) -> str | None:
 
 def _from_text(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-class TaskIdColumn(TypeDecorator[int]):
-    """A 64-bit integer. SQLite uses a primary key as its row id only if the type is INTEGER."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    @override
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else BigInteger())
 
 
 class CheckedBoolean(TypeDecorator[bool]):
@@ -208,26 +196,53 @@ class PasswordResetRow(Row, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class TaskOwnerRow(Row, table=True):
+    """The owner of tasks: their newest revision, and how many tasks they have.
+
+    Every write of a task updates this row in its transaction (see `todo_adapters.sql.revisions`).
+    """
+
+    __tablename__ = "task_owners"
+    __table_args__ = (
+        CheckConstraint("revision >= 0", "revision_not_negative"),
+        CheckConstraint("completed BETWEEN 0 AND total", "counts_consistent"),
+        {"sqlite_with_rowid": False},
+    )
+
+    owner_id: UUID = Field(
+        sa_type=Uuid, primary_key=True, foreign_key="users.id", ondelete="CASCADE"
+    )
+    revision: int = Field(sa_type=BigInteger)
+    total: int
+    completed: int
+
+
 class TaskRow(Row, table=True):
-    """A task."""
+    """A task.
+
+    The owner is part of its key, so that the row of another owner cannot be addressed. SQLite
+    stores the rows in the order of the key, those of one owner together.
+    """
 
     __tablename__ = "tasks"
     __table_args__ = (
         _length("title", Title.min_length, Title.max_length),
         _length("description", Description.min_length, Description.max_length),
         CheckConstraint("version >= 1", "version_positive"),
+        {"sqlite_with_rowid": False},
     )
 
-    id: int = Field(
-        sa_type=TaskIdColumn, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    owner_id: UUID = Field(
+        sa_type=Uuid, primary_key=True, foreign_key="users.id", ondelete="CASCADE"
     )
-    user_id: UUID = Field(sa_type=Uuid, foreign_key="users.id", ondelete="CASCADE")
+    id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
     title: str = Field(max_length=Title.max_length)
     description: str | None = Field(max_length=Description.max_length)
     completed: bool = Field(sa_type=CheckedBoolean, sa_column_kwargs={"server_default": false()})
     version: int
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
+    revision: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 USERS = metadata.tables["users"]
@@ -236,6 +251,7 @@ REVOKED_SESSIONS = metadata.tables["revoked_sessions"]
 EXTERNAL_REVOCATIONS = metadata.tables["external_revocations"]
 IDENTITIES = metadata.tables["identities"]
 PASSWORD_RESETS = metadata.tables["password_resets"]
+TASK_OWNERS = metadata.tables["task_owners"]
 TASKS = metadata.tables["tasks"]
 
 Index("uq_users_email_key", USERS.c.email_key, unique=True)
@@ -257,8 +273,8 @@ Index("ix_password_resets_expires_at", PASSWORD_RESETS.c.expires_at)
 # (or are not) completed in order; a list of all tasks is sorted, since that costs less than
 # maintaining a second index at every insert.
 Index(
-    "ix_tasks_user_id_completed_created_at_id",
-    TASKS.c.user_id,
+    "ix_tasks_owner_id_completed_created_at_id",
+    TASKS.c.owner_id,
     TASKS.c.completed,
     TASKS.c.created_at,
     TASKS.c.id,

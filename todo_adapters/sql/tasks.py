@@ -4,19 +4,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from sqlmodel import bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement
+from sqlmodel import (
+    Boolean,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.revisions import OPEN_OWNER, OWNER_ROW, RevisedWrite, advance_owner
 from todo_adapters.sql.rows import plain_text
 from todo_adapters.sql.statements import AnyRow, Parameters
-from todo_adapters.sql.tables import TASKS, TaskRow
-from todo_core.entities.task import Description, Task, TaskId, Title
+from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskOwnerRow, TaskRow
+from todo_core.entities.task import Description, Task, TaskCounts, TaskId, Title
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
 from todo_core.ports.repositories import TaskRepository
 
-_OWNED = TASKS.c.user_id == bindparam("owner_id")
+_OWNED = TASKS.c.owner_id == bindparam("owner")
 _THIS_ONE = TASKS.c.id == bindparam("task_id")
+_AS_LOADED = TASKS.c.version == bindparam("loaded_version")
 
 # The owner is not selected: a row that was found belongs to the owner who was asked for.
 _COLUMNS = (
@@ -28,32 +42,81 @@ _COLUMNS = (
     TASKS.c.created_at,
     TASKS.c.updated_at,
 )
-
-ADD = insert(TASKS)
+_NEW_VALUES = {
+    TASKS.c.owner_id: bindparam("owner", type_=TASKS.c.owner_id.type),
+    **{column: bindparam(f"new_{column.name}", type_=column.type) for column in _COLUMNS},
+}
 _SELECT_OWNED = select(TaskRow).with_only_columns(*_COLUMNS).where(_OWNED)
 LIST = _SELECT_OWNED.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
 LIST_BY_COMPLETION = LIST.where(TASKS.c.completed == bindparam("completed"))
 GET = _SELECT_OWNED.where(_THIS_ONE)
-SAVE = (
-    update(TASKS)
-    .where(_OWNED, _THIS_ONE, TASKS.c.version == bindparam("loaded_version"))
-    .values(
-        title=bindparam("new_title"),
-        description=bindparam("new_description"),
-        completed=bindparam("new_completed"),
-        updated_at=bindparam("new_updated_at"),
-        version=TASKS.c.version + 1,
-    )
-)
-REMOVE = delete(TASKS).where(_OWNED, _THIS_ONE)
-# Only the inner query names the owner: if the outer one did too, SQLite would scan all of the
-# owner's tasks for the few that are meant.
 REMOVE_BATCH = delete(TASKS).where(
+    _OWNED,
     TASKS.c.id.in_(
         select(TaskRow).with_only_columns(TASKS.c.id).where(_OWNED).limit(bindparam("limit"))
-    )
+    ),
 )
-_CONSTRAINT_ERRORS = {"pk_tasks": IdTaken, "fk_tasks_user_id_users": AccountGone}
+
+
+def _count(completed: ColumnElement[bool]) -> ColumnElement[int]:
+    return case((completed, 1), else_=0)
+
+
+ADD = RevisedWrite(
+    advance_owner(
+        total=TASK_OWNERS.c.total + 1,
+        completed=TASK_OWNERS.c.completed + _count(bindparam("new_completed", type_=Boolean)),
+    ),
+    lambda revision, advanced: insert(TASKS).from_select(
+        [*_NEW_VALUES, TASKS.c.revision],
+        select(*_NEW_VALUES.values(), revision).where(advanced),  # type: ignore[call-overload]  # it knows four columns
+    ),
+)
+_loaded = (
+    select(TASKS.c.completed).where(_OWNED, _THIS_ONE, _AS_LOADED).with_for_update().cte("loaded")
+)
+SAVE = RevisedWrite(
+    advance_owner(
+        completed=TASK_OWNERS.c.completed
+        + _count(bindparam("new_completed", type_=Boolean))
+        - select(_count(_loaded.c.completed)).scalar_subquery(),
+    ).where(exists(select(_loaded.c.completed))),
+    lambda revision, advanced: (
+        update(TASKS)
+        .where(_OWNED, _THIS_ONE, _AS_LOADED, advanced)
+        .values(
+            title=bindparam("new_title"),
+            description=bindparam("new_description"),
+            completed=bindparam("new_completed"),
+            updated_at=bindparam("new_updated_at"),
+            version=TASKS.c.version + 1,
+            revision=revision,
+        )
+    ),
+)
+_existing = select(TASKS.c.completed).where(_OWNED, _THIS_ONE).with_for_update().cte("existing")
+REMOVE = RevisedWrite(
+    advance_owner(
+        total=TASK_OWNERS.c.total - 1,
+        completed=TASK_OWNERS.c.completed - select(_count(_existing.c.completed)).scalar_subquery(),
+    ).where(exists(select(_existing.c.completed))),
+    lambda _, advanced: delete(TASKS).where(_OWNED, _THIS_ONE, advanced),
+)
+_COUNT = (
+    select(TaskOwnerRow)
+    .with_only_columns(TASK_OWNERS.c.revision, TASK_OWNERS.c.total, TASK_OWNERS.c.completed)
+    .where(OWNER_ROW)
+)
+_COUNT_TASKS = (
+    select(TaskRow)
+    .with_only_columns(literal(0), func.count(), func.count(case((TASKS.c.completed, 1))))
+    .where(_OWNED)
+)
+_CONSTRAINT_ERRORS = {
+    "pk_tasks": IdTaken,
+    "fk_tasks_owner_id_users": AccountGone,
+    "fk_task_owners_owner_id_users": AccountGone,
+}
 
 
 class SqlTaskRepository(TaskRepository):
@@ -63,26 +126,27 @@ class SqlTaskRepository(TaskRepository):
         self._executor = executor
 
     def add(self, task: Task) -> None:
-        self._executor.write(ADD, _to_row(task), _CONSTRAINT_ERRORS)
+        if not self._write(ADD, _to_row(task)):
+            raise AccountGone
 
     def list(self, owner_id: UserId, *, completed: bool | None = None) -> Sequence[Task]:
         to_task = partial(_to_task, owner_id=owner_id)
         if completed is None:
-            return self._executor.entities(LIST, {"owner_id": owner_id}, to_task)
-        owned = {"owner_id": owner_id, "completed": completed}
+            return self._executor.entities(LIST, {"owner": owner_id}, to_task)
+        owned = {"owner": owner_id, "completed": completed}
         return self._executor.entities(LIST_BY_COMPLETION, owned, to_task)
 
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
-        row = self._executor.row(GET, {"owner_id": owner_id, "task_id": task_id})
+        row = self._executor.row(GET, {"owner": owner_id, "task_id": task_id})
         if row is None:
             raise TaskNotFound
         return _to_task(row, owner_id)
 
     def save(self, task: Task) -> Task:
-        saved = self._executor.write(
+        saved = self._write(
             SAVE,
             {
-                "owner_id": task.owner_id,
+                "owner": task.owner_id,
                 "task_id": task.id,
                 "loaded_version": task.version,
                 "new_title": plain_text(task.title),
@@ -96,23 +160,39 @@ class SqlTaskRepository(TaskRepository):
         return replace(task, version=task.version + 1)
 
     def remove(self, task_id: TaskId, *, owner_id: UserId) -> None:
-        if not self._executor.write(REMOVE, {"owner_id": owner_id, "task_id": task_id}):
+        if not self._write(REMOVE, {"owner": owner_id, "task_id": task_id}):
             raise TaskNotFound
 
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
-        return self._executor.write(REMOVE_BATCH, {"owner_id": owner_id, "limit": limit})
+        return self._executor.write(REMOVE_BATCH, {"owner": owner_id, "limit": limit})
+
+    def counts(self, owner_id: UserId) -> TaskCounts:
+        row = self._executor.row(_COUNT, {"owner": owner_id})
+        if row is None:
+            # They have not written a task since owners have rows, so theirs are few or old.
+            [row] = self._executor.rows(_COUNT_TASKS, {"owner": owner_id})
+        return TaskCounts(*row)
+
+    def _write(self, write: RevisedWrite, parameters: Parameters) -> int:
+        """Run the write, and add the owner's row if it is missing."""
+        written = self._executor.write_revised(write, parameters, _CONSTRAINT_ERRORS)
+        if not written:
+            # If another transaction adds the row at the same time, this one waits for it.
+            self._executor.write(OPEN_OWNER, parameters, _CONSTRAINT_ERRORS)
+            written = self._executor.write_revised(write, parameters, _CONSTRAINT_ERRORS)
+        return written
 
 
 def _to_row(task: Task) -> Parameters:
     return {
-        "id": task.id,
-        "user_id": task.owner_id,
-        "title": plain_text(task.title),
-        "description": plain_text(task.description),
-        "completed": task.completed,
-        "version": task.version,
-        "created_at": task.created_at,
-        "updated_at": task.updated_at,
+        "owner": task.owner_id,
+        "new_id": task.id,
+        "new_title": plain_text(task.title),
+        "new_description": plain_text(task.description),
+        "new_completed": task.completed,
+        "new_version": task.version,
+        "new_created_at": task.created_at,
+        "new_updated_at": task.updated_at,
     }
 
 

@@ -14,6 +14,7 @@ from todo_adapters.sql.tables import (
     IDENTITIES,
     PASSWORD_RESETS,
     SESSIONS,
+    TASK_OWNERS,
     TASKS,
     USERS,
     UserRow,
@@ -82,10 +83,11 @@ _LIST_MARKED_DELETED = (
     .order_by(USERS.c.deleted_at)
     .limit(bindparam("limit"))
 )
+_REMOVE_OWNER = delete(TASK_OWNERS).where(TASK_OWNERS.c.owner_id == bindparam("user_id"))
 _PURGE = delete(USERS).where(
     USERS.c.id == bindparam("user_id"),
     USERS.c.deleted_at.is_not(None),
-    not_(exists().where(TASKS.c.user_id == bindparam("user_id"))),
+    not_(exists().where(TASKS.c.owner_id == bindparam("user_id"))),
 )
 _CONSTRAINT_ERRORS = {"uq_users_email_key": EmailTaken}
 
@@ -133,7 +135,12 @@ class SqlUserRepository(UserRepository):
         self._execute_on_loaded(_LOCK, user)
 
     def remove(self, user: User) -> None:
-        self._execute_on_loaded(_REMOVE, user)
+        with self._executor.atomically() as executor:
+            # A task that is being added holds this row, and waits for that of the account.
+            executor.write(_REMOVE_OWNER, {"user_id": user.id})
+            loaded = {"user_id": user.id, "loaded_version": user.version}
+            if not executor.write(_REMOVE, loaded):
+                raise StaleVersion
 
     def mark_deleted(self, user: User, *, now: datetime) -> None:
         with self._executor.atomically() as executor:

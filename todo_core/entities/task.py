@@ -45,6 +45,18 @@ class Description(Prose):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskCounts:
+    """How many tasks an owner has, and the revision of the newest change to any of them.
+
+    The revision of an owner is 0 before their first change, and grows with each one.
+    """
+
+    revision: int
+    total: int
+    completed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A task and its owner.
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
-from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.user import EmailAddress, User, UserId
 
 
@@ -275,14 +275,18 @@ class PasswordResetRepository(Protocol):
 
 
 class TaskRepository(Protocol):
-    """The tasks. Every method takes the owner: a task of another user cannot be reached."""
+    """The tasks. Every method takes the owner: a task of another user cannot be reached.
+
+    Each change of a task takes the next revision of its owner. Changes become visible in the
+    order of their revisions.
+    """
 
     @abstractmethod
     def add(self, task: Task) -> None:
         """Store a new task of `task.owner_id`.
 
         Raises:
-            IdTaken: if a task of any user has this id.
+            IdTaken: if another task of this owner has this id.
             AccountGone: if its owner does not exist.
         """
 
@@ -323,4 +327,11 @@ class TaskRepository(Protocol):
 
     @abstractmethod
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
-        """Delete at most `limit` of this owner's tasks, and return how many."""
+        """Delete at most `limit` tasks of an owner who is being deleted, and return how many.
+
+        It takes no revision, and the owner's counts are no longer right.
+        """
+
+    @abstractmethod
+    def counts(self, owner_id: UserId) -> TaskCounts:
+        """Return the owner's revision and how many tasks they have."""

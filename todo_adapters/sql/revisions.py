@@ -1,0 +1,52 @@
+"""Writes of tasks, each of which takes the next revision of the owner.
+
+The owner's row is locked from the write to the end of its transaction. So the transactions of one
+owner end in the order of their revisions: who has read up to a revision has missed nothing before
+it. Whoever writes existing tasks locks them before the owner's row, in the order of their ids, so
+that no two transactions wait for each other.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import ColumnElement, Delete, Insert, Update, true
+from sqlmodel import BigInteger, Uuid, bindparam, exists, select, text, update
+
+from todo_adapters.sql.tables import TASK_OWNERS
+
+OWNER_ROW = TASK_OWNERS.c.owner_id == bindparam("owner")
+
+type BuildWrite = Callable[[ColumnElement[int], ColumnElement[bool]], Insert | Update | Delete]
+"""Builds the write of a task, from the new revision and from whether there is one."""
+
+OPEN_OWNER = text(
+    "INSERT INTO task_owners (owner_id, revision, total, completed)"
+    " SELECT :owner, 0, count(*), count(CASE WHEN completed THEN 1 END)"
+    " FROM tasks WHERE owner_id = :owner"
+    " ON CONFLICT (owner_id) DO NOTHING"
+).bindparams(bindparam("owner", type_=Uuid))
+"""Adds the row of an owner who has none, with the tasks that they have."""
+
+
+def advance_owner(**counts: ColumnElement[int]) -> Update:
+    """Return the update of the owner's row to the next revision and these counts."""
+    return (
+        update(TASK_OWNERS).where(OWNER_ROW).values(revision=TASK_OWNERS.c.revision + 1, **counts)
+    )
+
+
+class RevisedWrite:
+    """A write of a task that takes the next revision of its owner.
+
+    `advance` updates the owner's row, unless there is nothing to write.
+    """
+
+    def __init__(self, advance: Update, build: BuildWrite) -> None:
+        self.advance = advance.returning(TASK_OWNERS.c.revision)
+        """The first of two statements, which returns the new revision."""
+        self.write = build(bindparam("revision", type_=BigInteger), true())
+        """The second one, with this `revision`."""
+        advanced = self.advance.cte("advanced")
+        self.at_once = build(
+            select(advanced.c.revision).scalar_subquery(), exists(select(advanced.c.revision))
+        )
+        """Both in one statement, for databases whose queries may write."""
