@@ -138,12 +138,9 @@ class SqlExecutor(ABC):
         if self._queries_may_write:
             return self.write(write.at_once, parameters, constraint_errors)
         with self.atomically() as executor:
-            advanced = executor.row(write.advance, parameters)
-            if advanced is None:
+            if not executor.write(write.advance, parameters):
                 return 0
-            (revision,) = advanced
-            revised = {**parameters, "revision": revision}
-            return executor.write(write.write, revised, constraint_errors)
+            return executor.write(write.write, parameters, constraint_errors)
 
     def write_many(self, statement: Statement, parameters: Sequence[Parameters]) -> None:
         """Run an insert, update or delete once for each set of parameters.
@@ -196,12 +193,14 @@ class Transaction(SqlExecutor):
         self,
         engine: Engine,
         pooled: PoolProxiedConnection,
+        cursor: DBAPICursor,
         compile: _Compile,
         *,
         queries_may_write: bool,
     ) -> None:
         self._engine = engine
         self._pooled = pooled
+        self._cursor = cursor
         self._compile = compile
         self._queries_may_write = queries_may_write
 
@@ -222,8 +221,7 @@ class Transaction(SqlExecutor):
     ) -> Result:
         compiled = self._compile(statement, names)
         try:
-            with closing(self._pooled.cursor()) as cursor:
-                return execute(compiled, cursor)
+            return execute(compiled, self._cursor)
         except self._engine.dialect.loaded_dbapi.Error as error:
             _raise_by_sqlalchemy(error, compiled.sql, self.connection)
 
@@ -282,10 +280,11 @@ class Database(SqlExecutor):
         """
         pooled = self._check_out()
         try:
-            with self._begin(pooled):
+            with self._begin(pooled) as cursor:
                 yield Transaction(
                     self.engine,
                     pooled,
+                    cursor,
                     self._compile,
                     queries_may_write=self._queries_may_write,
                 )
@@ -314,28 +313,35 @@ class Database(SqlExecutor):
             raise translate_error(error, {}) from error
 
     @contextmanager
-    def _begin(self, pooled: PoolProxiedConnection) -> Iterator[None]:
-        self._execute_alone(pooled, self._dialect.begin)
+    def _begin(self, pooled: PoolProxiedConnection) -> Iterator[DBAPICursor]:
         try:
-            yield
-            self._execute_alone(pooled, self._dialect.commit)
-        except BaseException:
-            self._roll_back(pooled)
-            raise
+            cursor = pooled.cursor()
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            _raise_by_sqlalchemy(error, str(self._dialect.begin), Connection(self.engine, pooled))
+        with closing(cursor):
+            self._control(self._dialect.begin, pooled, cursor)
+            try:
+                yield cursor
+                self._control(self._dialect.commit, pooled, cursor)
+            except BaseException:
+                self._roll_back(pooled, cursor)
+                raise
 
-    def _roll_back(self, pooled: PoolProxiedConnection) -> None:
+    def _roll_back(self, pooled: PoolProxiedConnection, cursor: DBAPICursor) -> None:
         """Roll back, or discard the connection if that fails."""
         try:
             if pooled.is_valid:
-                self._execute_alone(pooled, self._dialect.roll_back)
+                self._control(self._dialect.roll_back, pooled, cursor)
         except SQLAlchemyError:
             pooled.invalidate()
 
-    def _execute_alone(self, pooled: PoolProxiedConnection, statement: TextClause) -> None:
+    def _control(
+        self, statement: TextClause, pooled: PoolProxiedConnection, cursor: DBAPICursor
+    ) -> None:
+        """Begin or end a transaction."""
         compiled = self._compile(statement, ())
         try:
-            with closing(pooled.cursor()) as cursor:
-                compiled.execute(cursor, {})
+            compiled.execute(cursor, {})
         except self.engine.dialect.loaded_dbapi.Error as error:
             _raise_by_sqlalchemy(error, compiled.sql, Connection(self.engine, pooled))
 

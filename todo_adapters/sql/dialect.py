@@ -38,7 +38,7 @@ class DatabaseDialect(ABC):
 
     @abstractmethod
     def schema_change(
-        self, connection: Connection, transaction: AbstractContextManager[None]
+        self, connection: Connection, transaction: AbstractContextManager[object]
     ) -> AbstractContextManager[None]:
         """Run the transaction on this connection under the conditions that migrations need.
 

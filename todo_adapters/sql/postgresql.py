@@ -91,7 +91,7 @@ class PostgresqlDialect(DatabaseDialect):
     @override
     @contextmanager
     def schema_change(
-        self, connection: Connection, transaction: AbstractContextManager[None]
+        self, connection: Connection, transaction: AbstractContextManager[object]
     ) -> Iterator[None]:
         """Suspend the timeout, and wait for other processes that migrate.
 

@@ -54,7 +54,7 @@ class SqliteDialect(DatabaseDialect):
     @override
     @contextmanager
     def schema_change(
-        self, connection: Connection, transaction: AbstractContextManager[None]
+        self, connection: Connection, transaction: AbstractContextManager[object]
     ) -> Iterator[None]:
         """Check foreign keys at the end only.
 

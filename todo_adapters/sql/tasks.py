@@ -13,13 +13,19 @@ from sqlmodel import (
     exists,
     func,
     insert,
-    literal,
     select,
     update,
 )
 
 from todo_adapters.sql.database import SqlExecutor
-from todo_adapters.sql.revisions import OPEN_OWNER, OWNER_ROW, RevisedWrite, advance_owner
+from todo_adapters.sql.revisions import (
+    ONE,
+    OPEN_OWNER,
+    OWNER_ROW,
+    ZERO,
+    RevisedWrite,
+    advance_owner,
+)
 from todo_adapters.sql.rows import plain_text
 from todo_adapters.sql.statements import AnyRow, Parameters
 from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskOwnerRow, TaskRow
@@ -59,12 +65,12 @@ REMOVE_BATCH = delete(TASKS).where(
 
 
 def _count(completed: ColumnElement[bool]) -> ColumnElement[int]:
-    return case((completed, 1), else_=0)
+    return case((completed, ONE), else_=ZERO)
 
 
 ADD = RevisedWrite(
     advance_owner(
-        total=TASK_OWNERS.c.total + 1,
+        total=TASK_OWNERS.c.total + ONE,
         completed=TASK_OWNERS.c.completed + _count(bindparam("new_completed", type_=Boolean)),
     ),
     lambda revision, advanced: insert(TASKS).from_select(
@@ -89,7 +95,7 @@ SAVE = RevisedWrite(
             description=bindparam("new_description"),
             completed=bindparam("new_completed"),
             updated_at=bindparam("new_updated_at"),
-            version=TASKS.c.version + 1,
+            version=TASKS.c.version + ONE,
             revision=revision,
         )
     ),
@@ -97,7 +103,7 @@ SAVE = RevisedWrite(
 _existing = select(TASKS.c.completed).where(_OWNED, _THIS_ONE).with_for_update().cte("existing")
 REMOVE = RevisedWrite(
     advance_owner(
-        total=TASK_OWNERS.c.total - 1,
+        total=TASK_OWNERS.c.total - ONE,
         completed=TASK_OWNERS.c.completed - select(_count(_existing.c.completed)).scalar_subquery(),
     ).where(exists(select(_existing.c.completed))),
     lambda _, advanced: delete(TASKS).where(_OWNED, _THIS_ONE, advanced),
@@ -109,7 +115,7 @@ _COUNT = (
 )
 _COUNT_TASKS = (
     select(TaskRow)
-    .with_only_columns(literal(0), func.count(), func.count(case((TASKS.c.completed, 1))))
+    .with_only_columns(ZERO, func.count(), func.count(case((TASKS.c.completed, ONE))))
     .where(_OWNED)
 )
 _CONSTRAINT_ERRORS = {

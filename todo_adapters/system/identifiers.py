@@ -14,7 +14,7 @@ _LARGEST_TASK_ID = 2**53 - 1
 class RandomIdentifiers(Identifiers):
     """Draws UUIDs of version 4 (RFC 9562) and 53-bit integers.
 
-    Among a million tasks, a new task id is already in use once in nine billion times.
+    For an owner with a million tasks, a new id is already in use once in nine billion times.
     """
 
     def user_id(self) -> UserId:

@@ -1,0 +1,138 @@
+"""Large tables change on PostgreSQL while processes of the version before read and write."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from tests.migrations.test_migrations import alembic
+from tests.support.settings import postgres_settings
+from todo_api.container import Container
+from todo_core.entities.task import TaskCounts
+from todo_core.entities.user import UserId
+
+OWNERS, TASKS_EACH, WRITERS = 200, 100, 3
+LONGEST_WAIT_SECONDS = 1.5
+NOW = "2026-02-03 04:05:06+00"
+
+
+@dataclass
+class Written:
+    """What one writer has added, how long it waited at most, and what ended it."""
+
+    tasks: int = 0
+    longest: float = 0.0
+    errors: list[type[psycopg.Error]] = field(default_factory=list)
+
+
+@pytest.fixture
+def before(empty_postgres: str) -> Iterator[Container]:
+    """A service on a database at the revision before, with many tasks."""
+    container = Container(settings=postgres_settings(empty_postgres))
+    alembic(container.database(), "upgrade", "0006")
+    with psycopg.connect(empty_postgres) as connection:
+        connection.execute(
+            "INSERT INTO users (id, name, version, created_at, updated_at)"
+            f" SELECT gen_random_uuid(), 'Ada', 1, '{NOW}', '{NOW}'"
+            " FROM generate_series(1, %s)",
+            [OWNERS],
+        )
+        connection.execute(
+            "INSERT INTO tasks (id, user_id, title, completed, version, created_at, updated_at)"
+            f" SELECT row_number() OVER (), id, 'Buy milk', n %% 4 = 0, 1, '{NOW}', '{NOW}'"
+            " FROM users, generate_series(1, %s) AS n",
+            [TASKS_EACH],
+        )
+    yield container
+    container.database().close()
+
+
+def write_until_refused(url: str, owner: UUID, first: int, stop: Event) -> Written:
+    """Add tasks as the version before does, until the table is not its own any more."""
+    written = Written()
+    with psycopg.connect(url, autocommit=True) as connection:
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                connection.execute(
+                    "INSERT INTO tasks (id, user_id, title, completed, version, created_at,"
+                    f" updated_at) VALUES (%s, %s, 'Buy oats', false, 1, '{NOW}', '{NOW}')",
+                    [first + written.tasks, owner],
+                )
+                written.tasks += 1
+            except psycopg.Error as error:
+                written.errors.append(type(error))
+                return written
+            finally:
+                written.longest = max(written.longest, time.monotonic() - began)
+    return written
+
+
+def test_writers_wait_for_a_moment_and_are_refused_at_the_end(
+    before: Container, empty_postgres: str
+) -> None:
+    with psycopg.connect(empty_postgres) as connection:
+        owners = [row[0] for row in connection.execute("SELECT id FROM users LIMIT %s", [WRITERS])]
+    stop = Event()
+    with ThreadPoolExecutor(WRITERS) as threads:
+        writers = [
+            threads.submit(write_until_refused, empty_postgres, owner, 10**9 * (n + 1), stop)
+            for n, owner in enumerate(owners)
+        ]
+        try:
+            time.sleep(0.2)
+            before.migration_schema().migrate()
+            written = [writer.result(timeout=10) for writer in writers]
+        finally:
+            stop.set()
+    for each in written:
+        assert each.errors == [psycopg.errors.UndefinedColumn]
+        assert each.tasks > 10
+        assert each.longest < LONGEST_WAIT_SECONDS
+    for owner, each in zip(owners, written, strict=True):
+        total = TASKS_EACH + each.tasks
+        counted = before.tasks().counts(UserId(owner))
+        assert (counted.total, counted.completed) == (total, TASKS_EACH // 4)
+        task = before.application().create_task(owner_id=UserId(owner), title="The next one")
+        assert before.tasks().counts(UserId(owner)).total == total + 1
+        before.application().delete_task(owner_id=UserId(owner), task_id=task.id)
+        assert before.tasks().counts(UserId(owner)).total == total
+
+
+def test_a_transaction_that_holds_the_table_delays_the_migration_but_nobody_else(
+    before: Container, empty_postgres: str
+) -> None:
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(empty_postgres) as holder:
+        holder.execute("LOCK TABLE tasks IN ACCESS SHARE MODE")
+        migration = thread.submit(before.migration_schema().migrate)
+        with psycopg.connect(empty_postgres, autocommit=True) as other:
+            began, longest = time.monotonic(), 0.0
+            while time.monotonic() - began < 3:
+                at = time.monotonic()
+                other.execute("SELECT count(*) FROM tasks WHERE id = 1")
+                longest = max(longest, time.monotonic() - at)
+        assert not migration.done()
+        assert longest < LONGEST_WAIT_SECONDS
+        holder.rollback()
+        migration.result(timeout=30)
+    assert before.tasks().counts(UserId(uuid4())) == TaskCounts(0, 0, 0)
+
+
+def test_an_interrupted_migration_is_continued(before: Container, empty_postgres: str) -> None:
+    with psycopg.connect(empty_postgres, autocommit=True) as connection:
+        # What is left when the creation of the index fails: it exists, but is not valid.
+        connection.execute("CREATE UNIQUE INDEX pk_new_tasks ON tasks (user_id, id)")
+        connection.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'pk_new_tasks'::regclass"
+        )
+    before.migration_schema().migrate()
+    with psycopg.connect(empty_postgres) as connection:
+        valid = connection.execute(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = 'pk_tasks'::regclass"
+        ).fetchone()
+    assert valid == (True,)
