@@ -9,9 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
@@ -26,8 +24,8 @@ from sqlalchemy import (
 )
 from typer.testing import CliRunner
 
-import migrations
 from tests.support.command import todo_at_once
+from tests.support.migrations import MIGRATIONS, alembic
 from tests.support.settings import SECRET, embedded_settings, postgres_settings
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.schema import NEWEST_REVISION
@@ -38,9 +36,9 @@ from todo_core.entities.identity import Identity
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.errors import AccountGone
 
-FOLDER = Path(migrations.__path__[0])
 REVISIONS = [
-    revision.revision for revision in ScriptDirectory(str(FOLDER)).walk_revisions("base", "heads")
+    revision.revision
+    for revision in ScriptDirectory(str(MIGRATIONS)).walk_revisions("base", "heads")
 ]
 
 
@@ -53,14 +51,6 @@ def unmigrated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Conta
         container = Container(settings=postgres_settings(request.getfixturevalue("empty_postgres")))
     yield container
     container.database().close()
-
-
-def alembic(database: Database, action: str, revision: str) -> None:
-    with database.schema_change() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(FOLDER))
-        config.attributes["connection"] = connection
-        getattr(command, action)(config, revision)
 
 
 def described(connection: Connection) -> object:
@@ -180,10 +170,10 @@ def test_data_survives_migrations_by_the_alembic_command(tmp_path: Path) -> None
     for action, revision in (("upgrade", "head"), ("downgrade", "-1"), ("upgrade", "head")):
         subprocess.run(
             [Path(sys.executable).with_name("alembic"), action, revision],
-            cwd=FOLDER.parent,
+            cwd=MIGRATIONS.parent,
             env={
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(FOLDER.parent),
+                "PYTHONPATH": str(MIGRATIONS.parent),
                 "TODO_DATA_DIR": str(container.settings().data_dir),
             },
             check=True,
