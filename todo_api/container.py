@@ -22,6 +22,7 @@ from todo_adapters.mail.console import ConsoleMailer
 from todo_adapters.mail.rendering import EmailRenderer
 from todo_adapters.mail.smtp import SmtpMailer
 from todo_adapters.security.access_tokens import JoseAccessTokens
+from todo_adapters.security.cursors import HmacCursors
 from todo_adapters.security.keys import KeyRing, secret_in_file
 from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
@@ -218,6 +219,7 @@ def _application(container: "Container") -> Application:
         access_tokens=container.access_tokens(),
         refresh_tokens=container.refresh_tokens(),
         reset_tokens=container.reset_tokens(),
+        cursors=container.cursors(),
         external_issuers=container.external_issuers(),
         identity_cache=container.identity_cache(),
         revoked_sessions=container.revoked_sessions(),
@@ -286,6 +288,7 @@ class Container(containers.DeclarativeContainer):
     )
     refresh_tokens = providers.Singleton(HmacRefreshTokens, key_ring)
     reset_tokens = providers.Singleton(RandomResetTokens)
+    cursors = providers.Singleton(HmacCursors, key_ring)
     revoked_sessions = providers.Singleton(
         PolledRevokedSessions, revocations, clock, remember=settings.provided.access_token_ttl
     )

@@ -10,6 +10,7 @@ from datetime import timedelta
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.background import Background
 from todo_core.ports.clock import Clock
+from todo_core.ports.cursors import Cursors
 from todo_core.ports.devices import DeviceNames
 from todo_core.ports.external_issuers import ExternalIssuers, IdentityCache
 from todo_core.ports.identifiers import Identifiers
@@ -56,6 +57,7 @@ from todo_core.use_cases.sessions import (
     StartSession,
 )
 from todo_core.use_cases.tasks import (
+    CountTasks,
     CreateTask,
     DeleteTask,
     GetTask,
@@ -80,6 +82,7 @@ class Ports:
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
     reset_tokens: ResetTokens
+    cursors: Cursors
     external_issuers: ExternalIssuers
     identity_cache: IdentityCache
     revoked_sessions: RevokedSessions
@@ -302,7 +305,8 @@ class Application:
             identifiers=ports.identifiers,
             clock=ports.clock,
         )
-        self.list_tasks = ListTasks(tasks=ports.tasks, limiter=ports.limiter)
+        self.list_tasks = ListTasks(tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter)
+        self.count_tasks = CountTasks(tasks=ports.tasks, limiter=ports.limiter)
         self.get_task = GetTask(tasks=ports.tasks, limiter=ports.limiter)
         self.update_task = UpdateTask(tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock)
         self.toggle_completion = ToggleCompletion(

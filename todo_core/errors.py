@@ -12,6 +12,7 @@
     │   ├── SessionNotFound
     │   ├── UserNotFound
     │   └── IdentityNotFound      no account belongs to this identity
+    ├── InvalidCursor             the cursor is not one of this list and this owner
     ├── InvalidResetToken         the password reset token is unknown, used, replaced or expired
     ├── RegistrationClosed        the operator has closed registration
     ├── Conflict                  the request is valid, but the stored state does not allow it
@@ -96,6 +97,10 @@ class UserNotFound(NotFound):
 
 class IdentityNotFound(NotFound):
     """No account belongs to this issuer and subject."""
+
+
+class InvalidCursor(TodoError):
+    """The cursor was changed, or belongs to another list or another owner."""
 
 
 class InvalidResetToken(TodoError):

@@ -339,7 +339,9 @@ class TestProfile:
         assert again.json()["id"] != ada.id
 
         def left() -> int:
-            return len(server.container.application().list_tasks(owner_id=UserId(UUID(ada.id))))
+            return len(
+                server.container.application().list_tasks(owner_id=UserId(UUID(ada.id))).tasks
+            )
 
         until(lambda: left() == 0)
         assert bob.list() == [kept]

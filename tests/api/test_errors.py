@@ -156,7 +156,7 @@ def test_the_response_to_an_unexpected_error_reveals_no_details(
     def explode(*_: object, **__: object) -> Any:  # never returns
         raise RuntimeError("SELECT secret FROM /etc/passwd")
 
-    monkeypatch.setattr(type(server.container.tasks()), "list", explode)
+    monkeypatch.setattr(type(server.container.tasks()), "page", explode)
     answer = ada.http.get(ada.tasks(), headers={"Origin": "http://localhost:3000"})
     assert answer.status_code == 500
     assert problem(answer)["code"] == "internal_error"

@@ -14,6 +14,7 @@ from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subjec
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskCounts, TaskId, Title
+from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.errors import (
     AccountGone,
@@ -662,11 +663,66 @@ class TestTasks:
         ada = stored_user(storage)
         to_do, done = stored_task(storage, ada, 1), stored_task(storage, ada, 2)
         done = storage.tasks.save(done.with_completion(True, now=NOW))
-        assert storage.tasks.list(ada.id, completed=True) == [done]
-        assert storage.tasks.list(ada.id, completed=False) == [to_do]
+        assert storage.tasks.page(ada.id, TaskQuery(completed=True), limit=9) == [done]
+        assert storage.tasks.page(ada.id, TaskQuery(completed=False), limit=9) == [to_do]
+
+    @pytest.mark.parametrize("descending", [True, False])
+    @pytest.mark.parametrize("order", TaskOrder)
+    @pytest.mark.parametrize("completed", [None, True, False])
+    def test_pages_are_the_parts_of_a_sorted_list(
+        self, storage: Storage, completed: bool | None, order: TaskOrder, descending: bool
+    ) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        for id in range(1, 20):
+            created = NOW + timedelta(minutes=id * 7 % 5)  # several at the same time
+            task = a_task(ada, id, now=created)
+            storage.tasks.add(task)
+            if id % 3:
+                changed = created + timedelta(hours=id % 4)
+                storage.tasks.save(task.with_completion(True, now=changed))
+            storage.tasks.add(a_task(bob, id, now=created))
+        query = TaskQuery(completed=completed, order=order, descending=descending)
+        everything = sorted(
+            (task for task in storage.tasks.list(ada.id) if completed in (None, task.completed)),
+            key=lambda task: Position.of(task, order),
+            reverse=descending,
+        )
+        assert storage.tasks.page(ada.id, query, limit=99) == everything
+        assert storage.tasks.count(ada.id, query) == len(everything)
+        for size in (1, 4):
+            pages: list[Task] = []
+            after: Position | None = None
+            while page := storage.tasks.page(ada.id, query, limit=size, after=after):
+                assert len(page) <= size
+                pages += page
+                after = Position.of(page[-1], order)
+            assert pages == everything
+        assert storage.tasks.page(ada.id, query, limit=3, offset=2) == everything[2:5]
+        assert storage.tasks.page(ada.id, query, limit=3, offset=99) == []
+
+    def test_tasks_are_chosen_by_their_times_exclusively(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        for id in range(1, 6):
+            storage.tasks.add(a_task(ada, id, now=NOW + timedelta(microseconds=id)))
+        second, fourth = (NOW + timedelta(microseconds=id) for id in (2, 4))
+
+        def ids(query: TaskQuery) -> list[int]:
+            found = storage.tasks.page(ada.id, query, limit=9)
+            assert storage.tasks.count(ada.id, query) == len(found)
+            return [task.id for task in found]
+
+        assert ids(TaskQuery(created_after=second)) == [5, 4, 3]
+        assert ids(TaskQuery(created_before=fourth)) == [3, 2, 1]
+        assert ids(TaskQuery(created_after=second, created_before=fourth)) == [3]
+        assert ids(TaskQuery(updated_after=fourth, completed=False)) == [5]
+        assert ids(TaskQuery(updated_after=fourth, completed=True)) == []
 
     def test_an_owner_who_does_not_exist_has_no_tasks(self, storage: Storage) -> None:
-        assert storage.tasks.list(UserId(uuid4())) == []
+        nobody = UserId(uuid4())
+        assert storage.tasks.list(nobody) == []
+        assert storage.tasks.page(nobody, TaskQuery(), limit=9) == []
+        assert storage.tasks.count(nobody, TaskQuery()) == 0
+        assert storage.tasks.counts(nobody) == TaskCounts(0, total=0, completed=0)
 
     def test_a_task_needs_its_owner(self, storage: Storage) -> None:
         with pytest.raises(AccountGone):
@@ -740,7 +796,7 @@ class TestTasks:
         outcomes = at_once(16, change)
         assert (outcomes.count(StaleVersion), outcomes.count(TaskNotFound)) == (2, 2)
         assert storage.tasks.counts(ada.id) == TaskCounts(4 + 8 + 2 + 2, total=10, completed=2)
-        assert len(storage.tasks.list(ada.id, completed=True)) == 2
+        assert len(storage.tasks.page(ada.id, TaskQuery(completed=True), limit=9)) == 2
 
     def test_saving_a_task_stores_the_change_and_increments_the_version(
         self, storage: Storage
@@ -801,7 +857,7 @@ class TestTasks:
         with pytest.raises(StaleVersion):
             storage.tasks.save(replace(task, owner_id=bob.id))
         assert storage.tasks.list(bob.id) == []
-        assert storage.tasks.list(bob.id, completed=False) == []
+        assert storage.tasks.page(bob.id, TaskQuery(completed=False), limit=9) == []
         assert storage.tasks.list(ada.id) == [task]
 
     def test_of_many_concurrent_saves_of_a_task_exactly_one_succeeds(

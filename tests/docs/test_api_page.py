@@ -1,9 +1,14 @@
 """docs/api.md: the names of the contract, the endpoints and the error codes."""
 
+import json
 import re
+import shutil
 from collections.abc import Iterator
 
-from tests.docs.pages import ROOT
+import pytest
+
+from tests.docs.pages import ROOT, blocks
+from tests.docs.service import Service
 from todo_api.app import create_app
 from todo_api.settings import Settings
 
@@ -45,6 +50,16 @@ def test_every_counterpart_of_a_name_of_the_contract_exists() -> None:
         same = names if "the same name" in here else []
         for name in (*same, *re.findall(r"`([A-Z]\w+[a-z])(?:\.\w+)?`", here)):
             assert re.search(rf"^(?:class|type|def|async def)? ?{name}\b", CODE, re.MULTILINE), name
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_pages_works_in_bash(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "limit=2" in block]
+    first, total, second, counted = service.run(session)
+    assert [task["title"] for task in json.loads(first)] == ["three", "two"]
+    assert total.lower() == "x-total-count: 3"
+    assert [task["title"] for task in json.loads(second)] == ["one"]
+    assert json.loads(counted) == {"total": 3, "pending": 3, "completed": 0}
 
 
 def test_the_api_page_lists_exactly_the_endpoints() -> None:

@@ -58,6 +58,8 @@ CREDENTIALS = {
 """The fields by which these operations authenticate a user."""
 
 _BEYOND_JSON_SCHEMA = {
+    "contradiction",  # between two parameters
+    "not_allowed",
     "too_short",  # surrounding white space is not counted
     "too_common",
     "repeats_identity",
@@ -258,22 +260,22 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
         case RejectedPositiveData():
             return not _is_beyond_json_schema(response)
         case AcceptedNegativeData():
-            return not (_is_sent_twice("completed", response) or _is_stored_shorter(case))
+            return not (_is_sent_twice_or_empty(response) or _is_stored_shorter(case))
         case _:
             return True
 
 
-def _is_sent_twice(parameter: str, response: Response) -> bool:
-    """Return whether the parameter was sent more than once, of which only the last counts."""
+def _is_sent_twice_or_empty(response: Response) -> bool:
+    """Return whether a parameter was sent more than once or empty: only the last value counts."""
     query = httpx.URL(str(response.request.url)).params
-    return len(query.get_list(parameter)) > 1
+    return any(len(query.get_list(name)) > 1 or not query[name] for name in query)
 
 
 def _is_beyond_json_schema(response: Response) -> bool:
     """Return whether only rules that JSON Schema cannot express refused the case."""
     problem = response.json()
-    if problem["code"] == "invalid_reset_token":
-        return True  # the valid token is in an email
+    if problem["code"] in {"invalid_reset_token", "invalid_cursor"}:
+        return True  # the valid one is in an email, or in an earlier response
     codes = {error["code"] for error in problem.get("errors", ())}
     return bool(codes) and codes <= _BEYOND_JSON_SCHEMA
 

@@ -35,7 +35,7 @@ THREADS = 16
 BEFORE_THE_APPLICATION = {"malformed_request", "headers_too_large"}
 """Codes of refusals below the application, which have no request id."""
 
-MEMBERS = {"type", "title", "status", "detail", "code", "request_id"}
+MEMBERS = {"type", "title", "status", "detail", "message", "code", "request_id"}
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,9 @@ def _instead(old: str, new: str) -> Change:
 
 
 SQL_TASKS = "todo_adapters/sql/tasks.py"
+SQL_TASK_LISTS = "todo_adapters/sql/task_lists.py"
+SQL_REVISIONS = "todo_adapters/sql/revisions.py"
+CURSORS = "todo_adapters/security/cursors.py"
 SQL_SESSIONS = "todo_adapters/sql/sessions.py"
 MEMORY_TASKS = "todo_adapters/in_memory/tasks.py"
 MEMORY_SESSIONS = "todo_adapters/in_memory/sessions.py"
@@ -205,6 +208,12 @@ KINDS = (
     Kind("the owner or the task", SQL_TASKS, _or_the_task),
     Kind("the task's id for the owner's", SQL_TASKS, _parameter("owner", "task_id")),
     Kind("a new task for nobody", SQL_TASKS, _parameter("owner", "task.id")),
+    Kind("the owner's condition dropped", SQL_TASK_LISTS, _without_owner),
+    Kind("the owner is not", SQL_TASK_LISTS, _compared_by(ast.NotEq())),
+    Kind("the owner compared with itself", SQL_TASK_LISTS, _compared_with_itself),
+    Kind("another's row counts", SQL_REVISIONS, _compared_with_itself),
+    Kind("a cursor of anybody", CURSORS, _instead("scope.encode()", "b''")),
+    Kind("any cursor", CURSORS, _never("hmac.compare_digest")),
     Kind("the owner's condition dropped", SQL_SESSIONS, _without_owner),
     Kind("the owner or any after", SQL_SESSIONS, _compared_by(ast.GtE())),
     Kind("the owner or any before", SQL_SESSIONS, _compared_by(ast.LtE())),
@@ -221,8 +230,8 @@ KINDS = (
         "another's tasks listed",
         MEMORY_TASKS,
         _instead(
-            "task.owner_id == owner_id and completed in (None, task.completed)",
-            "completed in (None, task.completed)",
+            "task.owner_id == owner_id and query.includes(task)",
+            "query.includes(task)",
         ),
     ),
     Kind(

@@ -8,8 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, final
 from uuid import UUID
+
+import httpx
 
 from tests.support.clients import client_of
 from tests.support.world import World
@@ -20,12 +22,16 @@ from todo_core.application import Application
 from todo_core.entities.caller import Caller
 from todo_core.entities.session import SessionId
 from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import TodoError
 from todo_core.ports.repositories import TaskRepository
 
 EVERYDAY_OPERATIONS = 1_000
 PROOF_OPERATIONS = 20_000
+
+PAGE = 3
+"""How many tasks a page has from which a list is read."""
 
 type Fields = dict[str, Any]  # the fields of a task, as in JSON
 
@@ -105,8 +111,23 @@ class Target(ABC):
         """Create a task, and return it."""
 
     @abstractmethod
+    def page(
+        self, token: str, owner: str, completed: bool | None, limit: int, cursor: str | None
+    ) -> tuple[list[Fields], str | None]:
+        """Return a page of the owner's tasks, and the cursor of the next one."""
+
+    @abstractmethod
+    def stats(self, token: str, owner: str) -> tuple[int, int]:
+        """Return how many tasks the owner has, and how many of them are completed."""
+
+    @final
     def list(self, token: str, owner: str, completed: bool | None = None) -> list[Fields]:
-        """Return the tasks of the owner."""
+        """Return all tasks of the owner, from pages."""
+        tasks, cursor = self.page(token, owner, completed, PAGE, None)
+        while cursor is not None:
+            more, cursor = self.page(token, owner, completed, PAGE, cursor)
+            tasks += more
+        return tasks
 
     @abstractmethod
     def get(self, token: str, owner: str, task_id: int) -> Fields:
@@ -235,10 +256,23 @@ class UseCases(Target):
         task = self._do("create_task", owner_id=owner_id, title=title, description=description)
         return _fields(task)
 
-    def list(self, token: str, owner: str, completed: bool | None = None) -> list[Fields]:
+    def page(
+        self, token: str, owner: str, completed: bool | None, limit: int, cursor: str | None
+    ) -> tuple[list[Fields], str | None]:
         del owner
-        tasks = self._do("list_tasks", owner_id=self._owner(token), completed=completed)
-        return [_fields(task) for task in tasks]
+        page = self._do(
+            "list_tasks",
+            owner_id=self._owner(token),
+            query=TaskQuery(completed=completed),
+            limit=limit,
+            cursor=cursor,
+        )
+        return [_fields(task) for task in page.tasks], page.next_cursor
+
+    def stats(self, token: str, owner: str) -> tuple[int, int]:
+        del owner
+        counts = self._do("count_tasks", owner_id=self._owner(token))
+        return counts.total, counts.completed
 
     def get(self, token: str, owner: str, task_id: int) -> Fields:
         del owner
@@ -300,6 +334,7 @@ class Http(Target):
         self.calls += 1
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         answer = self._http.request(method, path, params=query, headers=headers, json=body)
+        self._last = answer
         if answer.status_code >= 400:
             raise Refused(answer.json()["code"])
         return json.loads(answer.content) if answer.content else None
@@ -363,9 +398,22 @@ class Http(Target):
         body = {"title": title, "description": description}
         return _without_times(self._tasks("POST", token, owner, body=body))
 
-    def list(self, token: str, owner: str, completed: bool | None = None) -> list[Fields]:
-        query = {} if completed is None else {"completed": str(completed).lower()}
-        return [_without_times(task) for task in self._tasks("GET", token, owner, **query)]
+    def page(
+        self, token: str, owner: str, completed: bool | None, limit: int, cursor: str | None
+    ) -> tuple[list[Fields], str | None]:
+        query = {"limit": str(limit)}
+        if completed is not None:
+            query["completed"] = str(completed).lower()
+        if cursor is not None:
+            query["cursor"] = cursor
+        tasks = self._tasks("GET", token, owner, **query)
+        link = self._last.links.get("next")
+        following = None if link is None else httpx.URL(link["url"]).params["cursor"]
+        return [_without_times(task) for task in tasks], following
+
+    def stats(self, token: str, owner: str) -> tuple[int, int]:
+        counts = self._tasks("GET", token, owner, "/stats")
+        return counts["total"], counts["completed"]
 
     def get(self, token: str, owner: str, task_id: int) -> Fields:
         return _without_times(self._tasks("GET", token, owner, f"/{task_id}"))

@@ -403,6 +403,32 @@ class Isolation(RuleBasedStateMachine):
             assert task == before | expected
             user.tasks[task_id] = task
 
+    @rule(number=numbers, owner_number=numbers)
+    def count(self, number: int, owner_number: int) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        arguments = (session.tokens.access, owner)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.stats, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.stats, *arguments)
+        else:
+            completed = sum(task["completed"] for task in user.tasks.values())
+            assert self.target.stats(*arguments) == (len(user.tasks), completed)
+
+    @rule(number=numbers, other=numbers)
+    def continue_the_list_of_another_user(self, number: int, other: int) -> None:
+        (user, session), (thief, stolen) = self.draw_session(number), self.draw_session(other)
+        if session.revoked or stolen.revoked or user is thief:
+            return
+        _, cursor = self.target.page(session.tokens.access, user.id, None, 1, None)
+        if cursor is not None:
+            for broken in (cursor, cursor[:-1], "x" + cursor, cursor.swapcase()):
+                arguments = (stolen.tokens.access, thief.id, None, 1, broken)
+                self.require_refusal("invalid_cursor", self.target.page, *arguments)
+            another = (session.tokens.access, user.id, True, 1, cursor)
+            self.require_refusal("invalid_cursor", self.target.page, *another)
+
     @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers))
     def remove(self, drawn: tuple[int, int, int, int]) -> None:
         if done := self.on_task(drawn, self.target.remove):
@@ -472,7 +498,10 @@ class Isolation(RuleBasedStateMachine):
 
     def require_own_tasks(self, user: ModelUser) -> None:
         for session in user.live_sessions()[:1]:
-            assert by_id(self.target.list(session.tokens.access, user.id)) == user.tasks
+            token = session.tokens.access
+            assert by_id(self.target.list(token, user.id)) == user.tasks
+            completed = sum(task["completed"] for task in user.tasks.values())
+            assert self.target.stats(token, user.id) == (len(user.tasks), completed)
 
     def teardown(self) -> None:
         for user in self.users:

@@ -117,7 +117,7 @@ def test_data_survives_every_migration_since_the_first_release(
 
     alembic(database, "upgrade", "head")
     require_all_rows()
-    [task] = unmigrated.application().list_tasks(owner_id=UserId(user_id))
+    [task] = unmigrated.application().list_tasks(owner_id=UserId(user_id)).tasks
     assert (task.title, task.completed) == ("Buy milk", False)
     assert unmigrated.application().get_profile(user_id=UserId(user_id)).email == "ada@example.com"
     with pytest.raises(AccountGone):
@@ -195,7 +195,7 @@ def test_users_without_an_email_keep_their_tasks_in_a_downgrade(unmigrated: Cont
     alembic(database, "downgrade", "0002")
     alembic(database, "upgrade", "head")
     application = unmigrated.application()
-    assert len(application.list_tasks(owner_id=user_id)) == 1
+    assert len(application.list_tasks(owner_id=user_id).tasks) == 1
     assert str(application.get_profile(user_id=user_id).email).endswith("@missing.invalid")
 
 
@@ -217,7 +217,7 @@ def test_a_migration_that_violates_a_foreign_key_is_rolled_back(
         database.schema_change() as connection,
     ):
         connection.exec_driver_sql("DELETE FROM users")
-    assert len(sqlite_container.application().list_tasks(owner_id=user.id)) == 1
+    assert len(sqlite_container.application().list_tasks(owner_id=user.id).tasks) == 1
     with pytest.raises(AccountGone):
         sqlite_container.application().create_task(owner_id=UserId(uuid4()), title="Nobody's")
 
@@ -321,7 +321,7 @@ def test_a_downgrade_does_not_restore_accounts_that_are_being_deleted(
     assert unmigrated.users().list_marked_deleted(limit=1) == []
     assert unmigrated.users().get(bob.id) == bob
     for owner, count in ((ada, 0), (bob, 1)):
-        assert len(unmigrated.application().list_tasks(owner_id=owner.id)) == count
+        assert len(unmigrated.application().list_tasks(owner_id=owner.id).tasks) == count
 
 
 @pytest.fixture

@@ -37,10 +37,15 @@ class ApiUser:
         return dict(answer.json())
 
     def list(self) -> list[dict[str, Any]]:  # JSON
-        """Return all of their tasks."""
-        answer = self.http.get(self.tasks())
-        assert answer.status_code == 200, answer.text
-        return list(answer.json())
+        """Return all of their tasks, from all pages."""
+        tasks, url = [], self.tasks()
+        while True:
+            answer = self.http.get(url)
+            assert answer.status_code == 200, answer.text
+            tasks += answer.json()
+            if "next" not in answer.links:
+                return tasks
+            url = httpx.URL(answer.links["next"]["url"])
 
 
 def register_user(url: str, name: str = "Ada") -> ApiUser:

@@ -20,6 +20,7 @@ from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_adapters.in_memory.users import InMemoryUserRepository
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.security.access_tokens import JoseAccessTokens
+from todo_adapters.security.cursors import HmacCursors
 from todo_adapters.security.keys import KeyRing
 from todo_adapters.security.passwords import PasslibPasswordHasher
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
@@ -105,6 +106,7 @@ class World:
                 access_tokens=self.access_tokens,
                 refresh_tokens=HmacRefreshTokens(self.key_ring),
                 reset_tokens=RandomResetTokens(),
+                cursors=HmacCursors(self.key_ring),
                 external_issuers=self.external_issuers,
                 identity_cache=self.identity_cache,
                 revoked_sessions=self.revoked_sessions,

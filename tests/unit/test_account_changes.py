@@ -405,7 +405,7 @@ class TestDelete:
         with pytest.raises(AccountGone):
             world.application.delete_account(user_id=ada.id, current_password=PASSWORD)
         again = world.register()
-        assert world.application.list_tasks(owner_id=again.id) == []
+        assert world.application.list_tasks(owner_id=again.id).tasks == []
         steps = []
         while background.jobs:
             before = len(world.store.tasks)

@@ -30,7 +30,7 @@ def test_a_new_task_is_not_completed_and_has_the_current_time(world: World) -> N
     task = world.application.create_task(owner_id=ada.id, title=" Buy milk ", description="")
     assert (task.title, task.description, task.completed) == ("Buy milk", None, False)
     assert task.created_at == task.updated_at == world.clock.now()
-    assert world.application.list_tasks(owner_id=ada.id) == [task]
+    assert world.application.list_tasks(owner_id=ada.id).tasks == [task]
 
 
 def test_an_invalid_task_is_not_stored(world: World) -> None:
@@ -38,7 +38,7 @@ def test_an_invalid_task_is_not_stored(world: World) -> None:
     with pytest.raises(ValidationFailed) as failure:
         world.application.create_task(owner_id=ada.id, title="", description="a" * 1001)
     assert [error.field for error in failure.value.errors] == ["title", "description"]
-    assert world.application.list_tasks(owner_id=ada.id) == []
+    assert world.application.list_tasks(owner_id=ada.id).tasks == []
 
 
 def test_another_task_id_is_drawn_if_the_first_is_in_use(world: World) -> None:
@@ -115,8 +115,8 @@ def test_no_use_case_finds_a_task_of_another_user(world: World) -> None:
     ):
         with pytest.raises(TaskNotFound):
             use_case(owner_id=bob.id, task_id=task.id)
-    assert world.application.list_tasks(owner_id=bob.id) == []
-    assert world.application.list_tasks(owner_id=ada.id) == [task]
+    assert world.application.list_tasks(owner_id=bob.id).tasks == []
+    assert world.application.list_tasks(owner_id=ada.id).tasks == [task]
 
 
 def test_a_deleted_task_is_gone(world: World) -> None:
@@ -191,7 +191,7 @@ def test_all_task_requests_of_a_user_share_one_limit() -> None:
     with pytest.raises(RateLimited) as limited:
         application.list_tasks(owner_id=ada.id)
     assert limited.value.allowance.rule == Limit.TASKS
-    assert application.list_tasks(owner_id=bob.id) == []
+    assert application.list_tasks(owner_id=bob.id).tasks == []
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,14 @@ def request(user: ApiUser, method: str, path: str, fields: bytes = b"", body: by
     return head + b"\r\n" + body
 
 
+def export_request(user: ApiUser) -> bytes:
+    """Return a request for the largest response that there is."""
+    return (
+        b"GET /api/auth/me/export HTTP/1.1\r\nHost: todo\r\nAuthorization: Bearer %b\r\n\r\n"
+        % user.token.encode()
+    )
+
+
 def test_every_request_split_at_any_place_gets_its_own_response(server: RunningServer) -> None:
     """A request is executed once wherever it is split, and the next one is read correctly."""
     ada = server.register()
@@ -181,7 +189,7 @@ def _request_without_reading(url: str, user: ApiUser, count: int) -> list[socket
     sockets = []
     for _ in range(count):
         connection = connected(url, receive_buffer=4096)
-        connection.sendall(request(user, "GET", ""))
+        connection.sendall(export_request(user))
         sockets.append(connection)
     time.sleep(3)
     return sockets
@@ -198,7 +206,7 @@ def test_a_response_that_is_not_read_is_aborted(
             size = store_tasks(tmp_path, ada.id, 6_000)
             for pause in (None, 0.1):  # a client that reads nothing, and one that reads slowly
                 with connected(server.url, receive_buffer=4096) as connection:
-                    connection.sendall(request(ada, "GET", ""))
+                    connection.sendall(export_request(ada))
                     began = time.perf_counter()
                     taken = _read_slowly(connection, pause)
                     assert taken < size

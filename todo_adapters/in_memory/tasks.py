@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from todo_adapters.in_memory.store import InMemoryStore, TaskKey
 from todo_core.entities.task import Task, TaskCounts, TaskId
+from todo_core.entities.task_query import Position, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
 from todo_core.ports.repositories import TaskRepository
@@ -24,14 +25,44 @@ class InMemoryTaskRepository(TaskRepository):
                 raise IdTaken
             self._put(task)
 
-    def list(self, owner_id: UserId, *, completed: bool | None = None) -> Sequence[Task]:
+    def list(self, owner_id: UserId) -> Sequence[Task]:
+        return self._chosen(owner_id, TaskQuery())
+
+    def page(
+        self,
+        owner_id: UserId,
+        query: TaskQuery,
+        *,
+        limit: int,
+        after: Position | None = None,
+        offset: int = 0,
+    ) -> Sequence[Task]:
+        chosen = self._chosen(owner_id, query)
+        if after is not None:
+            chosen = [
+                task
+                for task in chosen
+                if (
+                    Position.of(task, query.order) < after
+                    if query.descending
+                    else Position.of(task, query.order) > after
+                )
+            ]
+        return chosen[offset : offset + limit]
+
+    def count(self, owner_id: UserId, query: TaskQuery) -> int:
+        return len(self._chosen(owner_id, query))
+
+    def _chosen(self, owner_id: UserId, query: TaskQuery) -> Sequence[Task]:
         with self._store.lock:
-            owned = [
+            chosen = [
                 task
                 for task in self._store.tasks.values()
-                if task.owner_id == owner_id and completed in (None, task.completed)
+                if task.owner_id == owner_id and query.includes(task)
             ]
-        return sorted(owned, key=lambda task: (task.created_at, task.id), reverse=True)
+        return sorted(
+            chosen, key=lambda task: Position.of(task, query.order), reverse=query.descending
+        )
 
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         with self._store.lock:

@@ -47,8 +47,8 @@ class SqlExecutor(ABC):
     `_give_way` is called between two chunks of a long result.
     """
 
+    dialect: DatabaseDialect
     _compile: _Compile
-    _queries_may_write: bool
     _give_way: Callable[[], None] = staticmethod(_do_not_pause)
 
     def rows(self, statement: Statement, parameters: Parameters) -> Sequence[AnyRow]:
@@ -135,7 +135,7 @@ class SqlExecutor(ABC):
             TodoError: the one in `constraint_errors` for the constraint that was violated.
             Unavailable: if the database does not respond.
         """
-        if self._queries_may_write:
+        if self.dialect.queries_may_write:
             return self.write(write.at_once, parameters, constraint_errors)
         with self.atomically() as executor:
             if not executor.write(write.advance, parameters):
@@ -194,15 +194,14 @@ class Transaction(SqlExecutor):
         engine: Engine,
         pooled: PoolProxiedConnection,
         cursor: DBAPICursor,
+        dialect: DatabaseDialect,
         compile: _Compile,
-        *,
-        queries_may_write: bool,
     ) -> None:
         self._engine = engine
         self._pooled = pooled
         self._cursor = cursor
+        self.dialect = dialect
         self._compile = compile
-        self._queries_may_write = queries_may_write
 
     @cached_property
     def connection(self) -> Connection:
@@ -236,8 +235,7 @@ class Database(SqlExecutor):
         self, engine: Engine, dialect: DatabaseDialect, *, give_way: Callable[[], None]
     ) -> None:
         self.engine = engine
-        self._dialect = dialect
-        self._queries_may_write = dialect.queries_may_write
+        self.dialect = dialect
         self._give_way = give_way
         self._compile = lru_cache(_MAX_COMPILED_STATEMENTS)(
             partial(DriverStatement, dialect=engine.dialect)
@@ -285,8 +283,8 @@ class Database(SqlExecutor):
                     self.engine,
                     pooled,
                     cursor,
+                    self.dialect,
                     self._compile,
-                    queries_may_write=self._queries_may_write,
                 )
         except SQLAlchemyError as error:
             raise translate_error(error, {}) from error
@@ -306,7 +304,7 @@ class Database(SqlExecutor):
         try:
             with (
                 self.engine.connect() as connection,
-                self._dialect.schema_change(connection, self._begin(connection.connection)),
+                self.dialect.schema_change(connection, self._begin(connection.connection)),
             ):
                 yield connection
         except SQLAlchemyError as error:
@@ -317,21 +315,23 @@ class Database(SqlExecutor):
         try:
             cursor = pooled.cursor()
         except self.engine.dialect.loaded_dbapi.Error as error:
-            _raise_by_sqlalchemy(error, str(self._dialect.begin), Connection(self.engine, pooled))
-        with closing(cursor):
-            self._control(self._dialect.begin, pooled, cursor)
-            try:
-                yield cursor
-                self._control(self._dialect.commit, pooled, cursor)
-            except BaseException:
-                self._roll_back(pooled, cursor)
-                raise
+            _raise_by_sqlalchemy(error, str(self.dialect.begin), Connection(self.engine, pooled))
+        self._control(self.dialect.begin, pooled, cursor)
+        try:
+            yield cursor
+            self._control(self.dialect.commit, pooled, cursor)
+        except BaseException:
+            self._roll_back(pooled, cursor)
+            raise
+        finally:
+            if pooled.is_valid:  # otherwise the cursor was closed with its connection
+                cursor.close()
 
     def _roll_back(self, pooled: PoolProxiedConnection, cursor: DBAPICursor) -> None:
         """Roll back, or discard the connection if that fails."""
         try:
             if pooled.is_valid:
-                self._control(self._dialect.roll_back, pooled, cursor)
+                self._control(self.dialect.roll_back, pooled, cursor)
         except SQLAlchemyError:
             pooled.invalidate()
 
@@ -351,7 +351,7 @@ class Database(SqlExecutor):
     @property
     def needs_checkpoints(self) -> bool:
         """Whether `checkpoint` should be called several times a second."""
-        return self._dialect.checkpoint is not None
+        return self.dialect.checkpoint is not None
 
     def checkpoint(self) -> None:
         """Do what the database has postponed, so that no request has to wait while it does it.
@@ -359,10 +359,10 @@ class Database(SqlExecutor):
         Raises:
             Unavailable: if the database does not respond.
         """
-        if self._dialect.checkpoint is not None:
+        if self.dialect.checkpoint is not None:
             try:
                 with self.engine.connect() as connection:
-                    connection.exec_driver_sql(self._dialect.checkpoint)
+                    connection.exec_driver_sql(self.dialect.checkpoint)
             except SQLAlchemyError as error:
                 raise translate_error(error, {}) from error
 

@@ -21,6 +21,9 @@ class DatabaseDialect(ABC):
     queries_may_write: bool
     """Whether a statement may contain others that write, as common table expressions."""
 
+    limits_parts: bool
+    """Whether the parts of a union may have a limit of their own, and need it to be fast."""
+
     checkpoint: str | None
     """The statement that does what the database has postponed, unless it has a process for that."""
 

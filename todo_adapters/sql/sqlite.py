@@ -36,6 +36,7 @@ class SqliteDialect(DatabaseDialect):
     """Takes the write lock immediately: a transaction that reads first may fail to get it later."""
 
     queries_may_write = False
+    limits_parts = False
 
     checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
     """Copies the write-ahead log to the database while others read and write.
@@ -61,6 +62,7 @@ class SqliteDialect(DatabaseDialect):
         SQLite alters most of a table by replacing it, and dropping the old one would delete
         all rows that refer to it.
         """
+        pooled = connection.connection
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         try:
             with transaction:
@@ -68,7 +70,7 @@ class SqliteDialect(DatabaseDialect):
                 if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                     raise ValueError("a migration left rows that refer to rows that do not exist")
         finally:
-            if not connection.invalidated:  # otherwise the pool discards it
+            if pooled.is_valid:  # otherwise the pool discards it
                 connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 

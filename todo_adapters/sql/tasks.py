@@ -29,7 +29,15 @@ from todo_adapters.sql.revisions import (
 from todo_adapters.sql.rows import plain_text
 from todo_adapters.sql.statements import AnyRow, Parameters
 from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskOwnerRow, TaskRow
+from todo_adapters.sql.task_lists import (
+    TASK_COLUMNS,
+    count_parameters,
+    count_statement,
+    page_parameters,
+    page_statement,
+)
 from todo_core.entities.task import Description, Task, TaskCounts, TaskId, Title
+from todo_core.entities.task_query import Position, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
 from todo_core.ports.repositories import TaskRepository
@@ -38,23 +46,12 @@ _OWNED = TASKS.c.owner_id == bindparam("owner")
 _THIS_ONE = TASKS.c.id == bindparam("task_id")
 _AS_LOADED = TASKS.c.version == bindparam("loaded_version")
 
-# The owner is not selected: a row that was found belongs to the owner who was asked for.
-_COLUMNS = (
-    TASKS.c.id,
-    TASKS.c.title,
-    TASKS.c.description,
-    TASKS.c.completed,
-    TASKS.c.version,
-    TASKS.c.created_at,
-    TASKS.c.updated_at,
-)
 _NEW_VALUES = {
     TASKS.c.owner_id: bindparam("owner", type_=TASKS.c.owner_id.type),
-    **{column: bindparam(f"new_{column.name}", type_=column.type) for column in _COLUMNS},
+    **{column: bindparam(f"new_{column.name}", type_=column.type) for column in TASK_COLUMNS},
 }
-_SELECT_OWNED = select(TaskRow).with_only_columns(*_COLUMNS).where(_OWNED)
+_SELECT_OWNED = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
 LIST = _SELECT_OWNED.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
-LIST_BY_COMPLETION = LIST.where(TASKS.c.completed == bindparam("completed"))
 GET = _SELECT_OWNED.where(_THIS_ONE)
 REMOVE_BATCH = delete(TASKS).where(
     _OWNED,
@@ -135,12 +132,31 @@ class SqlTaskRepository(TaskRepository):
         if not self._write(ADD, _to_row(task)):
             raise AccountGone
 
-    def list(self, owner_id: UserId, *, completed: bool | None = None) -> Sequence[Task]:
+    def list(self, owner_id: UserId) -> Sequence[Task]:
         to_task = partial(_to_task, owner_id=owner_id)
-        if completed is None:
-            return self._executor.entities(LIST, {"owner": owner_id}, to_task)
-        owned = {"owner": owner_id, "completed": completed}
-        return self._executor.entities(LIST_BY_COMPLETION, owned, to_task)
+        return self._executor.entities(LIST, {"owner": owner_id}, to_task)
+
+    def page(
+        self,
+        owner_id: UserId,
+        query: TaskQuery,
+        *,
+        limit: int,
+        after: Position | None = None,
+        offset: int = 0,
+    ) -> Sequence[Task]:
+        statement = page_statement(
+            query,
+            continues=after is not None,
+            limits_parts=self._executor.dialect.limits_parts,
+        )
+        parameters = page_parameters(owner_id, query, limit=limit, after=after, offset=offset)
+        return self._executor.entities(statement, parameters, partial(_to_task, owner_id=owner_id))
+
+    def count(self, owner_id: UserId, query: TaskQuery) -> int:
+        parameters = count_parameters(owner_id, query)
+        [count] = self._executor.values(count_statement(query), parameters)
+        return int(count)
 
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         row = self._executor.row(GET, {"owner": owner_id, "task_id": task_id})

@@ -88,6 +88,11 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "invalid_reset_token",
         "This link is no longer valid. Request a new one.",
     ),
+    core.InvalidCursor: ProblemKind(
+        HTTPStatus.BAD_REQUEST,
+        "invalid_cursor",
+        "This cursor is not one of this list. Start again without it.",
+    ),
     # The response is the same for every caller and reveals nothing about any user or task, so 403
     # is right here. It never is for what belongs to another user.
     core.RegistrationClosed: ProblemKind(
@@ -211,6 +216,7 @@ def problem_document(
         "title": kind.status.phrase,
         "status": kind.status.value,
         "detail": detail or kind.detail,
+        "message": detail or kind.detail,  # for front ends that read only this
         "code": kind.code,
         "request_id": request_id,
     }

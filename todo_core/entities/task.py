@@ -55,6 +55,11 @@ class TaskCounts:
     total: int
     completed: int
 
+    @property
+    def pending(self) -> int:
+        """How many are not completed."""
+        return self.total - self.completed
+
 
 @dataclass(frozen=True, slots=True)
 class Task:

@@ -13,6 +13,7 @@ from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskCounts, TaskId
+from todo_core.entities.task_query import Position, TaskQuery
 from todo_core.entities.user import EmailAddress, User, UserId
 
 
@@ -291,12 +292,31 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def list(self, owner_id: UserId, *, completed: bool | None = None) -> Sequence[Task]:
+    def list(self, owner_id: UserId) -> Sequence[Task]:
         """Return all tasks of this owner, the newest first (by `created_at`, then by id).
 
-        If `completed` is given, return only those that are completed, or only those that are
-        not. If the owner has no tasks or does not exist, return an empty list.
+        If the owner has no tasks or does not exist, return an empty list.
         """
+
+    @abstractmethod
+    def page(
+        self,
+        owner_id: UserId,
+        query: TaskQuery,
+        *,
+        limit: int,
+        after: Position | None = None,
+        offset: int = 0,
+    ) -> Sequence[Task]:
+        """Return at most `limit` of the owner's tasks that the query chooses, in its order.
+
+        The first is the one that follows the position `after`, if that is given, and then
+        `offset` more.
+        """
+
+    @abstractmethod
+    def count(self, owner_id: UserId, query: TaskQuery) -> int:
+        """Return how many of the owner's tasks the query chooses."""
 
     @abstractmethod
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:

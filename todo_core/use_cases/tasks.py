@@ -1,12 +1,14 @@
 """What users do with their tasks. Each request about tasks counts against the user's limit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from todo_core.entities.task import UNCHANGED, Task, TaskId, Unchanged
+from todo_core.entities.task import UNCHANGED, Task, TaskCounts, TaskId, Unchanged
+from todo_core.entities.task_query import Position, TaskPage, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import IdTaken
 from todo_core.ports.clock import Clock
+from todo_core.ports.cursors import Cursors
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
@@ -21,6 +23,12 @@ succeed.
 
 ID_ATTEMPTS = 3
 """How many identifiers are tried for a new task. A second one is almost never needed."""
+
+
+ALL_TASKS = TaskQuery()
+
+LONGEST_PAGE = 500
+"""How many tasks a page has at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,57 @@ class CreateTask:
 
 @dataclass(frozen=True, slots=True)
 class ListTasks:
-    """List the owner's tasks, the newest first: all, only the completed, or only the open ones.
+    """List a page of the owner's tasks.
+
+    A page begins at the start, after `offset` tasks, or where the page with this `cursor` ended.
+    With cursors, each task that exists all the time is listed once, whatever comes and goes. The
+    total is counted if `counts` is true.
+
+    Raises:
+        InvalidCursor: if the cursor is not one of this query and this owner.
+        RateLimited: after too many requests of this user about tasks.
+    """
+
+    tasks: TaskRepository
+    cursors: Cursors
+    limiter: RateLimiter
+
+    def __call__(
+        self,
+        *,
+        owner_id: UserId,
+        query: TaskQuery = ALL_TASKS,
+        limit: int = LONGEST_PAGE,
+        cursor: str | None = None,
+        offset: int = 0,
+        counts: bool = False,
+    ) -> TaskPage:
+        self.limiter.hit(Limit.TASKS, str(owner_id))
+        scope = f"list {owner_id} {query.fingerprint}"
+        after = None if cursor is None else Position.parse(self.cursors.read(cursor, scope=scope))
+        # One more than the page tells whether another page follows.
+        found = self.tasks.page(owner_id, query, limit=limit + 1, after=after, offset=offset)
+        tasks, more = found[:limit], len(found) > limit
+        return TaskPage(
+            tasks,
+            self.cursors.issue(str(Position.of(tasks[-1], query.order)), scope=scope)
+            if more
+            else None,
+            self._total(owner_id, query) if counts else None,
+        )
+
+    def _total(self, owner_id: UserId, query: TaskQuery) -> int:
+        if not query.has_only_status:
+            return self.tasks.count(owner_id, query)
+        counts = self.tasks.counts(owner_id)
+        if query.completed is None:
+            return counts.total
+        return counts.completed if query.completed else counts.pending
+
+
+@dataclass(frozen=True, slots=True)
+class CountTasks:
+    """Return how many tasks the owner has.
 
     Raises:
         RateLimited: after too many requests of this user about tasks.
@@ -68,9 +126,9 @@ class ListTasks:
     tasks: TaskRepository
     limiter: RateLimiter
 
-    def __call__(self, *, owner_id: UserId, completed: bool | None = None) -> Sequence[Task]:
+    def __call__(self, *, owner_id: UserId) -> TaskCounts:
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return self.tasks.list(owner_id, completed=completed)
+        return self.tasks.counts(owner_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
 """Tasks of the caller."""
 
 import re
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from todo_api.http.dependencies import OWNER_PARAMETERS, OwnerDependency, application_of
 from todo_api.http.json_route import JsonRoute
@@ -13,12 +12,15 @@ from todo_api.http.schemas.tasks import (
     TaskListResponse,
     TaskPatch,
     TaskResponse,
+    TaskStatsResponse,
     TaskUpdate,
     TaskUpdateStatus,
     task_envelope_json,
     task_json,
     task_list_json,
+    task_stats_json,
 )
+from todo_api.http.task_queries import LIST_PARAMETERS, list_request, next_link
 from todo_core.entities.task import Task, TaskId
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
@@ -48,6 +50,18 @@ _LOCATION = {
 }
 
 
+_PAGE_HEADERS = {
+    "Link": {
+        "description": "The URL of the next page (RFC 8288), if there is one.",
+        "schema": {"type": "string"},
+    },
+    "X-Total-Count": {
+        "description": "How many tasks were chosen, if `count` is true.",
+        "schema": {"type": "integer"},
+    },
+}
+
+
 def _task_id(request: Request) -> TaskId:
     """Read the id in the path. A text that is not an id becomes an id that no task has.
 
@@ -64,6 +78,50 @@ def _task_response(task: Task) -> Response:
 
 
 @router.get(
+    "",
+    openapi_extra={"parameters": [*OWNER_PARAMETERS, *LIST_PARAMETERS]},
+    summary="List your tasks",
+    response_model=TaskListResponse,
+    responses=problems(400, 401, 404, 422, 429, 503) | {200: {"headers": _PAGE_HEADERS}},
+)
+def list_tasks(request: Request, owner_id: OwnerDependency) -> Response:
+    """Return your tasks, the newest first, or those that you choose.
+
+    If there are more than fit on a page, the `Link` header leads to the next one.
+    """
+    asked = list_request(request)
+    page = application_of(request).list_tasks(
+        owner_id=owner_id,
+        query=asked.query,
+        limit=asked.limit,
+        cursor=asked.cursor,
+        offset=asked.offset,
+        counts=asked.counts,
+    )
+    enveloped = request.app.state.settings.task_list_envelope
+    content = task_envelope_json(page) if enveloped else task_list_json(page.tasks)
+    headers = {}
+    if page.next_cursor is not None:
+        headers["Link"] = next_link(request, page.next_cursor)
+    if page.total is not None:
+        headers["X-Total-Count"] = str(page.total)
+    return Response(content, headers=headers, media_type="application/json")
+
+
+@router.get(
+    "/stats",
+    openapi_extra=_ON_TASKS,
+    summary="Count your tasks",
+    response_model=TaskStatsResponse,
+    responses=problems(401, 404, 422, 429, 503),
+)
+def count_tasks(request: Request, owner_id: OwnerDependency) -> Response:
+    """Return how many tasks you have. It takes the same time, however many they are."""
+    counts = application_of(request).count_tasks(owner_id=owner_id)
+    return Response(task_stats_json(counts), media_type="application/json")
+
+
+@router.get(
     "/{task_id}",
     openapi_extra=_ON_ONE_TASK,
     summary="Get a task",
@@ -74,28 +132,6 @@ def get_task(request: Request, owner_id: OwnerDependency) -> Response:
     """Return one of your tasks."""
     task = application_of(request).get_task(owner_id=owner_id, task_id=_task_id(request))
     return _task_response(task)
-
-
-@router.get(
-    "",
-    openapi_extra=_ON_TASKS,
-    summary="List your tasks",
-    response_model=TaskListResponse,
-    responses=problems(401, 404, 422, 429, 503),
-)
-def list_tasks(
-    request: Request,
-    owner_id: OwnerDependency,
-    completed: Annotated[
-        bool | None,
-        Query(description="Return only completed tasks (true) or only open ones (false)."),
-    ] = None,
-) -> Response:
-    """Return all of your tasks, the newest first."""
-    tasks = application_of(request).list_tasks(owner_id=owner_id, completed=completed)
-    enveloped = request.app.state.settings.task_list_envelope
-    content = task_envelope_json(tasks) if enveloped else task_list_json(tasks)
-    return Response(content, media_type="application/json")
 
 
 @router.post(

@@ -33,6 +33,9 @@ class Problem(BaseModel):
         description="What went wrong and what to do, for users.",
         examples=["This task does not exist."],
     )
+    message: str = Field(
+        description="The same as `detail`.", examples=["This task does not exist."]
+    )
     code: str = Field(
         description="The kind of problem, for programs. It does not change.",
         examples=["task_not_found"],

@@ -19,7 +19,8 @@ from pydantic import (
 
 from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_api.runtime.threads import give_way
-from todo_core.entities.task import Description, Task, Title
+from todo_core.entities.task import Description, Task, TaskCounts, Title
+from todo_core.entities.task_query import TaskPage
 
 CHUNK = 64
 """The number of tasks that are rendered at once."""
@@ -89,14 +90,25 @@ class TaskResponse(BaseModel):
 
 
 class TaskListResponse(RootModel[list[TaskResponse]]):
-    """All tasks, the newest first."""
+    """A page of tasks."""
 
 
 class TaskListEnvelope(BaseModel):
-    """All tasks, the newest first, for front ends that expect an object."""
+    """A page of tasks, for front ends that expect an object."""
 
     tasks: list[TaskResponse]
-    total: int = Field(description="The number of tasks.")
+    total: int = Field(
+        description="The number of tasks that were chosen, if they are on one page or `count` is"
+        " true, and otherwise of those on this page."
+    )
+
+
+class TaskStatsResponse(BaseModel):
+    """How many tasks a user has."""
+
+    total: int
+    pending: int = Field(description="Those that are not completed.")
+    completed: int
 
 
 def _fields(task: Task) -> dict[str, object]:
@@ -136,6 +148,14 @@ def task_list_json(tasks: Sequence[Task]) -> bytes:
     return b"[%b]" % b",".join(parts)
 
 
-def task_envelope_json(tasks: Sequence[Task]) -> bytes:
-    """Render tasks as `TaskListEnvelope` describes them."""
-    return b'{"tasks":%b,"total":%d}' % (task_list_json(tasks), len(tasks))
+def task_envelope_json(page: TaskPage) -> bytes:
+    """Render a page of tasks as `TaskListEnvelope` describes it."""
+    total = len(page.tasks) if page.total is None else page.total
+    return b'{"tasks":%b,"total":%d}' % (task_list_json(page.tasks), total)
+
+
+def task_stats_json(counts: TaskCounts) -> bytes:
+    """Render counts as `TaskStatsResponse` describes them."""
+    return orjson.dumps(
+        {"total": counts.total, "pending": counts.pending, "completed": counts.completed}
+    )

@@ -1,0 +1,246 @@
+"""Lists of tasks over HTTP: what is chosen, in which order, and in which pages."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from tests.support.problems import problem
+from tests.support.servers import RunningServer
+from tests.support.users import ApiUser
+from todo_core.entities.user import UserId
+
+TITLES = ["one", "two", "three", "four", "five"]
+
+
+@pytest.fixture
+def tasks(ada: ApiUser) -> list[dict[str, Any]]:
+    """Five tasks of Ada, the newest first, of which `two` and `four` are completed."""
+    created = [ada.create(title) for title in TITLES]
+    for task in (created[3], created[1]):
+        url = ada.tasks(f"/{task['id']}/complete")
+        task |= ada.http.patch(url, json={"completed": True}).json()
+    return created[::-1]
+
+
+def titles(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [task["title"] for task in answer.json()]
+
+
+def listed(user: ApiUser, **parameters: str) -> list[str]:
+    return titles(user.http.get(user.tasks(**parameters)))
+
+
+def refusal(user: ApiUser, **parameters: str) -> list[tuple[str, str]]:
+    """Return the parameters that are refused, and the codes."""
+    answer = user.http.get(user.tasks(**parameters))
+    assert (answer.status_code, problem(answer)["code"]) == (422, "validation_failed")
+    return [(error["pointer"], error["code"]) for error in problem(answer)["errors"]]
+
+
+@pytest.mark.usefixtures("tasks")
+class TestChoice:
+    @pytest.mark.parametrize("status", ["pending", "active", "Pending"])
+    def test_pending_tasks_can_be_chosen(self, ada: ApiUser, status: str) -> None:
+        assert listed(ada, status=status) == ["five", "three", "one"]
+        assert listed(ada, completed="false") == ["five", "three", "one"]
+
+    def test_completed_tasks_can_be_chosen(self, ada: ApiUser) -> None:
+        assert listed(ada, status="completed") == ["four", "two"]
+        assert listed(ada, completed="true", status="completed") == ["four", "two"]
+
+    @pytest.mark.parametrize("status", ["all", ""])
+    def test_all_tasks_are_listed_otherwise(self, ada: ApiUser, status: str) -> None:
+        assert listed(ada, status=status) == TITLES[::-1]
+
+    def test_a_status_that_contradicts_completed_is_refused(self, ada: ApiUser) -> None:
+        refused = refusal(ada, status="pending", completed="true")
+        assert refused == [("/status", "contradiction")]
+
+    def test_tasks_can_be_chosen_by_their_times(
+        self, ada: ApiUser, tasks: list[dict[str, Any]]
+    ) -> None:
+        _, four, three, two, _ = tasks
+        assert listed(ada, created_after=three["created_at"]) == ["five", "four"]
+        assert listed(ada, created_before=three["created_at"]) == ["two", "one"]
+        assert listed(ada, updated_after=four["updated_at"]) == ["two"]
+        assert listed(ada, created_after=two["created_at"], status="completed") == ["four"]
+
+    def test_a_time_may_be_written_in_several_ways(
+        self, ada: ApiUser, tasks: list[dict[str, Any]]
+    ) -> None:
+        today = datetime.now(UTC)
+        assert listed(ada, created_before=today.date().isoformat()) == []
+        tomorrow = (today + timedelta(days=2)).date().isoformat()
+        assert listed(ada, created_before=tomorrow) == TITLES[::-1]
+        three = datetime.fromisoformat(tasks[2]["created_at"])
+        elsewhere = three.astimezone(datetime.fromisoformat("2026-01-01T00:00+05:45").tzinfo)
+        for text in (
+            three.replace(tzinfo=None).isoformat(),
+            elsewhere.isoformat(),
+            elsewhere.isoformat().replace("+", " "),  # what becomes of a plus in a URL
+        ):
+            assert listed(ada, created_after=text) == ["five", "four"], text
+
+
+@pytest.mark.usefixtures("tasks")
+class TestOrder:
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"sort": "created_at"},
+            {"sort": "oldest"},
+            {"sort_by": "created_at", "sort_order": "asc"},
+            {"sort": "newest", "order": "asc"},
+            {"order": "asc"},
+        ],
+    )
+    def test_the_oldest_can_be_first(self, ada: ApiUser, parameters: dict[str, str]) -> None:
+        assert listed(ada, **parameters) == TITLES
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {"sort": "-updated_at"},
+            {"sort": "updated"},
+            {"sort_by": "updated_at", "order": "DESC"},
+        ],
+    )
+    def test_the_last_changed_can_be_first(self, ada: ApiUser, parameters: dict[str, str]) -> None:
+        assert listed(ada, **parameters) == ["two", "four", "five", "three", "one"]
+
+
+@pytest.mark.usefixtures("tasks")
+class TestPages:
+    def test_pages_follow_each_other_by_their_links(self, ada: ApiUser) -> None:
+        found, url = [], ada.tasks(limit="2", sort="oldest", colour="a&b")
+        for _ in range(3):
+            answer = ada.http.get(url)
+            found.append(titles(answer))
+            url = httpx.URL(answer.links["next"]["url"]) if "next" in answer.links else url
+        assert found == [["one", "two"], ["three", "four"], ["five"]]
+        assert "link" not in answer.headers
+        assert (url.params["limit"], url.params["colour"]) == ("2", "a&b")
+
+    def test_a_page_that_holds_everything_has_no_link(self, ada: ApiUser) -> None:
+        for parameters in ({}, {"limit": "5"}, {"limit": "500", "offset": "3"}):
+            answer = ada.http.get(ada.tasks(**parameters))
+            assert "link" not in answer.headers
+
+    def test_tasks_that_come_and_go_change_no_other_page(
+        self, ada: ApiUser, tasks: list[dict[str, Any]]
+    ) -> None:
+        first = ada.http.get(ada.tasks(limit="2"))
+        ada.create("six")
+        for task in tasks[1:3]:  # the last one of the first page, and the first one of the next
+            assert ada.http.delete(ada.tasks(f"/{task['id']}")).status_code == 204
+        assert titles(ada.http.get(first.links["next"]["url"])) == ["two", "one"]
+
+    def test_the_total_is_counted_on_request(self, ada: ApiUser) -> None:
+        assert "x-total-count" not in ada.http.get(ada.tasks()).headers
+        for parameters, total in (
+            ({}, "5"),
+            ({"limit": "1"}, "5"),
+            ({"limit": "1", "status": "completed"}, "2"),
+            ({"status": "pending"}, "3"),
+            ({"offset": "4"}, "5"),
+            ({"created_before": "2026-01-01"}, "0"),
+        ):
+            answer = ada.http.get(ada.tasks(count="true", **parameters))
+            assert answer.headers["x-total-count"] == total
+
+    def test_an_offset_leaves_out_the_first_tasks(self, ada: ApiUser) -> None:
+        assert listed(ada, offset="3") == ["two", "one"]
+        assert listed(ada, skip="1", limit="2") == ["four", "three"]
+        assert listed(ada, offset="10000") == []
+        answer = ada.http.get(ada.tasks(skip="1", limit="2"))
+        assert titles(ada.http.get(answer.links["next"]["url"])) == ["two", "one"]
+
+    def test_a_browser_may_read_the_headers_of_a_page(self, ada: ApiUser) -> None:
+        answer = ada.http.get(
+            ada.tasks(limit="1", count="true"), headers={"Origin": "http://localhost:3000"}
+        )
+        exposed = answer.headers["access-control-expose-headers"]
+        assert {"Link", "X-Total-Count"} <= set(exposed.split(", "))
+
+    def test_a_cursor_of_anything_else_has_one_response(self, ada: ApiUser, bob: ApiUser) -> None:
+        bob.create()
+        bob.create()
+
+        def cursor(user: ApiUser, **parameters: str) -> str:
+            link = user.http.get(user.tasks(limit="1", **parameters)).links["next"]["url"]
+            return str(httpx.URL(link).params["cursor"])
+
+        own = cursor(ada)
+        documents = set()
+        for wrong in (
+            *("x", "A" * 40, own[:-1], own + "A", "é", "\0", "a b"),
+            cursor(bob),
+            cursor(ada, status="completed"),
+            cursor(ada, sort="oldest"),
+        ):
+            answer = ada.http.get(ada.tasks(limit="1", cursor=wrong))
+            document = problem(answer)
+            assert (answer.status_code, document["code"]) == (400, "invalid_cursor"), wrong
+            documents.add(answer.text.replace(document["request_id"], ""))
+        assert len(documents) == 1
+        assert listed(ada, limit="1", cursor=own) == ["four"]
+        assert listed(ada, limit="3", cursor=own) == ["four", "three", "two"]
+
+
+def test_a_list_has_500_tasks_unless_told_otherwise(server: RunningServer, ada: ApiUser) -> None:
+    create_task = server.container.application().create_task
+    owner = UserId(UUID(ada.id))
+    for number in range(501):
+        create_task(owner_id=owner, title=f"task {number}")
+    answer = ada.http.get(ada.tasks())
+    assert titles(answer) == [f"task {number}" for number in range(500, 0, -1)]
+    assert titles(ada.http.get(answer.links["next"]["url"])) == ["task 0"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "refused"),
+    [
+        ({"status": "done"}, ["/status"]),
+        ({"completed": "maybe"}, ["/completed"]),
+        ({"limit": "0"}, ["/limit"]),
+        ({"limit": "501"}, ["/limit"]),
+        ({"limit": "-1"}, ["/limit"]),
+        ({"limit": "1e2"}, ["/limit"]),
+        ({"limit": "\u0661"}, ["/limit"]),
+        ({"limit": "9" * 5_000}, ["/limit"]),
+        ({"offset": "10001"}, ["/offset"]),
+        ({"skip": "x"}, ["/skip"]),
+        ({"sort": "colour"}, ["/sort"]),
+        ({"sort_by": "id; DROP TABLE tasks"}, ["/sort_by"]),
+        ({"order": "up"}, ["/order"]),
+        ({"count": "2"}, ["/count"]),
+        ({"created_after": "yesterday"}, ["/created_after"]),
+        ({"created_before": "2026-13-01"}, ["/created_before"]),
+        ({"updated_after": "0001-01-01T00:00:00+14:00"}, ["/updated_after"]),
+        ({"limit": "0", "sort": "x", "updated_after": "\0"}, ["/limit", "/sort", "/updated_after"]),
+    ],
+    ids=str,
+)
+def test_a_parameter_with_a_bad_value_is_named(
+    ada: ApiUser, parameters: dict[str, str], refused: list[str]
+) -> None:
+    errors = refusal(ada, **parameters)
+    assert sorted(pointer for pointer, _ in errors) == refused
+    assert {code for _, code in errors} == {"invalid_value"}
+
+
+def test_an_offset_does_not_go_with_a_cursor(ada: ApiUser) -> None:
+    assert refusal(ada, cursor="x", offset="1") == [("/offset", "not_allowed")]
+
+
+def test_tasks_are_counted(ada: ApiUser, bob: ApiUser, tasks: list[dict[str, Any]]) -> None:
+    bob.create()
+    stats = ada.http.get(ada.tasks("/stats"))
+    assert stats.json() == {"total": 5, "pending": 3, "completed": 2}
+    ada.http.delete(ada.tasks(f"/{tasks[1]['id']}"))
+    assert ada.http.get(ada.tasks("/stats")).json() == {"total": 4, "pending": 3, "completed": 1}
+    assert bob.http.get(bob.tasks("/stats")).json() == {"total": 1, "pending": 1, "completed": 0}

@@ -1,0 +1,139 @@
+"""Queries for pages of tasks: one statement for each combination of conditions that is used.
+
+The index on tasks begins with the owner and whether a task is completed. A list of both kinds is
+a union of two, each of which the index has in order. So a page takes the same time, however many
+tasks the owner has.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, false, true, tuple_, union_all
+from sqlalchemy.sql.base import ColumnCollection
+from sqlmodel import BigInteger, bindparam, func, select
+
+from todo_adapters.sql.statements import Parameters, Query
+from todo_adapters.sql.tables import TASKS, TaskRow, UtcDateTime
+from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
+from todo_core.entities.user import UserId
+
+# The owner is not selected: a row that was found belongs to the owner who was asked for.
+TASK_COLUMNS = (
+    TASKS.c.id,
+    TASKS.c.title,
+    TASKS.c.description,
+    TASKS.c.completed,
+    TASKS.c.version,
+    TASKS.c.created_at,
+    TASKS.c.updated_at,
+)
+
+_OWNED = TASKS.c.owner_id == bindparam("owner")
+_CONDITIONS = {
+    "created_after": TASKS.c.created_at > bindparam("created_after"),
+    "created_before": TASKS.c.created_at < bindparam("created_before"),
+    "updated_after": TASKS.c.updated_at > bindparam("updated_after"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the text of a query depends on."""
+
+    completed: bool | None
+    conditions: tuple[str, ...]
+    order: TaskOrder
+    descending: bool
+    continues: bool
+    limits_parts: bool
+
+
+def page_statement(query: TaskQuery, *, continues: bool, limits_parts: bool) -> Query:
+    """Return the statement for a page, after a position if it `continues`."""
+    return _page_statement(
+        _Shape(
+            query.completed,
+            _used_conditions(query),
+            query.order,
+            query.descending,
+            continues,
+            limits_parts,
+        )
+    )
+
+
+def page_parameters(
+    owner_id: UserId, query: TaskQuery, *, limit: int, after: Position | None, offset: int
+) -> Parameters:
+    """Return the parameters of `page_statement`."""
+    position = {} if after is None else {"after_time": after.time, "after_id": after.id}
+    return {
+        **count_parameters(owner_id, query),
+        **position,
+        "limit": limit,
+        "offset": offset,
+        "reach": limit + offset,
+    }
+
+
+def count_statement(query: TaskQuery) -> Query:
+    """Return the statement that counts the tasks of a query."""
+    return _count_statement(query.completed, _used_conditions(query))
+
+
+def count_parameters(owner_id: UserId, query: TaskQuery) -> Parameters:
+    """Return the parameters of `count_statement`."""
+    return {"owner": owner_id} | {name: getattr(query, name) for name in _used_conditions(query)}
+
+
+def _used_conditions(query: TaskQuery) -> tuple[str, ...]:
+    return tuple(name for name in _CONDITIONS if getattr(query, name) is not None)
+
+
+@lru_cache
+def _count_statement(completed: bool | None, conditions: Sequence[str]) -> Query:
+    statement = select(TaskRow).with_only_columns(func.count()).where(_OWNED)
+    return _chosen(statement, completed, conditions)
+
+
+@lru_cache
+def _page_statement(shape: _Shape) -> Query:
+    if shape.completed is not None:
+        one = _part(shape, shape.completed).order_by(*_order(shape, TASKS.columns))
+        return one.limit(bindparam("limit")).offset(bindparam("offset"))
+    parts = [_part(shape, completed) for completed in (False, True)]
+    if shape.limits_parts:
+        # The limit is a parameter: for a literal one, the planner may sort the whole part.
+        order = _order(shape, TASKS.columns)
+        parts = [part.order_by(*order).limit(bindparam("reach")) for part in parts]
+    both = union_all(*parts)
+    ordered = both.order_by(*_order(shape, both.selected_columns))
+    return ordered.limit(bindparam("limit")).offset(bindparam("offset"))
+
+
+def _part(shape: _Shape, completed: bool) -> Select[*tuple[Any, ...]]:
+    """Return the query for all tasks of a page that are completed, or all that are not."""
+    statement = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
+    if shape.continues:
+        place = tuple_(TASKS.c[shape.order], TASKS.c.id)
+        after = tuple_(
+            bindparam("after_time", type_=UtcDateTime), bindparam("after_id", type_=BigInteger)
+        )
+        statement = statement.where(place < after if shape.descending else place > after)
+    return _chosen(statement, completed, shape.conditions)
+
+
+def _chosen(
+    statement: Select[*tuple[Any, ...]], completed: bool | None, conditions: Sequence[str]
+) -> Select[*tuple[Any, ...]]:
+    if completed is not None:
+        # In the text of the statement, so that no plan is made for both values.
+        statement = statement.where(TASKS.c.completed == (true() if completed else false()))
+    return statement.where(*(_CONDITIONS[name] for name in conditions))
+
+
+def _order(shape: _Shape, columns: ColumnCollection[str, Any]) -> Sequence[ColumnElement[Any]]:
+    place = (columns[shape.order], columns["id"])
+    return [column.desc() if shape.descending else column.asc() for column in place]

@@ -1,0 +1,226 @@
+"""The parameters with which a client chooses a page of tasks.
+
+Parameters that are not known are ignored. One that is known must have a value that is.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
+
+from todo_core.entities.task_query import TaskOrder, TaskQuery
+from todo_core.errors import FieldError, ValidationFailed
+from todo_core.use_cases.tasks import ALL_TASKS, LONGEST_PAGE
+
+LARGEST_OFFSET = 10_000
+
+_ALIASES = {"skip": "offset", "sort_by": "sort", "sort_order": "order"}
+"""Other names of parameters, which existing front ends use."""
+
+_STATUSES = {"all": None, "pending": False, "active": False, "completed": True}
+_SORTS: Mapping[str, tuple[TaskOrder, bool]] = {  # the second is whether it is descending
+    "created_at": (TaskOrder.CREATED_AT, False),
+    "-created_at": (TaskOrder.CREATED_AT, True),
+    "created": (TaskOrder.CREATED_AT, True),
+    "newest": (TaskOrder.CREATED_AT, True),
+    "oldest": (TaskOrder.CREATED_AT, False),
+    "updated_at": (TaskOrder.UPDATED_AT, False),
+    "-updated_at": (TaskOrder.UPDATED_AT, True),
+    "updated": (TaskOrder.UPDATED_AT, True),
+}
+_ORDERS = {"asc": False, "desc": True}
+_BOOLEAN = TypeAdapter(bool)
+_OFFSET_AS_SPACE = re.compile(r"(T.*) (\d\d:\d\d)")
+_DECIMAL = re.compile(r"[0-9]{1,6}")
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """What a client asks for: the arguments of `ListTasks`."""
+
+    query: TaskQuery = ALL_TASKS
+    limit: int = LONGEST_PAGE
+    cursor: str | None = None
+    offset: int = 0
+    counts: bool = False
+
+
+_USUAL = ListRequest()
+
+
+def list_request(request: Request) -> ListRequest:
+    """Read the parameters.
+
+    Raises:
+        ValidationFailed: naming every parameter whose value is not valid.
+    """
+    raw = request.scope["query_string"]
+    if raw.startswith(b"url_user_id=") and b"&" not in raw:
+        return _USUAL  # as for most requests; reading no parameters takes 15 µs
+    reader = _Reader(request.query_params)
+    direction = reader.one_of("order", _ORDERS)
+    order, descending = reader.one_of("sort", _SORTS) or (TaskOrder.CREATED_AT, True)
+    query = TaskQuery(
+        completed=reader.completed(),
+        created_after=reader.read("created_after", _time),
+        created_before=reader.read("created_before", _time),
+        updated_after=reader.read("updated_after", _time),
+        order=order,
+        descending=descending if direction is None else direction,
+    )
+    limit = reader.read("limit", _number_in(1, LONGEST_PAGE))
+    cursor, offset = reader.get("cursor"), reader.read("offset", _number_in(0, LARGEST_OFFSET))
+    if cursor is not None and offset:
+        reader.refuse("offset", "not_allowed", "cannot be combined with a cursor")
+    counts = reader.read("count", _boolean)
+    if reader.errors:
+        raise ValidationFailed(*reader.errors)
+    return ListRequest(
+        query, LONGEST_PAGE if limit is None else limit, cursor, offset or 0, bool(counts)
+    )
+
+
+def next_link(request: Request, cursor: str) -> str:
+    """Return the Link header (RFC 8288) to the page that follows, relative to this server."""
+    kept = [
+        (name, value)
+        for name, value in request.query_params.multi_items()
+        if _ALIASES.get(name, name) not in {"cursor", "offset"}
+    ]
+    return f'<{request.url.path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
+
+
+class _Reader:
+    """Reads parameters, and collects what is wrong with them."""
+
+    def __init__(self, parameters: QueryParams) -> None:
+        self.errors: list[FieldError] = []
+        self._values = {
+            _ALIASES.get(name, name): (name, value) for name, value in parameters.items()
+        }
+
+    def get(self, name: str) -> str | None:
+        """Return the text of a parameter, or None if it was not sent or is empty."""
+        return self._values[name][1] or None if name in self._values else None
+
+    def read[Value](self, name: str, parse: Callable[[str], Value]) -> Value | None:
+        """Return the value of a parameter, or None if it was not sent or is not valid."""
+        text = self.get(name)
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.refuse(name, "invalid_value", str(error))
+            return None
+
+    def one_of[Value](self, name: str, values: Mapping[str, Value]) -> Value | None:
+        """Return the value that a parameter names, or None if it was not sent or is not valid."""
+
+        def parse(text: str) -> Value:
+            if text.lower() not in values:
+                raise ValueError(f"must be one of {', '.join(values)}")
+            return values[text.lower()]
+
+        return self.read(name, parse)
+
+    def completed(self) -> bool | None:
+        """Return which tasks `status` and `completed` choose, or None for all."""
+        completed = self.read("completed", _boolean)
+        status = self.one_of("status", _STATUSES)
+        if completed is not None and status not in (None, completed):
+            self.refuse("status", "contradiction", "contradicts completed")
+        return completed if status is None else status
+
+    def refuse(self, name: str, code: str, predicate: str) -> None:
+        """Add an error for a parameter, under the name by which it was sent."""
+        sent = self._values[name][0]
+        subject = sent.replace("_", " ").capitalize()
+        self.errors.append(FieldError(sent, code, f"{subject} {predicate}."))
+
+
+def _boolean(text: str) -> bool:
+    try:
+        return _BOOLEAN.validate_python(text)
+    except ValidationError:
+        raise ValueError("must be true or false") from None
+
+
+def _number_in(smallest: int, largest: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not _DECIMAL.fullmatch(text) or not smallest <= int(text) <= largest:
+            raise ValueError(f"must be a number from {smallest} to {largest}")
+        return int(text)
+
+    return parse
+
+
+def _time(text: str) -> datetime:
+    """Parse a time (RFC 3339) or a date, which begins at midnight. Without an offset it is UTC."""
+    try:
+        # A plus that was not encoded arrives as a space.
+        time = datetime.fromisoformat(_OFFSET_AS_SPACE.sub(r"\1+\2", text))
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a date or a time such as 2026-12-01T16:00:00Z") from None
+
+
+def _parameter(name: str, schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+_TIME = {
+    "type": "string",
+    "anyOf": [{"format": "date-time"}, {"format": "date"}],
+    "examples": ["2026-12-01T16:00:00Z", "2026-12-01"],
+}
+
+LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
+    _parameter(
+        "status",
+        {"type": "string", "enum": [*_STATUSES], "default": "all"},
+        "Which tasks: all, those that are `pending` (the same as `active`), or the completed ones.",
+    ),
+    _parameter(
+        "completed",
+        {"type": "boolean"},
+        "Only completed tasks (true) or only open ones (false).",
+    ),
+    _parameter("created_after", _TIME, "Only tasks created after this time."),
+    _parameter("created_before", _TIME, "Only tasks created before this time."),
+    _parameter("updated_after", _TIME, "Only tasks changed after this time."),
+    _parameter(
+        "sort",
+        {"type": "string", "enum": [*_SORTS], "default": "-created_at"},
+        "The order; `-` is descending. `created`, `updated` and `newest` are descending."
+        " `sort_by` is the same.",
+    ),
+    _parameter(
+        "order",
+        {"type": "string", "enum": [*_ORDERS]},
+        "The direction, if it differs from that of `sort`. `sort_order` is the same.",
+    ),
+    _parameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": LONGEST_PAGE},
+        "The number of tasks on a page.",
+    ),
+    _parameter("cursor", {"type": "string"}, "Where to continue, from the `Link` of a page."),
+    _parameter(
+        "offset",
+        {"type": "integer", "minimum": 0, "maximum": LARGEST_OFFSET, "default": 0},
+        "How many tasks to leave out, instead of a cursor. `skip` is the same.",
+    ),
+    _parameter(
+        "count",
+        {"type": "boolean", "default": False},
+        "Whether to count all tasks that are chosen, in `X-Total-Count`.",
+    ),
+)
+"""The parameters, for the OpenAPI document."""

@@ -1,0 +1,84 @@
+"""Which of an owner's tasks are listed, and in which order."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from todo_core.entities.task import Task, TaskId
+
+
+class TaskOrder(StrEnum):
+    """The time by which tasks are sorted. Tasks with the same one are sorted by their id."""
+
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """A choice among the tasks of an owner, and their order. By default all, the newest first.
+
+    The times are exclusive.
+    """
+
+    completed: bool | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    updated_after: datetime | None = None
+    order: TaskOrder = TaskOrder.CREATED_AT
+    descending: bool = True
+
+    def includes(self, task: Task) -> bool:
+        """Return whether a task is chosen."""
+        return (
+            self.completed in (None, task.completed)
+            and (self.created_after is None or task.created_at > self.created_after)
+            and (self.created_before is None or task.created_at < self.created_before)
+            and (self.updated_after is None or task.updated_at > self.updated_after)
+        )
+
+    @property
+    def has_only_status(self) -> bool:
+        """Whether tasks are chosen by nothing but whether they are completed."""
+        return self.created_after is self.created_before is self.updated_after is None
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that is the same for equal queries only."""
+        return repr(astuple(self))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """The place of a task in an order: the time that decides, and then the id."""
+
+    time: datetime
+    id: TaskId
+
+    @classmethod
+    def of(cls, task: Task, order: TaskOrder) -> "Position":
+        """Return the place of this task."""
+        return cls(task.created_at if order is TaskOrder.CREATED_AT else task.updated_at, task.id)
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Return the place that `str` has written."""
+        time, _, task_id = text.rpartition(" ")
+        return cls(datetime.fromisoformat(time), TaskId(int(task_id)))
+
+    def __str__(self) -> str:
+        return f"{self.time.isoformat()} {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Some of the tasks that a query chooses, in its order.
+
+    `next_cursor` continues after them, and is None after the last one. `total` is how many tasks
+    the query chooses, if that was asked for.
+    """
+
+    tasks: Sequence[Task]
+    next_cursor: str | None = None
+    total: int | None = None
