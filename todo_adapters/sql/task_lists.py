@@ -6,11 +6,10 @@ tasks the owner has.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, false, true, tuple_, union_all
+from sqlalchemy import BindParameter, ColumnElement, Select, false, true, tuple_, union_all
 from sqlalchemy.sql.base import ColumnCollection
 from sqlmodel import BigInteger, bindparam, func, select
 
@@ -38,8 +37,7 @@ _CONDITIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(NamedTuple):
     """What the text of a query depends on."""
 
     completed: bool | None
@@ -47,11 +45,17 @@ class _Shape:
     order: TaskOrder
     descending: bool
     continues: bool
+    skips: bool
     limits_parts: bool
 
 
-def page_statement(query: TaskQuery, *, continues: bool, limits_parts: bool) -> Query:
-    """Return the statement for a page, after a position if it `continues`."""
+def page_statement(
+    query: TaskQuery, *, continues: bool, skips: bool = False, limits_parts: bool
+) -> Query:
+    """Return the statement for a page, after a position if it `continues`.
+
+    It has an offset only if it `skips` tasks: two parameters less take 2 % of the time of a list.
+    """
     return _page_statement(
         _Shape(
             query.completed,
@@ -59,6 +63,7 @@ def page_statement(query: TaskQuery, *, continues: bool, limits_parts: bool) -> 
             query.order,
             query.descending,
             continues,
+            skips,
             limits_parts,
         )
     )
@@ -100,17 +105,19 @@ def _count_statement(completed: bool | None, conditions: Sequence[str]) -> Query
 
 @lru_cache
 def _page_statement(shape: _Shape) -> Query:
+    offset: BindParameter[int] | None = bindparam("offset") if shape.skips else None
     if shape.completed is not None:
         one = _part(shape, shape.completed).order_by(*_order(shape, TASKS.columns))
-        return one.limit(bindparam("limit")).offset(bindparam("offset"))
+        return one.limit(bindparam("limit")).offset(offset)
     parts = [_part(shape, completed) for completed in (False, True)]
     if shape.limits_parts:
         # The limit is a parameter: for a literal one, the planner may sort the whole part.
         order = _order(shape, TASKS.columns)
-        parts = [part.order_by(*order).limit(bindparam("reach")) for part in parts]
+        reach: BindParameter[int] = bindparam("reach" if shape.skips else "limit")
+        parts = [part.order_by(*order).limit(reach) for part in parts]
     both = union_all(*parts)
     ordered = both.order_by(*_order(shape, both.selected_columns))
-    return ordered.limit(bindparam("limit")).offset(bindparam("offset"))
+    return ordered.limit(bindparam("limit")).offset(offset)
 
 
 def _part(shape: _Shape, completed: bool) -> Select[*tuple[Any, ...]]:

@@ -148,6 +148,7 @@ class SqlTaskRepository(TaskRepository):
         statement = page_statement(
             query,
             continues=after is not None,
+            skips=offset > 0,
             limits_parts=self._executor.dialect.limits_parts,
         )
         parameters = page_parameters(owner_id, query, limit=limit, after=after, offset=offset)

@@ -93,18 +93,22 @@ class ListTasks:
         counts: bool = False,
     ) -> TaskPage:
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        scope = f"list {owner_id} {query.fingerprint}"
-        after = None if cursor is None else Position.parse(self.cursors.read(cursor, scope=scope))
+        after = None if cursor is None else self._position(cursor, owner_id, query)
         # One more than the page tells whether another page follows.
         found = self.tasks.page(owner_id, query, limit=limit + 1, after=after, offset=offset)
-        tasks, more = found[:limit], len(found) > limit
-        return TaskPage(
-            tasks,
-            self.cursors.issue(str(Position.of(tasks[-1], query.order)), scope=scope)
-            if more
-            else None,
-            self._total(owner_id, query) if counts else None,
+        total = self._total(owner_id, query) if counts else None
+        if len(found) <= limit:
+            return TaskPage(found, None, total)
+        tasks = found[:limit]
+        return TaskPage(tasks, self._cursor(tasks[-1], owner_id, query), total)
+
+    def _cursor(self, last: Task, owner_id: UserId, query: TaskQuery) -> str:
+        return self.cursors.issue(
+            str(Position.of(last, query.order)), scope=_list_scope(owner_id, query)
         )
+
+    def _position(self, cursor: str, owner_id: UserId, query: TaskQuery) -> Position:
+        return Position.parse(self.cursors.read(cursor, scope=_list_scope(owner_id, query)))
 
     def _total(self, owner_id: UserId, query: TaskQuery) -> int:
         if not query.has_only_status:
@@ -113,6 +117,10 @@ class ListTasks:
         if query.completed is None:
             return counts.total
         return counts.completed if query.completed else counts.pending
+
+
+def _list_scope(owner_id: UserId, query: TaskQuery) -> str:
+    return f"list {owner_id} {query.fingerprint}"
 
 
 @dataclass(frozen=True, slots=True)
