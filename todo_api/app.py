@@ -129,7 +129,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
             # service reads no cookies.
             allow_credentials=not any_origin,
             expose_headers=[
-                *("Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"),
+                *("ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"),
                 *("RateLimit", "RateLimit-Policy"),
             ],
             max_age=600,

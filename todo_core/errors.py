@@ -15,6 +15,7 @@
     ├── InvalidCursor             the cursor is not one of this list and this owner
     ├── InvalidResetToken         the password reset token is unknown, used, replaced or expired
     ├── RegistrationClosed        the operator has closed registration
+    ├── PreconditionFailed        the task has another version than the caller expects
     ├── Conflict                  the request is valid, but the stored state does not allow it
     │   ├── EmailTaken
     │   ├── IdTaken               a new random identifier is already in use
@@ -109,6 +110,14 @@ class InvalidResetToken(TodoError):
 
 class RegistrationClosed(TodoError):
     """The operator has closed registration: accounts with a password cannot be created."""
+
+
+class PreconditionFailed(TodoError):
+    """The task has another version than the caller expects: `version`."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the task has version {version}")
+        self.version = version
 
 
 class Conflict(TodoError):

@@ -728,6 +728,21 @@ class TestTasks:
         with pytest.raises(AccountGone):
             storage.tasks.add(a_task(a_user()))
 
+    def test_a_task_can_be_removed_if_it_has_a_version(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        task = stored_task(storage, ada)
+        newer = storage.tasks.save(task.edited(title="Newer", now=NOW))
+        for owner, version in ((ada, task.version), (ada, newer.version + 1), (bob, newer.version)):
+            with pytest.raises(StaleVersion):
+                storage.tasks.remove(task.id, owner_id=owner.id, version=version)
+        assert storage.tasks.list(ada.id) == [newer]
+        assert storage.tasks.counts(ada.id) == TaskCounts(2, total=1, completed=0)
+        storage.tasks.remove(task.id, owner_id=ada.id, version=newer.version)
+        assert storage.tasks.list(ada.id) == []
+        assert storage.tasks.counts(ada.id) == TaskCounts(3, total=0, completed=0)
+        with pytest.raises(StaleVersion):
+            storage.tasks.remove(task.id, owner_id=ada.id, version=newer.version)
+
     def test_an_owner_uses_a_task_id_once(self, storage: Storage) -> None:
         ada = stored_user(storage)
         task = stored_task(storage, ada, 1)

@@ -62,6 +62,15 @@ def test_the_session_about_pages_works_in_bash(service: Service) -> None:
     assert json.loads(counted) == {"total": 3, "pending": 3, "completed": 0}
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_safe_writes_prints_what_the_page_says(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "If-Match" in block]
+    printed = service.run(session)
+    assert printed == ['200 "1"', '200 "2"', '412 "2"', "304"]
+    for line in printed:
+        assert f"`{line}`" in PAGE
+
+
 def test_the_api_page_lists_exactly_the_endpoints() -> None:
     described = {
         (method, re.sub(r"\{\w+\}", "{}", path))

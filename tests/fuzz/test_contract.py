@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import islice
 from random import Random
 from typing import Any, cast
@@ -260,6 +261,8 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
         case RejectedPositiveData():
             return not _is_beyond_json_schema(response)
         case AcceptedNegativeData():
+            if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+                return False  # it is checked before the rules of the fields
             return not (_is_sent_twice_or_empty(response) or _is_stored_shorter(case))
         case _:
             return True
@@ -274,8 +277,8 @@ def _is_sent_twice_or_empty(response: Response) -> bool:
 def _is_beyond_json_schema(response: Response) -> bool:
     """Return whether only rules that JSON Schema cannot express refused the case."""
     problem = response.json()
-    if problem["code"] in {"invalid_reset_token", "invalid_cursor"}:
-        return True  # the valid one is in an email, or in an earlier response
+    if problem["code"] in {"invalid_reset_token", "invalid_cursor", "stale_version"}:
+        return True  # the valid value is in an email, or in an earlier response
     codes = {error["code"] for error in problem.get("errors", ())}
     return bool(codes) and codes <= _BEYOND_JSON_SCHEMA
 

@@ -130,6 +130,7 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
     "TRUSTED_PROXIES": any_of("127.0.0.1", "::1", "10.0.0.0/8", "10.0.0.1/8", "::ffff:0:0/90"),
     "MAX_BODY_SIZE": any_of("1024", "1000000", "1" + "0" * 20),
     "REGISTRATION": any_of("open", "closed"),
+    "REQUIRE_IF_MATCH": flags,
     "REQUIRE_URL_USER_ID": flags,
     "TASK_LIST_ENVELOPE": flags,
 }

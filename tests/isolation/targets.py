@@ -138,6 +138,16 @@ class Target(ABC):
         """Change the given fields of a task, and return it."""
 
     @abstractmethod
+    def edit_version(
+        self, token: str, owner: str, task_id: int, changes: Fields, version: int
+    ) -> Fields:
+        """Change the given fields of a task if it has this version, and return it."""
+
+    @abstractmethod
+    def remove_version(self, token: str, owner: str, task_id: int, version: int) -> None:
+        """Delete a task if it has this version."""
+
+    @abstractmethod
     def toggle(self, token: str, owner: str, task_id: int, completed: bool | None) -> Fields:
         """Set completion, or toggle it if it is None; return the task."""
 
@@ -285,6 +295,16 @@ class UseCases(Target):
             self._do("update_task", owner_id=owner_id, task_id=TaskId(task_id), **changes)
         )
 
+    def edit_version(
+        self, token: str, owner: str, task_id: int, changes: Fields, version: int
+    ) -> Fields:
+        return self.edit(token, owner, task_id, changes | {"expected": {version}})
+
+    def remove_version(self, token: str, owner: str, task_id: int, version: int) -> None:
+        del owner
+        owner_id = self._owner(token)
+        self._do("delete_task", owner_id=owner_id, task_id=TaskId(task_id), expected={version})
+
     def toggle(self, token: str, owner: str, task_id: int, completed: bool | None) -> Fields:
         del owner
         owner_id, id = self._owner(token), TaskId(task_id)
@@ -422,6 +442,25 @@ class Http(Target):
         # Use either PUT or PATCH where both mean the same.
         method = "PATCH" if "completed" in changes or "title" not in changes else "PUT"
         return _without_times(self._tasks(method, token, owner, f"/{task_id}", changes))
+
+    def edit_version(
+        self, token: str, owner: str, task_id: int, changes: Fields, version: int
+    ) -> Fields:
+        with self._if_match(version):
+            return self.edit(token, owner, task_id, changes)
+
+    def remove_version(self, token: str, owner: str, task_id: int, version: int) -> None:
+        with self._if_match(version):
+            self.remove(token, owner, task_id)
+
+    @contextmanager
+    def _if_match(self, version: int) -> Iterator[None]:
+        """Send `If-Match` with the requests of the block."""
+        self._http.headers["If-Match"] = f'"{version}"'
+        try:
+            yield
+        finally:
+            del self._http.headers["If-Match"]
 
     def toggle(self, token: str, owner: str, task_id: int, completed: bool | None) -> Fields:
         body = None if completed is None else {"completed": completed}

@@ -387,6 +387,56 @@ class Isolation(RuleBasedStateMachine):
             assert task == after | {"version": before["version"] + grown}
             user.tasks[task_id] = task
 
+    def version_of(self, task_id: int) -> int:
+        """Return the version of a task of any user, or 1 if there is none with this id."""
+        known = (user.tasks[task_id] for user in self.users if task_id in user.tasks)
+        return int(next((task["version"] for task in known), 1))
+
+    def unless_stale[Response](
+        self, call: Callable[[str, str, int, int], Response], difference: int
+    ) -> Callable[[str, str, int], Response | None]:
+        """Return the call for a version that differs by so many; it returns None if it is stale."""
+
+        def call_for_version(token: str, owner: str, task_id: int) -> Response | None:
+            try:
+                return call(token, owner, task_id, self.version_of(task_id) + difference)
+            except Refused as refusal:
+                if refusal.code != "stale_version":
+                    raise
+                return None
+
+        return call_for_version
+
+    @rule(
+        drawn=st.tuples(numbers, numbers, missing_ids, numbers),
+        title=titles,
+        difference=st.sampled_from([0, 0, -1, 1]),
+    )
+    def edit_a_version(self, drawn: tuple[int, int, int, int], title: str, difference: int) -> None:
+        def edit(token: str, owner: str, task_id: int, version: int) -> Fields:
+            return self.target.edit_version(token, owner, task_id, {"title": title}, version)
+
+        if done := self.on_task(drawn, self.unless_stale(edit, difference)):
+            user, task_id, task = done
+            before = user.tasks[task_id]
+            assert (task is None) == (difference != 0)
+            if task is not None:
+                grown = task["title"] != before["title"]
+                assert task == before | {"title": title, "version": before["version"] + grown}
+                user.tasks[task_id] = task
+
+    @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers), difference=st.integers(0, 9))
+    def remove_a_version(self, drawn: tuple[int, int, int, int], difference: int) -> None:
+        def remove(token: str, owner: str, task_id: int, version: int) -> bool:
+            self.target.remove_version(token, owner, task_id, version)
+            return True
+
+        if done := self.on_task(drawn, self.unless_stale(remove, difference)):
+            user, task_id, removed = done
+            assert (removed is True) == (difference == 0)
+            if removed:
+                del user.tasks[task_id]
+
     @rule(
         drawn=st.tuples(numbers, numbers, missing_ids, numbers),
         completed=st.sampled_from([None, True, False]),

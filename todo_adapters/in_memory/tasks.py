@@ -80,9 +80,13 @@ class InMemoryTaskRepository(TaskRepository):
             self._put(saved)
             return saved
 
-    def remove(self, task_id: TaskId, *, owner_id: UserId) -> None:
+    def remove(self, task_id: TaskId, *, owner_id: UserId, version: int | None = None) -> None:
         with self._store.lock:
-            self.get(task_id, owner_id=owner_id)
+            stored = self._store.tasks.get((owner_id, task_id))
+            if version is not None and (stored is None or stored.version != version):
+                raise StaleVersion
+            if stored is None:
+                raise TaskNotFound
             self._delete((owner_id, task_id))
             self._next_revision(owner_id)
 

@@ -105,6 +105,13 @@ REMOVE = RevisedWrite(
     ).where(exists(select(_existing.c.completed))),
     lambda _, advanced: delete(TASKS).where(_OWNED, _THIS_ONE, advanced),
 )
+REMOVE_LOADED = RevisedWrite(
+    advance_owner(
+        total=TASK_OWNERS.c.total - ONE,
+        completed=TASK_OWNERS.c.completed - select(_count(_loaded.c.completed)).scalar_subquery(),
+    ).where(exists(select(_loaded.c.completed))),
+    lambda _, advanced: delete(TASKS).where(_OWNED, _THIS_ONE, _AS_LOADED, advanced),
+)
 _COUNT = (
     select(TaskOwnerRow)
     .with_only_columns(TASK_OWNERS.c.revision, TASK_OWNERS.c.total, TASK_OWNERS.c.completed)
@@ -182,8 +189,12 @@ class SqlTaskRepository(TaskRepository):
             raise StaleVersion
         return replace(task, version=task.version + 1)
 
-    def remove(self, task_id: TaskId, *, owner_id: UserId) -> None:
-        if not self._write(REMOVE, {"owner": owner_id, "task_id": task_id}):
+    def remove(self, task_id: TaskId, *, owner_id: UserId, version: int | None = None) -> None:
+        this_one = {"owner": owner_id, "task_id": task_id}
+        if version is not None:
+            if not self._write(REMOVE_LOADED, {**this_one, "loaded_version": version}):
+                raise StaleVersion
+        elif not self._write(REMOVE, this_one):
             raise TaskNotFound
 
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:

@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from todo_api.http.schemas.tasks import entity_tag
 from todo_api.runtime.request_context import current_request_id
 from todo_core import errors as core
 from todo_core.errors import FieldError
@@ -100,6 +101,11 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "registration_closed",
         "Registration is closed. If you have an account, log in.",
     ),
+    core.PreconditionFailed: ProblemKind(
+        HTTPStatus.PRECONDITION_FAILED,
+        "stale_version",
+        "This task was changed in the meantime. Reload it and try again.",
+    ),
     core.Conflict: ProblemKind(
         HTTPStatus.CONFLICT,
         "conflict",
@@ -180,6 +186,11 @@ HTTP_PROBLEMS: Mapping[HTTPStatus, ProblemKind] = {
             HTTPStatus.CONTENT_TOO_LARGE,
             "body_too_large",
             "The body is too large. Send a smaller one.",
+        ),
+        ProblemKind(
+            HTTPStatus.PRECONDITION_REQUIRED,
+            "precondition_required",
+            "Say which version of the task you have, in the header If-Match.",
         ),
         ProblemKind(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -265,6 +276,8 @@ async def _core_error(_: Request, error: Exception) -> Response:
     elif isinstance(error, core.RateLimited):
         _log.warning("request.throttled", kind="security", rule=error.allowance.rule)
         return problem_response(replace(kind, headers=_rate_limit_headers(error.allowance)))
+    elif isinstance(error, core.PreconditionFailed):
+        return problem_response(replace(kind, headers={"ETag": entity_tag(error.version)}))
     return problem_response(kind)
 
 

@@ -153,6 +153,7 @@ class Settings(BaseSettings):
     trusted_proxies: CommaSeparated[TrustedNetwork] = ()
     max_body_size: int = Field(64 * 1024, ge=1024, le=MAX_BODY_SIZE)
     require_url_user_id: bool = True
+    require_if_match: bool = False
     task_list_envelope: bool = False
 
     @model_validator(mode="after")

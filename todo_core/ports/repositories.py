@@ -338,11 +338,12 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def remove(self, task_id: TaskId, *, owner_id: UserId) -> None:
-        """Permanently delete this owner's task.
+    def remove(self, task_id: TaskId, *, owner_id: UserId, version: int | None = None) -> None:
+        """Permanently delete this owner's task, if it has this version or none is given.
 
         Raises:
-            TaskNotFound: if this owner has no such task.
+            TaskNotFound: if no version is given, and this owner has no such task.
+            StaleVersion: if this owner has no task with this id and the given version.
         """
 
     @abstractmethod

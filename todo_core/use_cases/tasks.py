@@ -1,12 +1,12 @@
 """What users do with their tasks. Each request about tasks counts against the user's limit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from todo_core.entities.task import UNCHANGED, Task, TaskCounts, TaskId, Unchanged
 from todo_core.entities.task_query import Position, TaskPage, TaskQuery
 from todo_core.entities.user import UserId
-from todo_core.errors import IdTaken
+from todo_core.errors import IdTaken, PreconditionFailed
 from todo_core.ports.clock import Clock
 from todo_core.ports.cursors import Cursors
 from todo_core.ports.identifiers import Identifiers
@@ -160,10 +160,12 @@ class GetTask:
 class UpdateTask:
     """Change fields of one of the owner's tasks. Fields that are not given keep their value.
 
-    Concurrent changes of different fields all take effect.
+    Concurrent changes of different fields all take effect. A caller who wants none but their own
+    names the versions that they `expect`, of which the task must have one.
 
     Raises:
         TaskNotFound: if the owner has no such task, even if another user has.
+        PreconditionFailed: if the task has none of the expected versions.
         ValidationFailed: if the title or the description breaks its rules.
         EditConflict: if the task keeps being changed at the same time.
         RateLimited: after too many requests of this user about tasks.
@@ -181,6 +183,7 @@ class UpdateTask:
         title: str | Unchanged = UNCHANGED,
         description: str | Unchanged | None = UNCHANGED,
         completed: bool | Unchanged = UNCHANGED,
+        expected: Collection[int] | None = None,
     ) -> Task:
         def edit(task: Task) -> Task:
             return task.edited(
@@ -191,17 +194,18 @@ class UpdateTask:
             )
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _change(self.tasks, owner_id, task_id, edit)
+        return _change(self.tasks, owner_id, task_id, edit, expected)
 
 
 @dataclass(frozen=True, slots=True)
 class ToggleCompletion:
     """Set whether one of the owner's tasks is completed, or invert it if `completed` is None.
 
-    Concurrent inversions each take effect, one after the other.
+    Concurrent inversions each take effect, one after the other. `expected` is as in `UpdateTask`.
 
     Raises:
         TaskNotFound: if the owner has no such task, even if another user has.
+        PreconditionFailed: if the task has none of the expected versions.
         EditConflict: if the task keeps being changed at the same time.
         RateLimited: after too many requests of this user about tasks.
     """
@@ -210,39 +214,71 @@ class ToggleCompletion:
     limiter: RateLimiter
     clock: Clock
 
-    def __call__(self, *, owner_id: UserId, task_id: TaskId, completed: bool | None = None) -> Task:
+    def __call__(
+        self,
+        *,
+        owner_id: UserId,
+        task_id: TaskId,
+        completed: bool | None = None,
+        expected: Collection[int] | None = None,
+    ) -> Task:
         def toggle(task: Task) -> Task:
             wanted = not task.completed if completed is None else completed
             return task.with_completion(wanted, now=self.clock.now())
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _change(self.tasks, owner_id, task_id, toggle)
+        return _change(self.tasks, owner_id, task_id, toggle, expected)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteTask:
-    """Delete one of the owner's tasks permanently.
+    """Delete one of the owner's tasks permanently. `expected` is as in `UpdateTask`.
 
     Raises:
         TaskNotFound: if the owner has no such task, even if another user has.
+        PreconditionFailed: if the task has none of the expected versions.
+        EditConflict: if the task keeps being changed at the same time.
         RateLimited: after too many requests of this user about tasks.
     """
 
     tasks: TaskRepository
     limiter: RateLimiter
 
-    def __call__(self, *, owner_id: UserId, task_id: TaskId) -> None:
+    def __call__(
+        self, *, owner_id: UserId, task_id: TaskId, expected: Collection[int] | None = None
+    ) -> None:
+        def remove_expected() -> None:
+            task = _get(self.tasks, owner_id, task_id, expected)
+            self.tasks.remove(task_id, owner_id=owner_id, version=task.version)
+
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        self.tasks.remove(task_id, owner_id=owner_id)
+        if expected is None:
+            self.tasks.remove(task_id, owner_id=owner_id)
+        else:
+            retry_on_conflict(remove_expected, attempts=EDIT_ATTEMPTS)
+
+
+def _get(
+    tasks: TaskRepository, owner_id: UserId, task_id: TaskId, expected: Collection[int] | None
+) -> Task:
+    """Load the task, if it has one of the expected versions."""
+    task = tasks.get(task_id, owner_id=owner_id)
+    if expected is not None and task.version not in expected:
+        raise PreconditionFailed(task.version)
+    return task
 
 
 def _change(
-    tasks: TaskRepository, owner_id: UserId, task_id: TaskId, change: Callable[[Task], Task]
+    tasks: TaskRepository,
+    owner_id: UserId,
+    task_id: TaskId,
+    change: Callable[[Task], Task],
+    expected: Collection[int] | None,
 ) -> Task:
     """Load the task, apply the change, and save the task if it is different."""
 
     def attempt() -> Task:
-        task = tasks.get(task_id, owner_id=owner_id)
+        task = _get(tasks, owner_id, task_id, expected)
         changed = change(task)
         return task if changed is task else tasks.save(changed)
 

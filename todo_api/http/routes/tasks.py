@@ -6,7 +6,14 @@ from fastapi import APIRouter, Request, Response
 
 from todo_api.http.dependencies import OWNER_PARAMETERS, OwnerDependency, application_of
 from todo_api.http.json_route import JsonRoute
-from todo_api.http.openapi import problems
+from todo_api.http.openapi import JsonObject, problems
+from todo_api.http.preconditions import (
+    ETAG,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    expected_versions,
+    not_modified,
+)
 from todo_api.http.schemas.tasks import (
     TaskCreate,
     TaskListResponse,
@@ -15,6 +22,7 @@ from todo_api.http.schemas.tasks import (
     TaskStatsResponse,
     TaskUpdate,
     TaskUpdateStatus,
+    entity_tag,
     task_envelope_json,
     task_json,
     task_list_json,
@@ -30,18 +38,18 @@ _LARGEST_ID = 2**63 - 1
 _NO_TASK = 0
 
 _ON_TASKS = {"parameters": [*OWNER_PARAMETERS]}
-_ON_ONE_TASK = {
-    "parameters": [
-        *OWNER_PARAMETERS,
-        {
-            "name": "task_id",
-            "in": "path",
-            "required": True,
-            "description": "The id of the task.",
-            "schema": {"type": "integer", "format": "int64", "minimum": 1},
-        },
-    ]
-}
+_ONE_TASK_PARAMETERS = [
+    *OWNER_PARAMETERS,
+    {
+        "name": "task_id",
+        "in": "path",
+        "required": True,
+        "description": "The id of the task.",
+        "schema": {"type": "integer", "format": "int64", "minimum": 1},
+    },
+]
+_CHANGING_ONE_TASK = {"parameters": [*_ONE_TASK_PARAMETERS, IF_MATCH]}
+_WITH_ETAG: dict[int | str, JsonObject] = {200: {"headers": {"ETag": ETAG}}}
 
 
 _LOCATION = {
@@ -74,7 +82,8 @@ def _task_id(request: Request) -> TaskId:
 
 
 def _task_response(task: Task) -> Response:
-    return Response(task_json(task), media_type="application/json")
+    headers = {"ETag": entity_tag(task.version)}
+    return Response(task_json(task), headers=headers, media_type="application/json")
 
 
 @router.get(
@@ -123,15 +132,17 @@ def count_tasks(request: Request, owner_id: OwnerDependency) -> Response:
 
 @router.get(
     "/{task_id}",
-    openapi_extra=_ON_ONE_TASK,
+    openapi_extra={"parameters": [*_ONE_TASK_PARAMETERS, IF_NONE_MATCH]},
     summary="Get a task",
     response_model=TaskResponse,
-    responses=problems(401, 404, 422, 429, 503),
+    responses=problems(401, 404, 422, 429, 503)
+    | _WITH_ETAG
+    | {304: {"description": "Not Modified", "headers": {"ETag": ETAG}}},
 )
 def get_task(request: Request, owner_id: OwnerDependency) -> Response:
     """Return one of your tasks."""
     task = application_of(request).get_task(owner_id=owner_id, task_id=_task_id(request))
-    return _task_response(task)
+    return not_modified(request, task) or _task_response(task)
 
 
 @router.post(
@@ -141,7 +152,7 @@ def get_task(request: Request, owner_id: OwnerDependency) -> Response:
     status_code=201,
     response_model=TaskResponse,
     responses=problems(400, 401, 404, 413, 415, 422, 429, 503)
-    | {201: {"headers": {"Location": _LOCATION}}},
+    | {201: {"headers": {"Location": _LOCATION, "ETag": ETAG}}},
 )
 def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
     """Create a task."""
@@ -149,15 +160,16 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
         owner_id=owner_id, title=body.title, description=body.description
     )
     location = f"/api/{owner_id}/tasks/{task.id}"
-    return Response(task_json(task), 201, {"Location": location}, "application/json")
+    headers = {"Location": location, "ETag": entity_tag(task.version)}
+    return Response(task_json(task), 201, headers, "application/json")
 
 
 @router.put(
     "/{task_id}",
-    openapi_extra=_ON_ONE_TASK,
+    openapi_extra=_CHANGING_ONE_TASK,
     summary="Replace a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _WITH_ETAG,
 )
 def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
     """Set the title and the description of a task.
@@ -165,32 +177,38 @@ def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -
     A description that is not sent keeps its value. Null or an empty text removes it.
     """
     task = application_of(request).update_task(
-        owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
+        owner_id=owner_id,
+        task_id=_task_id(request),
+        expected=expected_versions(request),
+        **body.model_dump(),
     )
     return _task_response(task)
 
 
 @router.patch(
     "/{task_id}",
-    openapi_extra=_ON_ONE_TASK,
+    openapi_extra=_CHANGING_ONE_TASK,
     summary="Update a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _WITH_ETAG,
 )
 def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> Response:
     """Change some fields of a task. Fields that are not sent keep their value."""
     task = application_of(request).update_task(
-        owner_id=owner_id, task_id=_task_id(request), **body.model_dump()
+        owner_id=owner_id,
+        task_id=_task_id(request),
+        expected=expected_versions(request),
+        **body.model_dump(),
     )
     return _task_response(task)
 
 
 @router.patch(
     "/{task_id}/complete",
-    openapi_extra=_ON_ONE_TASK,
+    openapi_extra=_CHANGING_ONE_TASK,
     summary="Complete or reopen a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503),
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _WITH_ETAG,
 )
 def toggle_completion(
     request: Request,
@@ -199,19 +217,24 @@ def toggle_completion(
 ) -> Response:
     """Set `completed` to the value in the body. Without a value or a body, toggle it."""
     task = application_of(request).toggle_completion(
-        owner_id=owner_id, task_id=_task_id(request), **(body.model_dump() if body else {})
+        owner_id=owner_id,
+        task_id=_task_id(request),
+        expected=expected_versions(request),
+        **(body.model_dump() if body else {}),
     )
     return _task_response(task)
 
 
 @router.delete(
     "/{task_id}",
-    openapi_extra=_ON_ONE_TASK,
+    openapi_extra=_CHANGING_ONE_TASK,
     summary="Delete a task",
     status_code=204,
-    responses=problems(401, 404, 422, 429, 503),
+    responses=problems(401, 404, 409, 412, 422, 428, 429, 503),
 )
 def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
     """Permanently delete a task."""
-    application_of(request).delete_task(owner_id=owner_id, task_id=_task_id(request))
+    application_of(request).delete_task(
+        owner_id=owner_id, task_id=_task_id(request), expected=expected_versions(request)
+    )
     return Response(status_code=204)

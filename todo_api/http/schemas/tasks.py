@@ -124,6 +124,11 @@ def _fields(task: Task) -> dict[str, object]:
     }
 
 
+def entity_tag(version: int) -> str:
+    """Return the strong entity tag of this version of a task (RFC 9110 §8.8.3)."""
+    return f'"{version}"'
+
+
 def task_json(task: Task) -> bytes:
     """Render a task as `TaskResponse` describes it; a test compares the two.
 

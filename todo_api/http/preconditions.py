@@ -1,0 +1,66 @@
+"""Conditional requests (RFC 9110 §13): the entity tag of a task is its version."""
+
+import re
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+
+from todo_api.http.schemas.tasks import entity_tag
+from todo_core.entities.task import Task
+
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+
+
+def expected_versions(request: Request) -> Collection[int] | None:
+    """Return the versions that `If-Match` names, or None if any will do.
+
+    A tag that no version has names none, and neither does a weak one.
+
+    Raises:
+        HTTPException: 428 if the operator requires the field, and it is missing.
+    """
+    field = request.headers.get("if-match")
+    if field is None:
+        if request.app.state.settings.require_if_match:
+            raise HTTPException(HTTPStatus.PRECONDITION_REQUIRED)
+        return None
+    if field.strip() == "*":
+        return None
+    return frozenset(
+        int(tag) for weak, tag in _TAG.findall(field) if not weak and _VERSION.fullmatch(tag)
+    )
+
+
+def not_modified(request: Request, task: Task) -> Response | None:
+    """Return 304 if `If-None-Match` names the version of this task, and None otherwise."""
+    field = request.headers.get("if-none-match")
+    if field is None:
+        return None
+    tag = entity_tag(task.version)
+    if field.strip() != "*" and all(f'"{each}"' != tag for _, each in _TAG.findall(field)):
+        return None
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+
+
+def _header(name: str, description: str) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "description": description,
+        "schema": {"type": "string"},
+    }
+
+
+IF_MATCH = _header(
+    "If-Match", "The version that you have, as an entity tag. If the task has another one: 412."
+)
+IF_NONE_MATCH = _header(
+    "If-None-Match", "The version that you have, as an entity tag. If the task still has it: 304."
+)
+ETAG = {
+    "description": "The version of the task, in quotes, for `If-Match` and `If-None-Match`.",
+    "schema": {"type": "string"},
+}
