@@ -53,7 +53,7 @@ def test_the_figures_of_the_readme_are_those_of_the_proofs() -> None:
 def test_the_readme_links_to_the_files_that_newcomers_look_for() -> None:
     for target in (
         "todo_core/entities/task.py",
-        "todo_adapters/sql/tasks.py",
+        "todo_adapters/sql/task_lists.py",
         "todo_api/http/problems.py",
         "docs/architecture.md#add-a-field-to-a-task",
     ):
