@@ -209,6 +209,27 @@ class TestIndexes:
                 assert OWNER_INDEX[0] in plan, query
                 assert not re.search(r"\bSort  \(|TEMP B-TREE", plan), query
 
+    def test_lists_of_some_time_are_planned_for_that_time(
+        self, postgres_url: str, migrated_template: str
+    ) -> None:
+        with on_postgresql(postgres_url, migrated_template) as settings:
+            one_connection = settings.model_copy(update={"database_pool_size": 1})
+            container = Container(settings=one_connection)
+            ada = registered(container)
+            for _ in range(10):
+                container.tasks().page(ada.id, TaskQuery(), limit=9)
+                container.tasks().page(ada.id, TaskQuery(created_after=SOME_TIME), limit=9)
+            prepared = [
+                sql
+                for (sql,) in container.database().rows(
+                    text("SELECT statement FROM pg_prepared_statements"), {}
+                )
+                if "tasks" in sql
+            ]
+            assert any("ORDER BY" in sql for sql in prepared)
+            assert not any("created_at >" in sql for sql in prepared)
+            container.database().close()
+
 
 def explain_for_any_values(container: Container, statement: Any) -> str:
     """Return the plan that is made without knowing the values of the parameters."""

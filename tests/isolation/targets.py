@@ -30,7 +30,7 @@ from todo_core.ports.repositories import TaskRepository
 EVERYDAY_OPERATIONS = 1_000
 PROOF_OPERATIONS = 20_000
 
-PAGE = 3
+PAGE = 7
 """How many tasks a page has from which a list is read."""
 
 type Fields = dict[str, Any]  # the fields of a task, as in JSON

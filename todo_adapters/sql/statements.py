@@ -21,6 +21,14 @@ type AnyRow = Sequence[Any]  # the values of the selected columns
 _log = getLogger("sqlalchemy.engine")  # SQLAlchemy logs the statements there that it executes
 
 
+PLAN_EACH_TIME = "todo_plan_each_time"
+"""An execution option: PostgreSQL is to plan the statement for the values of its parameters.
+
+Otherwise it may use one plan for all of them, which is made for a usual owner, not for one who
+has very many tasks.
+"""
+
+
 class DriverStatement:
     """The SQL of a statement for one driver, and the conversions of its parameters and columns.
 
@@ -45,6 +53,9 @@ class DriverStatement:
             name: parameter.type.dialect_impl(dialect).bind_processor(dialect)
             for name, parameter in bound.items()
         }
+        options = statement.get_execution_options()
+        is_planned_anew = dialect.name == "postgresql" and options.get(PLAN_EACH_TIME, False)
+        self._options = {"prepare": False} if is_planned_anew else {}
         self._by_position = compiled.positional
         self._parameters = [
             (name, conversions[name]) for name in compiled.positiontup or conversions
@@ -58,7 +69,7 @@ class DriverStatement:
     def execute(self, cursor: DBAPICursor, parameters: Parameters) -> None:
         """Execute it on the driver's cursor."""
         self._log()
-        cursor.execute(self.sql, self._bind(parameters))
+        cursor.execute(self.sql, self._bind(parameters), **self._options)
 
     def execute_many(self, cursor: DBAPICursor, parameters: Iterable[Parameters]) -> None:
         """Execute it once for each set of parameters."""

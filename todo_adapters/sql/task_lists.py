@@ -9,11 +9,20 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, Select, false, true, tuple_, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    false,
+    true,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.sql.base import ColumnCollection
 from sqlmodel import BigInteger, bindparam, func, select
 
-from todo_adapters.sql.statements import Parameters, Query
+from todo_adapters.sql.statements import PLAN_EACH_TIME, Parameters, Query
 from todo_adapters.sql.tables import TASKS, TaskRow, UtcDateTime
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.user import UserId
@@ -105,6 +114,12 @@ def _count_statement(completed: bool | None, conditions: Sequence[str]) -> Query
 
 @lru_cache
 def _page_statement(shape: _Shape) -> Query:
+    statement = _built_page_statement(shape)
+    # How many tasks a time chooses depends on the time, and so does the plan that is right.
+    return statement.execution_options(**{PLAN_EACH_TIME: True}) if shape.conditions else statement
+
+
+def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundSelect[Any]:
     offset: BindParameter[int] | None = bindparam("offset") if shape.skips else None
     if shape.completed is not None:
         one = _part(shape, shape.completed).order_by(*_order(shape, TASKS.columns))
