@@ -50,7 +50,32 @@ def test_every_response_with_one_task_has_its_version_as_its_tag(ada: ApiUser) -
     for change, tag in (("put", '"2"'), ("complete", '"3"'), ("toggle", '"4"')):
         assert CHANGES[change](ada, url, None).headers["etag"] == tag
         assert ada.http.get(url).headers["etag"] == tag
-    assert "etag" not in ada.http.get(ada.tasks()).headers
+
+
+def test_a_list_that_has_not_changed_is_not_sent_again(ada: ApiUser, bob: ApiUser) -> None:
+    tags = set()
+    for change in (
+        lambda: None,
+        ada.create,
+        lambda: CHANGES["toggle"](ada, url_of(ada, ada.list()[0]), None),
+        ada.create,
+        lambda: CHANGES["delete"](ada, url_of(ada, ada.list()[0]), None),
+    ):
+        change()
+        tag = ada.http.get(ada.tasks()).headers["etag"]
+        assert tag.startswith('W/"')
+        assert tag not in tags
+        tags.add(tag)
+        bob.create()
+        for known, status in ((tag, 304), (f'"x", {tag}', 304), (tag.removeprefix("W/"), 304)):
+            answer = ada.http.get(ada.tasks(), headers={"If-None-Match": known})
+            assert (answer.status_code, answer.headers["etag"]) == (status, tag)
+            assert answer.content == b""
+        for url in (ada.tasks(limit="3"), ada.tasks(status="pending"), ada.tasks(count="true")):
+            assert ada.http.get(url, headers={"If-None-Match": tag}).status_code == 200
+    stale = ", ".join(tags - {tag})
+    assert ada.http.get(ada.tasks(), headers={"If-None-Match": stale}).status_code == 200
+    assert ada.http.get(ada.tasks(), headers={"If-None-Match": '"", W/"-", x'}).status_code == 200
 
 
 @changes

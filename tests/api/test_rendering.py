@@ -65,6 +65,6 @@ def test_a_long_list_rendered_in_chunks_equals_the_json_of_its_model(
 
 @given(st.lists(TASKS, max_size=5))
 def test_a_rendered_envelope_is_valid_for_its_model(tasks: list[Task]) -> None:
-    envelope = TaskListEnvelope.model_validate_json(task_envelope_json(TaskPage(tasks)))
+    envelope = TaskListEnvelope.model_validate_json(task_envelope_json(TaskPage(tasks, 1)))
     assert envelope.total == len(tasks)
     assert [task.id for task in envelope.tasks] == [task.id for task in tasks]

@@ -125,6 +125,14 @@ class TestPages:
         assert "link" not in answer.headers
         assert (url.params["limit"], url.params["colour"]) == ("2", "a&b")
 
+    def test_the_link_survives_a_query_that_is_not_utf_8(self, ada: ApiUser) -> None:
+        url = str(ada.tasks(limit="2"))
+        answer = ada.http.get(httpx.URL(url + "&colour=%ff%0d%0aX:%20y"))
+        following = answer.links["next"]["url"]
+        assert following.isascii()
+        assert "\n" not in following
+        assert titles(ada.http.get(following)) == ["three", "two"]
+
     def test_a_page_that_holds_everything_has_no_link(self, ada: ApiUser) -> None:
         for parameters in ({}, {"limit": "5"}, {"limit": "500", "offset": "3"}):
             answer = ada.http.get(ada.tasks(**parameters))

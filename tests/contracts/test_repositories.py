@@ -663,8 +663,8 @@ class TestTasks:
         ada = stored_user(storage)
         to_do, done = stored_task(storage, ada, 1), stored_task(storage, ada, 2)
         done = storage.tasks.save(done.with_completion(True, now=NOW))
-        assert storage.tasks.page(ada.id, TaskQuery(completed=True), limit=9) == [done]
-        assert storage.tasks.page(ada.id, TaskQuery(completed=False), limit=9) == [to_do]
+        assert storage.tasks.page(ada.id, TaskQuery(completed=True), limit=9).tasks == [done]
+        assert storage.tasks.page(ada.id, TaskQuery(completed=False), limit=9).tasks == [to_do]
 
     @pytest.mark.parametrize("descending", [True, False])
     @pytest.mark.parametrize("order", TaskOrder)
@@ -687,18 +687,35 @@ class TestTasks:
             key=lambda task: Position.of(task, order),
             reverse=descending,
         )
-        assert storage.tasks.page(ada.id, query, limit=99) == everything
+        assert storage.tasks.page(ada.id, query, limit=99).tasks == everything
         assert storage.tasks.count(ada.id, query) == len(everything)
         for size in (1, 4):
             pages: list[Task] = []
             after: Position | None = None
-            while page := storage.tasks.page(ada.id, query, limit=size, after=after):
+            while page := storage.tasks.page(ada.id, query, limit=size, after=after).tasks:
                 assert len(page) <= size
                 pages += page
                 after = Position.of(page[-1], order)
             assert pages == everything
-        assert storage.tasks.page(ada.id, query, limit=3, offset=2) == everything[2:5]
-        assert storage.tasks.page(ada.id, query, limit=3, offset=99) == []
+        assert storage.tasks.page(ada.id, query, limit=3, offset=2).tasks == everything[2:5]
+        assert storage.tasks.page(ada.id, query, limit=3, offset=99).tasks == []
+
+    def test_a_page_has_the_revision_of_its_owner(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        assert storage.tasks.page(ada.id, TaskQuery(), limit=9).revision == 0
+        task = stored_task(storage, ada)
+        stored_task(storage, bob)
+        for query, revision in (
+            (TaskQuery(), 1),
+            (TaskQuery(completed=False), 1),
+            (TaskQuery(completed=True), 0),
+        ):
+            assert storage.tasks.page(ada.id, query, limit=9).revision == revision
+        storage.tasks.save(task.with_completion(True, now=NOW))
+        assert storage.tasks.page(ada.id, TaskQuery(), limit=9).revision == 2
+        stored_task(storage, ada, 2)
+        storage.tasks.remove(task.id, owner_id=ada.id)
+        assert storage.tasks.page(ada.id, TaskQuery(), limit=9).revision == 4
 
     def test_tasks_are_chosen_by_their_times_exclusively(self, storage: Storage) -> None:
         ada = stored_user(storage)
@@ -707,7 +724,7 @@ class TestTasks:
         second, fourth = (NOW + timedelta(microseconds=id) for id in (2, 4))
 
         def ids(query: TaskQuery) -> list[int]:
-            found = storage.tasks.page(ada.id, query, limit=9)
+            found = storage.tasks.page(ada.id, query, limit=9).tasks
             assert storage.tasks.count(ada.id, query) == len(found)
             return [task.id for task in found]
 
@@ -720,7 +737,7 @@ class TestTasks:
     def test_an_owner_who_does_not_exist_has_no_tasks(self, storage: Storage) -> None:
         nobody = UserId(uuid4())
         assert storage.tasks.list(nobody) == []
-        assert storage.tasks.page(nobody, TaskQuery(), limit=9) == []
+        assert storage.tasks.page(nobody, TaskQuery(), limit=9).tasks == []
         assert storage.tasks.count(nobody, TaskQuery()) == 0
         assert storage.tasks.counts(nobody) == TaskCounts(0, total=0, completed=0)
 
@@ -811,7 +828,7 @@ class TestTasks:
         outcomes = at_once(16, change)
         assert (outcomes.count(StaleVersion), outcomes.count(TaskNotFound)) == (2, 2)
         assert storage.tasks.counts(ada.id) == TaskCounts(4 + 8 + 2 + 2, total=10, completed=2)
-        assert len(storage.tasks.page(ada.id, TaskQuery(completed=True), limit=9)) == 2
+        assert len(storage.tasks.page(ada.id, TaskQuery(completed=True), limit=9).tasks) == 2
 
     def test_saving_a_task_stores_the_change_and_increments_the_version(
         self, storage: Storage
@@ -872,7 +889,7 @@ class TestTasks:
         with pytest.raises(StaleVersion):
             storage.tasks.save(replace(task, owner_id=bob.id))
         assert storage.tasks.list(bob.id) == []
-        assert storage.tasks.page(bob.id, TaskQuery(completed=False), limit=9) == []
+        assert storage.tasks.page(bob.id, TaskQuery(completed=False), limit=9).tasks == []
         assert storage.tasks.list(ada.id) == [task]
 
     def test_of_many_concurrent_saves_of_a_task_exactly_one_succeeds(

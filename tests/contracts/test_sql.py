@@ -203,7 +203,7 @@ class TestIndexes:
             statement = page_statement(query, continues=continues, limits_parts=limits_parts)
             plan = explain_for_any_values(container, statement)
             assert any(index in plan for index in OWNER_INDEX + PRIMARY_KEY), query
-            assert "Seq Scan" not in plan, query
+            assert "Seq Scan on tasks" not in plan, query
             assert "SCAN tasks" not in plan, query
             if query.order is TaskOrder.CREATED_AT and query.has_only_status:
                 assert OWNER_INDEX[0] in plan, query
@@ -372,6 +372,12 @@ class TestFaults:
         container = Container(settings=settings)
         with busy_connection(container), pytest.raises(Unavailable):
             container.database().rows(text("SELECT 1"), {})
+        with (
+            busy_connection(container),
+            pytest.raises(Unavailable),
+            container.database().transaction(),
+        ):
+            pass
         assert container.database().rows(text("SELECT 1"), {}) == [(1,)]
         container.database().close()
 

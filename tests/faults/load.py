@@ -16,7 +16,7 @@ from threading import Event
 import httpx
 
 from tests.support.problems import problem
-from tests.support.users import ApiUser, register_user
+from tests.support.users import ApiUser, every_task, register_user
 
 PAUSE_AFTER_FAILURE_SECONDS = 0.02
 MINUTE = 60
@@ -160,8 +160,8 @@ def load(url: str, users: int) -> Iterator[list[Worker]]:
 def stored_tasks(url: str, worker: Worker) -> list[dict[str, object]]:
     """Return all tasks of this worker that the service has now."""
     token = {"Authorization": f"Bearer {worker.user.token}"}
-    answer = httpx.get(f"{url}{worker.user.tasks()}", headers=token, timeout=30)
-    return list(answer.raise_for_status().json())
+    with httpx.Client(base_url=url, headers=token, timeout=30) as http:
+        return every_task(http, worker.user.tasks())
 
 
 def wait_until_available(url: str, worker: Worker, *, seconds: float) -> float:

@@ -25,7 +25,7 @@ from tests.support.command import served
 from tests.support.processes import children_of, is_running
 from tests.support.proof import note
 from tests.support.settings import environment_on
-from tests.support.users import PASSWORD, ApiUser, register_user
+from tests.support.users import PASSWORD, ApiUser, every_task, register_user
 from tests.support.waiting import until
 
 CLIENTS = 8
@@ -104,7 +104,8 @@ def test_a_service_stopped_under_load_answers_all_requests_it_received(
     assert dropped == []
     with served(tmp_path) as server:
         token = {"Authorization": f"Bearer {ada.token}"}
-        stored = httpx.get(f"{server.url}{ada.tasks()}", headers=token).raise_for_status().json()
+        with httpx.Client(base_url=server.url, headers=token) as http:
+            stored = every_task(http, ada.tasks())
     titles = [task["title"] for task in stored]
     assert len(titles) == len(set(titles))
     acknowledged = {title for sent in everything for title, _ in sent.answered}

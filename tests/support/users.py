@@ -38,14 +38,19 @@ class ApiUser:
 
     def list(self) -> list[dict[str, Any]]:  # JSON
         """Return all of their tasks, from all pages."""
-        tasks, url = [], self.tasks()
-        while True:
-            answer = self.http.get(url)
-            assert answer.status_code == 200, answer.text
-            tasks += answer.json()
-            if "next" not in answer.links:
-                return tasks
-            url = httpx.URL(answer.links["next"]["url"])
+        return every_task(self.http, self.tasks())
+
+
+def every_task(http: httpx.Client, url: httpx.URL) -> list[dict[str, Any]]:  # JSON
+    """Return the tasks of all pages, from the one at this URL on."""
+    tasks = []
+    while True:
+        answer = http.get(url)
+        assert answer.status_code == 200, answer.text
+        tasks += answer.json()
+        if "next" not in answer.links:
+            return tasks
+        url = httpx.URL(answer.links["next"]["url"])
 
 
 def register_user(url: str, name: str = "Ada") -> ApiUser:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from todo_adapters.in_memory.store import InMemoryStore, TaskKey
 from todo_core.entities.task import Task, TaskCounts, TaskId
-from todo_core.entities.task_query import Position, TaskQuery
+from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
 from todo_core.ports.repositories import TaskRepository
@@ -36,8 +36,10 @@ class InMemoryTaskRepository(TaskRepository):
         limit: int,
         after: Position | None = None,
         offset: int = 0,
-    ) -> Sequence[Task]:
-        chosen = self._chosen(owner_id, query)
+    ) -> Found:
+        with self._store.lock:
+            chosen = self._chosen(owner_id, query)
+            revision = self._store.owner_revisions.get(owner_id, 0)
         if after is not None:
             chosen = [
                 task
@@ -48,7 +50,8 @@ class InMemoryTaskRepository(TaskRepository):
                     else Position.of(task, query.order) > after
                 )
             ]
-        return chosen[offset : offset + limit]
+        found = chosen[offset : offset + limit]
+        return Found(found, revision if found else 0)
 
     def count(self, owner_id: UserId, query: TaskQuery) -> int:
         return len(self._chosen(owner_id, query))

@@ -276,20 +276,11 @@ class Database(SqlExecutor):
         Raises:
             Unavailable: if the database does not respond.
         """
-        pooled = self._check_out()
         try:
-            with self._begin(pooled) as cursor:
-                yield Transaction(
-                    self.engine,
-                    pooled,
-                    cursor,
-                    self.dialect,
-                    self._compile,
-                )
+            with closing(self._check_out()) as pooled, self._begin(pooled) as cursor:
+                yield Transaction(self.engine, pooled, cursor, self.dialect, self._compile)
         except SQLAlchemyError as error:
             raise translate_error(error, {}) from error
-        finally:
-            pooled.close()
 
     @contextmanager
     def schema_change(self) -> Iterator[Connection]:

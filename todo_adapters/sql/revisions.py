@@ -26,9 +26,10 @@ OPEN_OWNER = text(
     "INSERT INTO task_owners (owner_id, revision, total, completed)"
     " SELECT :owner, 0, count(*), count(CASE WHEN completed THEN 1 END)"
     " FROM tasks WHERE owner_id = :owner"
+    " AND NOT EXISTS (SELECT 1 FROM task_owners WHERE owner_id = :owner)"
     " ON CONFLICT (owner_id) DO NOTHING"
 ).bindparams(bindparam("owner", type_=Uuid))
-"""Adds the row of an owner who has none, with the tasks that they have."""
+"""Adds the row of an owner who has none, with their tasks counted. Otherwise nothing is counted."""
 
 
 def advance_owner(**counts: ColumnElement[int]) -> Update:

@@ -22,8 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.sql.base import ColumnCollection
 from sqlmodel import BigInteger, bindparam, func, select
 
+from todo_adapters.sql.revisions import OWNER_ROW
 from todo_adapters.sql.statements import PLAN_EACH_TIME, Parameters, Query
-from todo_adapters.sql.tables import TASKS, TaskRow, UtcDateTime
+from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskRow, UtcDateTime
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.user import UserId
 
@@ -39,6 +40,8 @@ TASK_COLUMNS = (
 )
 
 _OWNED = TASKS.c.owner_id == bindparam("owner")
+# In the same statement as the tasks, so that it is theirs, and in each row.
+_REVISION = select(TASK_OWNERS.c.revision).where(OWNER_ROW).scalar_subquery().label("revision")
 _CONDITIONS = {
     "created_after": TASKS.c.created_at > bindparam("created_after"),
     "created_before": TASKS.c.created_at < bindparam("created_before"),
@@ -137,7 +140,7 @@ def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundS
 
 def _part(shape: _Shape, completed: bool) -> Select[*tuple[Any, ...]]:
     """Return the query for all tasks of a page that are completed, or all that are not."""
-    statement = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
+    statement = select(TaskRow).with_only_columns(*TASK_COLUMNS, _REVISION).where(_OWNED)
     if shape.continues:
         place = tuple_(TASKS.c[shape.order], TASKS.c.id)
         after = tuple_(

@@ -37,7 +37,7 @@ from todo_adapters.sql.task_lists import (
     page_statement,
 )
 from todo_core.entities.task import Description, Task, TaskCounts, TaskId, Title
-from todo_core.entities.task_query import Position, TaskQuery
+from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
 from todo_core.ports.repositories import TaskRepository
@@ -151,7 +151,7 @@ class SqlTaskRepository(TaskRepository):
         limit: int,
         after: Position | None = None,
         offset: int = 0,
-    ) -> Sequence[Task]:
+    ) -> Found:
         statement = page_statement(
             query,
             continues=after is not None,
@@ -159,7 +159,15 @@ class SqlTaskRepository(TaskRepository):
             limits_parts=self._executor.dialect.limits_parts,
         )
         parameters = page_parameters(owner_id, query, limit=limit, after=after, offset=offset)
-        return self._executor.entities(statement, parameters, partial(_to_task, owner_id=owner_id))
+        revision = 0
+
+        def to_task(row: AnyRow) -> Task:
+            nonlocal revision
+            revision = row[-1] or 0  # an owner who has not written since they have rows has none
+            return _to_task(row[:-1], owner_id)
+
+        tasks = self._executor.entities(statement, parameters, to_task)
+        return Found(tasks, revision)
 
     def count(self, owner_id: UserId, query: TaskQuery) -> int:
         parameters = count_parameters(owner_id, query)

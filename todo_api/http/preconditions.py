@@ -11,6 +11,7 @@ from todo_api.http.schemas.tasks import entity_tag
 from todo_core.entities.task import Task
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_REVISION = re.compile(r"0|[1-9][0-9]{0,17}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -43,6 +44,24 @@ def not_modified(request: Request, task: Task) -> Response | None:
     if field.strip() != "*" and all(f'"{each}"' != tag for _, each in _TAG.findall(field)):
         return None
     return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+
+
+def list_tag(revision: int, query_tag: str) -> str:
+    """Return the weak entity tag of a page at this revision of its owner."""
+    return f'W/"{revision}-{query_tag}"'
+
+
+def known_revisions(request: Request, query_tag: str) -> Collection[int]:
+    """Return the revisions of the same page that `If-None-Match` names."""
+    field = request.headers.get("if-none-match")
+    if field is None:
+        return ()
+    parts = (tag.partition("-") for _, tag in _TAG.findall(field))
+    return [
+        int(revision)
+        for revision, _, other_query in parts
+        if other_query == query_tag and _REVISION.fullmatch(revision)
+    ]
 
 
 def _header(name: str, description: str) -> Mapping[str, Any]:

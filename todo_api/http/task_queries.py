@@ -4,11 +4,13 @@ Parameters that are not known are ignored. One that is known must have a value t
 """
 
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
@@ -40,7 +42,7 @@ _OFFSET_AS_SPACE = re.compile(r"(T.*) (\d\d:\d\d)")
 _DECIMAL = re.compile(r"[0-9]{1,6}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ListRequest:
     """What a client asks for: the arguments of `ListTasks`."""
 
@@ -49,6 +51,11 @@ class ListRequest:
     cursor: str | None = None
     offset: int = 0
     counts: bool = False
+
+    @cached_property
+    def tag(self) -> str:
+        """A short text that differs for other pages of the same user."""
+        return f"{zlib.crc32(repr(self).encode()):x}"
 
 
 _USUAL = ListRequest()
@@ -93,7 +100,8 @@ def next_link(request: Request, cursor: str) -> str:
         for name, value in request.query_params.multi_items()
         if _ALIASES.get(name, name) not in {"cursor", "offset"}
     ]
-    return f'<{request.url.path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
+    path = quote(request.scope["path"])
+    return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
 
 
 class _Reader:

@@ -72,13 +72,28 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskPage:
-    """Some of the tasks that a query chooses, in its order.
+class Found:
+    """Some of an owner's tasks, and the revision of the owner at that moment.
 
-    `next_cursor` continues after them, and is None after the last one. `total` is how many tasks
-    the query chooses, if that was asked for.
+    The revision is 0 if there are no tasks: no query is spent on it.
     """
 
     tasks: Sequence[Task]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Some of the tasks that a query chooses, in its order.
+
+    `revision` is that of the owner at that moment, or 0 if there are no tasks. `next_cursor`
+    continues after these tasks, and is None after the last one. `total` is how many tasks the
+    query chooses, if that was asked for. A page that `is_unchanged` has no tasks: the caller has
+    them already.
+    """
+
+    tasks: Sequence[Task]
+    revision: int
     next_cursor: str | None = None
     total: int | None = None
+    is_unchanged: bool = False

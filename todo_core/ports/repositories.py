@@ -13,7 +13,7 @@ from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskCounts, TaskId
-from todo_core.entities.task_query import Position, TaskQuery
+from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import EmailAddress, User, UserId
 
 
@@ -307,7 +307,7 @@ class TaskRepository(Protocol):
         limit: int,
         after: Position | None = None,
         offset: int = 0,
-    ) -> Sequence[Task]:
+    ) -> Found:
         """Return at most `limit` of the owner's tasks that the query chooses, in its order.
 
         The first is the one that follows the position `after`, if that is given, and then

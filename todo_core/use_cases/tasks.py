@@ -71,7 +71,8 @@ class ListTasks:
 
     A page begins at the start, after `offset` tasks, or where the page with this `cursor` ended.
     With cursors, each task that exists all the time is listed once, whatever comes and goes. The
-    total is counted if `counts` is true.
+    total is counted if `counts` is true. Nothing is listed if the owner's revision is one of the
+    `known`.
 
     Raises:
         InvalidCursor: if the cursor is not one of this query and this owner.
@@ -91,16 +92,20 @@ class ListTasks:
         cursor: str | None = None,
         offset: int = 0,
         counts: bool = False,
+        known: Collection[int] = (),
     ) -> TaskPage:
         self.limiter.hit(Limit.TASKS, str(owner_id))
+        if known and (revision := self.tasks.counts(owner_id).revision) in known:
+            return TaskPage([], revision, is_unchanged=True)
         after = None if cursor is None else self._position(cursor, owner_id, query)
         # One more than the page tells whether another page follows.
         found = self.tasks.page(owner_id, query, limit=limit + 1, after=after, offset=offset)
         total = self._total(owner_id, query) if counts else None
-        if len(found) <= limit:
-            return TaskPage(found, None, total)
-        tasks = found[:limit]
-        return TaskPage(tasks, self._cursor(tasks[-1], owner_id, query), total)
+        if len(found.tasks) <= limit:
+            return TaskPage(found.tasks, found.revision, None, total)
+        tasks = found.tasks[:limit]
+        cursor = self._cursor(tasks[-1], owner_id, query)
+        return TaskPage(tasks, found.revision, cursor, total)
 
     def _cursor(self, last: Task, owner_id: UserId, query: TaskQuery) -> str:
         return self.cursors.issue(

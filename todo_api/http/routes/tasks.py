@@ -12,6 +12,8 @@ from todo_api.http.preconditions import (
     IF_MATCH,
     IF_NONE_MATCH,
     expected_versions,
+    known_revisions,
+    list_tag,
     not_modified,
 )
 from todo_api.http.schemas.tasks import (
@@ -49,6 +51,9 @@ _ONE_TASK_PARAMETERS = [
     },
 ]
 _CHANGING_ONE_TASK = {"parameters": [*_ONE_TASK_PARAMETERS, IF_MATCH]}
+_NOT_MODIFIED: dict[int | str, JsonObject] = {
+    304: {"description": "Not Modified", "headers": {"ETag": ETAG}}
+}
 _WITH_ETAG: dict[int | str, JsonObject] = {200: {"headers": {"ETag": ETAG}}}
 
 
@@ -59,6 +64,10 @@ _LOCATION = {
 
 
 _PAGE_HEADERS = {
+    "ETag": {
+        "description": "Changes with the tasks of the user, for `If-None-Match`.",
+        "schema": {"type": "string"},
+    },
     "Link": {
         "description": "The URL of the next page (RFC 8288), if there is one.",
         "schema": {"type": "string"},
@@ -88,10 +97,12 @@ def _task_response(task: Task) -> Response:
 
 @router.get(
     "",
-    openapi_extra={"parameters": [*OWNER_PARAMETERS, *LIST_PARAMETERS]},
+    openapi_extra={"parameters": [*OWNER_PARAMETERS, *LIST_PARAMETERS, IF_NONE_MATCH]},
     summary="List your tasks",
     response_model=TaskListResponse,
-    responses=problems(400, 401, 404, 422, 429, 503) | {200: {"headers": _PAGE_HEADERS}},
+    responses=problems(400, 401, 404, 422, 429, 503)
+    | {200: {"headers": _PAGE_HEADERS}}
+    | _NOT_MODIFIED,
 )
 def list_tasks(request: Request, owner_id: OwnerDependency) -> Response:
     """Return your tasks, the newest first, or those that you choose.
@@ -106,10 +117,13 @@ def list_tasks(request: Request, owner_id: OwnerDependency) -> Response:
         cursor=asked.cursor,
         offset=asked.offset,
         counts=asked.counts,
+        known=known_revisions(request, asked.tag),
     )
+    headers = {"ETag": list_tag(page.revision, asked.tag)}
+    if page.is_unchanged:
+        return Response(status_code=304, headers=headers)
     enveloped = request.app.state.settings.task_list_envelope
     content = task_envelope_json(page) if enveloped else task_list_json(page.tasks)
-    headers = {}
     if page.next_cursor is not None:
         headers["Link"] = next_link(request, page.next_cursor)
     if page.total is not None:
@@ -135,9 +149,7 @@ def count_tasks(request: Request, owner_id: OwnerDependency) -> Response:
     openapi_extra={"parameters": [*_ONE_TASK_PARAMETERS, IF_NONE_MATCH]},
     summary="Get a task",
     response_model=TaskResponse,
-    responses=problems(401, 404, 422, 429, 503)
-    | _WITH_ETAG
-    | {304: {"description": "Not Modified", "headers": {"ETag": ETAG}}},
+    responses=problems(401, 404, 422, 429, 503) | _WITH_ETAG | _NOT_MODIFIED,
 )
 def get_task(request: Request, owner_id: OwnerDependency) -> Response:
     """Return one of your tasks."""
