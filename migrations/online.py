@@ -1,4 +1,4 @@
-"""Changes of large tables on PostgreSQL while the service goes on.
+"""Changes of large tables on PostgreSQL while the service is running.
 
 A revision runs in a transaction. What takes long runs outside of it, in `committing`, and what
 needs a table for itself in `briefly_locking`. If the migration is interrupted, it is run again
@@ -13,7 +13,9 @@ from alembic import op
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import OperationalError
 
-_LOCK_TIMEOUT_SECONDS = 1
+_LOCK_TIMEOUT_SECONDS = 2
+"""More than `deadlock_timeout`, after which a lock request cancels an automatic vacuum."""
+
 _ATTEMPTS = 120
 
 
@@ -56,7 +58,7 @@ def create_index_concurrently(name: str, definition: str, *, unique: bool = Fals
 def briefly_locking(*statements: str) -> None:
     """Execute the statements in a transaction of their own, in `committing`.
 
-    They wait at most a second for a lock, since all other requests for the table wait behind
+    They wait at most two seconds for a lock, since all other requests for the table wait behind
     them, and then let those go first before they try again.
 
     Raises:

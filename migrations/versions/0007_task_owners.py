@@ -3,7 +3,7 @@
 The row of an owner is added when they first write a task: see `todo_adapters.sql.revisions`. The
 earlier version does not know it and would write tasks without a revision, so the column of the
 owner is renamed: its processes then answer 503 to requests about tasks until they are restarted.
-On PostgreSQL they go on until that last step.
+On PostgreSQL they continue to work until that last step.
 
 Revision: 0007, after 0006
 """
@@ -60,9 +60,7 @@ def _create_owners() -> None:
             ondelete="CASCADE",
         ),
         sa.CheckConstraint("revision >= 0", name=op.f("ck_task_owners_revision_not_negative")),
-        sa.CheckConstraint(
-            "completed BETWEEN 0 AND total", name=op.f("ck_task_owners_counts_consistent")
-        ),
+        sa.CheckConstraint("total >= 0", name=op.f("ck_task_owners_total_not_negative")),
         sqlite_with_rowid=False,
     )
 
@@ -118,6 +116,7 @@ def _rebuild_tasks(before: str, after: str, *, key: list[str]) -> None:
     )
     op.execute(
         f"INSERT INTO new_tasks ({after}, {columns}) SELECT {before}, {columns} FROM tasks"  # noqa: S608 - constants
+        f" ORDER BY {before}, id"  # the order in which they are stored
     )
     op.drop_table("tasks")
     op.rename_table("new_tasks", "tasks")

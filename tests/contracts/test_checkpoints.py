@@ -51,17 +51,17 @@ def test_what_was_written_soon_reaches_the_database_file(running_service: Contai
     until(lambda: TITLE.encode() in database_file(running_service).read_bytes())
 
 
-def test_a_copied_log_is_started_anew(running_service: Container) -> None:
+def test_a_copied_log_is_overwritten(running_service: Container) -> None:
     ada = register(running_service)
     running_service.application().create_task(owner_id=ada, title=TITLE)
 
-    def starts_anew() -> bool:
+    def is_overwritten() -> bool:
         running_service.database().checkpoint()  # does nothing while another one is running
         length = log_file(running_service).stat().st_size
         running_service.application().create_task(owner_id=ada, title="the next one")
         return log_file(running_service).stat().st_size == length
 
-    until(starts_anew)
+    until(is_overwritten)
 
 
 def test_a_checkpoint_waits_for_nobody_and_delays_nobody(sqlite_container: Container) -> None:

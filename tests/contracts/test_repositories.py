@@ -760,6 +760,23 @@ class TestTasks:
         with pytest.raises(StaleVersion):
             storage.tasks.remove(task.id, owner_id=ada.id, version=newer.version)
 
+    def test_a_task_may_be_removed_while_it_is_changed(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        for id in range(1, 30):
+            task = stored_task(storage, ada, id)
+
+            def change(number: int, task: Task = task) -> None:
+                if number:
+                    storage.tasks.save(task.with_completion(True, now=NOW))
+                else:
+                    storage.tasks.remove(task.id, owner_id=ada.id)
+
+            outcomes = at_once(2, change)
+            assert set(outcomes) <= {None, StaleVersion}, outcomes
+        assert storage.tasks.list(ada.id) == []
+        counts = storage.tasks.counts(ada.id)
+        assert (counts.total, counts.completed) == (0, 0)
+
     def test_an_owner_uses_a_task_id_once(self, storage: Storage) -> None:
         ada = stored_user(storage)
         task = stored_task(storage, ada, 1)

@@ -71,6 +71,7 @@ class InMemoryUserRepository(UserRepository):
         with self._store.lock:
             if any(task.owner_id == user_id for task in self._store.tasks.values()):
                 return False
+            self._store.owner_revisions.pop(user_id, None)
             return self._store.deleted_users.pop(user_id, None) is not None
 
     def _remove_all_but_tasks(self, user: User) -> None:

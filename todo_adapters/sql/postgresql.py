@@ -101,7 +101,8 @@ class PostgresqlDialect(DatabaseDialect):
         """
         with connection.engine.connect() as lock:
             driver: psycopg.Connection = lock.connection.driver_connection  # type: ignore[assignment]  # its
-            driver.execute("BEGIN")
+            lock.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
+            lock.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             try:
                 # The creation of an index waits for all snapshots. One that waited for the lock
                 # would hold a snapshot, and so does a transaction after a prepared query.
@@ -110,7 +111,7 @@ class PostgresqlDialect(DatabaseDialect):
                 with transaction, without_timeout(connection):
                     yield
             finally:
-                driver.execute("ROLLBACK")
+                lock.exec_driver_sql("ROLLBACK")
 
 
 @contextmanager

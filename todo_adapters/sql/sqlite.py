@@ -41,7 +41,7 @@ class SqliteDialect(DatabaseDialect):
     checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
     """Copies the write-ahead log to the database while others read and write.
 
-    When all of it is copied, the next writer starts it anew.
+    When all of it is copied, the next writer overwrites it from the beginning.
     """
 
     @override

@@ -1,8 +1,8 @@
 """Queries for pages of tasks: one statement for each combination of conditions that is used.
 
 The index on tasks begins with the owner and whether a task is completed. A list of both kinds is
-a union of two, each of which the index has in order. So a page takes the same time, however many
-tasks the owner has.
+a union of two, each of which the index has in the order of creation. So a page in this order takes
+the same time, however many tasks the owner has; in another order, those of the owner are sorted.
 """
 
 from collections.abc import Sequence

@@ -83,6 +83,11 @@ _LIST_MARKED_DELETED = (
     .order_by(USERS.c.deleted_at)
     .limit(bindparam("limit"))
 )
+_LOCK_OWNER = (
+    update(TASK_OWNERS)
+    .where(TASK_OWNERS.c.owner_id == bindparam("user_id"))
+    .values(revision=TASK_OWNERS.c.revision)
+)
 _REMOVE_OWNER = delete(TASK_OWNERS).where(TASK_OWNERS.c.owner_id == bindparam("user_id"))
 _PURGE = delete(USERS).where(
     USERS.c.id == bindparam("user_id"),
@@ -154,7 +159,9 @@ class SqlUserRepository(UserRepository):
         return self._executor.values(_LIST_MARKED_DELETED, {"limit": limit})
 
     def purge(self, user_id: UserId) -> bool:
-        return bool(self._executor.write(_PURGE, {"user_id": user_id}))
+        with self._executor.atomically() as executor:
+            executor.write(_LOCK_OWNER, {"user_id": user_id})  # as in `remove`
+            return bool(executor.write(_PURGE, {"user_id": user_id}))
 
     def _execute_on_loaded(self, statement: Update | Delete, user: User) -> None:
         loaded = {"user_id": user.id, "loaded_version": user.version}

@@ -15,6 +15,12 @@ _REVISION = re.compile(r"0|[1-9][0-9]{0,17}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
+def _field(request: Request, name: str) -> str | None:
+    """Return a field that may be sent in several lines, or None if it was not sent."""
+    lines = request.headers.getlist(name)
+    return ", ".join(lines) if lines else None
+
+
 def expected_versions(request: Request) -> Collection[int] | None:
     """Return the versions that `If-Match` names, or None if any will do.
 
@@ -23,7 +29,7 @@ def expected_versions(request: Request) -> Collection[int] | None:
     Raises:
         HTTPException: 428 if the operator requires the field, and it is missing.
     """
-    field = request.headers.get("if-match")
+    field = _field(request, "if-match")
     if field is None:
         if request.app.state.settings.require_if_match:
             raise HTTPException(HTTPStatus.PRECONDITION_REQUIRED)
@@ -37,7 +43,7 @@ def expected_versions(request: Request) -> Collection[int] | None:
 
 def not_modified(request: Request, task: Task) -> Response | None:
     """Return 304 if `If-None-Match` names the version of this task, and None otherwise."""
-    field = request.headers.get("if-none-match")
+    field = _field(request, "if-none-match")
     if field is None:
         return None
     tag = entity_tag(task.version)
@@ -53,7 +59,7 @@ def list_tag(revision: int, query_tag: str) -> str:
 
 def known_revisions(request: Request, query_tag: str) -> Collection[int]:
     """Return the revisions of the same page that `If-None-Match` names."""
-    field = request.headers.get("if-none-match")
+    field = _field(request, "if-none-match")
     if field is None:
         return ()
     parts = (tag.partition("-") for _, tag in _TAG.findall(field))

@@ -70,7 +70,7 @@ class ListTasks:
     """List a page of the owner's tasks.
 
     A page begins at the start, after `offset` tasks, or where the page with this `cursor` ended.
-    With cursors, each task that exists all the time is listed once, whatever comes and goes. The
+    With cursors, each task that keeps its place is listed once, whatever comes and goes. The
     total is counted if `counts` is true. Nothing is listed if the owner's revision is one of the
     `known`.
 

@@ -110,6 +110,8 @@ def list_tasks(request: Request, owner_id: OwnerDependency) -> Response:
     If there are more than fit on a page, the `Link` header leads to the next one.
     """
     asked = list_request(request)
+    enveloped = request.app.state.settings.task_list_envelope
+    tag = f"{asked.tag}-envelope" if enveloped else asked.tag
     page = application_of(request).list_tasks(
         owner_id=owner_id,
         query=asked.query,
@@ -117,12 +119,11 @@ def list_tasks(request: Request, owner_id: OwnerDependency) -> Response:
         cursor=asked.cursor,
         offset=asked.offset,
         counts=asked.counts,
-        known=known_revisions(request, asked.tag),
+        known=known_revisions(request, tag),
     )
-    headers = {"ETag": list_tag(page.revision, asked.tag)}
+    headers = {"ETag": list_tag(page.revision, tag)}
     if page.is_unchanged:
         return Response(status_code=304, headers=headers)
-    enveloped = request.app.state.settings.task_list_envelope
     content = task_envelope_json(page) if enveloped else task_list_json(page.tasks)
     if page.next_cursor is not None:
         headers["Link"] = next_link(request, page.next_cursor)
