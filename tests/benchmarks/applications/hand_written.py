@@ -35,15 +35,15 @@ kept = threading.local()
 MARK = "?" if settings.is_embedded else "%s"
 LIST = """
     SELECT id, title, description, completed, created_at, updated_at, version
-    FROM tasks WHERE user_id = ? ORDER BY created_at DESC, id DESC
+    FROM tasks WHERE owner_id = ? ORDER BY created_at DESC, id DESC
 """.replace("?", MARK)
 READ = """
     SELECT id, title, description, completed, created_at, updated_at, version
-    FROM tasks WHERE user_id = ? AND id = ?
+    FROM tasks WHERE owner_id = ? AND id = ?
 """.replace("?", MARK)
 CREATE = """
     INSERT INTO tasks
-    (id, user_id, title, description, completed, created_at, updated_at, version)
+    (id, owner_id, title, description, completed, created_at, updated_at, version)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """.replace("?", MARK)
 
