@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import on_postgresql, on_sqlite
 from tests.support.users import PASSWORD, ApiUser
+from todo_api.container import Container
 from todo_api.settings import ExternalIssuer
+from todo_core.entities.task import Task, TaskId
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
 
@@ -281,3 +284,29 @@ def test_revoking_other_sessions_affects_only_the_caller_and_is_logged_for_them(
     assert bob.http.get("/api/auth/me").status_code == 200
     [revoked] = [event for event in events if event["event"] == "session.ended"]
     assert revoked["user_id"] == ada.id
+
+
+def test_a_change_of_a_task_leaves_anothers_task_with_the_same_id(container: Container) -> None:
+    todo = container.application()
+    owners = [
+        todo.register_user(name="User", email=email, password=PASSWORD).id
+        for email in ("ada@example.com", "bob@example.com")
+    ]
+    now = datetime.now(UTC)
+    for number in range(1, 5):
+        for owner in owners:
+            task = Task.create(
+                id=TaskId(number), owner_id=owner, title="Buy milk", description=None, now=now
+            )
+            container.tasks().add(task)
+    ada, bob = owners
+    before = todo.list_tasks(owner_id=bob).tasks
+    todo.update_task(owner_id=ada, task_id=TaskId(1), title="Buy oats", completed=True)
+    todo.delete_task(owner_id=ada, task_id=TaskId(2))
+    todo.delete_task(owner_id=ada, task_id=TaskId(3), expected={1})
+    assert todo.list_tasks(owner_id=bob).tasks == before
+    assert todo.count_tasks(owner_id=bob).total == 4
+    assert {task.id for task in todo.list_tasks(owner_id=ada).tasks} == {1, 4}
+    container.tasks().remove_batch(ada, limit=9)
+    assert todo.list_tasks(owner_id=bob).tasks == before
+    assert todo.list_tasks(owner_id=ada).tasks == []
