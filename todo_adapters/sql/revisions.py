@@ -1,9 +1,9 @@
 """Writes of tasks, each of which takes the next revision of the owner.
 
 The owner's row is locked from the write to the end of its transaction. So the transactions of one
-owner end in the order of their revisions: who has read up to a revision has missed nothing before
-it. Whoever writes existing tasks locks them before the owner's row, in the order of their ids, so
-that no two transactions wait for each other.
+owner commit in the order of their revisions: a client that has read up to a revision has missed no
+earlier change. A write of existing tasks locks them before the owner's row, in the order of their
+ids, so that no two transactions wait for each other.
 """
 
 from collections.abc import Callable
