@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,9 @@ from tests.support.settings import on_postgresql, on_sqlite
 from tests.support.users import PASSWORD, ApiUser
 from todo_api.container import Container
 from todo_api.settings import ExternalIssuer
-from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task import Task, TaskCounts, TaskId
+from todo_core.entities.user import UserId
+from todo_core.errors import StaleVersion, TaskNotFound
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
 
@@ -288,18 +290,10 @@ def test_revoking_other_sessions_affects_only_the_caller_and_is_logged_for_them(
 
 def test_a_change_of_a_task_leaves_anothers_task_with_the_same_id(container: Container) -> None:
     todo = container.application()
-    owners = [
-        todo.register_user(name="User", email=email, password=PASSWORD).id
-        for email in ("ada@example.com", "bob@example.com")
-    ]
-    now = datetime.now(UTC)
+    ada, bob = owners = [_new_owner(container, number) for number in range(2)]
     for number in range(1, 5):
         for owner in owners:
-            task = Task.create(
-                id=TaskId(number), owner_id=owner, title="Buy milk", description=None, now=now
-            )
-            container.tasks().add(task)
-    ada, bob = owners
+            container.tasks().add(_task(owner, number))
     before = todo.list_tasks(owner_id=bob).tasks
     todo.update_task(owner_id=ada, task_id=TaskId(1), title="Buy oats", completed=True)
     todo.delete_task(owner_id=ada, task_id=TaskId(2))
@@ -310,3 +304,47 @@ def test_a_change_of_a_task_leaves_anothers_task_with_the_same_id(container: Con
     container.tasks().remove_batch(ada, limit=9)
     assert todo.list_tasks(owner_id=bob).tasks == before
     assert todo.list_tasks(owner_id=ada).tasks == []
+
+
+def test_tasks_of_others_are_not_counted_where_a_users_tasks_are_deleted(
+    container: Container,
+) -> None:
+    tasks = container.tasks()
+    owners = [_new_owner(container, number) for number in range(3)]
+    middle = sorted(owners)[1]  # the tasks of one are stored before theirs, those of one after
+    for owner in owners:
+        for number in range(3):
+            tasks.add(_task(owner, number + 10 * owners.index(owner) + 1))
+    assert tasks.remove_batch(middle, limit=2) == 2
+    assert tasks.remove_batch(middle, limit=2) == 1
+    assert [len(tasks.list(owner)) for owner in sorted(owners)] == [3, 0, 3]
+
+
+def test_a_refused_change_takes_no_revision_though_another_user_has_such_a_task(
+    container: Container,
+) -> None:
+    tasks = container.tasks()
+    ada, bob = (_new_owner(container, number) for number in range(2))
+    tasks.add(_task(ada, 1))
+    tasks.add(_task(bob, 2))
+    with pytest.raises(StaleVersion):
+        tasks.save(replace(_task(bob, 1), completed=True))
+    with pytest.raises(StaleVersion):
+        tasks.remove(TaskId(1), owner_id=bob, version=1)
+    with pytest.raises(TaskNotFound):
+        tasks.remove(TaskId(1), owner_id=bob)
+    assert tasks.counts(bob) == TaskCounts(revision=1, total=1, completed=0)
+    assert tasks.counts(ada) == TaskCounts(revision=1, total=1, completed=0)
+
+
+def _new_owner(container: Container, number: int) -> UserId:
+    email = f"user{number}@example.com"
+    register = container.application().register_user
+    return register(name="User", email=email, password=PASSWORD).id
+
+
+def _task(owner: UserId, number: int) -> Task:
+    now = datetime.now(UTC)
+    return Task.create(
+        id=TaskId(number), owner_id=owner, title="Buy milk", description=None, now=now
+    )

@@ -7,7 +7,7 @@ do not know which of the two they use.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import cached_property, lru_cache, partial
 from typing import Any, NoReturn, override
 
@@ -338,6 +338,38 @@ class Database(SqlExecutor):
 
     def atomically(self) -> AbstractContextManager[SqlExecutor]:
         return self.transaction()
+
+    @override
+    def write_revised(
+        self,
+        write: RevisedWrite,
+        parameters: Parameters,
+        constraint_errors: ConstraintErrors | None = None,
+    ) -> int:
+        if self.dialect.queries_may_write:
+            return super().write_revised(write, parameters, constraint_errors)
+        advance = self._compile(write.advance, tuple(parameters))
+        begin, commit, roll_back = (
+            self._compile(statement, ())
+            for statement in (self.dialect.begin, self.dialect.commit, self.dialect.roll_back)
+        )
+
+        # As in `transaction`, but without its objects: a quarter of the time to store a task.
+        def execute(compiled: DriverStatement, cursor: DBAPICursor) -> int:
+            begin.execute(cursor, {})
+            try:
+                advance.execute(cursor, parameters)
+                if cursor.rowcount:
+                    compiled.execute(cursor, parameters)
+                affected = cursor.rowcount
+                commit.execute(cursor, {})
+            except BaseException:
+                with suppress(self.engine.dialect.loaded_dbapi.Error):
+                    roll_back.execute(cursor, {})
+                raise
+            return affected
+
+        return self._run(write.write, parameters, execute, constraint_errors)
 
     @property
     def needs_checkpoints(self) -> bool:
