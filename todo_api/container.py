@@ -243,6 +243,8 @@ def _policy(settings: Settings) -> Policy:
         session_lifetime=settings.refresh_token_ttl,
         session_idle_lifetime=settings.refresh_token_idle_ttl,
         max_sessions_per_user=settings.max_sessions_per_user,
+        max_tasks_per_user=settings.max_tasks_per_user,
+        trash_lifetime=settings.trash_ttl,
         access_token_lifetime=settings.access_token_ttl,
         external_token_lifetime=MAX_TOKEN_LIFETIME,
         password_reset_lifetime=settings.password_reset_ttl,

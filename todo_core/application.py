@@ -56,15 +56,16 @@ from todo_core.use_cases.sessions import (
     RevokeSession,
     StartSession,
 )
+from todo_core.use_cases.task_changes import ListChanges
 from todo_core.use_cases.tasks import (
     CountTasks,
     CreateTask,
-    DeleteTask,
     GetTask,
     ListTasks,
     ToggleCompletion,
     UpdateTask,
 )
+from todo_core.use_cases.trash import DeleteTask, PurgeTrash, RestoreTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,8 @@ class Policy:
     access_token_lifetime: timedelta
     external_token_lifetime: timedelta
     password_reset_lifetime: timedelta
+    max_tasks_per_user: int
+    trash_lifetime: timedelta
 
 
 def assemble_clean_up(
@@ -127,6 +130,7 @@ def assemble_clean_up(
     """Assemble the clean-up by itself. It needs neither keys nor mail nor limits."""
     return CleanUp(
         purge_deleted=PurgeDeleted(users=users, tasks=tasks),
+        purge_trash=PurgeTrash(tasks=tasks, clock=clock, max_tasks=policy.max_tasks_per_user),
         sessions=sessions,
         revocations=revocations,
         password_resets=password_resets,
@@ -304,6 +308,7 @@ class Application:
             limiter=ports.limiter,
             identifiers=ports.identifiers,
             clock=ports.clock,
+            max_tasks=policy.max_tasks_per_user,
         )
         self.list_tasks = ListTasks(tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter)
         self.count_tasks = CountTasks(tasks=ports.tasks, limiter=ports.limiter)
@@ -312,7 +317,21 @@ class Application:
         self.toggle_completion = ToggleCompletion(
             tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock
         )
-        self.delete_task = DeleteTask(tasks=ports.tasks, limiter=ports.limiter)
+        self.delete_task = DeleteTask(
+            tasks=ports.tasks,
+            limiter=ports.limiter,
+            clock=ports.clock,
+            trash_lifetime=policy.trash_lifetime,
+        )
+        self.restore_task = RestoreTask(
+            tasks=ports.tasks,
+            limiter=ports.limiter,
+            clock=ports.clock,
+            max_tasks=policy.max_tasks_per_user,
+        )
+        self.list_changes = ListChanges(
+            tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter
+        )
 
         # Background jobs
         self.clean_up = assemble_clean_up(

@@ -13,6 +13,7 @@
     │   ├── UserNotFound
     │   └── IdentityNotFound      no account belongs to this identity
     ├── InvalidCursor             the cursor is not one of this list and this owner
+    ├── SyncTokenExpired          deletions after this token are no longer known
     ├── InvalidResetToken         the password reset token is unknown, used, replaced or expired
     ├── RegistrationClosed        the operator has closed registration
     ├── PreconditionFailed        the task has another version than the caller expects
@@ -20,6 +21,7 @@
     │   ├── EmailTaken
     │   ├── IdTaken               a new random identifier is already in use
     │   ├── IdentityTaken         the identity already belongs to an account
+    │   ├── QuotaExceeded         the owner has as many tasks as they may have
     │   ├── NoPassword            the user logs in through an external issuer only
     │   ├── ExternalSession       an external issuer logged the user in
     │   ├── StaleVersion          the entity was changed since it was loaded
@@ -104,6 +106,13 @@ class InvalidCursor(TodoError):
     """The cursor was changed, or belongs to another list or another owner."""
 
 
+class SyncTokenExpired(TodoError):
+    """Tasks were deleted after this token was issued, so long ago that it is no longer known which.
+
+    The client must read all tasks again.
+    """
+
+
 class InvalidResetToken(TodoError):
     """The password reset token is unknown, used, replaced by a newer one, or expired."""
 
@@ -134,6 +143,10 @@ class IdTaken(Conflict):
 
 class IdentityTaken(Conflict):
     """The identity already belongs to an account."""
+
+
+class QuotaExceeded(Conflict):
+    """The owner has as many tasks as they may have."""
 
 
 class NoPassword(Conflict):

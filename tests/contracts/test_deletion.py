@@ -179,7 +179,7 @@ def test_deleted_content_is_overwritten_in_the_file_of_an_embedded_database(
         owner_id=ada.id, title=secret, description=secret * 9
     )
     assert secret.encode() in content_of(sqlite_container)
-    sqlite_container.application().delete_task(owner_id=ada.id, task_id=task.id)
+    sqlite_container.application().delete_task(owner_id=ada.id, task_id=task.id, permanently=True)
     assert secret.encode() not in content_of(sqlite_container)
 
 

@@ -32,6 +32,7 @@ from todo_core.errors import (
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LIFETIME = timedelta(days=90)
+LATER = NOW + LIFETIME
 MICROSECOND = timedelta(microseconds=1)
 LARGEST_TASK_ID = TaskId(2**63 - 1)
 
@@ -714,7 +715,7 @@ class TestTasks:
         storage.tasks.save(task.with_completion(True, now=NOW))
         assert storage.tasks.page(ada.id, TaskQuery(), limit=9).revision == 2
         stored_task(storage, ada, 2)
-        storage.tasks.remove(task.id, owner_id=ada.id)
+        storage.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER)
         assert storage.tasks.page(ada.id, TaskQuery(), limit=9).revision == 4
 
     def test_tasks_are_chosen_by_their_times_exclusively(self, storage: Storage) -> None:
@@ -751,14 +752,14 @@ class TestTasks:
         newer = storage.tasks.save(task.edited(title="Newer", now=NOW))
         for owner, version in ((ada, task.version), (ada, newer.version + 1), (bob, newer.version)):
             with pytest.raises(StaleVersion):
-                storage.tasks.remove(task.id, owner_id=owner.id, version=version)
+                storage.tasks.remove(task.id, owner_id=owner.id, expires_at=LATER, version=version)
         assert storage.tasks.list(ada.id) == [newer]
         assert storage.tasks.counts(ada.id) == TaskCounts(2, total=1, completed=0)
-        storage.tasks.remove(task.id, owner_id=ada.id, version=newer.version)
+        storage.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER, version=newer.version)
         assert storage.tasks.list(ada.id) == []
         assert storage.tasks.counts(ada.id) == TaskCounts(3, total=0, completed=0)
         with pytest.raises(StaleVersion):
-            storage.tasks.remove(task.id, owner_id=ada.id, version=newer.version)
+            storage.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER, version=newer.version)
 
     def test_a_task_may_be_removed_while_it_is_changed(self, storage: Storage) -> None:
         ada = stored_user(storage)
@@ -769,7 +770,7 @@ class TestTasks:
                 if number:
                     storage.tasks.save(task.with_completion(True, now=NOW))
                 else:
-                    storage.tasks.remove(task.id, owner_id=ada.id)
+                    storage.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER)
 
             outcomes = at_once(2, change)
             assert set(outcomes) <= {None, StaleVersion}, outcomes
@@ -791,7 +792,7 @@ class TestTasks:
         changed = storage.tasks.save(bobs.edited(title="Bob's", completed=True, now=NOW))
         assert storage.tasks.get(task.id, owner_id=ada.id) == task
         assert storage.tasks.get(task.id, owner_id=bob.id) == changed
-        storage.tasks.remove(task.id, owner_id=bob.id)
+        storage.tasks.remove(task.id, owner_id=bob.id, expires_at=LATER)
         assert storage.tasks.list(ada.id) == [task]
         assert storage.tasks.list(bob.id) == []
 
@@ -805,9 +806,9 @@ class TestTasks:
         assert storage.tasks.counts(ada.id) == TaskCounts(3, total=2, completed=1)
         storage.tasks.save(first.edited(title="Still completed", now=NOW))
         assert storage.tasks.counts(ada.id) == TaskCounts(4, total=2, completed=1)
-        storage.tasks.remove(first.id, owner_id=ada.id)
+        storage.tasks.remove(first.id, owner_id=ada.id, expires_at=LATER)
         assert storage.tasks.counts(ada.id) == TaskCounts(5, total=1, completed=0)
-        storage.tasks.remove(second.id, owner_id=ada.id)
+        storage.tasks.remove(second.id, owner_id=ada.id, expires_at=LATER)
         assert storage.tasks.counts(ada.id) == TaskCounts(6, total=0, completed=0)
         assert storage.tasks.counts(bob.id) == TaskCounts(1, total=1, completed=0)
 
@@ -821,9 +822,9 @@ class TestTasks:
         with pytest.raises(StaleVersion):
             storage.tasks.save(replace(stale, owner_id=bob.id, version=2))
         with pytest.raises(TaskNotFound):
-            storage.tasks.remove(TaskId(2), owner_id=ada.id)
+            storage.tasks.remove(TaskId(2), owner_id=ada.id, expires_at=LATER)
         with pytest.raises(TaskNotFound):
-            storage.tasks.remove(stale.id, owner_id=bob.id)
+            storage.tasks.remove(stale.id, owner_id=bob.id, expires_at=LATER)
         with pytest.raises(ZeroDivisionError), storage.unit_of_work() as work:
             work.tasks.add(a_task(ada, 9))
             raise ZeroDivisionError
@@ -840,7 +841,7 @@ class TestTasks:
             elif number < 12:
                 storage.tasks.save(tasks[number % 2].with_completion(True, now=NOW))
             else:
-                storage.tasks.remove(tasks[2 + number % 2].id, owner_id=ada.id)
+                storage.tasks.remove(tasks[2 + number % 2].id, owner_id=ada.id, expires_at=LATER)
 
         outcomes = at_once(16, change)
         assert (outcomes.count(StaleVersion), outcomes.count(TaskNotFound)) == (2, 2)
@@ -875,12 +876,12 @@ class TestTasks:
     def test_a_removed_task_is_gone(self, storage: Storage) -> None:
         ada = stored_user(storage)
         task = stored_task(storage, ada)
-        storage.tasks.remove(task.id, owner_id=ada.id)
+        storage.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER)
         assert storage.tasks.list(ada.id) == []
         with pytest.raises(TaskNotFound):
             storage.tasks.get(task.id, owner_id=ada.id)
         with pytest.raises(TaskNotFound):
-            storage.tasks.remove(task.id, owner_id=ada.id)
+            storage.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER)
         with pytest.raises(StaleVersion):
             storage.tasks.save(task)
 
@@ -902,7 +903,7 @@ class TestTasks:
         with pytest.raises(TaskNotFound):
             storage.tasks.get(task.id, owner_id=bob.id)
         with pytest.raises(TaskNotFound):
-            storage.tasks.remove(task.id, owner_id=bob.id)
+            storage.tasks.remove(task.id, owner_id=bob.id, expires_at=LATER)
         with pytest.raises(StaleVersion):
             storage.tasks.save(replace(task, owner_id=bob.id))
         assert storage.tasks.list(bob.id) == []
@@ -943,7 +944,7 @@ class TestUnitOfWork:
         task = stored_task(storage, ada)
         with pytest.raises(ZeroDivisionError), storage.unit_of_work() as work:
             work.users.save(ada.with_password_hash("another", now=NOW))
-            work.tasks.remove(task.id, owner_id=ada.id)
+            work.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER)
             raise ZeroDivisionError
         assert storage.users.get(ada.id) == ada
         assert storage.tasks.list(ada.id) == [task]

@@ -22,9 +22,9 @@ from tests.support.postgres import DURABLE, running_postgres
 from tests.support.settings import on_postgresql, postgres_settings
 from tests.support.statements import prebuilt_statements, recorded_statements
 from todo_adapters.sql.revisions import OPEN_OWNER
-from todo_adapters.sql.tables import TASK_OWNERS, TASKS
+from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS
 from todo_adapters.sql.task_lists import page_statement
-from todo_adapters.sql.tasks import GET, LIST
+from todo_adapters.sql.tasks import ERASE_EXPIRED, EXPIRED_TOMBSTONES, GET, LIST, WITH_EXCESS
 from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.task_query import TaskOrder, TaskQuery
@@ -33,7 +33,7 @@ from todo_core.errors import Unavailable
 
 type Statement = Select[Any] | Insert | Update | Delete
 
-OWNER_INDEX = ("ix_tasks_owner_id_completed_created_at_id",)
+OWNER_INDEX = ("ix_tasks_owner_id_completed_created_at_id", "ix_tasks_owner_id_completed_revision")
 PRIMARY_KEY = ("pk_tasks", "PRIMARY KEY")
 SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 QUERIES = [
@@ -49,7 +49,8 @@ QUERIES = [
     for descending in (True, False)
     for is_filtered in (True, False)
 ]
-_OWNED_TABLES = {TASKS, TASK_OWNERS}
+_OWNED_TABLES = {TASKS, TASK_OWNERS, DELETED_TASKS}
+_OF_ALL_OWNERS = {ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS}  # the clean-up's
 PASSWORD = "a rather long sentence"
 
 
@@ -63,6 +64,7 @@ def statements_on_tasks() -> list[Statement]:
         statement
         for statement in prebuilt_statements().values()
         if isinstance(statement, Select | Insert | Update | Delete)
+        and statement not in _OF_ALL_OWNERS
         and _OWNED_TABLES.intersection(
             statement.get_final_froms() if isinstance(statement, Select) else [statement.table]
         )
@@ -81,7 +83,9 @@ def names_the_owner(condition: object) -> bool:
     """Return whether only rows of one owner satisfy the condition, directly or by a subquery."""
     if isinstance(condition, BinaryExpression) and condition.operator is in_op:
         [query] = [each for each in condition.right.get_children() if isinstance(each, Select)]
-        return condition.left is TASKS.c.id and any(map(names_the_owner, conditions(query)))
+        return condition.left in {TASKS.c.id, DELETED_TASKS.c.id} and any(
+            map(names_the_owner, conditions(query))
+        )
     return (
         isinstance(condition, BinaryExpression)
         and condition.operator is eq

@@ -36,6 +36,7 @@ NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=5, 
 YESTERDAY, TOMORROW = NOW - timedelta(days=1), NOW + timedelta(days=1)
 CONNECTIONS = 3
 
+_DELETED_TASK_ID = 7
 _NEW_TASK_ID = 2**52
 _NEW_KEYS: Mapping[type[object], object] = {UUID: UUID(int=9), int: 2**62, str: "new"}
 
@@ -129,11 +130,15 @@ def parameters_of(statement: Statement, container: Container) -> list[Parameters
     elif isinstance(statement, TextClause | Insert):
         user_ids = (ADA,)
     dialect = container.database().engine.dialect
-    bound = statement.compile(dialect=dialect).bind_names
+    compiled = statement.compile(dialect=dialect)
+    bound = compiled.bind_names
+    ids = {"new_id": _NEW_TASK_ID, "most": 100}
+    if "deleted_tasks.id =" in compiled.string:
+        ids["task_id"] = _DELETED_TASK_ID
     return [
         {
-            name: _NEW_TASK_ID
-            if name == "new_id"
+            name: ids[name]
+            if name in ids
             else value_of(parameter.type, user_id=user_id, completed=completed)
             for parameter, name in bound.items()
             if parameter.required
@@ -205,7 +210,13 @@ def filled(container: Container) -> Container:
             task | {"id": 1, "owner_id": ADA, "description": None, "completed": True},
             task | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False},
         ],
-        "task_owners": [{"owner_id": ADA, "revision": 2, "total": 2, "completed": 1}],
+        "deleted_tasks": [
+            task
+            | {"id": id, "owner_id": ADA, "title": title, "description": None, "completed": True}
+            | {"revision": id, "expires_at": YESTERDAY}
+            for id, title in ((_DELETED_TASK_ID, "Buy milk"), (_DELETED_TASK_ID + 1, None))
+        ],
+        "task_owners": [{"owner_id": ADA, "revision": 2, "total": 2, "completed": 1, "deleted": 2}],
     }
     with container.database().engine.connect() as connection:
         for table in metadata.sorted_tables:

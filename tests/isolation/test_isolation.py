@@ -25,6 +25,7 @@ from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.user import UserId
 from todo_core.errors import StaleVersion, TaskNotFound
 
+LATER = datetime(2099, 1, 1, tzinfo=UTC)
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
 
 
@@ -330,9 +331,9 @@ def test_a_refused_change_takes_no_revision_though_another_user_has_such_a_task(
     with pytest.raises(StaleVersion):
         tasks.save(replace(_task(bob, 1), completed=True))
     with pytest.raises(StaleVersion):
-        tasks.remove(TaskId(1), owner_id=bob, version=1)
+        tasks.remove(TaskId(1), owner_id=bob, expires_at=LATER, version=1)
     with pytest.raises(TaskNotFound):
-        tasks.remove(TaskId(1), owner_id=bob)
+        tasks.remove(TaskId(1), owner_id=bob, expires_at=LATER)
     assert tasks.counts(bob) == TaskCounts(revision=1, total=1, completed=0)
     assert tasks.counts(ada) == TaskCounts(revision=1, total=1, completed=0)
 

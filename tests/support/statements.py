@@ -36,8 +36,10 @@ def _statements() -> Iterator[tuple[str, Statement]]:
                     if isinstance(each, kinds):
                         yield f"{module.name}.{name}[{number}]", each
             elif isinstance(value, RevisedWrite):
-                for part in ("advance", "write", "at_once"):
-                    yield f"{module.name}.{name}.{part}", getattr(value, part)
+                yield f"{module.name}.{name}.advance", value.advance
+                for number, each in enumerate(value.writes):
+                    yield f"{module.name}.{name}.writes[{number}]", each
+                yield f"{module.name}.{name}.at_once", value.at_once
 
 
 def _ignore(*_: object) -> None:

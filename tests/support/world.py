@@ -37,6 +37,7 @@ PASSWORD = "a rather long sentence"
 IDLE = timedelta(days=14)
 LIFETIME = timedelta(days=90)
 MAX_SESSIONS = 5
+MAX_TASKS = 1000
 POLICY = Policy(
     passwords=PasswordPolicy(min_length=8, common=frozenset({"password1"})),
     registration_is_open=True,
@@ -46,6 +47,8 @@ POLICY = Policy(
     access_token_lifetime=timedelta(hours=1),
     external_token_lifetime=timedelta(days=30),
     password_reset_lifetime=timedelta(minutes=10),
+    max_tasks_per_user=MAX_TASKS,
+    trash_lifetime=timedelta(days=30),
 )
 LIMITS: dict[str, Rule] = {
     Limit.LOGIN_ACCOUNT: Rule("5/minute; 8/hour"),

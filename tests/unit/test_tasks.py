@@ -44,7 +44,7 @@ def test_an_invalid_task_is_not_stored(world: World) -> None:
 def test_another_task_id_is_drawn_if_the_first_is_in_use(world: World) -> None:
     ada = world.register()
     ids = iter([TaskId(1), TaskId(1), TaskId(2)])
-    create_task = CreateTask(world.tasks, world.limiter, FixedIdentifiers(ids), world.clock)
+    create_task = CreateTask(world.tasks, world.limiter, FixedIdentifiers(ids), world.clock, 9)
     first = create_task(owner_id=ada.id, title="The first")
     second = create_task(owner_id=ada.id, title="The second")
     assert (first.id, second.id) == (1, 2)
@@ -53,7 +53,7 @@ def test_another_task_id_is_drawn_if_the_first_is_in_use(world: World) -> None:
 def test_creating_a_task_gives_up_after_three_used_ids(world: World) -> None:
     ada = world.register()
     ids = iter([TaskId(1)] * 100)
-    create_task = CreateTask(world.tasks, world.limiter, FixedIdentifiers(ids), world.clock)
+    create_task = CreateTask(world.tasks, world.limiter, FixedIdentifiers(ids), world.clock, 9)
     create_task(owner_id=ada.id, title="The first")
     with pytest.raises(IdTaken):
         create_task(owner_id=ada.id, title="The second")

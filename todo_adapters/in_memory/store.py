@@ -16,6 +16,15 @@ type TaskKey = tuple[UserId, TaskId]
 """The key of a task: its owner, and its id among the owner's tasks."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeletedTask:
+    """A deleted task: what is in the trash until it expires, or None after that."""
+
+    task: Task | None
+    revision: int
+    expires_at: datetime
+
+
 @dataclass(slots=True)
 class InMemoryStore:
     """Everything that is stored. Hold the lock to read or write it.
@@ -32,7 +41,9 @@ class InMemoryStore:
     password_resets: dict[UserId, PasswordReset] = field(default_factory=dict)
     tasks: dict[TaskKey, Task] = field(default_factory=dict)
     task_revisions: dict[TaskKey, int] = field(default_factory=dict)
+    deleted_tasks: dict[TaskKey, DeletedTask] = field(default_factory=dict)
     owner_revisions: dict[UserId, int] = field(default_factory=dict)
+    forgotten_revisions: dict[UserId, int] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
 
     @contextmanager

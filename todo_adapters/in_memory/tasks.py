@@ -1,14 +1,16 @@
 """Tasks in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from todo_adapters.in_memory.store import InMemoryStore, TaskKey
+from todo_adapters.in_memory.store import DeletedTask, InMemoryStore, TaskKey
 from todo_core.entities.task import Task, TaskCounts, TaskId
+from todo_core.entities.task_changes import Change, Changes
 from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import UserId
-from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
-from todo_core.ports.repositories import TaskRepository
+from todo_core.errors import AccountGone, IdTaken, QuotaExceeded, StaleVersion, TaskNotFound
+from todo_core.ports.repositories import UNLIMITED, TaskRepository
 
 
 class InMemoryTaskRepository(TaskRepository):
@@ -17,10 +19,11 @@ class InMemoryTaskRepository(TaskRepository):
     def __init__(self, store: InMemoryStore) -> None:
         self._store = store
 
-    def add(self, task: Task) -> None:
+    def add(self, task: Task, *, most: int = UNLIMITED) -> None:
         with self._store.lock:
             if task.owner_id not in self._store.users:
                 raise AccountGone
+            self._require_room(task.owner_id, most)
             if (task.owner_id, task.id) in self._store.tasks:
                 raise IdTaken
             self._put(task)
@@ -58,11 +61,8 @@ class InMemoryTaskRepository(TaskRepository):
 
     def _chosen(self, owner_id: UserId, query: TaskQuery) -> Sequence[Task]:
         with self._store.lock:
-            chosen = [
-                task
-                for task in self._store.tasks.values()
-                if task.owner_id == owner_id and query.includes(task)
-            ]
+            tasks = self._trash() if query.deleted else self._store.tasks.values()
+            chosen = [task for task in tasks if task.owner_id == owner_id and query.includes(task)]
         return sorted(
             chosen, key=lambda task: Position.of(task, query.order), reverse=query.descending
         )
@@ -83,22 +83,101 @@ class InMemoryTaskRepository(TaskRepository):
             self._put(saved)
             return saved
 
-    def remove(self, task_id: TaskId, *, owner_id: UserId, version: int | None = None) -> None:
+    def remove(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        expires_at: datetime,
+        permanently: bool = False,
+        version: int | None = None,
+    ) -> None:
+        key = owner_id, task_id
         with self._store.lock:
             stored = self._store.tasks.get((owner_id, task_id))
             if version is not None and (stored is None or stored.version != version):
                 raise StaleVersion
             if stored is None:
                 raise TaskNotFound
-            self._delete((owner_id, task_id))
-            self._next_revision(owner_id)
+            self._delete(key)
+            self._store.deleted_tasks[key] = DeletedTask(
+                None if permanently else stored, self._next_revision(owner_id), expires_at
+            )
+
+    def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
+        with self._store.lock:
+            task = self._in_trash(task_id, owner_id)
+            self._require_room(owner_id, most)
+            del self._store.deleted_tasks[owner_id, task_id]
+            restored = replace(task, version=task.version + 1, updated_at=now)
+            self._put(restored)
+            return restored
+
+    def erase(self, task_id: TaskId, *, owner_id: UserId, expires_at: datetime) -> None:
+        with self._store.lock:
+            self._in_trash(task_id, owner_id)
+            self._erase((owner_id, task_id), expires_at)
+
+    def erase_expired(self, *, now: datetime, expires_at: datetime, limit: int) -> int:
+        with self._store.lock:
+            expired = [
+                key
+                for key, deleted in self._store.deleted_tasks.items()
+                if deleted.task is not None and deleted.expires_at < now
+            ][:limit]
+            for key in expired:
+                self._erase(key, expires_at)
+            return len(expired)
+
+    def forget_expired(self, *, now: datetime, limit: int) -> int:
+        with self._store.lock:
+            expired = [
+                key
+                for key, deleted in self._store.deleted_tasks.items()
+                if deleted.task is None and deleted.expires_at < now
+            ][:limit]
+            return self._forget(expired)
+
+    def forget_excess(self, *, most: int, limit: int) -> int:
+        with self._store.lock:
+            for owner_id in self._store.users:
+                keys = [key for key in self._store.deleted_tasks if key[0] == owner_id]
+                if len(keys) > most:
+                    keys.sort(key=lambda key: self._store.deleted_tasks[key].revision)
+                    return self._forget(keys[: min(len(keys) - most, limit)])
+            return 0
 
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
         with self._store.lock:
             removed = [key for key in self._store.tasks if key[0] == owner_id][:limit]
             for key in removed:
                 self._delete(key)
-            return len(removed)
+            forgotten = [key for key in self._store.deleted_tasks if key[0] == owner_id]
+            return len(removed) + self._forget(forgotten[: limit - len(removed)])
+
+    def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> Changes:
+        with self._store.lock:
+            changed = [
+                Change(task.id, self._store.task_revisions[owner_id, task.id], task)
+                for task in self.list(owner_id)
+            ]
+            deleted = [
+                Change(key[1], deleted.revision, None)
+                for key, deleted in self._store.deleted_tasks.items()
+                if key[0] == owner_id
+            ]
+            return Changes(
+                sorted(
+                    (
+                        change
+                        for change in (*changed, *deleted)
+                        if after is None or change.revision > after
+                    ),
+                    key=lambda change: change.revision,
+                )[:limit],
+                self._store.owner_revisions.get(owner_id, 0),
+                self._store.forgotten_revisions.get(owner_id, 0),
+            )
 
     def counts(self, owner_id: UserId) -> TaskCounts:
         with self._store.lock:
@@ -108,6 +187,30 @@ class InMemoryTaskRepository(TaskRepository):
                 total=len(owned),
                 completed=sum(task.completed for task in owned),
             )
+
+    def _require_room(self, owner_id: UserId, most: int) -> None:
+        if self.counts(owner_id).total >= most:
+            raise QuotaExceeded
+
+    def _trash(self) -> Iterator[Task]:
+        return (each.task for each in self._store.deleted_tasks.values() if each.task is not None)
+
+    def _in_trash(self, task_id: TaskId, owner_id: UserId) -> Task:
+        deleted = self._store.deleted_tasks.get((owner_id, task_id))
+        if deleted is None or deleted.task is None:
+            raise TaskNotFound
+        return deleted.task
+
+    def _erase(self, key: TaskKey, expires_at: datetime) -> None:
+        revision = self._store.deleted_tasks[key].revision
+        self._store.deleted_tasks[key] = DeletedTask(None, revision, expires_at)
+
+    def _forget(self, keys: Sequence[TaskKey]) -> int:
+        forgotten = self._store.forgotten_revisions
+        for key in keys:
+            revision = self._store.deleted_tasks.pop(key).revision
+            forgotten[key[0]] = max(revision, forgotten.get(key[0], 0))
+        return len(keys)
 
     def _put(self, task: Task) -> None:
         key = task.owner_id, task.id

@@ -6,9 +6,22 @@ earlier change. A write of existing tasks locks them before the owner's row, in 
 ids, so that no two transactions wait for each other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Insert, Update, literal_column, true
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Delete,
+    Insert,
+    Table,
+    Update,
+    delete,
+    insert,
+    literal_column,
+    true,
+)
+from sqlalchemy.sql.base import ColumnCollection
 from sqlmodel import Integer, Uuid, bindparam, exists, select, text, update
 
 from todo_adapters.sql.tables import TASK_OWNERS
@@ -47,13 +60,50 @@ class RevisedWrite:
 
     def __init__(self, advance: Update, build: BuildWrite) -> None:
         self.advance = advance
-        """The first of two statements. For SQLite, RETURNING would take half as long again."""
-        self.write = build(
-            select(TASK_OWNERS.c.revision).where(OWNER_ROW).scalar_subquery(), true()
-        )
-        """The second one, if the first one has updated a row."""
+        """The first of several statements. For SQLite, RETURNING would take half as long again."""
+        self.writes: Sequence[Insert | Update | Delete] = (build(_NEW_REVISION, true()),)
+        """The others, if the first one has updated a row."""
         advanced = advance.returning(TASK_OWNERS.c.revision).cte("advanced")
-        self.at_once = build(
-            select(advanced.c.revision).scalar_subquery(), exists(select(advanced.c.revision))
-        )
-        """Both in one statement, for databases whose queries may write."""
+        self.at_once: Insert | Update | Delete = build(*_advanced(advanced))
+        """All in one statement, for databases whose queries may write."""
+
+
+class RevisedMove(RevisedWrite):
+    """A move of a task to another table that takes the next revision of its owner.
+
+    `change` returns the columns whose values differ in the other table.
+    """
+
+    def __init__(
+        self,
+        advance: Update,
+        source: Table,
+        target: Table,
+        chosen: Sequence[ColumnElement[bool]],
+        change: Callable[[ColumnCollection[str, Any]], Mapping[str, ColumnElement[Any]]],
+    ) -> None:
+        def copy(
+            columns: ColumnCollection[str, Any],
+            revision: ColumnElement[int],
+            *conditions: ColumnElement[bool],
+        ) -> Insert:
+            values = {**dict(columns), **change(columns), "revision": revision}
+            names = [column.name for column in target.c if column.name in values]
+            return insert(target).from_select(
+                names, select(*(values[name] for name in names)).where(*conditions)
+            )
+
+        self.advance = advance
+        self.writes = (copy(source.c, _NEW_REVISION, *chosen), delete(source).where(*chosen))
+        advanced = advance.returning(TASK_OWNERS.c.revision).cte("advanced")
+        revision, has_advanced = _advanced(advanced)
+        moved = delete(source).where(*chosen, has_advanced).returning(*source.c).cte("moved")
+        self.at_once = copy(moved.c, revision)
+
+
+_NEW_REVISION = select(TASK_OWNERS.c.revision).where(OWNER_ROW).scalar_subquery()
+
+
+def _advanced(advanced: CTE) -> tuple[ColumnElement[int], ColumnElement[bool]]:
+    """Return the new revision, and whether there is one."""
+    return select(advanced.c.revision).scalar_subquery(), exists(select(advanced.c.revision))

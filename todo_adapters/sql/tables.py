@@ -199,7 +199,9 @@ class PasswordResetRow(Row, table=True):
 class TaskOwnerRow(Row, table=True):
     """The owner of tasks: their newest revision, and how many tasks they have.
 
-    Every write of a task updates this row in its transaction (see `todo_adapters.sql.revisions`).
+    `deleted` tasks are not in `total`. Of those deleted up to `forgotten_revision`, some are no
+    longer known. Every write of a task updates this row in its transaction (see
+    `todo_adapters.sql.revisions`).
     """
 
     __tablename__ = "task_owners"
@@ -217,6 +219,8 @@ class TaskOwnerRow(Row, table=True):
     revision: int = Field(sa_type=BigInteger)
     total: int
     completed: int
+    deleted: int = Field(sa_column_kwargs={"server_default": "0"})
+    forgotten_revision: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class TaskRow(Row, table=True):
@@ -247,6 +251,29 @@ class TaskRow(Row, table=True):
     revision: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
+class DeletedTaskRow(Row, table=True):
+    """A deleted task: one in the trash, or its tombstone, which has no title and no description.
+
+    At `expires_at`, the first becomes the second, and the second is deleted.
+    """
+
+    __tablename__ = "deleted_tasks"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    owner_id: UUID = Field(
+        sa_type=Uuid, primary_key=True, foreign_key="users.id", ondelete="CASCADE"
+    )
+    id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    title: str | None = Field(max_length=Title.max_length)
+    description: str | None = Field(max_length=Description.max_length)
+    completed: bool = Field(sa_type=CheckedBoolean)
+    version: int
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+    revision: int = Field(sa_type=BigInteger)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
 USERS = metadata.tables["users"]
 SESSIONS = metadata.tables["sessions"]
 REVOKED_SESSIONS = metadata.tables["revoked_sessions"]
@@ -255,6 +282,7 @@ IDENTITIES = metadata.tables["identities"]
 PASSWORD_RESETS = metadata.tables["password_resets"]
 TASK_OWNERS = metadata.tables["task_owners"]
 TASKS = metadata.tables["tasks"]
+DELETED_TASKS = metadata.tables["deleted_tasks"]
 
 Index("uq_users_email_key", USERS.c.email_key, unique=True)
 Index(
@@ -281,3 +309,12 @@ Index(
     TASKS.c.created_at,
     TASKS.c.id,
 )
+# Changes in the order of their revisions: for clients that keep a copy of the tasks.
+Index(
+    "ix_tasks_owner_id_completed_revision",
+    TASKS.c.owner_id,
+    TASKS.c.completed,
+    TASKS.c.revision,
+)
+Index("ix_deleted_tasks_owner_id_revision", DELETED_TASKS.c.owner_id, DELETED_TASKS.c.revision)
+Index("ix_deleted_tasks_expires_at", DELETED_TASKS.c.expires_at)

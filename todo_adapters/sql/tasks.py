@@ -1,12 +1,17 @@
 """Tasks in SQL. Every statement on an existing task has the owner in its WHERE clause."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
+from typing import NoReturn
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import CTE, ColumnElement, Select, null, tuple_
 from sqlmodel import (
+    BigInteger,
     Boolean,
+    Integer,
     bindparam,
     case,
     delete,
@@ -23,12 +28,22 @@ from todo_adapters.sql.revisions import (
     OPEN_OWNER,
     OWNER_ROW,
     ZERO,
+    RevisedMove,
     RevisedWrite,
     advance_owner,
 )
 from todo_adapters.sql.rows import plain_text
 from todo_adapters.sql.statements import AnyRow, Parameters
-from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskOwnerRow, TaskRow
+from todo_adapters.sql.tables import (
+    DELETED_TASKS,
+    TASK_OWNERS,
+    TASKS,
+    DeletedTaskRow,
+    TaskOwnerRow,
+    TaskRow,
+    UtcDateTime,
+)
+from todo_adapters.sql.task_changes import BEFORE_ALL, changes_statement
 from todo_adapters.sql.task_lists import (
     TASK_COLUMNS,
     count_parameters,
@@ -37,13 +52,15 @@ from todo_adapters.sql.task_lists import (
     page_statement,
 )
 from todo_core.entities.task import Description, Task, TaskCounts, TaskId, Title
+from todo_core.entities.task_changes import Change, Changes
 from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import UserId
-from todo_core.errors import AccountGone, IdTaken, StaleVersion, TaskNotFound
-from todo_core.ports.repositories import TaskRepository
+from todo_core.errors import AccountGone, IdTaken, QuotaExceeded, StaleVersion, TaskNotFound
+from todo_core.ports.repositories import UNLIMITED, TaskRepository
 
 _OWNED = TASKS.c.owner_id == bindparam("owner")
 _THIS_ONE = TASKS.c.id == bindparam("task_id")
+_HAS_ROOM = TASK_OWNERS.c.total < bindparam("most", type_=Integer)
 _AS_LOADED = TASKS.c.version == bindparam("loaded_version")
 
 _NEW_VALUES = {
@@ -69,7 +86,7 @@ ADD = RevisedWrite(
     advance_owner(
         total=TASK_OWNERS.c.total + ONE,
         completed=TASK_OWNERS.c.completed + _count(bindparam("new_completed", type_=Boolean)),
-    ),
+    ).where(_HAS_ROOM),
     lambda revision, advanced: insert(TASKS).from_select(
         [*_NEW_VALUES, TASKS.c.revision],
         select(*_NEW_VALUES.values(), revision).where(advanced),  # type: ignore[call-overload]  # it knows four columns
@@ -98,20 +115,122 @@ SAVE = RevisedWrite(
     ),
 )
 _existing = select(TASKS.c.completed).where(_OWNED, _THIS_ONE).with_for_update().cte("existing")
-REMOVE = RevisedWrite(
-    advance_owner(
-        total=TASK_OWNERS.c.total - ONE,
-        completed=TASK_OWNERS.c.completed - select(_count(_existing.c.completed)).scalar_subquery(),
-    ).where(exists(select(_existing.c.completed))),
-    lambda _, advanced: delete(TASKS).where(_OWNED, _THIS_ONE, advanced),
+_existing = select(TASKS.c.completed).where(_OWNED, _THIS_ONE).with_for_update().cte("existing")
+
+
+def _trash(found: CTE, conditions: Sequence[ColumnElement[bool]]) -> RevisedMove:
+    return RevisedMove(
+        advance_owner(
+            total=TASK_OWNERS.c.total - ONE,
+            completed=TASK_OWNERS.c.completed - select(_count(found.c.completed)).scalar_subquery(),
+            deleted=TASK_OWNERS.c.deleted + ONE,
+        ).where(exists(select(found.c.completed))),
+        TASKS,
+        DELETED_TASKS,
+        conditions,
+        lambda task: {
+            "title": _unless_permanently(task.title),
+            "description": _unless_permanently(task.description),
+            "expires_at": bindparam("expires_at", type_=UtcDateTime),
+        },
+    )
+
+
+def _unless_permanently(column: ColumnElement[str]) -> ColumnElement[str]:
+    return case((bindparam("permanently", type_=Boolean), null()), else_=column)
+
+
+REMOVE = _trash(_existing, (_OWNED, _THIS_ONE))
+REMOVE_LOADED = _trash(_loaded, (_OWNED, _THIS_ONE, _AS_LOADED))
+
+_DELETED_OWNED = DELETED_TASKS.c.owner_id == bindparam("owner")
+_IN_TRASH = DELETED_TASKS.c.title.is_not(None)
+_THIS_IN_TRASH = (_DELETED_OWNED, DELETED_TASKS.c.id == bindparam("task_id"), _IN_TRASH)
+_restorable = (
+    select(DELETED_TASKS.c.completed).where(*_THIS_IN_TRASH).with_for_update().cte("restorable")
 )
-REMOVE_LOADED = RevisedWrite(
+RESTORE = RevisedMove(
     advance_owner(
-        total=TASK_OWNERS.c.total - ONE,
-        completed=TASK_OWNERS.c.completed - select(_count(_loaded.c.completed)).scalar_subquery(),
-    ).where(exists(select(_loaded.c.completed))),
-    lambda _, advanced: delete(TASKS).where(_OWNED, _THIS_ONE, _AS_LOADED, advanced),
+        total=TASK_OWNERS.c.total + ONE,
+        completed=TASK_OWNERS.c.completed
+        + select(_count(_restorable.c.completed)).scalar_subquery(),
+        deleted=TASK_OWNERS.c.deleted - ONE,
+    ).where(exists(select(_restorable.c.completed)), _HAS_ROOM),
+    DELETED_TASKS,
+    TASKS,
+    _THIS_IN_TRASH,
+    lambda deleted: {
+        "version": deleted.version + ONE,
+        "updated_at": bindparam("new_updated_at", type_=UtcDateTime),
+    },
 )
+GET_IN_TRASH = (
+    select(DeletedTaskRow)
+    .with_only_columns(*(DELETED_TASKS.c[column.name] for column in TASK_COLUMNS))
+    .where(*_THIS_IN_TRASH)
+)
+_ERASED = {
+    DELETED_TASKS.c.title: null(),
+    DELETED_TASKS.c.description: null(),
+    DELETED_TASKS.c.expires_at: bindparam("new_expires_at", type_=UtcDateTime),
+}
+ERASE = update(DELETED_TASKS).where(*_THIS_IN_TRASH).values(_ERASED)
+_KEY = tuple_(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id)
+_EXPIRED = (DELETED_TASKS.c.expires_at < bindparam("now", type_=UtcDateTime),)
+ERASE_EXPIRED = (
+    update(DELETED_TASKS)
+    .where(
+        _KEY.in_(
+            select(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id)
+            .where(*_EXPIRED, _IN_TRASH)
+            .limit(bindparam("limit"))
+        )
+    )
+    .values(_ERASED)
+)
+
+
+def _forgettable(*conditions: ColumnElement[bool]) -> Select[tuple[UserId, TaskId, int]]:
+    # Locked, so that no other process forgets or restores them.
+    return (
+        select(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id, DELETED_TASKS.c.revision)
+        .where(*conditions)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+    )
+
+
+EXPIRED_TOMBSTONES = _forgettable(*_EXPIRED, DELETED_TASKS.c.title.is_(None))
+WITH_EXCESS = (
+    select(TaskOwnerRow)
+    .with_only_columns(TASK_OWNERS.c.owner_id, TASK_OWNERS.c.deleted)
+    .where(TASK_OWNERS.c.deleted > bindparam("kept", type_=Integer))
+    .limit(ONE)
+)
+OLDEST_DELETED = _forgettable(_DELETED_OWNED).order_by(DELETED_TASKS.c.revision)
+_REVISION = bindparam("up_to", type_=BigInteger)
+FORGET = delete(DELETED_TASKS).where(
+    _DELETED_OWNED, DELETED_TASKS.c.id == bindparam("task_id", type_=BigInteger)
+)
+NOTE_FORGOTTEN = (
+    update(TASK_OWNERS)
+    .where(OWNER_ROW)
+    .values(
+        deleted=TASK_OWNERS.c.deleted - bindparam("count", type_=Integer),
+        forgotten_revision=case(
+            (TASK_OWNERS.c.forgotten_revision < _REVISION, _REVISION),
+            else_=TASK_OWNERS.c.forgotten_revision,
+        ),
+    )
+)
+REMOVE_DELETED_BATCH = delete(DELETED_TASKS).where(
+    _DELETED_OWNED,
+    DELETED_TASKS.c.id.in_(
+        select(DELETED_TASKS.c.id).where(_DELETED_OWNED).limit(bindparam("limit"))
+    ),
+)
+
+
 _COUNT = (
     select(TaskOwnerRow)
     .with_only_columns(TASK_OWNERS.c.revision, TASK_OWNERS.c.total, TASK_OWNERS.c.completed)
@@ -135,9 +254,13 @@ class SqlTaskRepository(TaskRepository):
     def __init__(self, executor: SqlExecutor) -> None:
         self._executor = executor
 
-    def add(self, task: Task) -> None:
-        if not self._write(ADD, _to_row(task)):
-            raise AccountGone
+    def add(self, task: Task, *, most: int = UNLIMITED) -> None:
+        if not self._write(ADD, {**_to_row(task), "most": most}):
+            self._raise_no_room(task.owner_id)
+
+    def _raise_no_room(self, owner_id: UserId) -> NoReturn:
+        has_row = self._executor.row(_COUNT, {"owner": owner_id}) is not None
+        raise QuotaExceeded if has_row else AccountGone
 
     def list(self, owner_id: UserId) -> Sequence[Task]:
         to_task = partial(_to_task, owner_id=owner_id)
@@ -197,16 +320,91 @@ class SqlTaskRepository(TaskRepository):
             raise StaleVersion
         return replace(task, version=task.version + 1)
 
-    def remove(self, task_id: TaskId, *, owner_id: UserId, version: int | None = None) -> None:
-        this_one = {"owner": owner_id, "task_id": task_id}
+    def remove(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        expires_at: datetime,
+        permanently: bool = False,
+        version: int | None = None,
+    ) -> None:
+        this_one = {
+            "owner": owner_id,
+            "task_id": task_id,
+            "expires_at": expires_at,
+            "permanently": permanently,
+        }
         if version is not None:
             if not self._write(REMOVE_LOADED, {**this_one, "loaded_version": version}):
                 raise StaleVersion
         elif not self._write(REMOVE, this_one):
             raise TaskNotFound
 
+    def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
+        this_one = {"owner": owner_id, "task_id": task_id}
+        with self._executor.atomically() as executor:
+            row = executor.row(GET_IN_TRASH, this_one)
+            if row is None:
+                raise TaskNotFound
+            parameters = {**this_one, "new_updated_at": now, "most": most}
+            if not executor.write_revised(RESTORE, parameters, _CONSTRAINT_ERRORS):
+                self._raise_no_room(owner_id)
+            task = _to_task(row, owner_id)
+        return replace(task, version=task.version + 1, updated_at=now)
+
+    def erase(self, task_id: TaskId, *, owner_id: UserId, expires_at: datetime) -> None:
+        this_one = {"owner": owner_id, "task_id": task_id, "new_expires_at": expires_at}
+        if not self._executor.write(ERASE, this_one):
+            raise TaskNotFound
+
+    def erase_expired(self, *, now: datetime, expires_at: datetime, limit: int) -> int:
+        return self._executor.write(
+            ERASE_EXPIRED, {"now": now, "new_expires_at": expires_at, "limit": limit}
+        )
+
+    def forget_expired(self, *, now: datetime, limit: int) -> int:
+        with self._executor.atomically() as executor:
+            return _forget(
+                executor, executor.rows(EXPIRED_TOMBSTONES, {"now": now, "limit": limit})
+            )
+
+    def forget_excess(self, *, most: int, limit: int) -> int:
+        with self._executor.atomically() as executor:
+            for owner_id, deleted in executor.rows(WITH_EXCESS, {"kept": most}):
+                oldest = {"owner": owner_id, "limit": min(deleted - most, limit)}
+                return _forget(executor, executor.rows(OLDEST_DELETED, oldest))
+        return 0
+
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
-        return self._executor.write(REMOVE_BATCH, {"owner": owner_id, "limit": limit})
+        removed = self._executor.write(REMOVE_BATCH, {"owner": owner_id, "limit": limit})
+        if removed < limit:
+            removed += self._executor.write(
+                REMOVE_DELETED_BATCH, {"owner": owner_id, "limit": limit - removed}
+            )
+        return removed
+
+    def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> Changes:
+        parameters = {
+            "owner": owner_id,
+            "after": BEFORE_ALL if after is None else after,
+            "limit": limit,
+        }
+        rows = self._executor.rows(
+            changes_statement(limits_parts=self._executor.dialect.limits_parts), parameters
+        )
+        if not rows:
+            return Changes([], 0, 0)
+        revision, forgotten = rows[0][:2]
+        return Changes(
+            [
+                Change(row[4], row[2], None if row[3] else _to_task(row[4:], owner_id))
+                for row in rows
+                if row[2] is not None
+            ],
+            revision,
+            forgotten,
+        )
 
     def counts(self, owner_id: UserId) -> TaskCounts:
         row = self._executor.row(_COUNT, {"owner": owner_id})
@@ -223,6 +421,25 @@ class SqlTaskRepository(TaskRepository):
             self._executor.write(OPEN_OWNER, parameters, _CONSTRAINT_ERRORS)
             written = self._executor.write_revised(write, parameters, _CONSTRAINT_ERRORS)
         return written
+
+
+def _forget(executor: SqlExecutor, rows: Sequence[AnyRow]) -> int:
+    """Delete these rows, and note for each owner up to which revision deletions are forgotten."""
+    by_owner = defaultdict[UserId, list[int]](list)
+    for owner_id, _, revision in rows:
+        by_owner[owner_id].append(revision)
+    if rows:
+        executor.write_many(
+            NOTE_FORGOTTEN,
+            [
+                {"owner": owner_id, "count": len(revisions), "up_to": max(revisions)}
+                for owner_id, revisions in sorted(by_owner.items())
+            ],
+        )
+        executor.write_many(
+            FORGET, [{"owner": owner_id, "task_id": task_id} for owner_id, task_id, _ in rows]
+        )
+    return len(rows)
 
 
 def _to_row(task: Task) -> Parameters:

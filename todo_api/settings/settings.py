@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     session_check_interval: CheckInterval = timedelta(seconds=5)
     max_sessions_per_user: int = Field(100, ge=1, le=100_000)
 
+    # Tasks
+    max_tasks_per_user: int = Field(100_000, ge=1, le=100_000_000)
+    trash_ttl: Lifetime = timedelta(days=30)
+
     # Other issuers
     better_auth_secret: SigningSecret | None = Field(None, validation_alias="BETTER_AUTH_SECRET")
     better_auth_url: BaseUrl | None = Field(None, validation_alias="BETTER_AUTH_URL")

@@ -19,7 +19,7 @@ class TaskOrder(StrEnum):
 class TaskQuery:
     """A choice among the tasks of an owner, and their order. By default all, the newest first.
 
-    The times are exclusive.
+    The times are exclusive. With `deleted`, tasks in the trash are chosen instead of the others.
     """
 
     completed: bool | None = None
@@ -28,9 +28,10 @@ class TaskQuery:
     updated_after: datetime | None = None
     order: TaskOrder = TaskOrder.CREATED_AT
     descending: bool = True
+    deleted: bool = False
 
     def includes(self, task: Task) -> bool:
-        """Return whether a task is chosen."""
+        """Return whether a task is chosen, if it is in the trash or not as the query says."""
         return (
             self.completed in (None, task.completed)
             and (self.created_after is None or task.created_at > self.created_after)
@@ -41,7 +42,8 @@ class TaskQuery:
     @property
     def has_only_status(self) -> bool:
         """Whether tasks are chosen by nothing but whether they are completed."""
-        return self.created_after is self.created_before is self.updated_after is None
+        times = (self.created_after, self.created_before, self.updated_after)
+        return not self.deleted and times == (None, None, None)
 
     @property
     def fingerprint(self) -> str:

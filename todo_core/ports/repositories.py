@@ -13,8 +13,12 @@ from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task, TaskCounts, TaskId
+from todo_core.entities.task_changes import Changes
 from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import EmailAddress, User, UserId
+
+UNLIMITED = 2**31 - 1
+"""More tasks than an owner can have."""
 
 
 class UserRepository(Protocol):
@@ -283,11 +287,12 @@ class TaskRepository(Protocol):
     """
 
     @abstractmethod
-    def add(self, task: Task) -> None:
-        """Store a new task of `task.owner_id`.
+    def add(self, task: Task, *, most: int = UNLIMITED) -> None:
+        """Store a new task of `task.owner_id`, who may have `most` tasks.
 
         Raises:
             IdTaken: if another task of this owner has this id.
+            QuotaExceeded: if they have that many.
             AccountGone: if its owner does not exist.
         """
 
@@ -338,8 +343,19 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def remove(self, task_id: TaskId, *, owner_id: UserId, version: int | None = None) -> None:
-        """Permanently delete this owner's task, if it has this version or none is given.
+    def remove(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        expires_at: datetime,
+        permanently: bool = False,
+        version: int | None = None,
+    ) -> None:
+        """Move this owner's task to the trash, if it has this version or none is given.
+
+        It is kept there until `expires_at`. If it is removed `permanently`, only the fact that it
+        was deleted is kept until then, as its tombstone.
 
         Raises:
             TaskNotFound: if no version is given, and this owner has no such task.
@@ -347,10 +363,54 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
+    def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
+        """Move this owner's task out of the trash, and return it.
+
+        Its version is incremented, and it was updated `now`. The owner may have `most` tasks.
+
+        Raises:
+            TaskNotFound: if the task is not in the trash of this owner.
+            QuotaExceeded: if they have that many tasks.
+        """
+
+    @abstractmethod
+    def erase(self, task_id: TaskId, *, owner_id: UserId, expires_at: datetime) -> None:
+        """Replace a task in the trash of this owner by its tombstone, kept until `expires_at`.
+
+        Raises:
+            TaskNotFound: if the task is not in the trash of this owner.
+        """
+
+    @abstractmethod
+    def erase_expired(self, *, now: datetime, expires_at: datetime, limit: int) -> int:
+        """Replace at most `limit` expired tasks in the trash by tombstones, and return how many.
+
+        The tombstones are kept until `expires_at`.
+        """
+
+    @abstractmethod
+    def forget_expired(self, *, now: datetime, limit: int) -> int:
+        """Delete at most `limit` expired tombstones, and return how many."""
+
+    @abstractmethod
+    def forget_excess(self, *, most: int, limit: int) -> int:
+        """Delete at most `limit` of the oldest deleted tasks of an owner with more than `most`.
+
+        Return how many. It is the oldest deletions that are forgotten, in the trash or not.
+        """
+
+    @abstractmethod
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
         """Delete at most `limit` tasks of an owner who is being deleted, and return how many.
 
-        It takes no revision, and the owner's counts are no longer right.
+        The trash is included. It takes no revision, and the owner's counts are no longer right.
+        """
+
+    @abstractmethod
+    def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> Changes:
+        """Return at most `limit` changes that follow this revision, or the first if it is None.
+
+        Each task has one change, the newest.
         """
 
     @abstractmethod

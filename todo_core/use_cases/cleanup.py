@@ -11,6 +11,7 @@ from todo_core.ports.repositories import (
     TaskRepository,
     UserRepository,
 )
+from todo_core.use_cases.trash import PurgeTrash
 
 BATCH = 1000
 """How many rows of each kind are deleted at a time, so that other writers do not wait for long."""
@@ -36,7 +37,7 @@ class PurgeDeleted:
 
 @dataclass(frozen=True, slots=True)
 class CleanUp:
-    """Delete expired sessions and password resets, and what is left of deleted accounts.
+    """Delete expired sessions, password resets and deleted tasks, and the rest of deleted accounts.
 
     Each call deletes a bounded number of rows and returns how many. Call it until it returns 0;
     several processes may do so at once. Revocations are kept as long as an access token
@@ -45,6 +46,7 @@ class CleanUp:
     """
 
     purge_deleted: PurgeDeleted
+    purge_trash: PurgeTrash
     sessions: SessionRepository
     revocations: RevocationRepository
     password_resets: PasswordResetRepository
@@ -57,6 +59,7 @@ class CleanUp:
         now = self.clock.now()
         return (
             self.purge_deleted()
+            + self.purge_trash(limit=BATCH)
             + self.sessions.purge(
                 expired_before=now, idle_since=now - self.idle_lifetime, limit=BATCH
             )

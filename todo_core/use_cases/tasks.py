@@ -37,6 +37,7 @@ class CreateTask:
 
     Raises:
         ValidationFailed: if the title or the description breaks its rules.
+        QuotaExceeded: if the owner has `max_tasks` tasks.
         AccountGone: if the owner was deleted.
         RateLimited: after too many requests of this user about tasks.
     """
@@ -45,6 +46,7 @@ class CreateTask:
     limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
+    max_tasks: int
 
     def __call__(self, *, owner_id: UserId, title: str, description: str | None = None) -> Task:
         self.limiter.hit(Limit.TASKS, str(owner_id))
@@ -57,7 +59,7 @@ class CreateTask:
                 now=self.clock.now(),
             )
             try:
-                self.tasks.add(task)
+                self.tasks.add(task, most=self.max_tasks)
                 break
             except IdTaken:
                 if not remaining:
@@ -235,35 +237,7 @@ class ToggleCompletion:
         return _change(self.tasks, owner_id, task_id, toggle, expected)
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteTask:
-    """Delete one of the owner's tasks permanently. `expected` is as in `UpdateTask`.
-
-    Raises:
-        TaskNotFound: if the owner has no such task, even if another user has.
-        PreconditionFailed: if the task has none of the expected versions.
-        EditConflict: if the task keeps being changed at the same time.
-        RateLimited: after too many requests of this user about tasks.
-    """
-
-    tasks: TaskRepository
-    limiter: RateLimiter
-
-    def __call__(
-        self, *, owner_id: UserId, task_id: TaskId, expected: Collection[int] | None = None
-    ) -> None:
-        def remove_expected() -> None:
-            task = _get(self.tasks, owner_id, task_id, expected)
-            self.tasks.remove(task_id, owner_id=owner_id, version=task.version)
-
-        self.limiter.hit(Limit.TASKS, str(owner_id))
-        if expected is None:
-            self.tasks.remove(task_id, owner_id=owner_id)
-        else:
-            retry_on_conflict(remove_expected, attempts=EDIT_ATTEMPTS)
-
-
-def _get(
+def load_expected(
     tasks: TaskRepository, owner_id: UserId, task_id: TaskId, expected: Collection[int] | None
 ) -> Task:
     """Load the task, if it has one of the expected versions."""
@@ -283,7 +257,7 @@ def _change(
     """Load the task, apply the change, and save the task if it is different."""
 
     def attempt() -> Task:
-        task = _get(tasks, owner_id, task_id, expected)
+        task = load_expected(tasks, owner_id, task_id, expected)
         changed = change(task)
         return task if changed is task else tasks.save(changed)
 

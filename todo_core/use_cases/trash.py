@@ -1,0 +1,117 @@
+"""Deleting tasks, and restoring them from the trash."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+
+from todo_core.entities.task import Task, TaskId
+from todo_core.entities.user import UserId
+from todo_core.errors import TaskNotFound
+from todo_core.ports.clock import Clock
+from todo_core.ports.limits import Limit, RateLimiter
+from todo_core.ports.repositories import TaskRepository
+from todo_core.use_cases.retrying import retry_on_conflict
+from todo_core.use_cases.tasks import EDIT_ATTEMPTS, load_expected
+
+TOMBSTONE_LIFETIME = timedelta(days=60)
+"""How long it is known that a task was deleted, after its contents are gone.
+
+A client that keeps a copy of the tasks must read their changes once in this time.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTask:
+    """Move one of the owner's tasks to the trash, or delete it permanently.
+
+    The trash keeps it for `trash_lifetime`. Only `permanently` deletes a task that is there
+    already. `expected` is as in `UpdateTask`.
+
+    Raises:
+        TaskNotFound: if the owner has no such task, even if another user has.
+        PreconditionFailed: if the task has none of the expected versions.
+        EditConflict: if the task keeps being changed at the same time.
+        RateLimited: after too many requests of this user about tasks.
+    """
+
+    tasks: TaskRepository
+    limiter: RateLimiter
+    clock: Clock
+    trash_lifetime: timedelta
+
+    def __call__(
+        self,
+        *,
+        owner_id: UserId,
+        task_id: TaskId,
+        permanently: bool = False,
+        expected: Collection[int] | None = None,
+    ) -> None:
+        kept_for = TOMBSTONE_LIFETIME if permanently else self.trash_lifetime
+        expires_at = self.clock.now() + kept_for
+
+        def remove(version: int | None) -> None:
+            self.tasks.remove(
+                task_id,
+                owner_id=owner_id,
+                expires_at=expires_at,
+                permanently=permanently,
+                version=version,
+            )
+
+        def remove_expected() -> None:
+            remove(load_expected(self.tasks, owner_id, task_id, expected).version)
+
+        self.limiter.hit(Limit.TASKS, str(owner_id))
+        try:
+            if expected is None:
+                remove(None)
+            else:
+                retry_on_conflict(remove_expected, attempts=EDIT_ATTEMPTS)
+        except TaskNotFound:
+            if not permanently:
+                raise
+            self.tasks.erase(task_id, owner_id=owner_id, expires_at=expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTask:
+    """Move one of the owner's tasks out of the trash.
+
+    Raises:
+        TaskNotFound: if the task is not in the trash of the owner, even if another user has it.
+        QuotaExceeded: if the owner has `max_tasks` tasks.
+        RateLimited: after too many requests of this user about tasks.
+    """
+
+    tasks: TaskRepository
+    limiter: RateLimiter
+    clock: Clock
+    max_tasks: int
+
+    def __call__(self, *, owner_id: UserId, task_id: TaskId) -> Task:
+        self.limiter.hit(Limit.TASKS, str(owner_id))
+        return self.tasks.restore(
+            task_id, owner_id=owner_id, now=self.clock.now(), most=self.max_tasks
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeTrash:
+    """Empty the trash of what has expired, and of what exceeds the quota of its owner.
+
+    An owner may have `max_tasks` deleted tasks. Each call changes a bounded number of rows and
+    returns how many. Call it until it returns 0; several processes may do so at once.
+    """
+
+    tasks: TaskRepository
+    clock: Clock
+    max_tasks: int
+
+    def __call__(self, *, limit: int) -> int:
+        now = self.clock.now()
+        return (
+            self.tasks.erase_expired(now=now, expires_at=now + TOMBSTONE_LIFETIME, limit=limit)
+            + self.tasks.forget_expired(now=now, limit=limit)
+            + self.tasks.forget_excess(most=self.max_tasks, limit=limit)
+        )
