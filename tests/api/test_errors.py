@@ -138,6 +138,8 @@ def test_an_unknown_url_is_not_found(http: httpx.Client) -> None:
         ("/api/x/tasks", "GET, POST"),
         ("/api/x/tasks/1", "DELETE, GET, PATCH, PUT"),
         ("/api/x/tasks/1/complete", "PATCH"),
+        ("/api/tasks", "GET, POST"),
+        ("/api/tasks/1", "DELETE, GET, PATCH, PUT"),
         ("/healthz", "GET"),
     ],
 )

@@ -252,7 +252,9 @@ KINDS = (
     Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
     Kind("sessions of nobody", REVOCATION, _argument("user_id", OTHERS)),
     Kind("an ended session goes on", AUTHENTICATION, _never("in self.revoked_sessions")),
-    Kind("the address is not looked at", WHO, _never("request.path_params['user_id']")),
+    Kind(
+        "the address is not looked at", WHO, _instead("not _is_their_name(caller, named)", "False")
+    ),
     Kind(
         "the query is not looked at",
         WHO,

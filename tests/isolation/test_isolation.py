@@ -148,6 +148,51 @@ def test_a_task_request_without_a_token_is_refused(
     assert ada.list() == [task]
 
 
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_every_operation_on_tasks_succeeds_without_an_owner_in_the_path(
+    ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    task = ada.create()
+    url = f"/api/tasks{path.format(task_id=task['id'])}"
+    assert ada.http.request(method, url, json=body).is_success
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_the_alias_never_reaches_the_tasks_of_another_user(
+    ada: ApiUser, bob: ApiUser, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    theirs, own = ada.create(), bob.create()
+
+    def answer(query: str, task_id: int) -> httpx.Response:
+        url = f"/api/tasks{path.format(task_id=task_id)}{query}"
+        return bob.http.request(method, url, json=body)
+
+    for task_id in (theirs["id"], own["id"]):
+        for query in (f"?url_user_id={ada.id}", "?url_user_id=tasks"):
+            denied = answer(query, task_id)
+            assert denied.status_code == 404
+            assert problem(denied)["code"] == "task_not_found"
+        repeated = answer(f"?url_user_id={bob.id}&url_user_id={ada.id}", task_id)
+        assert repeated.status_code == 422
+    if "{task_id}" in path:
+        for query in ("", f"?user_id={ada.id}", f"?owner_id={ada.id}"):
+            assert answer(query, theirs["id"]).status_code == 404
+    assert ada.list() == [theirs]
+    assert bob.list() == [own]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_the_alias_requires_a_token(
+    server: RunningServer, ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    task = ada.create()
+    with server.client() as stranger:
+        url = f"/api/tasks{path.format(task_id=task['id'])}"
+        answer = stranger.request(method, url, json=body)
+    assert answer.status_code == 401
+    assert ada.list() == [task]
+
+
 SPELLINGS: list[Callable[[str], str]] = [
     str,
     str.upper,

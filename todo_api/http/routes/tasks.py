@@ -32,6 +32,7 @@ from todo_api.http.schemas.tasks import (
 )
 from todo_api.http.task_queries import LIST_PARAMETERS, list_request, next_link
 from todo_core.entities.task import Task, TaskId
+from todo_core.entities.user import UserId
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
 
@@ -88,6 +89,12 @@ def _task_id(request: Request) -> TaskId:
     if _DECIMAL.fullmatch(text) and (task_id := int(text)) <= _LARGEST_ID:
         return TaskId(task_id)
     return TaskId(_NO_TASK)
+
+
+def _location(request: Request, owner_id: UserId, task: Task) -> str:
+    """Return the URL of a task, in the form that the client uses."""
+    names_owner = "user_id" in request.path_params
+    return f"/api/{owner_id}/tasks/{task.id}" if names_owner else f"/api/tasks/{task.id}"
 
 
 def _task_response(task: Task) -> Response:
@@ -172,8 +179,7 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
     task = application_of(request).create_task(
         owner_id=owner_id, title=body.title, description=body.description
     )
-    location = f"/api/{owner_id}/tasks/{task.id}"
-    headers = {"Location": location, "ETag": entity_tag(task.version)}
+    headers = {"Location": _location(request, owner_id, task), "ETag": entity_tag(task.version)}
     return Response(task_json(task), 201, headers, "application/json")
 
 
@@ -251,3 +257,23 @@ def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
         owner_id=owner_id, task_id=_task_id(request), expected=expected_versions(request)
     )
     return Response(status_code=204)
+
+
+def _without_owner(documented: APIRouter) -> APIRouter:
+    """Return the same routes below `/api/tasks`, for clients that name no owner.
+
+    They are not in the OpenAPI document: a generated client would have each operation twice.
+    """
+    alias = APIRouter(prefix="/api/tasks", route_class=JsonRoute, include_in_schema=False)
+    for route in documented.routes:
+        assert isinstance(route, JsonRoute)  # noqa: S101 - for mypy
+        alias.add_api_route(
+            route.path.removeprefix(documented.prefix),
+            route.endpoint,
+            methods=sorted(route.methods or ()),
+            status_code=route.status_code,
+        )
+    return alias
+
+
+alias_router = _without_owner(router)
