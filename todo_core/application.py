@@ -38,6 +38,7 @@ from todo_core.use_cases.accounts import (
     UpdateProfile,
 )
 from todo_core.use_cases.authentication import Authenticate, LogIn, Reauthenticate
+from todo_core.use_cases.bulk import ChangeTasks, CompleteMatchingTasks, DeleteMatchingTasks
 from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
 from todo_core.use_cases.identities import ResolveExternalUser
 from todo_core.use_cases.passwords import (
@@ -313,6 +314,21 @@ class Application:
             tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock
         )
         self.delete_task = DeleteTask(tasks=ports.tasks, limiter=ports.limiter)
+        self.change_tasks = ChangeTasks(
+            unit_of_work=ports.unit_of_work,
+            limiter=ports.limiter,
+            identifiers=ports.identifiers,
+            clock=ports.clock,
+        )
+        self.complete_matching_tasks = CompleteMatchingTasks(
+            tasks=ports.tasks,
+            unit_of_work=ports.unit_of_work,
+            limiter=ports.limiter,
+            clock=ports.clock,
+        )
+        self.delete_matching_tasks = DeleteMatchingTasks(
+            tasks=ports.tasks, unit_of_work=ports.unit_of_work, limiter=ports.limiter
+        )
 
         # Background jobs
         self.clean_up = assemble_clean_up(

@@ -6,7 +6,7 @@ Parameters that are not known are ignored. One that is known must have a value t
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -73,13 +73,8 @@ def list_request(request: Request) -> ListRequest:
     reader = _Reader(request.query_params)
     direction = reader.one_of("order", _ORDERS)
     order, descending = reader.one_of("sort", _SORTS) or (TaskOrder.CREATED_AT, True)
-    query = TaskQuery(
-        completed=reader.completed(),
-        created_after=reader.read("created_after", _time),
-        created_before=reader.read("created_before", _time),
-        updated_after=reader.read("updated_after", _time),
-        order=order,
-        descending=descending if direction is None else direction,
+    query = replace(
+        _filter(reader), order=order, descending=descending if direction is None else direction
     )
     limit = reader.read("limit", _number_in(1, LONGEST_PAGE))
     cursor, offset = reader.get("cursor"), reader.read("offset", _number_in(0, LARGEST_OFFSET))
@@ -90,6 +85,38 @@ def list_request(request: Request) -> ListRequest:
         raise ValidationFailed(*reader.errors)
     return ListRequest(
         query, LONGEST_PAGE if limit is None else limit, cursor, offset or 0, bool(counts)
+    )
+
+
+def filter_request(request: Request) -> TaskQuery:
+    """Read the parameters that choose the tasks of a change. At least one is required.
+
+    A part of the tasks that are chosen cannot be, so the parameters of a page are refused.
+
+    Raises:
+        ValidationFailed: naming every parameter whose value is not valid.
+    """
+    reader = _Reader(request.query_params)
+    query = _filter(reader)
+    for name in ("limit", "cursor", "offset"):
+        if reader.get(name) is not None:
+            reader.refuse(name, "not_allowed", "is for lists only")
+    if not reader.errors and all(reader.get(name) is None for name in _FILTERS):
+        raise ValidationFailed(
+            FieldError("", "filter_required", f"Choose tasks by one of {', '.join(_FILTERS)}.")
+        )
+    if reader.errors:
+        raise ValidationFailed(*reader.errors)
+    return query
+
+
+def _filter(reader: "_Reader") -> TaskQuery:
+    """Read which tasks are chosen, whatever their order and page."""
+    return TaskQuery(
+        completed=reader.completed(),
+        created_after=reader.read("created_after", _time),
+        created_before=reader.read("created_before", _time),
+        updated_after=reader.read("updated_after", _time),
     )
 
 
@@ -189,7 +216,7 @@ _TIME = {
     "examples": ["2026-12-01T16:00:00Z", "2026-12-01"],
 }
 
-LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
+FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter(
         "status",
         {"type": "string", "enum": [*_STATUSES], "default": "all"},
@@ -203,6 +230,13 @@ LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter("created_after", _TIME, "Only tasks created after this time."),
     _parameter("created_before", _TIME, "Only tasks created before this time."),
     _parameter("updated_after", _TIME, "Only tasks changed after this time."),
+)
+"""The parameters that choose tasks, for the OpenAPI document."""
+
+_FILTERS = tuple(parameter["name"] for parameter in FILTER_PARAMETERS)
+
+LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
+    *FILTER_PARAMETERS,
     _parameter(
         "sort",
         {"type": "string", "enum": [*_SORTS], "default": "-created_at"},

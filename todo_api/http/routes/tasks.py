@@ -14,7 +14,15 @@ from todo_api.http.preconditions import (
     expected_versions,
     known_revisions,
     list_tag,
+    missing_version,
     not_modified,
+)
+from todo_api.http.schemas.bulk import (
+    TaskBulk,
+    TaskBulkResponse,
+    TasksCompletedResponse,
+    TasksDeletedResponse,
+    bulk_json,
 )
 from todo_api.http.schemas.tasks import (
     TaskCreate,
@@ -30,7 +38,13 @@ from todo_api.http.schemas.tasks import (
     task_list_json,
     task_stats_json,
 )
-from todo_api.http.task_queries import LIST_PARAMETERS, list_request, next_link
+from todo_api.http.task_queries import (
+    FILTER_PARAMETERS,
+    LIST_PARAMETERS,
+    filter_request,
+    list_request,
+    next_link,
+)
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import UserId
 
@@ -41,6 +55,7 @@ _LARGEST_ID = 2**63 - 1
 _NO_TASK = 0
 
 _ON_TASKS = {"parameters": [*OWNER_PARAMETERS]}
+_ON_CHOSEN_TASKS = {"parameters": [*OWNER_PARAMETERS, *FILTER_PARAMETERS]}
 _ONE_TASK_PARAMETERS = [
     *OWNER_PARAMETERS,
     {
@@ -257,6 +272,65 @@ def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
         owner_id=owner_id, task_id=_task_id(request), expected=expected_versions(request)
     )
     return Response(status_code=204)
+
+
+@router.post(
+    "/bulk",
+    openapi_extra=_ON_TASKS,
+    summary="Change several tasks",
+    response_model=TaskBulkResponse,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503),
+)
+def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) -> Response:
+    """Apply up to 500 operations in their order: all of them, or none.
+
+    An operation sees what earlier ones have changed. If one fails, `errors` of the problem has a
+    pointer to it. Up to 50 operations count as one request against the limit.
+    """
+    if refusal := missing_version(request, body):
+        return refusal
+    outcomes = application_of(request).change_tasks(
+        owner_id=owner_id, operations=[each.to_core() for each in body.operations]
+    )
+    return Response(bulk_json(outcomes), media_type="application/json")
+
+
+@router.post(
+    "/complete",
+    openapi_extra=_ON_CHOSEN_TASKS,
+    summary="Complete the tasks that you choose",
+    response_model=TasksCompletedResponse,
+    responses=problems(401, 404, 409, 422, 429, 503),
+)
+def complete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksCompletedResponse:
+    """Complete all tasks that the parameters choose, however many, and return how many were open.
+
+    At least one parameter besides `url_user_id` is required. If the response is an error, some
+    tasks may have been completed: repeat the request.
+    """
+    count = application_of(request).complete_matching_tasks(
+        owner_id=owner_id, query=filter_request(request)
+    )
+    return TasksCompletedResponse(completed=count)
+
+
+@router.delete(
+    "",
+    openapi_extra=_ON_CHOSEN_TASKS,
+    summary="Delete the tasks that you choose",
+    response_model=TasksDeletedResponse,
+    responses=problems(401, 404, 409, 422, 429, 503),
+)
+def delete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksDeletedResponse:
+    """Permanently delete all tasks that the parameters choose, however many, and count them.
+
+    At least one parameter besides `url_user_id` is required. If the response is an error, some
+    tasks may have been deleted: repeat the request.
+    """
+    count = application_of(request).delete_matching_tasks(
+        owner_id=owner_id, query=filter_request(request)
+    )
+    return TasksDeletedResponse(deleted=count)
 
 
 def _without_owner(documented: APIRouter) -> APIRouter:

@@ -111,7 +111,8 @@ class TaskStatsResponse(BaseModel):
     completed: int
 
 
-def _fields(task: Task) -> dict[str, object]:
+def task_fields(task: Task) -> dict[str, object]:
+    """Return a task as `TaskResponse` describes it, but for the forms of values."""
     return {
         "id": task.id,
         "user_id": task.owner_id,
@@ -134,7 +135,7 @@ def task_json(task: Task) -> bytes:
 
     It creates no model, because validating the models of a list would take as long as the query.
     """
-    return orjson.dumps(_fields(task), option=orjson.OPT_UTC_Z)
+    return orjson.dumps(task_fields(task), option=orjson.OPT_UTC_Z)
 
 
 def task_list_json(tasks: Sequence[Task]) -> bytes:
@@ -144,10 +145,10 @@ def task_list_json(tasks: Sequence[Task]) -> bytes:
     one.
     """
     if len(tasks) <= CHUNK:
-        return orjson.dumps([_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
+        return orjson.dumps([task_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
     parts = []
     for chunk in batched(tasks, CHUNK, strict=False):
-        fields = [_fields(task) for task in chunk]
+        fields = [task_fields(task) for task in chunk]
         parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
         give_way()
     return b"[%b]" % b",".join(parts)
