@@ -5,7 +5,16 @@ from itertools import batched
 from typing import Annotated, Self
 
 import orjson
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import (
+    MISSING,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from todo_api.http.schemas.tasks import CHUNK, TaskCreate, TaskPatch, TaskResponse, task_fields
@@ -24,8 +33,15 @@ _LARGEST_ID = 2**63 - 1
 _NO_TASK = TaskId(0)
 _KINDS = ("create", "update", "complete", "delete")
 
+
+def _whole(value: object) -> object:
+    """Return 1 for 1.0: JSON does not distinguish the two."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[StrictInt, BeforeValidator(_whole)]
 ExpectedVersion = Annotated[
-    StrictInt | MISSING,
+    WholeNumber | MISSING,
     Field(description="The version that you have. If the task has another one: 412."),
 ]
 
@@ -33,7 +49,7 @@ ExpectedVersion = Annotated[
 class OnTask(BaseModel):
     """An operation on a task that exists."""
 
-    id: StrictInt = Field(json_schema_extra={"format": "int64"}, examples=[4503599627370496])
+    id: WholeNumber = Field(json_schema_extra={"format": "int64"}, examples=[4503599627370496])
     version: ExpectedVersion = MISSING
 
     @property
