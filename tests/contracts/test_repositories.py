@@ -882,6 +882,22 @@ class TestTasks:
         assert at_once(2, change) == [None, StaleVersion]
         assert [each.title for each in storage.tasks.list(ada.id)] == ["The first"]
 
+    def test_writes_that_wait_for_each_other_are_a_conflict_for_one_of_them(
+        self, storage: Storage
+    ) -> None:
+        ada = stored_user(storage)
+        tasks = [stored_task(storage, ada, id) for id in (1, 2)]
+
+        def change(number: int) -> None:
+            with storage.unit_of_work() as work:
+                for task in tasks[::-1] if number else tasks:  # they were not locked before
+                    work.tasks.save(task.edited(title=f"No. {number}", now=NOW))
+                    sleep(0.2)
+
+        assert set(at_once(2, change)) == {None, StaleVersion}
+        assert len({task.title for task in storage.tasks.list(ada.id)}) == 1
+        assert storage.tasks.counts(ada.id).revision == 4
+
     def test_writes_of_the_same_tasks_in_any_order_do_not_wait_for_each_other(
         self, storage: Storage
     ) -> None:

@@ -6,6 +6,7 @@ wait for each other, and nobody else can change the tasks in between.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 
 from todo_core.entities.task import Task, TaskId
@@ -262,6 +263,6 @@ def _for_each_match(
 
     changed, after = 0, None
     while batch := tasks.page(owner_id, query, limit=BATCH_SIZE, after=after).tasks:
-        changed += retry_on_conflict(lambda batch=batch: change_batch(batch))  # type: ignore[misc]
+        changed += retry_on_conflict(partial(change_batch, batch))
         after = Position.of(batch[-1], query.order)
     return changed
