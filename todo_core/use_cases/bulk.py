@@ -38,7 +38,7 @@ MOST_OPERATIONS = 500
 """How many operations a request may have."""
 
 OPERATIONS_PER_HIT = 50
-"""How many operations count as one request against the limit. They take about as much time."""
+"""How many operations count as one request against the limit."""
 
 BATCH_SIZE = 100
 """How many tasks one transaction changes, of any number that a filter chooses.
