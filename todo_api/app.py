@@ -94,7 +94,11 @@ def create_app(settings: Settings) -> FastAPI:
         for issuer in settings.external_namespaces
     }
     handle_errors(app)
-    for router in (tasks.router, sessions.router, passwords.router, accounts.router, health.router):
+    for router in (
+        tasks.router,
+        *(sessions.router, passwords.router, accounts.router, health.router),
+        tasks.alias_router,
+    ):
         # The application finds its own routes faster than those of an included router.
         app.router.routes.extend(router.routes)
     docs_page.serve(app)

@@ -38,6 +38,7 @@ from todo_core.use_cases.accounts import (
     UpdateProfile,
 )
 from todo_core.use_cases.authentication import Authenticate, LogIn, Reauthenticate
+from todo_core.use_cases.bulk import ChangeTasks, CompleteMatchingTasks, DeleteMatchingTasks
 from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
 from todo_core.use_cases.identities import ResolveExternalUser
 from todo_core.use_cases.passwords import (
@@ -331,6 +332,27 @@ class Application:
         )
         self.list_changes = ListChanges(
             tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter
+        )
+        self.change_tasks = ChangeTasks(
+            unit_of_work=ports.unit_of_work,
+            limiter=ports.limiter,
+            identifiers=ports.identifiers,
+            clock=ports.clock,
+            max_tasks=policy.max_tasks_per_user,
+            trash_lifetime=policy.trash_lifetime,
+        )
+        self.complete_matching_tasks = CompleteMatchingTasks(
+            tasks=ports.tasks,
+            unit_of_work=ports.unit_of_work,
+            limiter=ports.limiter,
+            clock=ports.clock,
+        )
+        self.delete_matching_tasks = DeleteMatchingTasks(
+            tasks=ports.tasks,
+            unit_of_work=ports.unit_of_work,
+            limiter=ports.limiter,
+            clock=ports.clock,
+            trash_lifetime=policy.trash_lifetime,
         )
 
         # Background jobs

@@ -38,7 +38,12 @@ from datetime import timedelta
 
 
 class TodoError(Exception):
-    """The root of all errors that the core and its ports raise deliberately."""
+    """The root of all errors that the core and its ports raise deliberately.
+
+    If one of several parts of an argument is to blame, `field` is the path to it.
+    """
+
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,9 +135,12 @@ def test_an_unknown_url_is_not_found(http: httpx.Client) -> None:
         ("/api/auth/register", "POST"),
         ("/api/auth/me", "DELETE, GET, PATCH"),
         ("/api/auth/sessions", "DELETE, GET"),
-        ("/api/x/tasks", "GET, POST"),
+        ("/api/x/tasks", "DELETE, GET, POST"),
         ("/api/x/tasks/1", "DELETE, GET, PATCH, PUT"),
         ("/api/x/tasks/1/complete", "PATCH"),
+        ("/api/tasks", "DELETE, GET, POST"),
+        ("/api/tasks/bulk", "DELETE, GET, PATCH, POST, PUT"),
+        ("/api/tasks/1", "DELETE, GET, PATCH, PUT"),
         ("/healthz", "GET"),
     ],
 )

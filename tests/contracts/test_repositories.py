@@ -1,9 +1,11 @@
 """The contract of the repositories: what their ports promise holds on every storage."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
+from time import sleep
 from uuid import uuid4
 
 import pytest
@@ -847,6 +849,87 @@ class TestTasks:
         assert (outcomes.count(StaleVersion), outcomes.count(TaskNotFound)) == (2, 2)
         assert storage.tasks.counts(ada.id) == TaskCounts(4 + 8 + 2 + 2, total=10, completed=2)
         assert len(storage.tasks.page(ada.id, TaskQuery(completed=True), limit=9).tasks) == 2
+
+    def test_the_tasks_that_the_owner_has_are_locked_in_the_order_of_their_ids(
+        self, storage: Storage
+    ) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        tasks = {id: stored_task(storage, ada, id) for id in (2**53, 10, 9)}
+        stored_task(storage, bob, 8)
+        ids = [TaskId(id) for id in (10, 8, 2**63 - 1, 9, 2**53, 0, 10)]
+        with storage.unit_of_work() as work:
+            locked = work.tasks.lock(ids, owner_id=ada.id)
+            assert locked == [tasks[9], tasks[10], tasks[2**53]]
+            assert work.tasks.lock([], owner_id=ada.id) == []
+
+    def test_a_locked_task_is_not_changed_by_others_until_the_unit_of_work_ends(
+        self, storage: Storage
+    ) -> None:
+        ada = stored_user(storage)
+        task = stored_task(storage, ada)
+        has_locked = Event()
+
+        def change(number: int) -> None:
+            if number:
+                assert has_locked.wait(timeout=10)
+                storage.tasks.save(task.edited(title="Too late", now=NOW))
+                return
+            with storage.unit_of_work() as work:
+                [locked] = work.tasks.lock([task.id], owner_id=ada.id)
+                has_locked.set()
+                sleep(0.2)
+                work.tasks.save(locked.edited(title="The first", now=NOW))
+
+        assert at_once(2, change) == [None, StaleVersion]
+        assert [each.title for each in storage.tasks.list(ada.id)] == ["The first"]
+
+    def test_writes_that_wait_for_each_other_are_a_conflict_for_one_of_them(
+        self, storage: Storage
+    ) -> None:
+        ada = stored_user(storage)
+        tasks = [stored_task(storage, ada, id) for id in (1, 2)]
+
+        def change(number: int) -> None:
+            with storage.unit_of_work() as work:
+                for task in tasks[::-1] if number else tasks:  # they were not locked before
+                    work.tasks.save(task.edited(title=f"No. {number}", now=NOW))
+                    sleep(0.2)
+
+        assert set(at_once(2, change)) == {None, StaleVersion}
+        assert len({task.title for task in storage.tasks.list(ada.id)}) == 1
+        assert storage.tasks.counts(ada.id).revision == 4
+
+    def test_writes_of_the_same_tasks_in_any_order_do_not_wait_for_each_other(
+        self, storage: Storage
+    ) -> None:
+        ada = stored_user(storage)
+        ids = [stored_task(storage, ada, id).id for id in range(1, 7)]
+
+        def change_all(order: Sequence[TaskId]) -> None:
+            with storage.unit_of_work() as work:
+                locked = {each.id: each for each in work.tasks.lock(order, owner_id=ada.id)}
+                for id in order:
+                    task = locked[id]
+                    work.tasks.save(task.with_completion(not task.completed, now=NOW))
+
+        def change_one(id: TaskId) -> None:
+            task = storage.tasks.get(id, owner_id=ada.id)
+            with suppress(StaleVersion):
+                storage.tasks.save(task.edited(title=f"{task.title}.", now=NOW))
+
+        def change(number: int) -> None:
+            for turn in range(10):
+                if number < 4:
+                    change_all(ids[::-1] if number % 2 else ids)
+                else:
+                    change_one(ids[(number + turn) % 6])
+
+        assert at_once(8, change) == [None] * 8
+        tasks = storage.tasks.list(ada.id)
+        assert [task.completed for task in tasks] == [False] * 6, "each was inverted 40 times"
+        changes = sum(task.version - 1 for task in tasks)
+        assert changes >= 4 * 10 * 6
+        assert storage.tasks.counts(ada.id) == TaskCounts(6 + changes, total=6, completed=0)
 
     def test_saving_a_task_stores_the_change_and_increments_the_version(
         self, storage: Storage

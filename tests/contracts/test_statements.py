@@ -11,7 +11,17 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Boolean, ColumnClause, Connection, DateTime, Integer, TextClause, Uuid, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    ColumnClause,
+    Connection,
+    DateTime,
+    Integer,
+    TextClause,
+    Uuid,
+    text,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Delete, Insert, Update
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
@@ -113,6 +123,7 @@ def value_of(type_: TypeEngine[Any], *, user_id: UUID, completed: bool) -> objec
         Uuid: user_id,
         DateTime: NOW,
         Boolean: completed,
+        JSON: {"1": None, "7": None},  # ids
         Integer: 1,  # an id, a version, a revision or a generation
         NullType: 1,  # a limit or an offset
     }

@@ -196,6 +196,7 @@ AUTHENTICATION = "todo_core/use_cases/authentication.py"
 ACCOUNTS = "todo_core/use_cases/accounts.py"
 IDENTITIES = "todo_core/use_cases/identities.py"
 WHO = "todo_api/http/dependencies.py"
+BULK = "todo_core/use_cases/bulk.py"
 TASK_ROUTES = "todo_api/http/routes/tasks.py"
 OTHERS = "__import__('uuid').UUID(int=0)"
 
@@ -235,6 +236,14 @@ KINDS = (
         ),
     ),
     Kind(
+        "another's task locked",
+        MEMORY_TASKS,
+        _instead(
+            "[self._store.tasks[key] for key in keys if key in self._store.tasks]",
+            "[each for each in self._store.tasks.values() if each.id in task_ids]",
+        ),
+    ),
+    Kind(
         "another's session ended",
         MEMORY_SESSIONS,
         _instead("session is None or session.user_id != user_id", "session is None"),
@@ -248,11 +257,14 @@ KINDS = (
         ),
     ),
     Kind("nobody for the owner", TASKS, _argument("owner_id", OTHERS)),
+    Kind("nobody for the owner", BULK, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
     Kind("sessions of nobody", REVOCATION, _argument("user_id", OTHERS)),
     Kind("an ended session goes on", AUTHENTICATION, _never("in self.revoked_sessions")),
-    Kind("the address is not looked at", WHO, _never("request.path_params['user_id']")),
+    Kind(
+        "the address is not looked at", WHO, _instead("not _is_their_name(caller, named)", "False")
+    ),
     Kind(
         "the query is not looked at",
         WHO,

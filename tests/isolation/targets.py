@@ -5,7 +5,7 @@ All targets report a refusal by the problem code that the API has for it.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -18,6 +18,7 @@ from tests.support.world import World
 from todo_adapters.limits.rate_limiter import Unlimited
 from todo_api.container import Container
 from todo_api.http.problems import CORE_PROBLEMS
+from todo_api.http.schemas.bulk import BulkOperation
 from todo_core.application import Application
 from todo_core.entities.caller import Caller
 from todo_core.entities.session import SessionId
@@ -154,6 +155,18 @@ class Target(ABC):
     @abstractmethod
     def remove(self, token: str, owner: str, task_id: int) -> None:
         """Delete a task."""
+
+    @abstractmethod
+    def bulk(self, token: str, owner: str, operations: Sequence[Fields]) -> Sequence[Any]:
+        """Apply all operations or none, and return each task after it, or the deleted id."""
+
+    @abstractmethod
+    def complete_matching(self, token: str, owner: str, completed: bool) -> int:
+        """Complete all tasks that are completed, or all that are not; return how many changed."""
+
+    @abstractmethod
+    def remove_matching(self, token: str, owner: str, completed: bool) -> int:
+        """Delete all tasks that are completed, or all that are not; return how many."""
 
     def steal(self, task_id: int, owner: str, thief: str) -> bool:
         """Save the owner's task as the thief's, and return whether that was accepted.
@@ -315,6 +328,22 @@ class UseCases(Target):
         del owner
         self._do("delete_task", owner_id=self._owner(token), task_id=TaskId(task_id))
 
+    def bulk(self, token: str, owner: str, operations: Sequence[Fields]) -> Sequence[Any]:
+        del owner
+        core = [BulkOperation.model_validate(each).to_core() for each in operations]
+        outcomes = self._do("change_tasks", owner_id=self._owner(token), operations=core)
+        return [_fields(each) if isinstance(each, Task) else each for each in outcomes]
+
+    def complete_matching(self, token: str, owner: str, completed: bool) -> int:
+        del owner
+        query = TaskQuery(completed=completed)
+        return int(self._do("complete_matching_tasks", owner_id=self._owner(token), query=query))
+
+    def remove_matching(self, token: str, owner: str, completed: bool) -> int:
+        del owner
+        query = TaskQuery(completed=completed)
+        return int(self._do("delete_matching_tasks", owner_id=self._owner(token), query=query))
+
     def steal(self, task_id: int, owner: str, thief: str) -> bool:
         task = self._tasks.get(TaskId(task_id), owner_id=UserId(UUID(owner)))
         stolen = replace(task, owner_id=UserId(UUID(thief)), title=task.title)
@@ -468,6 +497,21 @@ class Http(Target):
 
     def remove(self, token: str, owner: str, task_id: int) -> None:
         self._tasks("DELETE", token, owner, f"/{task_id}")
+
+    def bulk(self, token: str, owner: str, operations: Sequence[Fields]) -> Sequence[Any]:
+        answer = self._tasks("POST", token, owner, "/bulk", {"operations": operations})
+        return [
+            _without_times(each["task"]) if "task" in each else each["deleted"]
+            for each in answer["results"]
+        ]
+
+    def complete_matching(self, token: str, owner: str, completed: bool) -> int:
+        query = {"completed": str(completed).lower()}
+        return int(self._tasks("POST", token, owner, "/complete", **query)["completed"])
+
+    def remove_matching(self, token: str, owner: str, completed: bool) -> int:
+        query = {"completed": str(completed).lower()}
+        return int(self._tasks("DELETE", token, owner, **query)["deleted"])
 
 
 def _tokens(answer: Fields) -> Tokens:

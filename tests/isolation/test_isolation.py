@@ -22,6 +22,8 @@ from tests.support.users import PASSWORD, ApiUser
 from todo_api.container import Container
 from todo_api.settings import ExternalIssuer
 from todo_core.entities.task import Task, TaskCounts, TaskId
+from todo_core.entities.task_operation import Completion, Deletion, Edit, TaskOperation
+from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import StaleVersion, TaskNotFound
 
@@ -51,8 +53,11 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("PATCH", "/{task_id}/complete", {"completed": True}),
     ("PATCH", "/{task_id}/complete", None),
     ("DELETE", "/{task_id}", None),
+    ("POST", "/bulk", {"operations": [{"create": {"title": "Mine now"}}]}),
+    ("POST", "/complete?completed=false", None),
+    ("DELETE", "?completed=false", None),
 ]
-ON_ONE_TASK = [operation for operation in OPERATIONS if operation[1]]
+ON_ONE_TASK = [operation for operation in OPERATIONS if "{task_id}" in operation[1]]
 
 
 def comparable_response(
@@ -149,6 +154,52 @@ def test_a_task_request_without_a_token_is_refused(
     assert ada.list() == [task]
 
 
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_every_operation_on_tasks_succeeds_without_an_owner_in_the_path(
+    ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    task = ada.create()
+    url = f"/api/tasks{path.format(task_id=task['id'])}"
+    assert ada.http.request(method, url, json=body).is_success
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_the_alias_never_reaches_the_tasks_of_another_user(
+    ada: ApiUser, bob: ApiUser, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    theirs, own = ada.create(), bob.create()
+
+    def answer(query: str, task_id: int) -> httpx.Response:
+        url = f"/api/tasks{path.format(task_id=task_id)}"
+        url += query.replace("?", "&") if "?" in url else query
+        return bob.http.request(method, url, json=body)
+
+    for task_id in (theirs["id"], own["id"]):
+        for query in (f"?url_user_id={ada.id}", "?url_user_id=tasks"):
+            denied = answer(query, task_id)
+            assert denied.status_code == 404
+            assert problem(denied)["code"] == "task_not_found"
+        repeated = answer(f"?url_user_id={bob.id}&url_user_id={ada.id}", task_id)
+        assert repeated.status_code == 422
+    if "{task_id}" in path:
+        for query in ("", f"?user_id={ada.id}", f"?owner_id={ada.id}"):
+            assert answer(query, theirs["id"]).status_code == 404
+    assert ada.list() == [theirs]
+    assert bob.list() == [own]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
+def test_the_alias_requires_a_token(
+    server: RunningServer, ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    task = ada.create()
+    with server.client() as stranger:
+        url = f"/api/tasks{path.format(task_id=task['id'])}"
+        answer = stranger.request(method, url, json=body)
+    assert answer.status_code == 401
+    assert ada.list() == [task]
+
+
 SPELLINGS: list[Callable[[str], str]] = [
     str,
     str.upper,
@@ -189,8 +240,9 @@ def test_the_id_of_another_user_is_not_found_for_any_subject(
                     for method, path, body in OPERATIONS:
                         answer = http.request(
                             method,
-                            f"/api/{owner}/tasks{path.format(task_id=task['id'])}",
-                            params={"url_user_id": owner},
+                            httpx.URL(
+                                f"/api/{owner}/tasks{path.format(task_id=task['id'])}"
+                            ).copy_merge_params({"url_user_id": owner}),
                             json=body,
                         )
                         assert answer.status_code == 404
@@ -305,6 +357,51 @@ def test_a_change_of_a_task_leaves_anothers_task_with_the_same_id(container: Con
     container.tasks().remove_batch(ada, limit=9)
     assert todo.list_tasks(owner_id=bob).tasks == before
     assert todo.list_tasks(owner_id=ada).tasks == []
+
+
+def test_a_bulk_or_a_filter_leaves_anothers_tasks_with_the_same_ids(container: Container) -> None:
+    todo = container.application()
+    ada, bob = owners = [_new_owner(container, number) for number in range(2)]
+    for number in range(1, 6):
+        for owner in owners:
+            container.tasks().add(_task(owner, number))
+    before = todo.list_tasks(owner_id=bob).tasks
+    operations: list[TaskOperation] = [
+        Edit(TaskId(1), title="Buy oats"),
+        Completion(TaskId(2)),
+        Deletion(TaskId(3)),
+    ]
+    todo.change_tasks(owner_id=ada, operations=operations)
+    assert todo.delete_matching_tasks(owner_id=ada, query=TaskQuery(completed=True)) == 1
+    assert todo.complete_matching_tasks(owner_id=ada, query=TaskQuery()) == 3
+    assert todo.list_tasks(owner_id=bob).tasks == before
+    assert todo.count_tasks(owner_id=bob) == TaskCounts(5, total=5, completed=0)
+    assert todo.count_tasks(owner_id=ada) == TaskCounts(12, total=3, completed=3)
+
+
+def test_a_bulk_with_a_task_of_another_user_changes_nothing(ada: ApiUser, bob: ApiUser) -> None:
+    theirs, own, missing = ada.create(), bob.create(), bob.create()
+    bob.http.delete(bob.tasks(f"/{missing['id']}")).raise_for_status()
+    for kind, fields in (("update", {"title": "Mine"}), ("complete", {}), ("delete", {})):
+        for version in ({}, {"version": 1}, {"version": 7}):
+
+            def answer(task_id: int, kind: str = kind, rest: Any = fields | version) -> object:
+                operations = [
+                    {"create": {"title": "New"}},
+                    {"update": {"id": own["id"], "title": "Changed"}},
+                    {kind: {"id": task_id, **rest}},
+                    {"delete": {"id": own["id"]}},
+                ]
+                body = {"operations": operations}
+                return comparable_response(bob, "POST", bob.tasks("/bulk"), body)
+
+            expected = answer(missing["id"])
+            assert expected[0] == 404  # type: ignore[index]  # index 0 is the status
+            assert f'"/operations/2/{kind}"' in str(expected)
+            for task_id in (theirs["id"], 0, -1, 10**30):
+                assert answer(task_id) == expected
+    assert ada.list() == [theirs]
+    assert bob.list() == [own]
 
 
 def test_tasks_of_others_are_not_counted_where_a_users_tasks_are_deleted(

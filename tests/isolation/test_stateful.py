@@ -6,7 +6,7 @@ revoked sessions, and ids that never existed.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
@@ -53,6 +53,7 @@ numbers = st.integers(0, 10**6)
 
 titles = st.sampled_from(["Buy milk", "x", "ß 漢字 🎉", "' OR 1=1 --", "a" * 200])
 descriptions = st.sampled_from([None, "Two litres", "%_\\", "line\nline", "b" * 1000])
+KINDS = ("create", "update", "complete", "delete")
 missing_ids = st.sampled_from([1, 2, 2**31, 2**53 - 1, 2**53, 2**63 - 1])
 
 
@@ -452,6 +453,83 @@ class Isolation(RuleBasedStateMachine):
             expected = {"completed": wanted, "version": before["version"] + grown}
             assert task == before | expected
             user.tasks[task_id] = task
+
+    @rule(
+        number=numbers,
+        owner_number=numbers,
+        drawn=st.lists(
+            st.tuples(st.sampled_from(KINDS), numbers, missing_ids), min_size=1, max_size=4
+        ),
+        title=titles,
+    )
+    def change_several(
+        self, number: int, owner_number: int, drawn: Sequence[tuple[str, int, int]], title: str
+    ) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        after = dict(user.tasks)
+        expected: list[Any] = []
+        operations: list[Fields] = []
+        is_foreign = False
+        for kind, task_number, missing_id in drawn:
+            task_id = self.draw_task(user, task_number, missing_id)
+            fields: Fields = {"title": title} if kind in {"create", "update"} else {}
+            named = {} if kind == "create" else {"id": task_id}
+            operations.append({kind: fields | named})
+            if kind == "create":
+                expected.append({"title": title, "version": 1, "user_id": user.id})
+            elif task_id not in after:
+                is_foreign = True
+            elif kind == "delete":
+                del after[task_id]
+                expected.append(task_id)
+            else:
+                changes = fields or {"completed": True}
+                grown = after[task_id] | changes != after[task_id]
+                version = after[task_id]["version"] + grown
+                after[task_id] = after[task_id] | changes | {"version": version}
+                expected.append(after[task_id])
+        arguments = (session.tokens.access, owner, operations)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.bulk, *arguments)
+        elif owner != user.id or is_foreign:
+            self.require_refusal("task_not_found", self.target.bulk, *arguments)
+        else:
+            outcomes = self.target.bulk(*arguments)
+            user.tasks = after
+            for operation, outcome, each in zip(operations, outcomes, expected, strict=True):
+                if "create" in operation:
+                    assert each.items() <= outcome.items()
+                    self.remember_task(user, outcome)
+                else:
+                    assert outcome == each
+
+    @rule(number=numbers, owner_number=numbers, completed=st.booleans(), deletes=st.booleans())
+    def change_those_that_a_filter_chooses(
+        self, number: int, owner_number: int, completed: bool, deletes: bool
+    ) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        call = self.target.remove_matching if deletes else self.target.complete_matching
+        arguments = (session.tokens.access, owner, completed)
+        chosen = [task for task in user.tasks.values() if task["completed"] == completed]
+        if session.revoked:
+            self.require_refusal("invalid_token", call, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", call, *arguments)
+        elif deletes:
+            assert call(*arguments) == len(chosen)
+            user.tasks = {
+                id: task for id, task in user.tasks.items() if task["completed"] != completed
+            }
+        else:
+            changed = [] if completed else chosen
+            assert call(*arguments) == len(changed)
+            for task in changed:
+                user.tasks[task["id"]] = task | {
+                    "completed": True,
+                    "version": task["version"] + 1,
+                }
 
     @rule(number=numbers, owner_number=numbers)
     def count(self, number: int, owner_number: int) -> None:

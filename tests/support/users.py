@@ -28,7 +28,7 @@ class ApiUser:
     def tasks_of(self, owner: str, path: str = "", /, **parameters: str) -> httpx.URL:
         """Return the URL of the owner's tasks, as this user would request it."""
         query = {"url_user_id": self.id, **parameters}
-        return httpx.URL(f"/api/{owner}/tasks{path}", params=query)
+        return httpx.URL(f"/api/{owner}/tasks{path}").copy_merge_params(query)
 
     def create(self, title: str = "Buy milk", **fields: Any) -> dict[str, Any]:  # JSON
         """Create a task and return it."""

@@ -83,6 +83,11 @@ class InMemoryTaskRepository(TaskRepository):
             self._put(saved)
             return saved
 
+    def lock(self, task_ids: Sequence[TaskId], *, owner_id: UserId) -> Sequence[Task]:
+        keys = sorted({(owner_id, task_id) for task_id in task_ids})
+        with self._store.lock:
+            return [self._store.tasks[key] for key in keys if key in self._store.tasks]
+
     def remove(
         self,
         task_id: TaskId,

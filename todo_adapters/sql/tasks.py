@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from sqlalchemy import CTE, ColumnElement, Select, null, tuple_
 from sqlmodel import (
+    JSON,
     BigInteger,
     Boolean,
     Integer,
@@ -19,6 +20,7 @@ from sqlmodel import (
     func,
     insert,
     select,
+    text,
     update,
 )
 
@@ -70,6 +72,12 @@ _NEW_VALUES = {
 _SELECT_OWNED = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
 LIST = _SELECT_OWNED.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
 GET = _SELECT_OWNED.where(_THIS_ONE)
+# The SQL must not depend on the number of ids. Both databases know this function; its other
+# columns are in the way of a table-valued function of SQLAlchemy, so that it is text.
+_NAMED_IDS = text("SELECT CAST(key AS BIGINT) FROM json_each(:task_ids)").bindparams(
+    bindparam("task_ids", type_=JSON)
+)
+LOCK = _SELECT_OWNED.where(TASKS.c.id.in_(_NAMED_IDS)).order_by(TASKS.c.id).with_for_update()
 REMOVE_BATCH = delete(TASKS).where(
     _OWNED,
     TASKS.c.id.in_(
@@ -319,6 +327,12 @@ class SqlTaskRepository(TaskRepository):
         if not saved:
             raise StaleVersion
         return replace(task, version=task.version + 1)
+
+    def lock(self, task_ids: Sequence[TaskId], *, owner_id: UserId) -> Sequence[Task]:
+        # Sorted by id, PostgreSQL locks them in this order. SQLite has locked the database.
+        ids = dict.fromkeys(map(str, task_ids))
+        to_task = partial(_to_task, owner_id=owner_id)
+        return self._executor.entities(LOCK, {"owner": owner_id, "task_ids": ids}, to_task)
 
     def remove(
         self,

@@ -96,7 +96,9 @@ OWNER_PARAMETERS: Sequence[Mapping[str, object]] = (
 
 
 class TaskOwner(BearerToken):
-    """Requires that the URL names the caller as the owner, and returns the owner's id.
+    """Requires that the URL names nobody but the caller as the owner, and returns the owner's id.
+
+    A path without `user_id` names no owner; then `url_user_id` may be missing.
 
     The URL of another user's tasks is answered like that of a task that does not exist, so that
     no caller learns which ids exist.
@@ -107,7 +109,8 @@ class TaskOwner(BearerToken):
 
     async def __call__(self, request: Request) -> UserId:  # type: ignore[override]  # as above
         caller = await _authenticated(request)
-        if not _is_their_name(caller, request.path_params["user_id"]):
+        named = request.path_params.get("user_id")
+        if named is not None and not _is_their_name(caller, named):
             raise _denied(caller)
         if request.scope["query_string"] == b"url_user_id=%b" % str(caller.user_id).encode():
             return caller.user_id  # as almost always; parsing the query takes 7 µs
@@ -120,7 +123,8 @@ class TaskOwner(BearerToken):
                 )
             )
         if not url_user_ids:
-            if cast(Settings, request.app.state.settings).require_url_user_id:
+            settings = cast(Settings, request.app.state.settings)
+            if named is not None and settings.require_url_user_id:
                 _log.warning("url_user_id.missing", setting="TODO_REQUIRE_URL_USER_ID")
                 raise ValidationFailed(
                     FieldError(

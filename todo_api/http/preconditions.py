@@ -7,10 +7,14 @@ from typing import Any
 
 from fastapi import HTTPException, Request, Response
 
+from todo_api.http.problems import HTTP_PROBLEMS, problem_response
+from todo_api.http.schemas.bulk import TaskBulk
 from todo_api.http.schemas.tasks import entity_tag
 from todo_core.entities.task import Task
+from todo_core.errors import FieldError
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_SAY_VERSION = "Say which version of the task you have, in version."
 _REVISION = re.compile(r"0|[1-9][0-9]{0,17}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -39,6 +43,21 @@ def expected_versions(request: Request) -> Collection[int] | None:
     return frozenset(
         int(tag) for weak, tag in _TAG.findall(field) if not weak and _VERSION.fullmatch(tag)
     )
+
+
+def missing_version(request: Request, body: TaskBulk) -> Response | None:
+    """Return 428 if the operator requires a version in each operation, and one has none.
+
+    `version` of an operation is what `If-Match` is of a request about one task.
+    """
+    if not request.app.state.settings.require_if_match:
+        return None
+    kind = HTTP_PROBLEMS[HTTPStatus.PRECONDITION_REQUIRED]
+    for index, each in enumerate(body.operations):
+        if each.on_task is not None and each.on_task.expected is None:
+            place = f"operations/{index}/{each.kind}/version"
+            return problem_response(kind, errors=[FieldError(place, "required", _SAY_VERSION)])
+    return None
 
 
 def not_modified(request: Request, task: Task) -> Response | None:

@@ -94,6 +94,11 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "invalid_cursor",
         "This cursor is not one of this list. Start again without it.",
     ),
+    core.SyncTokenExpired: ProblemKind(
+        HTTPStatus.GONE,
+        "sync_token_expired",
+        "It is no longer known what was deleted since then. Start again without it.",
+    ),
     # The response is the same for every caller and reveals nothing about any user or task, so 403
     # is right here. It never is for what belongs to another user.
     core.RegistrationClosed: ProblemKind(
@@ -115,6 +120,11 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         HTTPStatus.CONFLICT,
         "email_taken",
         "An account with this email already exists. Log in, or use another email.",
+    ),
+    core.QuotaExceeded: ProblemKind(
+        HTTPStatus.CONFLICT,
+        "quota_exceeded",
+        "You have as many tasks as you may have. Delete some that you do not need.",
     ),
     core.NoPassword: ProblemKind(
         HTTPStatus.CONFLICT,
@@ -207,7 +217,14 @@ _TYPE_PROBLEMS = {
     "string_unicode": ("invalid_characters", "must not contain unpaired surrogates"),
     "bool_type": ("invalid_type", "must be true or false"),
     "bool_parsing": ("invalid_type", "must be true or false"),
+    "int_type": ("invalid_type", "must be a whole number"),
+    "list_type": ("invalid_type", "must be a JSON array"),
+    "too_long": ("too_long", "must have at most {max_length} items"),
     "model_attributes_type": ("invalid_type", "must be a JSON object"),
+    "not_one_operation": (
+        "invalid_operation",
+        "must have exactly one of create, update, complete and delete",
+    ),
 }
 """The code and the predicate of the message for each type of error that pydantic reports."""
 
@@ -266,7 +283,9 @@ def handle_errors(app: FastAPI) -> None:
 async def _core_error(_: Request, error: Exception) -> Response:
     if isinstance(error, core.ValidationFailed):
         return validation_response(error.errors)
-    kind = CORE_PROBLEMS[type(error)]  # type: ignore[index]  # registered only for TodoError
+    assert isinstance(error, core.TodoError)  # noqa: S101 - registered only for it
+    kind = CORE_PROBLEMS[type(error)]
+    errors = None if error.field is None else [FieldError(error.field, kind.code, kind.detail)]
     if isinstance(error, core.AuthenticationFailed):
         _log.warning("authentication.failed", kind="security", reason=kind.code)
     elif isinstance(error, core.Unavailable):
@@ -277,8 +296,8 @@ async def _core_error(_: Request, error: Exception) -> Response:
         _log.warning("request.throttled", kind="security", rule=error.allowance.rule)
         return problem_response(replace(kind, headers=_rate_limit_headers(error.allowance)))
     elif isinstance(error, core.PreconditionFailed):
-        return problem_response(replace(kind, headers={"ETag": entity_tag(error.version)}))
-    return problem_response(kind)
+        kind = replace(kind, headers={"ETag": entity_tag(error.version)})
+    return problem_response(kind, errors=errors)
 
 
 def _rate_limit_headers(allowance: core.Allowance) -> Mapping[str, str]:
@@ -301,12 +320,17 @@ def _field_error(details: Mapping[str, Any]) -> FieldError:
     """Translate an error of pydantic, without the value that was sent."""
     path = [str(part) for part in details["loc"][1:]]
     code, predicate = _TYPE_PROBLEMS.get(details["type"], _WRONG_TYPE)
+    predicate = predicate.format(**details.get("ctx", {}))
     return FieldError("/".join(path), code, f"{_subject(path)} {predicate}.")
 
 
 def _subject(path: Sequence[str]) -> str:
     """Return the name of the field for a message: `current_password` as `Current password`."""
-    return path[-1].replace("_", " ").capitalize() if path else "The body"
+    if not path:
+        return "The body"
+    if path[-1].isdigit() and len(path) > 1:  # an item of a list
+        path = [f"{path[-2]} {path[-1]}"]
+    return path[-1].replace("_", " ").capitalize()
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

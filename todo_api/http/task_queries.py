@@ -6,7 +6,7 @@ Parameters that are not known are ignored. One that is known must have a value t
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -73,13 +73,11 @@ def list_request(request: Request) -> ListRequest:
     reader = _Reader(request.query_params)
     direction = reader.one_of("order", _ORDERS)
     order, descending = reader.one_of("sort", _SORTS) or (TaskOrder.CREATED_AT, True)
-    query = TaskQuery(
-        completed=reader.completed(),
-        created_after=reader.read("created_after", _time),
-        created_before=reader.read("created_before", _time),
-        updated_after=reader.read("updated_after", _time),
+    query = replace(
+        _filter(reader),
         order=order,
         descending=descending if direction is None else direction,
+        deleted=bool(reader.read("deleted", _boolean)),
     )
     limit = reader.read("limit", _number_in(1, LONGEST_PAGE))
     cursor, offset = reader.get("cursor"), reader.read("offset", _number_in(0, LARGEST_OFFSET))
@@ -90,6 +88,72 @@ def list_request(request: Request) -> ListRequest:
         raise ValidationFailed(*reader.errors)
     return ListRequest(
         query, LONGEST_PAGE if limit is None else limit, cursor, offset or 0, bool(counts)
+    )
+
+
+@dataclass(frozen=True)
+class ChangesRequest:
+    """What a client asks for: the arguments of `ListChanges`."""
+
+    since: str | None
+    limit: int
+
+
+def changes_request(request: Request) -> ChangesRequest:
+    """Read the parameters of a list of changes.
+
+    Raises:
+        ValidationFailed: naming every parameter whose value is not valid.
+    """
+    reader = _Reader(request.query_params)
+    limit = reader.read("limit", _number_in(1, LONGEST_PAGE))
+    if reader.errors:
+        raise ValidationFailed(*reader.errors)
+    return ChangesRequest(reader.get("since"), limit or LONGEST_PAGE)
+
+
+def is_permanent(request: Request) -> bool:
+    """Return whether a task is to be deleted without the trash.
+
+    Raises:
+        ValidationFailed: if `permanent` is neither true nor false.
+    """
+    reader = _Reader(request.query_params)
+    permanent = reader.read("permanent", _boolean)
+    if reader.errors:
+        raise ValidationFailed(*reader.errors)
+    return bool(permanent)
+
+
+def filter_request(request: Request) -> TaskQuery:
+    """Read the parameters that choose the tasks of a change. At least one is required.
+
+    A part of the tasks that are chosen cannot be, so the parameters of a page are refused.
+
+    Raises:
+        ValidationFailed: naming every parameter whose value is not valid.
+    """
+    reader = _Reader(request.query_params)
+    query = _filter(reader)
+    for name in ("limit", "cursor", "offset", "deleted"):
+        if reader.get(name) is not None:
+            reader.refuse(name, "not_allowed", "is for lists only")
+    if not reader.errors and all(reader.get(name) is None for name in _FILTERS):
+        raise ValidationFailed(
+            FieldError("", "filter_required", f"Choose tasks by one of {', '.join(_FILTERS)}.")
+        )
+    if reader.errors:
+        raise ValidationFailed(*reader.errors)
+    return query
+
+
+def _filter(reader: "_Reader") -> TaskQuery:
+    """Read which tasks are chosen, whatever their order and page."""
+    return TaskQuery(
+        completed=reader.completed(),
+        created_after=reader.read("created_after", _time),
+        created_before=reader.read("created_before", _time),
+        updated_after=reader.read("updated_after", _time),
     )
 
 
@@ -189,7 +253,7 @@ _TIME = {
     "examples": ["2026-12-01T16:00:00Z", "2026-12-01"],
 }
 
-LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
+FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter(
         "status",
         {"type": "string", "enum": [*_STATUSES], "default": "all"},
@@ -203,6 +267,39 @@ LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter("created_after", _TIME, "Only tasks created after this time."),
     _parameter("created_before", _TIME, "Only tasks created before this time."),
     _parameter("updated_after", _TIME, "Only tasks changed after this time."),
+)
+"""The parameters that choose tasks, for the OpenAPI document."""
+
+_FILTERS = tuple(parameter["name"] for parameter in FILTER_PARAMETERS)
+
+PERMANENT: Mapping[str, Any] = _parameter(
+    "permanent",
+    {"type": "boolean", "default": False},
+    "Delete the task without the trash, or from the trash.",
+)
+
+_LIMIT = _parameter(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": LONGEST_PAGE},
+    "The number of tasks on a page.",
+)
+
+CHANGES_PARAMETERS: Sequence[Mapping[str, Any]] = (
+    _parameter(
+        "since",
+        {"type": "string"},
+        "Where to continue: `next` of an earlier response. Without it, all tasks are listed.",
+    ),
+    _LIMIT,
+)
+
+LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
+    *FILTER_PARAMETERS,
+    _parameter(
+        "deleted",
+        {"type": "boolean", "default": False},
+        "The tasks in the trash instead of the others.",
+    ),
     _parameter(
         "sort",
         {"type": "string", "enum": [*_SORTS], "default": "-created_at"},
@@ -214,11 +311,7 @@ LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
         {"type": "string", "enum": [*_ORDERS]},
         "The direction, if it differs from that of `sort`. `sort_order` is the same.",
     ),
-    _parameter(
-        "limit",
-        {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": LONGEST_PAGE},
-        "The number of tasks on a page.",
-    ),
+    _LIMIT,
     _parameter("cursor", {"type": "string"}, "Where to continue, from the `Link` of a page."),
     _parameter(
         "offset",

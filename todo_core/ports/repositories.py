@@ -343,6 +343,14 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
+    def lock(self, task_ids: Sequence[TaskId], *, owner_id: UserId) -> Sequence[Task]:
+        """Return those of these tasks that the owner has, in the order of their ids.
+
+        Nobody else can change or delete them until the unit of work ends. The ids may repeat.
+        It is the first thing that a unit of work does with tasks, and done once.
+        """
+
+    @abstractmethod
     def remove(
         self,
         task_id: TaskId,

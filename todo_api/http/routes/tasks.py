@@ -14,9 +14,18 @@ from todo_api.http.preconditions import (
     expected_versions,
     known_revisions,
     list_tag,
+    missing_version,
     not_modified,
 )
+from todo_api.http.schemas.bulk import (
+    TaskBulk,
+    TaskBulkResponse,
+    TasksCompletedResponse,
+    TasksDeletedResponse,
+    bulk_json,
+)
 from todo_api.http.schemas.tasks import (
+    TaskChangesResponse,
     TaskCreate,
     TaskListResponse,
     TaskPatch,
@@ -25,13 +34,25 @@ from todo_api.http.schemas.tasks import (
     TaskUpdate,
     TaskUpdateStatus,
     entity_tag,
+    task_changes_json,
     task_envelope_json,
     task_json,
     task_list_json,
     task_stats_json,
 )
-from todo_api.http.task_queries import LIST_PARAMETERS, list_request, next_link
+from todo_api.http.task_queries import (
+    CHANGES_PARAMETERS,
+    FILTER_PARAMETERS,
+    LIST_PARAMETERS,
+    PERMANENT,
+    changes_request,
+    filter_request,
+    is_permanent,
+    list_request,
+    next_link,
+)
 from todo_core.entities.task import Task, TaskId
+from todo_core.entities.user import UserId
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
 
@@ -40,6 +61,7 @@ _LARGEST_ID = 2**63 - 1
 _NO_TASK = 0
 
 _ON_TASKS = {"parameters": [*OWNER_PARAMETERS]}
+_ON_CHOSEN_TASKS = {"parameters": [*OWNER_PARAMETERS, *FILTER_PARAMETERS]}
 _ONE_TASK_PARAMETERS = [
     *OWNER_PARAMETERS,
     {
@@ -90,6 +112,12 @@ def _task_id(request: Request) -> TaskId:
     return TaskId(_NO_TASK)
 
 
+def _location(request: Request, owner_id: UserId, task: Task) -> str:
+    """Return the URL of a task, in the form that the client uses."""
+    names_owner = "user_id" in request.path_params
+    return f"/api/{owner_id}/tasks/{task.id}" if names_owner else f"/api/tasks/{task.id}"
+
+
 def _task_response(task: Task) -> Response:
     headers = {"ETag": entity_tag(task.version)}
     return Response(task_json(task), headers=headers, media_type="application/json")
@@ -119,9 +147,10 @@ def list_tasks(request: Request, owner_id: OwnerDependency) -> Response:
         cursor=asked.cursor,
         offset=asked.offset,
         counts=asked.counts,
-        known=known_revisions(request, tag),
+        known=() if asked.query.deleted else known_revisions(request, tag),
     )
-    headers = {"ETag": list_tag(page.revision, tag)}
+    # What is in the trash depends on the time too.
+    headers = {} if asked.query.deleted else {"ETag": list_tag(page.revision, tag)}
     if page.is_unchanged:
         return Response(status_code=304, headers=headers)
     content = task_envelope_json(page) if enveloped else task_list_json(page.tasks)
@@ -146,6 +175,26 @@ def count_tasks(request: Request, owner_id: OwnerDependency) -> Response:
 
 
 @router.get(
+    "/changes",
+    openapi_extra={"parameters": [*OWNER_PARAMETERS, *CHANGES_PARAMETERS]},
+    summary="List the changes of your tasks",
+    response_model=TaskChangesResponse,
+    responses=problems(400, 401, 404, 410, 422, 429, 503),
+)
+def list_changes(request: Request, owner_id: OwnerDependency) -> Response:
+    """Return each task that was changed or deleted since an earlier response, as it is now.
+
+    Begin without `since`, and repeat with the `since` that is `next` of the last response. If
+    `more` is true, there are more changes already. 410 means to begin again.
+    """
+    asked = changes_request(request)
+    page = application_of(request).list_changes(
+        owner_id=owner_id, since=asked.since, limit=asked.limit
+    )
+    return Response(task_changes_json(page), media_type="application/json")
+
+
+@router.get(
     "/{task_id}",
     openapi_extra={"parameters": [*_ONE_TASK_PARAMETERS, IF_NONE_MATCH]},
     summary="Get a task",
@@ -164,7 +213,7 @@ def get_task(request: Request, owner_id: OwnerDependency) -> Response:
     summary="Create a task",
     status_code=201,
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 413, 415, 422, 429, 503)
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503)
     | {201: {"headers": {"Location": _LOCATION, "ETag": ETAG}}},
 )
 def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
@@ -172,8 +221,7 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
     task = application_of(request).create_task(
         owner_id=owner_id, title=body.title, description=body.description
     )
-    location = f"/api/{owner_id}/tasks/{task.id}"
-    headers = {"Location": location, "ETag": entity_tag(task.version)}
+    headers = {"Location": _location(request, owner_id, task), "ETag": entity_tag(task.version)}
     return Response(task_json(task), 201, headers, "application/json")
 
 
@@ -240,14 +288,112 @@ def toggle_completion(
 
 @router.delete(
     "/{task_id}",
-    openapi_extra=_CHANGING_ONE_TASK,
+    openapi_extra={"parameters": [*_ONE_TASK_PARAMETERS, PERMANENT, IF_MATCH]},
     summary="Delete a task",
     status_code=204,
     responses=problems(401, 404, 409, 412, 422, 428, 429, 503),
 )
 def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
-    """Permanently delete a task."""
+    """Move a task to the trash, from which it can be restored for some time.
+
+    With `permanent`, delete it without the trash, or from the trash if it is there.
+    """
     application_of(request).delete_task(
-        owner_id=owner_id, task_id=_task_id(request), expected=expected_versions(request)
+        owner_id=owner_id,
+        task_id=_task_id(request),
+        permanently=is_permanent(request),
+        expected=expected_versions(request),
     )
     return Response(status_code=204)
+
+
+@router.post(
+    "/{task_id}/restore",
+    openapi_extra={"parameters": _ONE_TASK_PARAMETERS},
+    summary="Restore a task",
+    response_model=TaskResponse,
+    responses=problems(401, 404, 409, 422, 429, 503) | _WITH_ETAG,
+)
+def restore_task(request: Request, owner_id: OwnerDependency) -> Response:
+    """Take a task out of the trash."""
+    task = application_of(request).restore_task(owner_id=owner_id, task_id=_task_id(request))
+    return _task_response(task)
+
+
+@router.post(
+    "/bulk",
+    openapi_extra=_ON_TASKS,
+    summary="Change several tasks",
+    response_model=TaskBulkResponse,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503),
+)
+def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) -> Response:
+    """Apply up to 500 operations in their order: all of them, or none.
+
+    An operation sees what earlier ones have changed. If one fails, `errors` of the problem has a
+    pointer to it. Up to 50 operations count as one request against the limit.
+    """
+    if refusal := missing_version(request, body):
+        return refusal
+    outcomes = application_of(request).change_tasks(
+        owner_id=owner_id, operations=[each.to_core() for each in body.operations]
+    )
+    return Response(bulk_json(outcomes), media_type="application/json")
+
+
+@router.post(
+    "/complete",
+    openapi_extra=_ON_CHOSEN_TASKS,
+    summary="Complete the tasks that you choose",
+    response_model=TasksCompletedResponse,
+    responses=problems(401, 404, 409, 422, 429, 503),
+)
+def complete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksCompletedResponse:
+    """Complete all tasks that the parameters choose, however many, and return how many were open.
+
+    At least one parameter besides `url_user_id` is required. If the response is an error, some
+    tasks may have been completed: repeat the request.
+    """
+    count = application_of(request).complete_matching_tasks(
+        owner_id=owner_id, query=filter_request(request)
+    )
+    return TasksCompletedResponse(completed=count)
+
+
+@router.delete(
+    "",
+    openapi_extra=_ON_CHOSEN_TASKS,
+    summary="Delete the tasks that you choose",
+    response_model=TasksDeletedResponse,
+    responses=problems(401, 404, 409, 422, 429, 503),
+)
+def delete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksDeletedResponse:
+    """Move all tasks that the parameters choose to the trash, however many, and count them.
+
+    At least one parameter besides `url_user_id` is required. If the response is an error, some
+    tasks may have been deleted: repeat the request.
+    """
+    count = application_of(request).delete_matching_tasks(
+        owner_id=owner_id, query=filter_request(request)
+    )
+    return TasksDeletedResponse(deleted=count)
+
+
+def _without_owner(documented: APIRouter) -> APIRouter:
+    """Return the same routes below `/api/tasks`, for clients that name no owner.
+
+    They are not in the OpenAPI document: a generated client would have each operation twice.
+    """
+    alias = APIRouter(prefix="/api/tasks", route_class=JsonRoute, include_in_schema=False)
+    for route in documented.routes:
+        assert isinstance(route, JsonRoute)  # noqa: S101 - for mypy
+        alias.add_api_route(
+            route.path.removeprefix(documented.prefix),
+            route.endpoint,
+            methods=sorted(route.methods or ()),
+            status_code=route.status_code,
+        )
+    return alias
+
+
+alias_router = _without_owner(router)

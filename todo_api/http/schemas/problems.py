@@ -42,5 +42,7 @@ class Problem(BaseModel):
     )
     request_id: str = Field(description="The id of this request in the log of the service.")
     errors: list[FieldProblem] | None = Field(
-        None, description="With status 422: every field that is not valid."
+        None,
+        description="With status 422: every field that is not valid. Of a bulk, also the operation"
+        " that failed.",
     )

@@ -20,6 +20,7 @@ from pydantic import (
 from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_api.runtime.threads import give_way
 from todo_core.entities.task import Description, Task, TaskCounts, Title
+from todo_core.entities.task_changes import ChangesPage
 from todo_core.entities.task_query import TaskPage
 
 CHUNK = 64
@@ -111,7 +112,25 @@ class TaskStatsResponse(BaseModel):
     completed: int
 
 
-def _fields(task: Task) -> dict[str, object]:
+class TaskChange(BaseModel):
+    """The newest change of a task: its state, or that it was deleted."""
+
+    id: int
+    revision: int = Field(description="Grows with every change of a task of the user.")
+    task: TaskResponse | None = Field(None, description="The task, unless it was deleted.")
+    deleted: bool | None = Field(None, description="True if it was deleted.")
+
+
+class TaskChangesResponse(BaseModel):
+    """Tasks that were changed or deleted, in the order of their changes."""
+
+    changes: list[TaskChange]
+    next: str = Field(description="The `since` of the next request.")
+    more: bool = Field(description="Whether there are more changes already.")
+
+
+def task_fields(task: Task) -> dict[str, object]:
+    """Return a task as `TaskResponse` describes it, but for the forms of values."""
     return {
         "id": task.id,
         "user_id": task.owner_id,
@@ -134,7 +153,7 @@ def task_json(task: Task) -> bytes:
 
     It creates no model, because validating the models of a list would take as long as the query.
     """
-    return orjson.dumps(_fields(task), option=orjson.OPT_UTC_Z)
+    return orjson.dumps(task_fields(task), option=orjson.OPT_UTC_Z)
 
 
 def task_list_json(tasks: Sequence[Task]) -> bytes:
@@ -144,13 +163,29 @@ def task_list_json(tasks: Sequence[Task]) -> bytes:
     one.
     """
     if len(tasks) <= CHUNK:
-        return orjson.dumps([_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
+        return orjson.dumps([task_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
     parts = []
     for chunk in batched(tasks, CHUNK, strict=False):
-        fields = [_fields(task) for task in chunk]
+        fields = [task_fields(task) for task in chunk]
         parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
         give_way()
     return b"[%b]" % b",".join(parts)
+
+
+def task_changes_json(page: ChangesPage) -> bytes:
+    """Render changes as `TaskChangesResponse` describes them, in chunks as a list."""
+    parts = []
+    for chunk in batched(page.changes, CHUNK, strict=False):
+        fields = [
+            {"id": each.id, "revision": each.revision, "deleted": True}
+            if each.task is None
+            else {"id": each.id, "revision": each.revision, "task": task_fields(each.task)}
+            for each in chunk
+        ]
+        parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
+        give_way()
+    rest = orjson.dumps({"next": page.next_token, "more": page.has_more})
+    return b'{"changes":[%b],%b' % (b",".join(parts), rest[1:])
 
 
 def task_envelope_json(page: TaskPage) -> bytes:

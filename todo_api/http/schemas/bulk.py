@@ -1,0 +1,176 @@
+"""Changes of many tasks in one request, as JSON."""
+
+from collections.abc import Sequence
+from itertools import batched
+from typing import Annotated, Self
+
+import orjson
+from pydantic import (
+    MISSING,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from todo_api.http.schemas.tasks import CHUNK, TaskCreate, TaskPatch, TaskResponse, task_fields
+from todo_api.runtime.threads import give_way
+from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task_operation import (
+    Completion,
+    Creation,
+    Deletion,
+    Edit,
+    TaskOperation,
+)
+from todo_core.use_cases.bulk import MOST_OPERATIONS, Outcome
+
+_LARGEST_ID = 2**63 - 1
+_NO_TASK = TaskId(0)
+_KINDS = ("create", "update", "complete", "delete")
+
+
+def _whole(value: object) -> object:
+    """Return 1 for 1.0: JSON does not distinguish the two."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[StrictInt, BeforeValidator(_whole)]
+ExpectedVersion = Annotated[
+    WholeNumber | MISSING,
+    Field(description="The version that you have. If the task has another one: 412."),
+]
+
+
+class OnTask(BaseModel):
+    """An operation on a task that exists."""
+
+    id: WholeNumber = Field(json_schema_extra={"format": "int64"}, examples=[4503599627370496])
+    version: ExpectedVersion = MISSING
+
+    @property
+    def task_id(self) -> TaskId:
+        """The id of the task. A number that is not an id becomes an id that no task has."""
+        return TaskId(self.id) if 0 < self.id <= _LARGEST_ID else _NO_TASK
+
+    @property
+    def expected(self) -> int | None:
+        """The version that the task must have, or None if any will do."""
+        return None if self.version is MISSING else self.version
+
+
+class UpdateOperation(OnTask, TaskPatch):
+    """The fields of the task to change. Fields that are not sent keep their value."""
+
+
+class CompleteOperation(OnTask):
+    """Complete the task, or reopen it if `completed` is false."""
+
+    completed: StrictBool = True
+
+
+class DeleteOperation(OnTask):
+    """Delete the task."""
+
+
+class BulkOperation(BaseModel):
+    """One operation: exactly one of the fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [kind]} for kind in _KINDS]}
+    )
+
+    create: TaskCreate | MISSING = MISSING
+    update: UpdateOperation | MISSING = MISSING
+    complete: CompleteOperation | MISSING = MISSING
+    delete: DeleteOperation | MISSING = MISSING
+
+    @model_validator(mode="after")
+    def _require_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise PydanticCustomError("not_one_operation", "must have exactly one operation")
+        return self
+
+    @property
+    def on_task(self) -> OnTask | None:
+        """The operation, if it is on a task that exists."""
+        for operation in (self.update, self.complete, self.delete):
+            if operation is not MISSING:
+                return operation
+        return None
+
+    @property
+    def kind(self) -> str:
+        """The name of the operation."""
+        [kind] = self.model_fields_set
+        return kind
+
+    def to_core(self) -> TaskOperation:
+        """Return the operation as the use case takes it."""
+        if self.update is not MISSING:
+            fields = self.update.model_dump(exclude={"id", "version"})
+            return Edit(self.update.task_id, self.update.expected, **fields)
+        if self.complete is not MISSING:
+            complete = self.complete
+            return Completion(complete.task_id, complete.expected, complete.completed)
+        if self.delete is not MISSING:
+            return Deletion(self.delete.task_id, self.delete.expected)
+        assert self.create is not MISSING  # noqa: S101 - there is exactly one
+        return Creation(self.create.title, self.create.description)
+
+
+class TaskBulk(BaseModel):
+    """Operations on tasks, which take effect in this order: all of them, or none."""
+
+    operations: list[BulkOperation] = Field(
+        # The length is checked before the items, of which each may have errors.
+        max_length=MOST_OPERATIONS,
+        json_schema_extra={"minItems": 1},
+    )
+
+
+class ChangedTask(BaseModel):
+    """A task after an operation."""
+
+    task: TaskResponse
+
+
+class DeletedTask(BaseModel):
+    """The id of a task that an operation deleted."""
+
+    deleted: int
+
+
+class TaskBulkResponse(BaseModel):
+    """The outcome of each operation, in their order."""
+
+    results: list[ChangedTask | DeletedTask]
+
+
+class TasksCompletedResponse(BaseModel):
+    """How many tasks were completed."""
+
+    completed: int
+
+
+class TasksDeletedResponse(BaseModel):
+    """How many tasks were deleted."""
+
+    deleted: int
+
+
+def bulk_json(outcomes: Sequence[Outcome]) -> bytes:
+    """Render outcomes as `TaskBulkResponse` describes them, in chunks as a list of tasks."""
+    parts = []
+    for chunk in batched(outcomes, CHUNK, strict=False):
+        fields = [
+            {"task": task_fields(each)} if isinstance(each, Task) else {"deleted": each}
+            for each in chunk
+        ]
+        parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
+        give_way()
+    return b'{"results":[%b]}' % b",".join(parts)
