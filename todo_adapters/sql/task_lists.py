@@ -2,10 +2,12 @@
 
 The index on tasks begins with the owner and whether a task is completed. A list of both kinds is
 a union of two, each of which the index has in the order of creation. So a page in this order takes
-the same time, however many tasks the owner has; in another order, those of the owner are sorted.
+the same time, however many tasks the owner has. In another order, all tasks of the owner are read
+and sorted. A search reads them in their order until the page is full, so it takes longer the fewer
+contain the text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,17 +16,20 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
+    Text,
     false,
+    literal_column,
     true,
     tuple_,
     union_all,
 )
-from sqlalchemy.sql.base import ColumnCollection
 from sqlmodel import BigInteger, bindparam, func, select
 
-from todo_adapters.sql.revisions import OWNER_ROW
+from todo_adapters.sql.folding import contains, folded, search_pattern
+from todo_adapters.sql.revisions import ONE, OWNER_ROW
 from todo_adapters.sql.statements import PLAN_EACH_TIME, Parameters, Query
-from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskRow, UtcDateTime
+from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskRow
+from todo_core.entities.task import Title
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.user import UserId
 
@@ -42,10 +47,22 @@ TASK_COLUMNS = (
 _OWNED = TASKS.c.owner_id == bindparam("owner")
 # In the same statement as the tasks, so that it is theirs, and in each row.
 _REVISION = select(TASK_OWNERS.c.revision).where(OWNER_ROW).scalar_subquery().label("revision")
-_CONDITIONS = {
+_FOLDED_TITLE = folded(TASKS.c.folded_title, TASKS.c.title)
+_FOLDED_DESCRIPTION = folded(TASKS.c.folded_description, TASKS.c.description)
+_PATTERN = bindparam("search", type_=Text)
+_SORT_VALUES: Mapping[TaskOrder, ColumnElement[Any]] = {
+    TaskOrder.CREATED_AT: TASKS.c.created_at,
+    TaskOrder.UPDATED_AT: TASKS.c.updated_at,
+    # Text in ASCII is not longer when it is folded.
+    TaskOrder.TITLE: folded(
+        func.substr(TASKS.c.folded_title, ONE, literal_column(str(Title.max_length))), TASKS.c.title
+    ),
+}
+_CONDITIONS: Mapping[str, ColumnElement[bool]] = {
     "created_after": TASKS.c.created_at > bindparam("created_after"),
     "created_before": TASKS.c.created_at < bindparam("created_before"),
     "updated_after": TASKS.c.updated_at > bindparam("updated_after"),
+    "search": contains(_FOLDED_TITLE, _PATTERN) | contains(_FOLDED_DESCRIPTION, _PATTERN),
 }
 
 
@@ -85,7 +102,7 @@ def page_parameters(
     owner_id: UserId, query: TaskQuery, *, limit: int, after: Position | None, offset: int
 ) -> Parameters:
     """Return the parameters of `page_statement`."""
-    position = {} if after is None else {"after_time": after.time, "after_id": after.id}
+    position = {} if after is None else {"after_value": after.value, "after_id": after.id}
     return {
         **count_parameters(owner_id, query),
         **position,
@@ -102,7 +119,10 @@ def count_statement(query: TaskQuery) -> Query:
 
 def count_parameters(owner_id: UserId, query: TaskQuery) -> Parameters:
     """Return the parameters of `count_statement`."""
-    return {"owner": owner_id} | {name: getattr(query, name) for name in _used_conditions(query)}
+    parameters = {name: getattr(query, name) for name in _used_conditions(query)}
+    if query.search is not None:
+        parameters["search"] = search_pattern(query.search)
+    return {"owner": owner_id, **parameters}
 
 
 def _used_conditions(query: TaskQuery) -> tuple[str, ...]:
@@ -124,27 +144,29 @@ def _page_statement(shape: _Shape) -> Query:
 
 def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundSelect[Any]:
     offset: BindParameter[int] | None = bindparam("offset") if shape.skips else None
-    if shape.completed is not None:
-        one = _part(shape, shape.completed).order_by(*_order(shape, TASKS.columns))
+    if shape.completed is not None or shape.order is not TaskOrder.CREATED_AT:
+        one = _part(shape, shape.completed).order_by(*_order(shape))
         return one.limit(bindparam("limit")).offset(offset)
     parts = [_part(shape, completed) for completed in (False, True)]
     if shape.limits_parts:
         # The limit is a parameter: for a literal one, the planner may sort the whole part.
-        order = _order(shape, TASKS.columns)
+        order = _order(shape)
         reach: BindParameter[int] = bindparam("reach" if shape.skips else "limit")
         parts = [part.order_by(*order).limit(reach) for part in parts]
     both = union_all(*parts)
-    ordered = both.order_by(*_order(shape, both.selected_columns))
+    place = (both.selected_columns[name] for name in ("created_at", "id"))
+    ordered = both.order_by(*_directed(shape, *place))
     return ordered.limit(bindparam("limit")).offset(offset)
 
 
-def _part(shape: _Shape, completed: bool) -> Select[*tuple[Any, ...]]:
-    """Return the query for all tasks of a page that are completed, or all that are not."""
+def _part(shape: _Shape, completed: bool | None) -> Select[*tuple[Any, ...]]:
+    """Return the query for all tasks of a page, or those that are completed, or that are not."""
     statement = select(TaskRow).with_only_columns(*TASK_COLUMNS, _REVISION).where(_OWNED)
     if shape.continues:
-        place = tuple_(TASKS.c[shape.order], TASKS.c.id)
+        value = _SORT_VALUES[shape.order]
+        place = tuple_(value, TASKS.c.id)
         after = tuple_(
-            bindparam("after_time", type_=UtcDateTime), bindparam("after_id", type_=BigInteger)
+            bindparam("after_value", type_=value.type), bindparam("after_id", type_=BigInteger)
         )
         statement = statement.where(place < after if shape.descending else place > after)
     return _chosen(statement, completed, shape.conditions)
@@ -159,6 +181,9 @@ def _chosen(
     return statement.where(*(_CONDITIONS[name] for name in conditions))
 
 
-def _order(shape: _Shape, columns: ColumnCollection[str, Any]) -> Sequence[ColumnElement[Any]]:
-    place = (columns[shape.order], columns["id"])
+def _order(shape: _Shape) -> Sequence[ColumnElement[Any]]:
+    return _directed(shape, _SORT_VALUES[shape.order], TASKS.c.id)
+
+
+def _directed(shape: _Shape, *place: ColumnElement[Any]) -> Sequence[ColumnElement[Any]]:
     return [column.desc() if shape.descending else column.asc() for column in place]

@@ -18,6 +18,7 @@ from sqlmodel import (
 )
 
 from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.folding import folded_unless_ascii
 from todo_adapters.sql.revisions import (
     ONE,
     OPEN_OWNER,
@@ -48,7 +49,10 @@ _AS_LOADED = TASKS.c.version == bindparam("loaded_version")
 
 _NEW_VALUES = {
     TASKS.c.owner_id: bindparam("owner", type_=TASKS.c.owner_id.type),
-    **{column: bindparam(f"new_{column.name}", type_=column.type) for column in TASK_COLUMNS},
+    **{
+        column: bindparam(f"new_{column.name}", type_=column.type)
+        for column in (*TASK_COLUMNS, TASKS.c.folded_title, TASKS.c.folded_description)
+    },
 }
 _SELECT_OWNED = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
 LIST = _SELECT_OWNED.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
@@ -90,6 +94,8 @@ SAVE = RevisedWrite(
         .values(
             title=bindparam("new_title"),
             description=bindparam("new_description"),
+            folded_title=bindparam("new_folded_title"),
+            folded_description=bindparam("new_folded_description"),
             completed=bindparam("new_completed"),
             updated_at=bindparam("new_updated_at"),
             version=TASKS.c.version + ONE,
@@ -189,6 +195,8 @@ class SqlTaskRepository(TaskRepository):
                 "loaded_version": task.version,
                 "new_title": plain_text(task.title),
                 "new_description": plain_text(task.description),
+                "new_folded_title": folded_unless_ascii(task.title),
+                "new_folded_description": folded_unless_ascii(task.description),
                 "new_completed": task.completed,
                 "new_updated_at": task.updated_at,
             },
@@ -231,6 +239,8 @@ def _to_row(task: Task) -> Parameters:
         "new_id": task.id,
         "new_title": plain_text(task.title),
         "new_description": plain_text(task.description),
+        "new_folded_title": folded_unless_ascii(task.title),
+        "new_folded_description": folded_unless_ascii(task.description),
         "new_completed": task.completed,
         "new_version": task.version,
         "new_created_at": task.created_at,
