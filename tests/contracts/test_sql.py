@@ -23,11 +23,12 @@ from tests.support.settings import on_postgresql, postgres_settings
 from tests.support.statements import prebuilt_statements, recorded_statements
 from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.tables import TASK_OWNERS, TASKS
-from todo_adapters.sql.task_lists import page_statement
+from todo_adapters.sql.task_lists import count_statement, page_statement
 from todo_adapters.sql.tasks import GET, LIST
 from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.task_query import TaskOrder, TaskQuery
+from todo_core.entities.text import SearchText
 from todo_core.entities.user import User
 from todo_core.errors import Unavailable
 
@@ -43,11 +44,13 @@ QUERIES = [
         descending=descending,
         created_after=SOME_TIME if is_filtered else None,
         updated_after=SOME_TIME if is_filtered else None,
+        search=SearchText("milk") if is_searched else None,
     )
     for completed in (None, True, False)
     for order in TaskOrder
     for descending in (True, False)
     for is_filtered in (True, False)
+    for is_searched in (True, False)
 ]
 _OWNED_TABLES = {TASKS, TASK_OWNERS}
 PASSWORD = "a rather long sentence"
@@ -209,7 +212,15 @@ class TestIndexes:
                 assert OWNER_INDEX[0] in plan, query
                 assert not re.search(r"\bSort  \(|TEMP B-TREE", plan), query
 
-    def test_lists_of_some_time_are_planned_for_that_time(
+    @pytest.mark.usefixtures("owner")
+    def test_the_count_of_a_query_reads_the_tasks_of_its_owner(self, container: Container) -> None:
+        for query in QUERIES:
+            plan = explain_for_any_values(container, count_statement(query))
+            assert any(index in plan for index in OWNER_INDEX + PRIMARY_KEY), query
+            assert "Seq Scan on tasks" not in plan, query
+            assert "SCAN tasks" not in plan, query
+
+    def test_lists_of_some_time_or_text_are_planned_for_it(
         self, postgres_url: str, migrated_template: str
     ) -> None:
         with on_postgresql(postgres_url, migrated_template) as settings:
@@ -219,6 +230,7 @@ class TestIndexes:
             for _ in range(10):
                 container.tasks().page(ada.id, TaskQuery(), limit=9)
                 container.tasks().page(ada.id, TaskQuery(created_after=SOME_TIME), limit=9)
+                container.tasks().page(ada.id, TaskQuery(search=SearchText("milk")), limit=9)
             prepared = [
                 sql
                 for (sql,) in container.database().rows(
@@ -227,7 +239,7 @@ class TestIndexes:
                 if "tasks" in sql
             ]
             assert any("ORDER BY" in sql for sql in prepared)
-            assert not any("created_at >" in sql for sql in prepared)
+            assert not any("created_at >" in sql or "LIKE" in sql for sql in prepared)
             container.database().close()
 
 

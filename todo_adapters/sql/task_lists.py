@@ -3,8 +3,8 @@
 The index on tasks begins with the owner and whether a task is completed. A list of both kinds is
 a union of two, each of which the index has in the order of creation. So a page in this order takes
 the same time, however many tasks the owner has. In another order, all tasks of the owner are read
-and sorted. A search reads them in their order until the page is full, so it takes longer the fewer
-contain the text.
+and sorted. So does a search, unless the first `LOOKED_AT_FIRST` tasks in the order of creation fill
+the page: then the text is common.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,11 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlmodel import BigInteger, bindparam, func, select
+from sqlalchemy.sql.base import ColumnCollection
+from sqlmodel import BigInteger, bindparam, case, func, select
 
 from todo_adapters.sql.folding import contains, folded, search_pattern
-from todo_adapters.sql.revisions import ONE, OWNER_ROW
+from todo_adapters.sql.revisions import ONE, OWNER_ROW, ZERO
 from todo_adapters.sql.statements import PLAN_EACH_TIME, Parameters, Query
 from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskRow
 from todo_core.entities.task import Title
@@ -47,9 +48,17 @@ TASK_COLUMNS = (
 _OWNED = TASKS.c.owner_id == bindparam("owner")
 # In the same statement as the tasks, so that it is theirs, and in each row.
 _REVISION = select(TASK_OWNERS.c.revision).where(OWNER_ROW).scalar_subquery().label("revision")
-_FOLDED_TITLE = folded(TASKS.c.folded_title, TASKS.c.title)
-_FOLDED_DESCRIPTION = folded(TASKS.c.folded_description, TASKS.c.description)
-_PATTERN = bindparam("search", type_=Text)
+_FOLDED = (TASKS.c.folded_title, TASKS.c.folded_description)
+
+
+def _contains_text(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Return the condition that a task contains the text that is searched for."""
+    pattern = bindparam("search", type_=Text)
+    title = folded(columns["folded_title"], columns["title"])
+    description = folded(columns["folded_description"], columns["description"])
+    return contains(title, pattern) | contains(description, pattern)
+
+
 _SORT_VALUES: Mapping[TaskOrder, ColumnElement[Any]] = {
     TaskOrder.CREATED_AT: TASKS.c.created_at,
     TaskOrder.UPDATED_AT: TASKS.c.updated_at,
@@ -62,8 +71,12 @@ _CONDITIONS: Mapping[str, ColumnElement[bool]] = {
     "created_after": TASKS.c.created_at > bindparam("created_after"),
     "created_before": TASKS.c.created_at < bindparam("created_before"),
     "updated_after": TASKS.c.updated_at > bindparam("updated_after"),
-    "search": contains(_FOLDED_TITLE, _PATTERN) | contains(_FOLDED_DESCRIPTION, _PATTERN),
+    "search": _contains_text(TASKS.columns),
 }
+
+
+LOOKED_AT_FIRST = 2000
+"""In how many tasks a text is searched for before all tasks of the owner are read."""
 
 
 class _Shape(NamedTuple):
@@ -76,6 +89,7 @@ class _Shape(NamedTuple):
     continues: bool
     skips: bool
     limits_parts: bool
+    looks_first: bool = False
 
 
 def page_statement(
@@ -112,6 +126,36 @@ def page_parameters(
     }
 
 
+def can_look_first(query: TaskQuery, *, offset: int) -> bool:
+    """Return whether `first_look_statement` may fill a page of this query."""
+    return query.search is not None and query.order is TaskOrder.CREATED_AT and not offset
+
+
+def first_look_statement(query: TaskQuery, *, continues: bool, limits_parts: bool) -> Query:
+    """Return the statement for the tasks of a page that are among the first ones."""
+    conditions = tuple(name for name in _used_conditions(query) if name != "search")
+    return _page_statement(
+        _Shape(
+            query.completed,
+            conditions,
+            query.order,
+            query.descending,
+            continues,
+            skips=False,
+            limits_parts=limits_parts,
+            looks_first=True,
+        )
+    )
+
+
+def first_look_parameters(
+    owner_id: UserId, query: TaskQuery, *, limit: int, after: Position | None
+) -> Parameters:
+    """Return the parameters of `first_look_statement`."""
+    looked_at = page_parameters(owner_id, query, limit=LOOKED_AT_FIRST, after=after, offset=0)
+    return {**looked_at, "page_limit": limit}
+
+
 def count_statement(query: TaskQuery) -> Query:
     """Return the statement that counts the tasks of a query."""
     return _count_statement(query.completed, _used_conditions(query))
@@ -137,14 +181,24 @@ def _count_statement(completed: bool | None, conditions: Sequence[str]) -> Query
 
 @lru_cache
 def _page_statement(shape: _Shape) -> Query:
-    statement = _built_page_statement(shape)
+    statement = _built_first_look(shape) if shape.looks_first else _built_page_statement(shape)
     # How many tasks a time chooses depends on the time, and so does the plan that is right.
     return statement.execution_options(**{PLAN_EACH_TIME: True}) if shape.conditions else statement
 
 
+def _built_first_look(shape: _Shape) -> Select[*tuple[Any, ...]]:
+    first = _built_page_statement(shape).subquery("first")
+    names = [column.name for column in (*TASK_COLUMNS, _REVISION)]
+    found = select(*(first.c[name] for name in names))  # type: ignore[call-overload]  # it knows four columns
+    place = (first.c["created_at"], first.c["id"])
+    matching: Select[*tuple[Any, ...]] = found.where(_contains_text(first.c))
+    return matching.order_by(*_directed(shape, *place)).limit(bindparam("page_limit"))
+
+
 def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundSelect[Any]:
     offset: BindParameter[int] | None = bindparam("offset") if shape.skips else None
-    if shape.completed is not None or shape.order is not TaskOrder.CREATED_AT:
+    is_sorted = shape.order is not TaskOrder.CREATED_AT or "search" in shape.conditions
+    if shape.completed is not None or is_sorted:
         one = _part(shape, shape.completed).order_by(*_order(shape))
         return one.limit(bindparam("limit")).offset(offset)
     parts = [_part(shape, completed) for completed in (False, True)]
@@ -161,7 +215,8 @@ def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundS
 
 def _part(shape: _Shape, completed: bool | None) -> Select[*tuple[Any, ...]]:
     """Return the query for all tasks of a page, or those that are completed, or that are not."""
-    statement = select(TaskRow).with_only_columns(*TASK_COLUMNS, _REVISION).where(_OWNED)
+    columns = (*TASK_COLUMNS, *(_FOLDED if shape.looks_first else ()), _REVISION)
+    statement = select(TaskRow).with_only_columns(*columns).where(_OWNED)
     if shape.continues:
         value = _SORT_VALUES[shape.order]
         place = tuple_(value, TASKS.c.id)
@@ -175,7 +230,12 @@ def _part(shape: _Shape, completed: bool | None) -> Select[*tuple[Any, ...]]:
 def _chosen(
     statement: Select[*tuple[Any, ...]], completed: bool | None, conditions: Sequence[str]
 ) -> Select[*tuple[Any, ...]]:
-    if completed is not None:
+    if completed is not None and "search" in conditions:
+        # Not by the index: to find the rows one by one takes longer than to read all of the owner.
+        statement = statement.where(
+            case((TASKS.c.completed, ONE), else_=ZERO) == (ONE if completed else ZERO)
+        )
+    elif completed is not None:
         # In the text of the statement, so that no plan is made for both values.
         statement = statement.where(TASKS.c.completed == (true() if completed else false()))
     return statement.where(*(_CONDITIONS[name] for name in conditions))

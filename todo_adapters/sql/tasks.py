@@ -28,12 +28,15 @@ from todo_adapters.sql.revisions import (
     advance_owner,
 )
 from todo_adapters.sql.rows import plain_text
-from todo_adapters.sql.statements import AnyRow, Parameters
+from todo_adapters.sql.statements import AnyRow, Parameters, Query
 from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskOwnerRow, TaskRow
 from todo_adapters.sql.task_lists import (
     TASK_COLUMNS,
+    can_look_first,
     count_parameters,
     count_statement,
+    first_look_parameters,
+    first_look_statement,
     page_parameters,
     page_statement,
 )
@@ -158,13 +161,22 @@ class SqlTaskRepository(TaskRepository):
         after: Position | None = None,
         offset: int = 0,
     ) -> Found:
-        statement = page_statement(
-            query,
-            continues=after is not None,
-            skips=offset > 0,
-            limits_parts=self._executor.dialect.limits_parts,
+        continues, limits_parts = after is not None, self._executor.dialect.limits_parts
+        if can_look_first(query, offset=offset):
+            found = self._found(
+                owner_id,
+                first_look_statement(query, continues=continues, limits_parts=limits_parts),
+                first_look_parameters(owner_id, query, limit=limit, after=after),
+            )
+            if len(found.tasks) == limit:
+                return found
+        return self._found(
+            owner_id,
+            page_statement(query, continues=continues, skips=offset > 0, limits_parts=limits_parts),
+            page_parameters(owner_id, query, limit=limit, after=after, offset=offset),
         )
-        parameters = page_parameters(owner_id, query, limit=limit, after=after, offset=offset)
+
+    def _found(self, owner_id: UserId, statement: Query, parameters: Parameters) -> Found:
         revision = 0
 
         def to_task(row: AnyRow) -> Task:
