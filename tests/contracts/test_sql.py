@@ -23,7 +23,12 @@ from tests.support.settings import on_postgresql, postgres_settings
 from tests.support.statements import prebuilt_statements, recorded_statements
 from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.tables import TASK_OWNERS, TASKS
-from todo_adapters.sql.task_lists import count_statement, page_statement
+from todo_adapters.sql.task_lists import (
+    can_look_first,
+    count_statement,
+    first_look_statement,
+    page_statement,
+)
 from todo_adapters.sql.tasks import GET, LIST
 from todo_api.container import Container
 from todo_core.entities.task import Task
@@ -214,11 +219,26 @@ class TestIndexes:
 
     @pytest.mark.usefixtures("owner")
     def test_the_count_of_a_query_reads_the_tasks_of_its_owner(self, container: Container) -> None:
-        for query in QUERIES:
-            plan = explain_for_any_values(container, count_statement(query))
-            assert any(index in plan for index in OWNER_INDEX + PRIMARY_KEY), query
+        for statement in {count_statement(query) for query in QUERIES}:
+            plan = explain_for_any_values(container, statement)
+            assert any(index in plan for index in OWNER_INDEX + PRIMARY_KEY), statement
+            assert "Seq Scan on tasks" not in plan, statement
+            assert "SCAN tasks" not in plan, statement
+
+    @pytest.mark.usefixtures("owner")
+    def test_the_first_look_of_a_search_reads_tasks_in_order(self, container: Container) -> None:
+        limits_parts = container.database().dialect.limits_parts
+        searches = [query for query in QUERIES if can_look_first(query, offset=0)]
+        assert len(searches) == 12
+        for query, continues in product(searches, (False, True)):
+            statement = first_look_statement(query, continues=continues, limits_parts=limits_parts)
+            plan = explain_for_any_values(container, statement)
+            assert OWNER_INDEX[0] in plan, query
             assert "Seq Scan on tasks" not in plan, query
             assert "SCAN tasks" not in plan, query
+            if query.created_after is None:
+                tasks_are_read = plan.partition("looked_at")[2] if "MATERIALIZE" in plan else plan
+                assert not re.search(r"\bSort  \(", tasks_are_read), query
 
     def test_lists_of_some_time_or_text_are_planned_for_it(
         self, postgres_url: str, migrated_template: str

@@ -187,11 +187,11 @@ def _page_statement(shape: _Shape) -> Query:
 
 
 def _built_first_look(shape: _Shape) -> Select[*tuple[Any, ...]]:
-    first = _built_page_statement(shape).subquery("first")
+    looked_at = _built_page_statement(shape).subquery("looked_at")
     names = [column.name for column in (*TASK_COLUMNS, _REVISION)]
-    found = select(*(first.c[name] for name in names))  # type: ignore[call-overload]  # it knows four columns
-    place = (first.c["created_at"], first.c["id"])
-    matching: Select[*tuple[Any, ...]] = found.where(_contains_text(first.c))
+    found = select(*(looked_at.c[name] for name in names))
+    place = (looked_at.c["created_at"], looked_at.c["id"])
+    matching: Select[*tuple[Any, ...]] = found.where(_contains_text(looked_at.c))
     return matching.order_by(*_directed(shape, *place)).limit(bindparam("page_limit"))
 
 
