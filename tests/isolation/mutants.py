@@ -190,6 +190,7 @@ SQL_SESSIONS = "todo_adapters/sql/sessions.py"
 MEMORY_TASKS = "todo_adapters/in_memory/tasks.py"
 MEMORY_SESSIONS = "todo_adapters/in_memory/sessions.py"
 TASKS = "todo_core/use_cases/tasks.py"
+TASK_QUERY = "todo_core/entities/task_query.py"
 SESSIONS = "todo_core/use_cases/sessions.py"
 REVOCATION = "todo_core/use_cases/revocation.py"
 AUTHENTICATION = "todo_core/use_cases/authentication.py"
@@ -211,6 +212,16 @@ KINDS = (
     Kind("the owner's condition dropped", SQL_TASK_LISTS, _without_owner),
     Kind("the owner is not", SQL_TASK_LISTS, _compared_by(ast.NotEq())),
     Kind("the owner compared with itself", SQL_TASK_LISTS, _compared_with_itself),
+    Kind(
+        "a search of everybody",
+        SQL_TASK_LISTS,
+        _instead(
+            "select(TaskRow).with_only_columns(*columns).where(_OWNED)",
+            "select(TaskRow).with_only_columns(*columns)"
+            ".where(true() if 'search' in shape.conditions else _OWNED)",
+        ),
+    ),
+    Kind("a cursor of any query", TASK_QUERY, _instead("repr(astuple(self))", "''")),
     Kind("another's row counts", SQL_REVISIONS, _compared_with_itself),
     Kind("a cursor of anybody", CURSORS, _instead("scope.encode()", "b''")),
     Kind("any cursor", CURSORS, _never("hmac.compare_digest")),
@@ -232,6 +243,14 @@ KINDS = (
         _instead(
             "task.owner_id == owner_id and query.includes(task)",
             "query.includes(task)",
+        ),
+    ),
+    Kind(
+        "another's tasks found by a search",
+        MEMORY_TASKS,
+        _instead(
+            "task.owner_id == owner_id and query.includes(task)",
+            "(task.owner_id == owner_id or query.search) and query.includes(task)",
         ),
     ),
     Kind(

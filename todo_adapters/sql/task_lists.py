@@ -75,7 +75,7 @@ _CONDITIONS: Mapping[str, ColumnElement[bool]] = {
 }
 
 
-LOOKED_AT_FIRST = 2000
+LOOKED_AT_FIRST = 1000
 """In how many tasks a text is searched for before all tasks of the owner are read."""
 
 
@@ -176,14 +176,18 @@ def _used_conditions(query: TaskQuery) -> tuple[str, ...]:
 @lru_cache
 def _count_statement(completed: bool | None, conditions: Sequence[str]) -> Query:
     statement = select(TaskRow).with_only_columns(func.count()).where(_OWNED)
-    return _chosen(statement, completed, conditions)
+    return _planned(_chosen(statement, completed, conditions), conditions)
 
 
 @lru_cache
 def _page_statement(shape: _Shape) -> Query:
     statement = _built_first_look(shape) if shape.looks_first else _built_page_statement(shape)
-    # How many tasks a time chooses depends on the time, and so does the plan that is right.
-    return statement.execution_options(**{PLAN_EACH_TIME: True}) if shape.conditions else statement
+    return _planned(statement, shape.conditions)
+
+
+def _planned(statement: Query, conditions: Sequence[str]) -> Query:
+    # How many tasks a time or a text chooses depends on it, and so does the plan that is right.
+    return statement.execution_options(**{PLAN_EACH_TIME: True}) if conditions else statement
 
 
 def _built_first_look(shape: _Shape) -> Select[*tuple[Any, ...]]:
