@@ -34,6 +34,11 @@ LINE = st.text(st.sampled_from(SPECIAL) | st.characters(exclude_categories=["Cc"
 TITLES = LINE.map(lambda text: text.strip()[:200]).filter(bool)
 DESCRIPTIONS = st.none() | st.text(st.sampled_from(SPECIAL + "\n\t"), min_size=1, max_size=30)
 
+ON_ONE_STORAGE = settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+"""For tests whose examples share a storage: each has owners of its own."""
+
 
 def an_owner(storage: Storage) -> User:
     number = next(NUMBERS)
@@ -88,7 +93,7 @@ def in_pages(storage: Storage, owner: User, query: TaskQuery, size: int) -> list
     return ids
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@ON_ONE_STORAGE
 @given(
     texts=st.lists(st.tuples(TITLES, DESCRIPTIONS), min_size=1, max_size=6),
     edited=TITLES,
@@ -117,7 +122,7 @@ def test_every_storage_finds_what_python_finds(
         assert found(storage, ada, needle[:200]) == expected
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@ON_ONE_STORAGE
 @given(st.lists(TITLES, min_size=1, max_size=8), st.booleans(), st.sampled_from([1, 3]))
 def test_every_storage_sorts_titles_by_code_points(
     storage: Storage, titles: list[str], descending: bool, size: int

@@ -3,8 +3,8 @@
 The index on tasks begins with the owner and whether a task is completed. A list of both kinds is
 a union of two, each of which the index has in the order of creation. So a page in this order takes
 the same time, however many tasks the owner has. In another order, all tasks of the owner are read
-and sorted. So does a search, unless the first `LOOKED_AT_FIRST` tasks in the order of creation fill
-the page: then the text is common.
+and sorted. So does a search, unless some tasks that come first in the order of creation fill the
+page: then the text is common.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,8 +75,11 @@ _CONDITIONS: Mapping[str, ColumnElement[bool]] = {
 }
 
 
-LOOKED_AT_FIRST = 1000
-"""In how many tasks a text is searched for before all tasks of the owner are read."""
+_LOOKED_AT_FIRST, _LOOKED_AT_FOR_EACH = 500, 10
+"""In how many tasks a text is searched for before all tasks of the owner are read.
+
+They are at least so many, and so many for each task of the page.
+"""
 
 
 class _Shape(NamedTuple):
@@ -152,8 +155,9 @@ def first_look_parameters(
     owner_id: UserId, query: TaskQuery, *, limit: int, after: Position | None
 ) -> Parameters:
     """Return the parameters of `first_look_statement`."""
-    looked_at = page_parameters(owner_id, query, limit=LOOKED_AT_FIRST, after=after, offset=0)
-    return {**looked_at, "page_limit": limit}
+    looked_at = max(_LOOKED_AT_FIRST, _LOOKED_AT_FOR_EACH * limit)
+    parameters = page_parameters(owner_id, query, limit=looked_at, after=after, offset=0)
+    return {**parameters, "page_limit": limit}
 
 
 def count_statement(query: TaskQuery) -> Query:
