@@ -59,6 +59,7 @@ QUERIES = [
     for is_filtered in (True, False)
     for is_searched in (True, False)
 ]
+SEARCH = TaskQuery(search=SearchText("milk"))
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 _OWNED_TABLES = {TASKS, TASK_OWNERS}
 PASSWORD = "a rather long sentence"
@@ -125,6 +126,12 @@ class TestOwnership:
             str(statement.compile(container.database().engine))
             for statement in (
                 OPEN_OWNER,
+                count_statement(SEARCH),
+                first_look_statement(
+                    SEARCH,
+                    continues=False,
+                    limits_parts=container.database().dialect.limits_parts,
+                ),
                 *(
                     page_statement(
                         query,
@@ -141,6 +148,7 @@ class TestOwnership:
             task = todo.create_task(owner_id=ada.id, title="Buy milk")
             todo.list_tasks(owner_id=ada.id)
             todo.list_tasks(owner_id=ada.id, query=TaskQuery(completed=True))
+            todo.list_tasks(owner_id=ada.id, query=SEARCH, counts=True)
             todo.get_task(owner_id=ada.id, task_id=task.id)
             todo.update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
             todo.toggle_completion(owner_id=ada.id, task_id=task.id)
