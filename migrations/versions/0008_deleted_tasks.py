@@ -71,6 +71,8 @@ def _create_trash() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("folded_title", sa.Text(), nullable=True),
+        sa.Column("folded_description", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("owner_id", "id", name=op.f("pk_deleted_tasks")),
         sa.ForeignKeyConstraint(
             ["owner_id"],

@@ -112,6 +112,85 @@ class TestOrder:
     def test_the_last_changed_can_be_first(self, ada: ApiUser, parameters: dict[str, str]) -> None:
         assert listed(ada, **parameters) == ["two", "four", "five", "three", "one"]
 
+    @pytest.mark.parametrize(
+        ("parameters", "expected"),
+        [
+            ({"sort": "title"}, ["five", "four", "one", "three", "two"]),
+            ({"sort_by": "title", "sort_order": "desc"}, ["two", "three", "one", "four", "five"]),
+            ({"sort": "-title"}, ["two", "three", "one", "four", "five"]),
+            ({"sort": "-title", "order": "asc"}, ["five", "four", "one", "three", "two"]),
+            ({"sort": "Title", "status": "completed"}, ["four", "two"]),
+        ],
+    )
+    def test_titles_can_be_sorted(
+        self, ada: ApiUser, parameters: dict[str, str], expected: list[str]
+    ) -> None:
+        assert listed(ada, **parameters) == expected
+
+    def test_titles_are_sorted_whatever_the_case_of_their_letters(self, ada: ApiUser) -> None:
+        for title in ("Zebra", "apple", "Éclair", "ECLAIR", "_", "Ｏnf"):
+            ada.create(title)
+        assert listed(ada, sort="title") == [
+            *("_", "apple", "ECLAIR", "five", "four", "one", "Ｏnf", "three", "two", "Zebra"),
+            "Éclair",
+        ]
+
+
+@pytest.mark.usefixtures("tasks")
+class TestSearch:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("o", ["four", "two", "one"]),
+            ("  ONE ", ["one"]),
+            ("ﬁve", ["five"]),
+            ("%", []),
+            ("_", []),
+            ("", TITLES[::-1]),
+            (" \t ", TITLES[::-1]),
+            ("a" * 200, []),
+            (f" {'a' * 200} ", []),
+        ],
+    )
+    def test_tasks_that_contain_a_text_are_listed(
+        self, ada: ApiUser, text: str, expected: list[str]
+    ) -> None:
+        assert listed(ada, search=text) == listed(ada, q=text) == expected
+
+    def test_descriptions_are_searched_too(self, ada: ApiUser, bob: ApiUser) -> None:
+        for user in (ada, bob):
+            body = {"title": "Shop", "description": "Milk,\nBUTTER"}
+            assert user.http.post(user.tasks(), json=body).status_code == 201
+        assert listed(ada, q="butter") == ["Shop"]
+        assert listed(ada, q="milk,\nbut") == ["Shop"]
+
+    def test_a_search_has_pages_and_a_total(self, ada: ApiUser) -> None:
+        answer = ada.http.get(ada.tasks(q="O", limit="2", count="true"))
+        assert titles(answer) == ["four", "two"]
+        assert answer.headers["x-total-count"] == "3"
+        following = answer.links["next"]["url"]
+        assert titles(ada.http.get(following)) == ["one"]
+        other = httpx.URL(following).copy_set_param("q", "t")
+        assert ada.http.get(other).status_code == 400
+        assert listed(ada, q="o", status="completed", sort="title") == ["four", "two"]
+        assert listed(ada, q="o", skip="1", limit="1") == ["two"]
+
+    def test_a_search_has_a_tag_of_its_own(self, ada: ApiUser) -> None:
+        tag = ada.http.get(ada.tasks(q="one")).headers["etag"]
+        headers = {"If-None-Match": tag}
+        assert ada.http.get(ada.tasks(q="one"), headers=headers).status_code == 304
+        assert ada.http.get(ada.tasks(q="two"), headers=headers).status_code == 200
+
+    def test_the_longest_titles_can_be_continued(self, ada: ApiUser) -> None:
+        for character in ("\U0001f600", "\ufdfa", "ΐ"):
+            ada.create(character * 200)
+        url, found = ada.tasks(sort="title", limit="1", search=""), []
+        for _ in range(8):
+            answer = ada.http.get(url)
+            found += titles(answer)
+            url = httpx.URL(answer.links["next"]["url"]) if "next" in answer.links else url
+        assert len(set(found)) == 8
+
 
 @pytest.mark.usefixtures("tasks")
 class TestPages:
@@ -189,6 +268,8 @@ class TestPages:
             cursor(bob),
             cursor(ada, status="completed"),
             cursor(ada, sort="oldest"),
+            cursor(ada, sort="title"),
+            cursor(ada, search="o"),
         ):
             answer = ada.http.get(ada.tasks(limit="1", cursor=wrong))
             document = problem(answer)
@@ -224,6 +305,10 @@ BAD_VALUES: list[tuple[dict[str, str], list[str]]] = [
     ({"sort_by": "id; DROP TABLE tasks"}, ["/sort_by"]),
     ({"order": "up"}, ["/order"]),
     ({"count": "2"}, ["/count"]),
+    ({"search": "a" * 201}, ["/search"]),
+    ({"q": "ß" * 201}, ["/q"]),
+    ({"search": "a\0b"}, ["/search"]),
+    ({"q": "\x1b[31m"}, ["/q"]),
     ({"created_after": "yesterday"}, ["/created_after"]),
     ({"created_before": "2026-13-01"}, ["/created_before"]),
     ({"updated_after": "0001-01-01T00:00:00+14:00"}, ["/updated_after"]),

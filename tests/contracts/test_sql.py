@@ -18,16 +18,24 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClau
 from sqlalchemy.sql.operators import and_, eq, in_op
 from sqlalchemy.sql.selectable import Select
 
+from tests.docs.pages import ROOT, blocks
 from tests.support.postgres import DURABLE, running_postgres
 from tests.support.settings import on_postgresql, postgres_settings
 from tests.support.statements import prebuilt_statements, recorded_statements
 from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS
-from todo_adapters.sql.task_lists import page_statement
+from todo_adapters.sql.task_lists import (
+    can_look_first,
+    count_statement,
+    first_look_statement,
+    page_parameters,
+    page_statement,
+)
 from todo_adapters.sql.tasks import ERASE_EXPIRED, EXPIRED_TOMBSTONES, GET, LIST, WITH_EXCESS
 from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.task_query import TaskOrder, TaskQuery
+from todo_core.entities.text import SearchText
 from todo_core.entities.user import User
 from todo_core.errors import Unavailable
 
@@ -43,12 +51,16 @@ QUERIES = [
         descending=descending,
         created_after=SOME_TIME if is_filtered else None,
         updated_after=SOME_TIME if is_filtered else None,
+        search=SearchText("milk") if is_searched else None,
     )
     for completed in (None, True, False)
     for order in TaskOrder
     for descending in (True, False)
     for is_filtered in (True, False)
+    for is_searched in (True, False)
 ]
+SEARCH = TaskQuery(search=SearchText("milk"))
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 _OWNED_TABLES = {TASKS, TASK_OWNERS, DELETED_TASKS}
 _OF_ALL_OWNERS = {ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS}  # the clean-up's
 PASSWORD = "a rather long sentence"
@@ -118,6 +130,12 @@ class TestOwnership:
             str(statement.compile(container.database().engine))
             for statement in (
                 OPEN_OWNER,
+                count_statement(SEARCH),
+                first_look_statement(
+                    SEARCH,
+                    continues=False,
+                    limits_parts=container.database().dialect.limits_parts,
+                ),
                 *(
                     page_statement(
                         query,
@@ -134,6 +152,7 @@ class TestOwnership:
             task = todo.create_task(owner_id=ada.id, title="Buy milk")
             todo.list_tasks(owner_id=ada.id)
             todo.list_tasks(owner_id=ada.id, query=TaskQuery(completed=True))
+            todo.list_tasks(owner_id=ada.id, query=SEARCH, counts=True)
             todo.get_task(owner_id=ada.id, task_id=task.id)
             todo.update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
             todo.toggle_completion(owner_id=ada.id, task_id=task.id)
@@ -213,7 +232,30 @@ class TestIndexes:
                 assert OWNER_INDEX[0] in plan, query
                 assert not re.search(r"\bSort  \(|TEMP B-TREE", plan), query
 
-    def test_lists_of_some_time_are_planned_for_that_time(
+    @pytest.mark.usefixtures("owner")
+    def test_the_count_of_a_query_reads_the_tasks_of_its_owner(self, container: Container) -> None:
+        for statement in {count_statement(query) for query in QUERIES}:
+            plan = explain_for_any_values(container, statement)
+            assert any(index in plan for index in OWNER_INDEX + PRIMARY_KEY), statement
+            assert "Seq Scan on tasks" not in plan, statement
+            assert "SCAN tasks" not in plan, statement
+
+    @pytest.mark.usefixtures("owner")
+    def test_the_first_look_of_a_search_reads_tasks_in_order(self, container: Container) -> None:
+        limits_parts = container.database().dialect.limits_parts
+        searches = [query for query in QUERIES if can_look_first(query, offset=0)]
+        assert len(searches) == 12
+        for query, continues in product(searches, (False, True)):
+            statement = first_look_statement(query, continues=continues, limits_parts=limits_parts)
+            plan = explain_for_any_values(container, statement)
+            assert OWNER_INDEX[0] in plan, query
+            assert "Seq Scan on tasks" not in plan, query
+            assert "SCAN tasks" not in plan, query
+            if query.created_after is None:
+                tasks_are_read = plan.partition("looked_at")[2] if "MATERIALIZE" in plan else plan
+                assert not re.search(r"\bSort  \(", tasks_are_read), query
+
+    def test_lists_of_some_time_or_text_are_planned_for_it(
         self, postgres_url: str, migrated_template: str
     ) -> None:
         with on_postgresql(postgres_url, migrated_template) as settings:
@@ -223,6 +265,7 @@ class TestIndexes:
             for _ in range(10):
                 container.tasks().page(ada.id, TaskQuery(), limit=9)
                 container.tasks().page(ada.id, TaskQuery(created_after=SOME_TIME), limit=9)
+                container.tasks().page(ada.id, TaskQuery(search=SearchText("milk")), limit=9)
             prepared = [
                 sql
                 for (sql,) in container.database().rows(
@@ -231,7 +274,41 @@ class TestIndexes:
                 if "tasks" in sql
             ]
             assert any("ORDER BY" in sql for sql in prepared)
-            assert not any("created_at >" in sql for sql in prepared)
+            assert not any("created_at >" in sql or "lower(tasks." in sql for sql in prepared)
+            container.database().close()
+
+
+class TestSearchIndex:
+    """The index that operators may create, as the documentation says."""
+
+    def test_a_search_uses_the_index_and_finds_the_same(
+        self, postgres_url: str, migrated_template: str
+    ) -> None:
+        [creation] = [block for block in blocks(OPERATIONS, "sql") if "gin_trgm_ops" in block]
+        with on_postgresql(postgres_url, migrated_template) as settings:
+            container = Container(settings=settings)
+            ada = registered(container)
+            with psycopg.connect(
+                settings.database_dsn.replace("+psycopg", ""), autocommit=True
+            ) as connection:
+                connection.execute(
+                    "INSERT INTO tasks (id, owner_id, title, completed, version, created_at,"
+                    " updated_at) SELECT n, %s, 'Buy milk ' || md5(n::text), false, 1, now(), now()"
+                    " FROM generate_series(1, 20000) AS n",
+                    [ada.id],
+                )
+                query = TaskQuery(search=SearchText("CA7E"))
+                before = container.tasks().page(ada.id, query, limit=9).tasks
+                for statement in creation.split(";"):
+                    connection.execute(statement.encode())
+                parameters = page_parameters(ada.id, query, limit=9, after=None, offset=0)
+                page = page_statement(query, continues=False, limits_parts=True)
+                for each in (page, count_statement(query)):
+                    sql = str(each.compile(container.database().engine))
+                    plan = connection.execute(f"EXPLAIN {sql}".encode(), parameters).fetchall()
+                    assert "tasks_search" in str(plan)
+            assert len(before) > 1
+            assert container.tasks().page(ada.id, query, limit=9).tasks == before
             container.database().close()
 
 

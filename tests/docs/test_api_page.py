@@ -53,6 +53,17 @@ def test_every_counterpart_of_a_name_of_the_contract_exists() -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_search_works_in_bash(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "search=strasse" in block]
+    found = [[task["title"] for task in json.loads(line)] for line in service.run(session)]
+    assert found == [
+        ["Kehre die Straße"],
+        ["100% of the report"],
+        ["100% of the report", "Kehre die Straße", "Read", "Sweep the STREET"],
+    ]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
 def test_the_session_about_pages_works_in_bash(service: Service) -> None:
     [session] = [block for block in blocks(PAGE, "sh") if "limit=2" in block]
     first, total, second, counted = service.run(session)

@@ -77,7 +77,7 @@ class _Replace(ast.NodeTransformer):
 
 def _is_owner_condition(node: ast.AST) -> bool:
     text = ast.unparse(node)
-    return text == "_OWNED" or (
+    return text in {"_OWNED", "_DELETED_OWNED"} or (
         isinstance(node, ast.Compare) and (".c.user_id ==" in text or ".c.owner_id ==" in text)
     )
 
@@ -89,6 +89,15 @@ def _without_owner(node: ast.AST) -> ast.AST | None:
         if len(kept) < len(node.args):
             node.args = kept
             return node if kept else node.func.value  # type: ignore[attr-defined]  # an attribute
+    return None
+
+
+def _without_owner_in_tuple(node: ast.AST) -> ast.AST | None:
+    """Remove the owner condition from `(_OWNED, _THIS_ONE)`, whose elements are conditions."""
+    if isinstance(node, ast.Tuple):
+        kept = [each for each in node.elts if not _is_owner_condition(each)]
+        if 0 < len(kept) < len(node.elts):
+            return ast.Tuple(kept, node.ctx)
     return None
 
 
@@ -183,6 +192,7 @@ def _instead(old: str, new: str) -> Change:
 
 
 SQL_TASKS = "todo_adapters/sql/tasks.py"
+SQL_TASK_CHANGES = "todo_adapters/sql/task_changes.py"
 SQL_TASK_LISTS = "todo_adapters/sql/task_lists.py"
 SQL_REVISIONS = "todo_adapters/sql/revisions.py"
 CURSORS = "todo_adapters/security/cursors.py"
@@ -190,6 +200,7 @@ SQL_SESSIONS = "todo_adapters/sql/sessions.py"
 MEMORY_TASKS = "todo_adapters/in_memory/tasks.py"
 MEMORY_SESSIONS = "todo_adapters/in_memory/sessions.py"
 TASKS = "todo_core/use_cases/tasks.py"
+TASK_QUERY = "todo_core/entities/task_query.py"
 SESSIONS = "todo_core/use_cases/sessions.py"
 REVOCATION = "todo_core/use_cases/revocation.py"
 AUTHENTICATION = "todo_core/use_cases/authentication.py"
@@ -202,6 +213,9 @@ OTHERS = "__import__('uuid').UUID(int=0)"
 
 KINDS = (
     Kind("the owner's condition dropped", SQL_TASKS, _without_owner),
+    Kind("the owner's condition dropped", SQL_TASKS, _without_owner_in_tuple),
+    Kind("the owner's condition dropped", SQL_TASK_CHANGES, _without_owner),
+    Kind("the owner compared with itself", SQL_TASK_CHANGES, _compared_with_itself),
     Kind("the owner is not", SQL_TASKS, _compared_by(ast.NotEq())),
     Kind("the owner or any before", SQL_TASKS, _compared_by(ast.LtE())),
     Kind("the owner or any after", SQL_TASKS, _compared_by(ast.GtE())),
@@ -212,6 +226,15 @@ KINDS = (
     Kind("the owner's condition dropped", SQL_TASK_LISTS, _without_owner),
     Kind("the owner is not", SQL_TASK_LISTS, _compared_by(ast.NotEq())),
     Kind("the owner compared with itself", SQL_TASK_LISTS, _compared_with_itself),
+    Kind(
+        "a search of everybody",
+        SQL_TASK_LISTS,
+        _instead(
+            "_owned(selected, columns)",
+            "selected if 'search' in shape.conditions else _owned(selected, columns)",
+        ),
+    ),
+    Kind("a cursor of any query", TASK_QUERY, _instead("repr(astuple(self))", "''")),
     Kind("another's row counts", SQL_REVISIONS, _compared_with_itself),
     Kind("a cursor of anybody", CURSORS, _instead("scope.encode()", "b''")),
     Kind("any cursor", CURSORS, _never("hmac.compare_digest")),
@@ -241,6 +264,33 @@ KINDS = (
         _instead(
             "[self._store.tasks[key] for key in keys if key in self._store.tasks]",
             "[each for each in self._store.tasks.values() if each.id in task_ids]",
+        ),
+    ),
+    Kind(
+        "another's tasks found by a search",
+        MEMORY_TASKS,
+        _instead(
+            "task.owner_id == owner_id and query.includes(task)",
+            "(task.owner_id == owner_id or query.search) and query.includes(task)",
+        ),
+    ),
+    Kind(
+        "another's task restored",
+        MEMORY_TASKS,
+        _instead(
+            "self._store.deleted_tasks.get((owner_id, task_id))",
+            "next((each for key, each in self._store.deleted_tasks.items() if key[1] == task_id),"
+            " None)",
+        ),
+    ),
+    Kind(
+        "another's deletions listed",
+        MEMORY_TASKS,
+        _instead(
+            "[Change(key[1], deleted.revision, None)"
+            " for key, deleted in self._store.deleted_tasks.items() if key[0] == owner_id]",
+            "[Change(key[1], deleted.revision, None)"
+            " for key, deleted in self._store.deleted_tasks.items()]",
         ),
     ),
     Kind(

@@ -23,7 +23,8 @@ from todo_core.application import Application
 from todo_core.entities.caller import Caller
 from todo_core.entities.session import SessionId
 from todo_core.entities.task import Task, TaskId
-from todo_core.entities.task_query import TaskQuery
+from todo_core.entities.task_query import TaskOrder, TaskQuery
+from todo_core.entities.text import SearchText
 from todo_core.entities.user import UserId
 from todo_core.errors import TodoError
 from todo_core.ports.repositories import TaskRepository
@@ -129,6 +130,10 @@ class Target(ABC):
             more, cursor = self.page(token, owner, completed, PAGE, cursor)
             tasks += more
         return tasks
+
+    @abstractmethod
+    def search(self, token: str, owner: str, text: str, sort: str) -> Sequence[Fields]:
+        """Return the owner's tasks that contain the text, in ascending order, from pages."""
 
     @abstractmethod
     def get(self, token: str, owner: str, task_id: int) -> Fields:
@@ -291,6 +296,26 @@ class UseCases(Target):
             cursor=cursor,
         )
         return [_fields(task) for task in page.tasks], page.next_cursor
+
+    def search(self, token: str, owner: str, text: str, sort: str) -> Sequence[Fields]:
+        del owner
+        query = TaskQuery(search=SearchText(text), order=TaskOrder(sort), descending=False)
+        owner_id, cursor = self._owner(token), None
+        found: Sequence[Fields] = []
+        while True:
+            page = self._do(
+                "list_tasks",
+                owner_id=owner_id,
+                query=query,
+                limit=PAGE,
+                cursor=cursor,
+                counts=True,
+            )
+            found = [*found, *map(_fields, page.tasks)]
+            cursor = page.next_cursor
+            if cursor is None:
+                assert page.total == len(found)
+                return found
 
     def stats(self, token: str, owner: str) -> tuple[int, int]:
         del owner
@@ -459,6 +484,17 @@ class Http(Target):
         link = self._last.links.get("next")
         following = None if link is None else httpx.URL(link["url"]).params["cursor"]
         return [_without_times(task) for task in tasks], following
+
+    def search(self, token: str, owner: str, text: str, sort: str) -> Sequence[Fields]:
+        found = []
+        query = {"q": text, "sort": sort, "limit": str(PAGE), "count": "true"}
+        while True:
+            found += self._tasks("GET", token, owner, **query)
+            link = self._last.links.get("next")
+            if link is None:
+                assert self._last.headers["X-Total-Count"] == str(len(found))
+                return [_without_times(task) for task in found]
+            query["cursor"] = httpx.URL(link["url"]).params["cursor"]
 
     def stats(self, token: str, owner: str) -> tuple[int, int]:
         counts = self._tasks("GET", token, owner, "/stats")

@@ -37,6 +37,7 @@ from tests.isolation.targets import (
 from tests.support.proof import note
 from tests.support.servers import RunningServer
 from todo_api.container import Container
+from todo_core.entities.text import fold
 
 USERS = 5
 STEPS = 40
@@ -363,6 +364,31 @@ class Isolation(RuleBasedStateMachine):
                 for id, task in user.tasks.items()
                 if completed in (None, task["completed"])
             }
+
+    @rule(
+        number=numbers,
+        owner_number=numbers,
+        text=st.sampled_from(["I", "ss", "%", "漢", "a"]),
+        sort=st.sampled_from(["title", "created_at"]),
+    )
+    def search(self, number: int, owner_number: int, text: str, sort: str) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        arguments = (session.tokens.access, owner, text, sort)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.search, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.search, *arguments)
+        else:
+            found = self.target.search(*arguments)
+            assert by_id(list(found)) == {
+                id: task
+                for id, task in user.tasks.items()
+                if any(fold(text) in fold(task[name] or "") for name in ("title", "description"))
+            }
+            if sort == "title":
+                places = [(fold(task["title"]), task["id"]) for task in found]
+                assert places == sorted(places)
 
     @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers))
     def get(self, drawn: tuple[int, int, int, int]) -> None:

@@ -28,11 +28,14 @@ from tests.support.command import todo_at_once
 from tests.support.migrations import MIGRATIONS, alembic
 from tests.support.settings import SECRET, embedded_settings, postgres_settings
 from todo_adapters.sql.database import Database
+from todo_adapters.sql.folding import folded_unless_ascii
 from todo_adapters.sql.schema import NEWEST_REVISION
 from todo_adapters.sql.tables import UtcDateTime, metadata
 from todo_api.cli import main
 from todo_api.container import Container
 from todo_core.entities.identity import Identity
+from todo_core.entities.task_query import TaskQuery
+from todo_core.entities.text import SearchText, fold
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.errors import AccountGone
 
@@ -322,6 +325,61 @@ def test_a_downgrade_does_not_restore_accounts_that_are_being_deleted(
     assert unmigrated.users().get(bob.id) == bob
     for owner, count in ((ada, 0), (bob, 1)):
         assert len(unmigrated.application().list_tasks(owner_id=owner.id).tasks) == count
+
+
+TASKS_AT_0007 = table(
+    "tasks",
+    column("owner_id", Uuid()),
+    *map(column, ("id", "title", "description", "version", "completed")),
+    *(column(name, UtcDateTime()) for name in ("created_at", "updated_at")),
+)
+
+
+def test_the_migration_folds_the_text_of_existing_tasks(unmigrated: Container) -> None:
+    database, now = unmigrated.database(), datetime.now(UTC)
+    alembic(database, "upgrade", "0007")
+    texts = [("Straße", None), ("STREET", "Σίσυφος"), ("Street", "Plain"), ("ﬁsh", "İ\nK\u212a")]
+    rows = []
+    with database.transaction() as transaction:
+        for owner_id in (uuid4(), uuid4()):
+            transaction.connection.execute(
+                USERS_AT_0003.insert(),
+                {"id": owner_id, "name": "Ada", "version": 1, "created_at": now, "updated_at": now},
+            )
+            rows += [
+                {
+                    "owner_id": owner_id,
+                    "id": number + 1,
+                    "title": f"{texts[number % 4][0]} {number}",
+                    "description": texts[number % 4][1],
+                    "version": 1,
+                    "completed": False,
+                    "created_at": now,
+                    "updated_at": now,
+                }
+                for number in range(1_200)  # more than one batch
+            ]
+        transaction.connection.execute(TASKS_AT_0007.insert(), rows)
+    for _ in range(2):
+        unmigrated.schema().migrate()
+        with database.engine.connect() as connection:
+            for title, folded_title, description, folded_description in connection.exec_driver_sql(
+                "SELECT title, folded_title, description, folded_description FROM tasks"
+            ):
+                assert folded_title == folded_unless_ascii(title)
+                assert folded_description == folded_unless_ascii(description)
+        for found in ("STRASSE", "street 1", "σισυφοσ", "fish"):
+            query = TaskQuery(search=SearchText(found))
+            chosen = [
+                row
+                for row in rows
+                if fold(found) in fold(f"{row['title']}") + "\0" + fold(f"{row['description']}")
+                and row["owner_id"] == owner_id
+            ]
+            assert unmigrated.tasks().count(UserId(owner_id), query) == len(chosen)
+        alembic(database, "downgrade", "0007")
+        with database.engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM tasks").scalar() == 2_400
 
 
 @pytest.fixture

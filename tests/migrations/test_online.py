@@ -12,13 +12,17 @@ import pytest
 
 from tests.support.migrations import alembic
 from tests.support.settings import postgres_settings
+from todo_adapters.sql.folding import folded_unless_ascii
 from todo_api.container import Container
-from todo_core.entities.task import TaskCounts
+from todo_core.entities.task import TaskCounts, TaskId
+from todo_core.entities.task_query import TaskQuery
+from todo_core.entities.text import SearchText
 from todo_core.entities.user import UserId
 
 OWNERS, TASKS_EACH, WRITERS = 200, 100, 3
 LONGEST_WAIT_SECONDS = 4.0
 NOW = "2026-02-03 04:05:06+00"
+BEFORE_FOLDING, TO_FOLD = "0007", 20_000
 
 
 @dataclass
@@ -137,3 +141,49 @@ def test_an_interrupted_migration_is_continued(before: Container, empty_postgres
             "SELECT indisvalid FROM pg_index WHERE indexrelid = 'pk_tasks'::regclass"
         ).fetchone()
     assert valid == (True,)
+
+
+def test_tasks_that_change_while_text_is_folded_keep_their_own(
+    empty_postgres: str,
+) -> None:
+    container = Container(settings=postgres_settings(empty_postgres))
+    alembic(container.database(), "upgrade", BEFORE_FOLDING)
+    owner = UserId(uuid4())
+    with psycopg.connect(empty_postgres) as connection:
+        connection.execute(
+            "INSERT INTO users (id, name, version, created_at, updated_at)"
+            f" VALUES (%s, 'Ada', 1, '{NOW}', '{NOW}')",
+            [owner],
+        )
+        connection.execute(
+            "INSERT INTO tasks (id, owner_id, title, description, version, created_at, updated_at)"
+            " SELECT n, %s, CASE WHEN n %% 2 = 0 THEN 'Straße' ELSE 'Road' END || n, 'Über',"
+            f" 1, '{NOW}', '{NOW}' FROM generate_series(1, %s) AS n",
+            [owner, TO_FOLD],
+        )
+        # As after an interrupted migration: the columns are there, and not all text is folded.
+        connection.execute("ALTER TABLE tasks ADD folded_title text, ADD folded_description text")
+    stop, longest, edits = Event(), 0.0, 0
+    with ThreadPoolExecutor(1) as thread:
+        migration = thread.submit(container.migration_schema().migrate)
+        migration.add_done_callback(lambda _: stop.set())
+        while not stop.is_set():
+            began = time.monotonic()
+            task = container.tasks().get(TaskId(TO_FOLD - edits), owner_id=owner)
+            container.tasks().save(task.edited(title=f"Größe {edits}", now=task.updated_at))
+            longest = max(longest, time.monotonic() - began)
+            edits += 1
+        migration.result(timeout=30)
+    assert 5 < edits < TO_FOLD
+    assert longest < LONGEST_WAIT_SECONDS
+    with psycopg.connect(empty_postgres) as connection:
+        rows = connection.execute(
+            "SELECT title, folded_title, description, folded_description FROM tasks"
+        ).fetchall()
+    assert len(rows) == TO_FOLD
+    for title, folded_title, description, folded_description in rows:
+        assert folded_title == folded_unless_ascii(title)
+        assert folded_description == folded_unless_ascii(description)
+    assert container.tasks().count(owner, TaskQuery(search=SearchText("GRÖSSE"))) == edits
+    container.migration_database().close()
+    container.database().close()

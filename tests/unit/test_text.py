@@ -1,5 +1,6 @@
 """The rules of text: allowed characters, lengths, and the messages about violations."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from todo_core.entities.task import Description, Title
-from todo_core.entities.text import Text, Validation
+from todo_core.entities.text import SearchText, Text, Validation, fold
 from todo_core.entities.user import EmailAddress, Password, PasswordPolicy, PersonName
 from todo_core.errors import ValidationFailed
 
@@ -191,3 +192,41 @@ def test_a_validation_message_is_a_sentence_that_says_what_to_do(
     with pytest.raises(ValidationFailed) as failure:
         build()
     assert [error.message for error in failure.value.errors] == [message]
+
+
+def test_text_in_ascii_is_folded_to_lower_case() -> None:
+    ascii_text = "".join(map(chr, range(128)))
+    assert fold(ascii_text) == ascii_text.lower()
+
+
+def test_no_character_is_folded_to_a_capital_letter_of_ascii() -> None:
+    for code in range(0x110000):
+        assert not re.search("[A-Z]", fold(chr(code))), hex(code)
+
+
+@given(PLAIN)
+def test_a_folded_text_does_not_change_when_it_is_folded_again(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("STRASSE", "straße", "STRAẞE"),
+        ("ΣΊΣΥΦΟΣ", "Σίσυφος"),
+        ("ﬁsh", "FISH", "ｆｉｓｈ"),
+        ("Café", "CAFE\u0301"),
+        ("ᾳ", "α\u0345", "ΑΙ"),
+        ("\u212a", "k", "K"),
+    ],
+)
+def test_texts_that_differ_in_case_or_form_are_folded_to_the_same(texts: tuple[str, ...]) -> None:
+    assert len({fold(text) for text in texts}) == 1
+
+
+def test_a_search_text_is_trimmed_and_bounded() -> None:
+    assert SearchText(" a\r\nb\t ") == "a\nb"
+    assert len(SearchText("ß" * 200)) == 200
+    assert code_of(lambda: SearchText("ß" * 201)) == "too_long"
+    assert code_of(lambda: SearchText(" ")) == "too_short"
+    assert code_of(lambda: SearchText("a\0")) == "invalid_characters"

@@ -9,7 +9,7 @@ from todo_core.errors import InvalidCursor
 from todo_core.ports.cursors import Cursors
 
 _MAC_BYTES = 16
-_FORM = re.compile(r"(?:[A-Za-z0-9_-]{4}){0,256}(?:[A-Za-z0-9_-]{2,3})?")
+_FORM = re.compile(r"(?:[A-Za-z0-9_-]{4}){0,512}(?:[A-Za-z0-9_-]{2,3})?")
 
 
 class HmacCursors(Cursors):

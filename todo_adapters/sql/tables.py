@@ -228,6 +228,9 @@ class TaskRow(Row, table=True):
 
     The owner is part of its key, so that the row of another owner cannot be addressed. SQLite
     stores the rows in the order of the key, those of one owner together.
+
+    `folded_title` and `folded_description` are only stored where the text is not in ASCII: of text
+    in ASCII, the database can tell them by itself (see `todo_adapters.sql.folding`).
     """
 
     __tablename__ = "tasks"
@@ -249,6 +252,8 @@ class TaskRow(Row, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     revision: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    folded_title: str | None = Field(sa_type=Text)
+    folded_description: str | None = Field(sa_type=Text)
 
 
 class DeletedTaskRow(Row, table=True):
@@ -272,6 +277,8 @@ class DeletedTaskRow(Row, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
     revision: int = Field(sa_type=BigInteger)
     expires_at: datetime = Field(sa_type=UtcDateTime)
+    folded_title: str | None = Field(sa_type=Text)
+    folded_description: str | None = Field(sa_type=Text)
 
 
 USERS = metadata.tables["users"]

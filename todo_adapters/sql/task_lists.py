@@ -2,10 +2,12 @@
 
 The index on tasks begins with the owner and whether a task is completed. A list of both kinds is
 a union of two, each of which the index has in the order of creation. So a page in this order takes
-the same time, however many tasks the owner has; in another order, those of the owner are sorted.
+the same time, however many tasks the owner has. In another order, all tasks of the owner are read
+and sorted. So does a search, unless some tasks that come first in the order of creation fill the
+page: then the text is common.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,17 +16,21 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
+    Text,
     false,
+    literal_column,
     true,
     tuple_,
     union_all,
 )
 from sqlalchemy.sql.base import ColumnCollection
-from sqlmodel import BigInteger, bindparam, func, select
+from sqlmodel import BigInteger, bindparam, case, func, select
 
-from todo_adapters.sql.revisions import OWNER_ROW
+from todo_adapters.sql.folding import contains, folded, search_pattern
+from todo_adapters.sql.revisions import ONE, OWNER_ROW, ZERO
 from todo_adapters.sql.statements import PLAN_EACH_TIME, Parameters, Query
-from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskRow, UtcDateTime
+from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS, DeletedTaskRow, TaskRow
+from todo_core.entities.task import Title
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.user import UserId
 
@@ -40,13 +46,42 @@ TASK_COLUMNS = (
 )
 
 _OWNED = TASKS.c.owner_id == bindparam("owner")
+_DELETED_OWNED = DELETED_TASKS.c.owner_id == bindparam("owner")
 # In the same statement as the tasks, so that it is theirs, and in each row.
 _REVISION = select(TASK_OWNERS.c.revision).where(OWNER_ROW).scalar_subquery().label("revision")
-_CONDITIONS = {
-    "created_after": TASKS.c.created_at > bindparam("created_after"),
-    "created_before": TASKS.c.created_at < bindparam("created_before"),
-    "updated_after": TASKS.c.updated_at > bindparam("updated_after"),
+_FOLDED = (TASKS.c.folded_title, TASKS.c.folded_description)
+
+
+def _contains_text(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Return the condition that a task contains the text that is searched for."""
+    pattern = bindparam("search", type_=Text)
+    title = folded(columns["folded_title"], columns["title"])
+    description = folded(columns["folded_description"], columns["description"])
+    return contains(title, pattern) | contains(description, pattern)
+
+
+def _sort_value(columns: ColumnCollection[str, Any], order: TaskOrder) -> ColumnElement[Any]:
+    if order is TaskOrder.TITLE:
+        # Text in ASCII is not longer when it is folded.
+        first = func.substr(columns["folded_title"], ONE, literal_column(str(Title.max_length)))
+        return folded(first, columns["title"])
+    column: ColumnElement[Any] = columns[order]
+    return column
+
+
+_CONDITIONS: Mapping[str, Callable[[ColumnCollection[str, Any]], ColumnElement[bool]]] = {
+    "created_after": lambda columns: columns["created_at"] > bindparam("created_after"),
+    "created_before": lambda columns: columns["created_at"] < bindparam("created_before"),
+    "updated_after": lambda columns: columns["updated_at"] > bindparam("updated_after"),
+    "search": _contains_text,
 }
+
+
+_LOOKED_AT_FIRST, _LOOKED_AT_FOR_EACH = 500, 10
+"""In how many tasks a text is searched for before all tasks of the owner are read.
+
+They are at least so many, and so many for each task of the page.
+"""
 
 
 class _Shape(NamedTuple):
@@ -59,6 +94,13 @@ class _Shape(NamedTuple):
     continues: bool
     skips: bool
     limits_parts: bool
+    deleted: bool
+    looks_first: bool = False
+
+    @property
+    def columns(self) -> ColumnCollection[str, Any]:
+        """The columns of the table with the tasks, or of that with the trash."""
+        return DELETED_TASKS.c if self.deleted else TASKS.c
 
 
 def page_statement(
@@ -77,6 +119,7 @@ def page_statement(
             continues,
             skips,
             limits_parts,
+            query.deleted,
         )
     )
 
@@ -85,7 +128,7 @@ def page_parameters(
     owner_id: UserId, query: TaskQuery, *, limit: int, after: Position | None, offset: int
 ) -> Parameters:
     """Return the parameters of `page_statement`."""
-    position = {} if after is None else {"after_time": after.time, "after_id": after.id}
+    position = {} if after is None else {"after_value": after.value, "after_id": after.id}
     return {
         **count_parameters(owner_id, query),
         **position,
@@ -95,14 +138,50 @@ def page_parameters(
     }
 
 
+def can_look_first(query: TaskQuery, *, offset: int) -> bool:
+    """Return whether `first_look_statement` may fill a page of this query."""
+    is_usual = query.order is TaskOrder.CREATED_AT and not query.deleted
+    return query.search is not None and is_usual and not offset
+
+
+def first_look_statement(query: TaskQuery, *, continues: bool, limits_parts: bool) -> Query:
+    """Return the statement for the tasks of a page that are among the first ones."""
+    conditions = tuple(name for name in _used_conditions(query) if name != "search")
+    return _page_statement(
+        _Shape(
+            query.completed,
+            conditions,
+            query.order,
+            query.descending,
+            continues,
+            skips=False,
+            limits_parts=limits_parts,
+            deleted=False,
+            looks_first=True,
+        )
+    )
+
+
+def first_look_parameters(
+    owner_id: UserId, query: TaskQuery, *, limit: int, after: Position | None
+) -> Parameters:
+    """Return the parameters of `first_look_statement`."""
+    looked_at = max(_LOOKED_AT_FIRST, _LOOKED_AT_FOR_EACH * limit)
+    parameters = page_parameters(owner_id, query, limit=looked_at, after=after, offset=0)
+    return {**parameters, "page_limit": limit}
+
+
 def count_statement(query: TaskQuery) -> Query:
     """Return the statement that counts the tasks of a query."""
-    return _count_statement(query.completed, _used_conditions(query))
+    return _count_statement(query.completed, _used_conditions(query), query.deleted)
 
 
 def count_parameters(owner_id: UserId, query: TaskQuery) -> Parameters:
     """Return the parameters of `count_statement`."""
-    return {"owner": owner_id} | {name: getattr(query, name) for name in _used_conditions(query)}
+    parameters = {name: getattr(query, name) for name in _used_conditions(query)}
+    if query.search is not None:
+        parameters["search"] = search_pattern(query.search)
+    return {"owner": owner_id, **parameters}
 
 
 def _used_conditions(query: TaskQuery) -> tuple[str, ...]:
@@ -110,55 +189,98 @@ def _used_conditions(query: TaskQuery) -> tuple[str, ...]:
 
 
 @lru_cache
-def _count_statement(completed: bool | None, conditions: Sequence[str]) -> Query:
-    statement = select(TaskRow).with_only_columns(func.count()).where(_OWNED)
-    return _chosen(statement, completed, conditions)
+def _count_statement(completed: bool | None, conditions: Sequence[str], deleted: bool) -> Query:
+    table, row = (DELETED_TASKS, DeletedTaskRow) if deleted else (TASKS, TaskRow)
+    statement = _owned(select(row).with_only_columns(func.count()), table.c)
+    return _planned(_chosen(statement, table.c, completed, conditions), conditions)
+
+
+def _owned(
+    statement: Select[*tuple[Any, ...]], columns: ColumnCollection[str, Any]
+) -> Select[*tuple[Any, ...]]:
+    """Restrict a query to the tasks of the owner, and one of the trash to what is not erased."""
+    if columns is DELETED_TASKS.c:
+        return statement.where(_DELETED_OWNED, DELETED_TASKS.c.title.is_not(None))
+    return statement.where(_OWNED)
 
 
 @lru_cache
 def _page_statement(shape: _Shape) -> Query:
-    statement = _built_page_statement(shape)
-    # How many tasks a time chooses depends on the time, and so does the plan that is right.
-    return statement.execution_options(**{PLAN_EACH_TIME: True}) if shape.conditions else statement
+    statement = _built_first_look(shape) if shape.looks_first else _built_page_statement(shape)
+    return _planned(statement, shape.conditions)
+
+
+def _planned(statement: Query, conditions: Sequence[str]) -> Query:
+    # How many tasks a time or a text chooses depends on it, and so does the plan that is right.
+    return statement.execution_options(**{PLAN_EACH_TIME: True}) if conditions else statement
+
+
+def _built_first_look(shape: _Shape) -> Select[*tuple[Any, ...]]:
+    looked_at = _built_page_statement(shape).subquery("looked_at")
+    names = [column.name for column in (*TASK_COLUMNS, _REVISION)]
+    found = select(*(looked_at.c[name] for name in names))
+    place = (looked_at.c["created_at"], looked_at.c["id"])
+    matching: Select[*tuple[Any, ...]] = found.where(_contains_text(looked_at.c))
+    return matching.order_by(*_directed(shape, *place)).limit(bindparam("page_limit"))
 
 
 def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundSelect[Any]:
     offset: BindParameter[int] | None = bindparam("offset") if shape.skips else None
-    if shape.completed is not None:
-        one = _part(shape, shape.completed).order_by(*_order(shape, TASKS.columns))
+    is_sorted = (
+        shape.deleted or shape.order is not TaskOrder.CREATED_AT or "search" in shape.conditions
+    )
+    if shape.completed is not None or is_sorted:
+        one = _part(shape, shape.completed).order_by(*_order(shape))
         return one.limit(bindparam("limit")).offset(offset)
     parts = [_part(shape, completed) for completed in (False, True)]
     if shape.limits_parts:
         # The limit is a parameter: for a literal one, the planner may sort the whole part.
-        order = _order(shape, TASKS.columns)
+        order = _order(shape)
         reach: BindParameter[int] = bindparam("reach" if shape.skips else "limit")
         parts = [part.order_by(*order).limit(reach) for part in parts]
     both = union_all(*parts)
-    ordered = both.order_by(*_order(shape, both.selected_columns))
+    place = (both.selected_columns[name] for name in ("created_at", "id"))
+    ordered = both.order_by(*_directed(shape, *place))
     return ordered.limit(bindparam("limit")).offset(offset)
 
 
-def _part(shape: _Shape, completed: bool) -> Select[*tuple[Any, ...]]:
-    """Return the query for all tasks of a page that are completed, or all that are not."""
-    statement = select(TaskRow).with_only_columns(*TASK_COLUMNS, _REVISION).where(_OWNED)
+def _part(shape: _Shape, completed: bool | None) -> Select[*tuple[Any, ...]]:
+    """Return the query for all tasks of a page, or those that are completed, or that are not."""
+    columns = shape.columns
+    names = [column.name for column in (*TASK_COLUMNS, *(_FOLDED if shape.looks_first else ()))]
+    row = DeletedTaskRow if shape.deleted else TaskRow
+    selected = select(row).with_only_columns(*(columns[name] for name in names), _REVISION)
+    statement = _owned(selected, columns)
     if shape.continues:
-        place = tuple_(TASKS.c[shape.order], TASKS.c.id)
+        value = _sort_value(columns, shape.order)
+        place = tuple_(value, columns["id"])
         after = tuple_(
-            bindparam("after_time", type_=UtcDateTime), bindparam("after_id", type_=BigInteger)
+            bindparam("after_value", type_=value.type), bindparam("after_id", type_=BigInteger)
         )
         statement = statement.where(place < after if shape.descending else place > after)
-    return _chosen(statement, completed, shape.conditions)
+    return _chosen(statement, columns, completed, shape.conditions)
 
 
 def _chosen(
-    statement: Select[*tuple[Any, ...]], completed: bool | None, conditions: Sequence[str]
+    statement: Select[*tuple[Any, ...]],
+    columns: ColumnCollection[str, Any],
+    completed: bool | None,
+    conditions: Sequence[str],
 ) -> Select[*tuple[Any, ...]]:
-    if completed is not None:
+    if completed is not None and "search" in conditions:
+        # Not by the index: to find the rows one by one takes longer than to read all of the owner.
+        statement = statement.where(
+            case((columns["completed"], ONE), else_=ZERO) == (ONE if completed else ZERO)
+        )
+    elif completed is not None:
         # In the text of the statement, so that no plan is made for both values.
-        statement = statement.where(TASKS.c.completed == (true() if completed else false()))
-    return statement.where(*(_CONDITIONS[name] for name in conditions))
+        statement = statement.where(columns["completed"] == (true() if completed else false()))
+    return statement.where(*(_CONDITIONS[name](columns) for name in conditions))
 
 
-def _order(shape: _Shape, columns: ColumnCollection[str, Any]) -> Sequence[ColumnElement[Any]]:
-    place = (columns[shape.order], columns["id"])
+def _order(shape: _Shape) -> Sequence[ColumnElement[Any]]:
+    return _directed(shape, _sort_value(shape.columns, shape.order), shape.columns["id"])
+
+
+def _directed(shape: _Shape, *place: ColumnElement[Any]) -> Sequence[ColumnElement[Any]]:
     return [column.desc() if shape.descending else column.asc() for column in place]

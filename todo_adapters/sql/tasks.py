@@ -25,6 +25,7 @@ from sqlmodel import (
 )
 
 from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.folding import folded_unless_ascii
 from todo_adapters.sql.revisions import (
     ONE,
     OPEN_OWNER,
@@ -35,7 +36,7 @@ from todo_adapters.sql.revisions import (
     advance_owner,
 )
 from todo_adapters.sql.rows import plain_text
-from todo_adapters.sql.statements import AnyRow, Parameters
+from todo_adapters.sql.statements import AnyRow, Parameters, Query
 from todo_adapters.sql.tables import (
     DELETED_TASKS,
     TASK_OWNERS,
@@ -48,8 +49,11 @@ from todo_adapters.sql.tables import (
 from todo_adapters.sql.task_changes import BEFORE_ALL, changes_statement
 from todo_adapters.sql.task_lists import (
     TASK_COLUMNS,
+    can_look_first,
     count_parameters,
     count_statement,
+    first_look_parameters,
+    first_look_statement,
     page_parameters,
     page_statement,
 )
@@ -67,7 +71,10 @@ _AS_LOADED = TASKS.c.version == bindparam("loaded_version")
 
 _NEW_VALUES = {
     TASKS.c.owner_id: bindparam("owner", type_=TASKS.c.owner_id.type),
-    **{column: bindparam(f"new_{column.name}", type_=column.type) for column in TASK_COLUMNS},
+    **{
+        column: bindparam(f"new_{column.name}", type_=column.type)
+        for column in (*TASK_COLUMNS, TASKS.c.folded_title, TASKS.c.folded_description)
+    },
 }
 _SELECT_OWNED = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
 LIST = _SELECT_OWNED.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
@@ -115,6 +122,8 @@ SAVE = RevisedWrite(
         .values(
             title=bindparam("new_title"),
             description=bindparam("new_description"),
+            folded_title=bindparam("new_folded_title"),
+            folded_description=bindparam("new_folded_description"),
             completed=bindparam("new_completed"),
             updated_at=bindparam("new_updated_at"),
             version=TASKS.c.version + ONE,
@@ -139,6 +148,8 @@ def _trash(found: CTE, conditions: Sequence[ColumnElement[bool]]) -> RevisedMove
         lambda task: {
             "title": _unless_permanently(task.title),
             "description": _unless_permanently(task.description),
+            "folded_title": _unless_permanently(task.folded_title),
+            "folded_description": _unless_permanently(task.folded_description),
             "expires_at": bindparam("expires_at", type_=UtcDateTime),
         },
     )
@@ -180,6 +191,8 @@ GET_IN_TRASH = (
 _ERASED = {
     DELETED_TASKS.c.title: null(),
     DELETED_TASKS.c.description: null(),
+    DELETED_TASKS.c.folded_title: null(),
+    DELETED_TASKS.c.folded_description: null(),
     DELETED_TASKS.c.expires_at: bindparam("new_expires_at", type_=UtcDateTime),
 }
 ERASE = update(DELETED_TASKS).where(*_THIS_IN_TRASH).values(_ERASED)
@@ -283,13 +296,22 @@ class SqlTaskRepository(TaskRepository):
         after: Position | None = None,
         offset: int = 0,
     ) -> Found:
-        statement = page_statement(
-            query,
-            continues=after is not None,
-            skips=offset > 0,
-            limits_parts=self._executor.dialect.limits_parts,
+        continues, limits_parts = after is not None, self._executor.dialect.limits_parts
+        if can_look_first(query, offset=offset):
+            found = self._found(
+                owner_id,
+                first_look_statement(query, continues=continues, limits_parts=limits_parts),
+                first_look_parameters(owner_id, query, limit=limit, after=after),
+            )
+            if len(found.tasks) == limit:
+                return found
+        return self._found(
+            owner_id,
+            page_statement(query, continues=continues, skips=offset > 0, limits_parts=limits_parts),
+            page_parameters(owner_id, query, limit=limit, after=after, offset=offset),
         )
-        parameters = page_parameters(owner_id, query, limit=limit, after=after, offset=offset)
+
+    def _found(self, owner_id: UserId, statement: Query, parameters: Parameters) -> Found:
         revision = 0
 
         def to_task(row: AnyRow) -> Task:
@@ -320,6 +342,8 @@ class SqlTaskRepository(TaskRepository):
                 "loaded_version": task.version,
                 "new_title": plain_text(task.title),
                 "new_description": plain_text(task.description),
+                "new_folded_title": folded_unless_ascii(task.title),
+                "new_folded_description": folded_unless_ascii(task.description),
                 "new_completed": task.completed,
                 "new_updated_at": task.updated_at,
             },
@@ -462,6 +486,8 @@ def _to_row(task: Task) -> Parameters:
         "new_id": task.id,
         "new_title": plain_text(task.title),
         "new_description": plain_text(task.description),
+        "new_folded_title": folded_unless_ascii(task.title),
+        "new_folded_description": folded_unless_ascii(task.description),
         "new_completed": task.completed,
         "new_version": task.version,
         "new_created_at": task.created_at,

@@ -17,12 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
 from todo_core.entities.task_query import TaskOrder, TaskQuery
+from todo_core.entities.text import SearchText
 from todo_core.errors import FieldError, ValidationFailed
 from todo_core.use_cases.tasks import ALL_TASKS, LONGEST_PAGE
 
 LARGEST_OFFSET = 10_000
 
-_ALIASES = {"skip": "offset", "sort_by": "sort", "sort_order": "order"}
+_ALIASES = {"q": "search", "skip": "offset", "sort_by": "sort", "sort_order": "order"}
 """Other names of parameters, which existing front ends use."""
 
 _STATUSES = {"all": None, "pending": False, "active": False, "completed": True}
@@ -35,6 +36,8 @@ _SORTS: Mapping[str, tuple[TaskOrder, bool]] = {  # the second is whether it is 
     "updated_at": (TaskOrder.UPDATED_AT, False),
     "-updated_at": (TaskOrder.UPDATED_AT, True),
     "updated": (TaskOrder.UPDATED_AT, True),
+    "title": (TaskOrder.TITLE, False),
+    "-title": (TaskOrder.TITLE, True),
 }
 _ORDERS = {"asc": False, "desc": True}
 _BOOLEAN = TypeAdapter(bool)
@@ -154,6 +157,7 @@ def _filter(reader: "_Reader") -> TaskQuery:
         created_after=reader.read("created_after", _time),
         created_before=reader.read("created_before", _time),
         updated_after=reader.read("updated_after", _time),
+        search=reader.read("search", _search_text),
     )
 
 
@@ -243,6 +247,17 @@ def _time(text: str) -> datetime:
         raise ValueError("must be a date or a time such as 2026-12-01T16:00:00Z") from None
 
 
+def _search_text(text: str) -> SearchText | None:
+    """Parse a text to be searched for. One of nothing but white space asks for no search."""
+    if not text.strip():
+        return None
+    try:
+        return SearchText(text)
+    except ValidationFailed as failure:
+        [error] = failure.errors
+        raise ValueError(error.message.removeprefix(f"{SearchText.label()} ").rstrip(".")) from None
+
+
 def _parameter(name: str, schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
@@ -267,6 +282,12 @@ FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter("created_after", _TIME, "Only tasks created after this time."),
     _parameter("created_before", _TIME, "Only tasks created before this time."),
     _parameter("updated_after", _TIME, "Only tasks changed after this time."),
+    _parameter(
+        "search",
+        {"type": "string", "maxLength": SearchText.max_length},
+        "Only tasks whose title or description contains this text, whatever the case of its"
+        " letters. No character has a special meaning. `q` is the same.",
+    ),
 )
 """The parameters that choose tasks, for the OpenAPI document."""
 

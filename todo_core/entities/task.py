@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final, NewType, Self
 
-from todo_core.entities.text import Prose, Text, Validation
+from todo_core.entities.text import Prose, SearchText, Text, Validation, fold
 from todo_core.entities.user import UserId
 
 TaskId = NewType("TaskId", int)
@@ -28,6 +28,14 @@ class Title(Text):
 
     field = "title"
     max_length = 200
+
+    @property
+    def sort_key(self) -> str:
+        """The text by which titles are sorted, code point by code point.
+
+        It has at most as many characters as a title: ligatures become several when they are folded.
+        """
+        return fold(self)[: self.max_length]
 
 
 class Description(Prose):
@@ -142,6 +150,13 @@ class Task:
             description=new_description,
             completed=new_completed,
             updated_at=now,
+        )
+
+    def contains(self, text: SearchText) -> bool:
+        """Return whether this text is in the title or in the description, both folded."""
+        folded = fold(text)
+        return folded in fold(self.title) or (
+            self.description is not None and folded in fold(self.description)
         )
 
     def with_completion(self, completed: bool, *, now: datetime) -> Self:

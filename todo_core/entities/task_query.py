@@ -6,26 +6,30 @@ from datetime import datetime
 from enum import StrEnum
 
 from todo_core.entities.task import Task, TaskId
+from todo_core.entities.text import SearchText
 
 
 class TaskOrder(StrEnum):
-    """The time by which tasks are sorted. Tasks with the same one are sorted by their id."""
+    """By what tasks are sorted. Those with the same value are sorted by their id."""
 
     CREATED_AT = "created_at"
     UPDATED_AT = "updated_at"
+    TITLE = "title"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskQuery:
     """A choice among the tasks of an owner, and their order. By default all, the newest first.
 
-    The times are exclusive. With `deleted`, tasks in the trash are chosen instead of the others.
+    The times are exclusive. A search chooses the tasks that contain the text. With `deleted`,
+    tasks in the trash are chosen instead of the others.
     """
 
     completed: bool | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     updated_after: datetime | None = None
+    search: SearchText | None = None
     order: TaskOrder = TaskOrder.CREATED_AT
     descending: bool = True
     deleted: bool = False
@@ -37,13 +41,14 @@ class TaskQuery:
             and (self.created_after is None or task.created_at > self.created_after)
             and (self.created_before is None or task.created_at < self.created_before)
             and (self.updated_after is None or task.updated_at > self.updated_after)
+            and (self.search is None or task.contains(self.search))
         )
 
     @property
     def has_only_status(self) -> bool:
         """Whether tasks are chosen by nothing but whether they are completed."""
-        times = (self.created_after, self.created_before, self.updated_after)
-        return not self.deleted and times == (None, None, None)
+        others = (self.created_after, self.created_before, self.updated_after, self.search)
+        return not self.deleted and all(other is None for other in others)
 
     @property
     def fingerprint(self) -> str:
@@ -53,24 +58,37 @@ class TaskQuery:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """The place of a task in an order: the time that decides, and then the id."""
+    """The place of a task in an order: the value that decides, and then the id.
 
-    time: datetime
+    Positions in the same order can be compared. The value is the sort key of the title, or a time.
+    """
+
+    value: datetime | str
     id: TaskId
 
     @classmethod
     def of(cls, task: Task, order: TaskOrder) -> "Position":
         """Return the place of this task."""
-        return cls(task.created_at if order is TaskOrder.CREATED_AT else task.updated_at, task.id)
+        match order:
+            case TaskOrder.CREATED_AT:
+                return cls(task.created_at, task.id)
+            case TaskOrder.UPDATED_AT:
+                return cls(task.updated_at, task.id)
+            case TaskOrder.TITLE:
+                return cls(task.title.sort_key, task.id)
 
     @classmethod
-    def parse(cls, text: str) -> "Position":
-        """Return the place that `str` has written."""
-        time, _, task_id = text.rpartition(" ")
-        return cls(datetime.fromisoformat(time), TaskId(int(task_id)))
+    def parse(cls, text: str, order: TaskOrder) -> "Position":
+        """Return the place in this order that `str` has written."""
+        value, _, task_id = text.rpartition(" ")
+        return cls(
+            value if order is TaskOrder.TITLE else datetime.fromisoformat(value),
+            TaskId(int(task_id)),
+        )
 
     def __str__(self) -> str:
-        return f"{self.time.isoformat()} {self.id}"
+        value = self.value if isinstance(self.value, str) else self.value.isoformat()
+        return f"{value} {self.id}"
 
 
 @dataclass(frozen=True, slots=True)

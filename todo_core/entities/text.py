@@ -9,6 +9,7 @@ databases and terminals treat them in surprising ways. Lengths count code points
 """
 
 import re
+import unicodedata
 from collections.abc import Callable
 from types import TracebackType
 from typing import ClassVar, Self, cast
@@ -19,6 +20,19 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters and unpaired surrogates, which no text of one line may contain."""
 
 _FORBIDDEN_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def fold(text: str) -> str:
+    """Return what a text has in common with those that differ from it in case or form only.
+
+    This is the form for compatibility caseless matching (Unicode 3.13, D146). Of text in ASCII, it
+    is the lower case.
+    """
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFD", text).casefold()
+    folded = unicodedata.normalize("NFKC", folded).casefold()
+    return unicodedata.normalize("NFKC", folded)
 
 
 class Text(str):
@@ -108,6 +122,20 @@ class Prose(Text):
     def strip_surroundings(cls, raw: str) -> str:
         """Keep the text as it is."""
         return raw
+
+
+class SearchText(Prose):
+    """What is searched for: 1 to 200 characters, without surrounding white space."""
+
+    __slots__ = ()
+
+    field = "search"
+    max_length = 200
+
+    @classmethod
+    def strip_surroundings(cls, raw: str) -> str:
+        """Remove surrounding white space."""
+        return raw.strip()
 
 
 class Validation:

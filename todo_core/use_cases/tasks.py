@@ -115,7 +115,8 @@ class ListTasks:
         )
 
     def _position(self, cursor: str, owner_id: UserId, query: TaskQuery) -> Position:
-        return Position.parse(self.cursors.read(cursor, scope=_list_scope(owner_id, query)))
+        written = self.cursors.read(cursor, scope=_list_scope(owner_id, query))
+        return Position.parse(written, query.order)
 
     def _total(self, owner_id: UserId, query: TaskQuery) -> int:
         if not query.has_only_status:
