@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from threading import RLock
 
+from todo_core.entities.idempotency import IdempotencyKey, KeptResponse
 from todo_core.entities.identity import Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
@@ -14,6 +15,14 @@ from todo_core.entities.user import User, UserId
 
 type TaskKey = tuple[UserId, TaskId]
 """The key of a task: its owner, and its id among the owner's tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResponseRecord:
+    """When an idempotency key was claimed, and the response, if one was kept since."""
+
+    claimed_at: datetime
+    response: KeptResponse | None
 
 
 @dataclass(slots=True)
@@ -30,6 +39,9 @@ class InMemoryStore:
     external_revocations: dict[SessionId, datetime] = field(default_factory=dict)
     identities: dict[tuple[Issuer, Subject], LinkedIdentity] = field(default_factory=dict)
     password_resets: dict[UserId, PasswordReset] = field(default_factory=dict)
+    kept_responses: dict[tuple[UserId, IdempotencyKey], KeptResponseRecord] = field(
+        default_factory=dict
+    )
     tasks: dict[TaskKey, Task] = field(default_factory=dict)
     task_revisions: dict[TaskKey, int] = field(default_factory=dict)
     owner_revisions: dict[UserId, int] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """What users do with their tasks. Each request about tasks counts against the user's limit."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from todo_core.entities.task import UNCHANGED, Task, TaskCounts, TaskId, Unchanged
 from todo_core.entities.task_query import Position, TaskPage, TaskQuery
@@ -12,6 +12,7 @@ from todo_core.ports.cursors import Cursors
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
+from todo_core.ports.unit_of_work import UnitOfWork
 from todo_core.use_cases.retrying import retry_on_conflict
 
 EDIT_ATTEMPTS = 50
@@ -38,6 +39,7 @@ class CreateTask:
     Raises:
         ValidationFailed: if the title or the description breaks its rules.
         AccountGone: if the owner was deleted.
+        IdTaken: if each of the `attempts` to choose an identifier met one in use.
         RateLimited: after too many requests of this user about tasks.
     """
 
@@ -45,10 +47,11 @@ class CreateTask:
     limiter: RateLimiter
     identifiers: Identifiers
     clock: Clock
+    attempts: int = ID_ATTEMPTS
 
     def __call__(self, *, owner_id: UserId, title: str, description: str | None = None) -> Task:
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        for remaining in reversed(range(ID_ATTEMPTS)):
+        for remaining in reversed(range(self.attempts)):
             task = Task.create(
                 id=self.identifiers.task_id(),
                 owner_id=owner_id,
@@ -261,6 +264,43 @@ class DeleteTask:
             self.tasks.remove(task_id, owner_id=owner_id)
         else:
             retry_on_conflict(remove_expected, attempts=EDIT_ATTEMPTS)
+
+
+class _AlreadyCounted(RateLimiter):
+    """Counts nothing, because the request was counted before."""
+
+    def hit(self, limit: Limit, *key: str) -> None:
+        pass
+
+    def forgive(self, limit: Limit, *key: str) -> None:
+        pass
+
+
+_ALREADY_COUNTED = _AlreadyCounted()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWrites:
+    """The use cases that change tasks, all of which run by themselves or all in a unit of work."""
+
+    create_task: CreateTask
+    update_task: UpdateTask
+    toggle_completion: ToggleCompletion
+    delete_task: DeleteTask
+
+    def within(self, work: UnitOfWork) -> "TaskWrites":
+        """Return the same use cases as part of this unit of work, in a request that was counted.
+
+        An identifier that is in use makes the whole unit of work fail: the database may not
+        continue a transaction after that.
+        """
+        tasks, limiter = work.tasks, _ALREADY_COUNTED
+        return TaskWrites(
+            create_task=replace(self.create_task, tasks=tasks, limiter=limiter, attempts=1),
+            update_task=replace(self.update_task, tasks=tasks, limiter=limiter),
+            toggle_completion=replace(self.toggle_completion, tasks=tasks, limiter=limiter),
+            delete_task=replace(self.delete_task, tasks=tasks, limiter=limiter),
+        )
 
 
 def _get(

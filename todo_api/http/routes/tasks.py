@@ -5,6 +5,7 @@ import re
 from fastapi import APIRouter, Request, Response
 
 from todo_api.http.dependencies import OWNER_PARAMETERS, OwnerDependency, application_of
+from todo_api.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, respond_once
 from todo_api.http.json_route import JsonRoute
 from todo_api.http.openapi import JsonObject, problems
 from todo_api.http.preconditions import (
@@ -32,6 +33,8 @@ from todo_api.http.schemas.tasks import (
 )
 from todo_api.http.task_queries import LIST_PARAMETERS, list_request, next_link
 from todo_core.entities.task import Task, TaskId
+from todo_core.entities.user import UserId
+from todo_core.use_cases.tasks import TaskWrites
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
 
@@ -50,11 +53,14 @@ _ONE_TASK_PARAMETERS = [
         "schema": {"type": "integer", "format": "int64", "minimum": 1},
     },
 ]
-_CHANGING_ONE_TASK = {"parameters": [*_ONE_TASK_PARAMETERS, IF_MATCH]}
+_CHANGING_ONE_TASK = {"parameters": [*_ONE_TASK_PARAMETERS, IF_MATCH, IDEMPOTENCY_KEY]}
 _NOT_MODIFIED: dict[int | str, JsonObject] = {
     304: {"description": "Not Modified", "headers": {"ETag": ETAG}}
 }
 _WITH_ETAG: dict[int | str, JsonObject] = {200: {"headers": {"ETag": ETAG}}}
+_CHANGED: dict[int | str, JsonObject] = {
+    200: {"headers": {"ETag": ETAG, "Idempotent-Replayed": IDEMPOTENT_REPLAYED}}
+}
 
 
 _LOCATION = {
@@ -160,21 +166,31 @@ def get_task(request: Request, owner_id: OwnerDependency) -> Response:
 
 @router.post(
     "",
-    openapi_extra=_ON_TASKS,
+    openapi_extra={"parameters": [*OWNER_PARAMETERS, IDEMPOTENCY_KEY]},
     summary="Create a task",
     status_code=201,
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 413, 415, 422, 429, 503)
-    | {201: {"headers": {"Location": _LOCATION, "ETag": ETAG}}},
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503)
+    | {
+        201: {
+            "headers": {
+                "Location": _LOCATION,
+                "ETag": ETAG,
+                "Idempotent-Replayed": IDEMPOTENT_REPLAYED,
+            }
+        }
+    },
 )
 def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
     """Create a task."""
-    task = application_of(request).create_task(
-        owner_id=owner_id, title=body.title, description=body.description
-    )
-    location = f"/api/{owner_id}/tasks/{task.id}"
-    headers = {"Location": location, "ETag": entity_tag(task.version)}
-    return Response(task_json(task), 201, headers, "application/json")
+
+    def write(writes: TaskWrites) -> Response:
+        task = writes.create_task(owner_id=owner_id, title=body.title, description=body.description)
+        location = f"/api/{owner_id}/tasks/{task.id}"
+        headers = {"Location": location, "ETag": entity_tag(task.version)}
+        return Response(task_json(task), 201, headers, "application/json")
+
+    return respond_once(request, owner_id, write)
 
 
 @router.put(
@@ -182,20 +198,14 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
     openapi_extra=_CHANGING_ONE_TASK,
     summary="Replace a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _WITH_ETAG,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _CHANGED,
 )
 def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
     """Set the title and the description of a task.
 
     A description that is not sent keeps its value. Null or an empty text removes it.
     """
-    task = application_of(request).update_task(
-        owner_id=owner_id,
-        task_id=_task_id(request),
-        expected=expected_versions(request),
-        **body.model_dump(),
-    )
-    return _task_response(task)
+    return _update(request, owner_id, body)
 
 
 @router.patch(
@@ -203,17 +213,24 @@ def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -
     openapi_extra=_CHANGING_ONE_TASK,
     summary="Update a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _WITH_ETAG,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _CHANGED,
 )
 def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> Response:
     """Change some fields of a task. Fields that are not sent keep their value."""
-    task = application_of(request).update_task(
-        owner_id=owner_id,
-        task_id=_task_id(request),
-        expected=expected_versions(request),
-        **body.model_dump(),
-    )
-    return _task_response(task)
+    return _update(request, owner_id, body)
+
+
+def _update(request: Request, owner_id: UserId, body: TaskUpdate | TaskPatch) -> Response:
+    def write(writes: TaskWrites) -> Response:
+        task = writes.update_task(
+            owner_id=owner_id,
+            task_id=_task_id(request),
+            expected=expected_versions(request),
+            **body.model_dump(),
+        )
+        return _task_response(task)
+
+    return respond_once(request, owner_id, write)
 
 
 @router.patch(
@@ -221,7 +238,7 @@ def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> 
     openapi_extra=_CHANGING_ONE_TASK,
     summary="Complete or reopen a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _WITH_ETAG,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _CHANGED,
 )
 def toggle_completion(
     request: Request,
@@ -229,13 +246,17 @@ def toggle_completion(
     body: TaskUpdateStatus | None = None,
 ) -> Response:
     """Set `completed` to the value in the body. Without a value or a body, toggle it."""
-    task = application_of(request).toggle_completion(
-        owner_id=owner_id,
-        task_id=_task_id(request),
-        expected=expected_versions(request),
-        **(body.model_dump() if body else {}),
-    )
-    return _task_response(task)
+
+    def write(writes: TaskWrites) -> Response:
+        task = writes.toggle_completion(
+            owner_id=owner_id,
+            task_id=_task_id(request),
+            expected=expected_versions(request),
+            **(body.model_dump() if body else {}),
+        )
+        return _task_response(task)
+
+    return respond_once(request, owner_id, write)
 
 
 @router.delete(
@@ -243,11 +264,16 @@ def toggle_completion(
     openapi_extra=_CHANGING_ONE_TASK,
     summary="Delete a task",
     status_code=204,
-    responses=problems(401, 404, 409, 412, 422, 428, 429, 503),
+    responses=problems(400, 401, 404, 409, 412, 422, 428, 429, 503)
+    | {204: {"headers": {"Idempotent-Replayed": IDEMPOTENT_REPLAYED}}},
 )
 def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
     """Permanently delete a task."""
-    application_of(request).delete_task(
-        owner_id=owner_id, task_id=_task_id(request), expected=expected_versions(request)
-    )
-    return Response(status_code=204)
+
+    def write(writes: TaskWrites) -> Response:
+        writes.delete_task(
+            owner_id=owner_id, task_id=_task_id(request), expected=expected_versions(request)
+        )
+        return Response(status_code=204)
+
+    return respond_once(request, owner_id, write)
