@@ -17,7 +17,7 @@ def upgrade() -> None:
         "kept_responses",
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("key", sa.String(255), nullable=False),
-        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("response", sa.LargeBinary(), nullable=True),
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("user_id", "key", name=op.f("pk_kept_responses")),

@@ -66,6 +66,15 @@ def test_any_other_text_is_no_key(text: str) -> None:
         IdempotencyKey(text)
 
 
+def test_a_fingerprint_is_the_same_for_the_same_parts_only(world: World) -> None:
+    ada, key = world.register(), IdempotencyKey("a-key")
+    many = [(b"ab", b"c"), (b"a", b"bc"), (b"abc",), (b"abc", b""), (b"", b"abc"), (), (b"",)]
+    prints = {IdempotentRequest.of(ada.id, key, *parts).fingerprint for parts in many}
+    assert len(prints) == len(many)
+    first, second = (IdempotentRequest.of(ada.id, key, b"a", b"b") for _ in range(2))
+    assert first == second
+
+
 def test_a_write_takes_effect_once_and_is_answered_alike(world: World) -> None:
     ada = world.register()
     create = Creating(ada)

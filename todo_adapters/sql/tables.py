@@ -210,7 +210,7 @@ class KeptResponseRow(Row, table=True):
         sa_type=Uuid, primary_key=True, foreign_key="users.id", ondelete="CASCADE"
     )
     key: str = Field(max_length=255, primary_key=True)
-    fingerprint: str = Field(max_length=64)
+    fingerprint: str = Field(sa_type=Text)
     response: bytes | None = Field(sa_type=LargeBinary)
     claimed_at: datetime = Field(sa_type=UtcDateTime)
 

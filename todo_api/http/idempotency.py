@@ -6,7 +6,6 @@ is accepted too, and means the same key.
 
 import re
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -41,7 +40,15 @@ def respond_once(
     application = application_of(request)
     if not fields:
         return write(application.task_writes)
-    once = IdempotentRequest(user_id, _key(fields), _fingerprint(request))
+    scope = request.scope
+    once = IdempotentRequest.of(
+        user_id,
+        _key(fields),
+        scope["method"].encode(),
+        scope["path"].encode(),
+        scope["query_string"],
+        scope.get(BODY, b""),
+    )
     written = application.write_once(once, lambda writes: _to_bytes(write(writes)))
     response = _from_bytes(written.response)
     if written.is_replay:
@@ -59,20 +66,6 @@ def _key(fields: list[str]) -> IdempotencyKey:
             raise InvalidIdempotencyKey
         text = _ESCAPED.sub(r"\1", string[1])
     return IdempotencyKey(text)
-
-
-def _fingerprint(request: Request) -> str:
-    """Return a text that is the same for requests of the same method, URL and body only."""
-    scope = request.scope
-    digest = sha256()
-    for part in (
-        scope["method"].encode(),
-        scope["path"].encode(),
-        scope["query_string"],
-        scope.get(BODY, b""),
-    ):
-        digest.update(len(part).to_bytes(8) + part)
-    return digest.hexdigest()
 
 
 def _to_bytes(response: Response) -> bytes:

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from hashlib import sha256
+from typing import ClassVar, Self
 
 from todo_core.entities.user import UserId
 from todo_core.errors import InvalidIdempotencyKey, ResponseTooLarge
@@ -39,6 +40,14 @@ class IdempotentRequest:
     user_id: UserId
     key: IdempotencyKey
     fingerprint: str
+
+    @classmethod
+    def of(cls, user_id: UserId, key: IdempotencyKey, *parts: bytes) -> Self:
+        """Return the request that consists of these parts, such as its URL and its body."""
+        digest = sha256()
+        for part in parts:
+            digest.update(len(part).to_bytes(8) + part)
+        return cls(user_id, key, digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
