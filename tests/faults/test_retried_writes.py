@@ -205,7 +205,7 @@ class Writer:
 
     def check(self, url: str) -> None:
         """Require that each write took effect once."""
-        with self.user.http, at(url, self.user).http as http:
+        with closing(self.user.http), at(url, self.user).http as http:
             stored = every_task(http, self.user.tasks())
         assert self.wrong == []
         assert Counter(task["title"] for task in stored) == Counter([*self.titles, "toggled"])

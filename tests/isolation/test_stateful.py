@@ -78,7 +78,7 @@ class ModelUser:
     deleted: bool = False
     sessions: list[Session] = field(default_factory=list)
     tasks: dict[int, Fields] = field(default_factory=dict)
-    kept: dict[str, tuple[tuple[str, object], Fields]] = field(default_factory=dict)
+    kept: dict[str, tuple[tuple[str, Any], Fields]] = field(default_factory=dict)
 
     def live_sessions(self) -> list[Session]:
         return [session for session in self.sessions if not session.revoked]
@@ -383,11 +383,19 @@ class Isolation(RuleBasedStateMachine):
         user.tasks[task_id] = task
         user.kept[key] = ("toggle", task_id), task
 
+    @rule(number=numbers, key=keys)
+    def send_again(self, number: int, key: str) -> None:
+        user, session = self.draw_session(number)
+        if key in user.kept and not session.revoked:
+            (kind, value), task = user.kept[key]
+            call = self.target.create_once if kind == "create" else self.target.toggle_once
+            assert call(session.tokens.access, user.id, key, value) == (task, True)
+
     def is_answered_before(
         self,
         user: ModelUser,
         session: Session,
-        request: tuple[str, object],
+        request: tuple[str, Any],
         call: Callable[..., tuple[Fields, bool]],
         arguments: tuple[Any, ...],
     ) -> bool:

@@ -88,7 +88,11 @@ IDEMPOTENCY_KEY: Mapping[str, Any] = {
     " 1 to 255 visible ASCII characters. Sent again with the same request within 24 hours, it"
     " returns the first response, and nothing is written. With another request: 422. While the"
     " first one is in progress: 409. A request that was refused can be sent again.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+    "schema": {
+        "type": "string",
+        "pattern": r"^([\x21\x23-\x7e][\x21-\x7e]{0,254}"
+        r'|"([\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255}")$',
+    },
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 IDEMPOTENT_REPLAYED = {
