@@ -134,7 +134,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
             allow_credentials=not any_origin,
             expose_headers=[
                 *("ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"),
-                *("RateLimit", "RateLimit-Policy"),
+                *("Idempotent-Replayed", "RateLimit", "RateLimit-Policy"),
             ],
             max_age=600,
         ),

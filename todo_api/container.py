@@ -31,6 +31,7 @@ from todo_adapters.security.revoked_sessions import PolledRevokedSessions
 from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
+from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
@@ -213,6 +214,7 @@ def _application(container: "Container") -> Application:
         revocations=container.revocations(),
         identities=container.identities(),
         password_resets=container.password_resets(),
+        kept_responses=container.kept_responses(),
         tasks=container.tasks(),
         unit_of_work=container.unit_of_work(),
         passwords=container.passwords(),
@@ -273,6 +275,7 @@ class Container(containers.DeclarativeContainer):
     revocations = providers.Singleton(SqlRevocationRepository, database)
     identities = providers.Singleton(SqlIdentityRepository, database)
     password_resets = providers.Singleton(SqlPasswordResetRepository, database)
+    kept_responses = providers.Singleton(SqlKeptResponseRepository, database)
     tasks = providers.Singleton(SqlTaskRepository, database)
     unit_of_work = providers.Singleton(BeginSqlUnitOfWork, database)
 
@@ -330,6 +333,7 @@ def clean_up_everything(container: Container) -> int:
         sessions=container.sessions(),
         revocations=container.revocations(),
         password_resets=container.password_resets(),
+        kept_responses=container.kept_responses(),
         tasks=container.tasks(),
         clock=container.clock(),
         policy=_policy(container.settings()),

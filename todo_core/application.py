@@ -19,6 +19,7 @@ from todo_core.ports.mail import Mailer
 from todo_core.ports.passwords import PasswordHasher
 from todo_core.ports.repositories import (
     IdentityRepository,
+    KeptResponseRepository,
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
@@ -40,6 +41,7 @@ from todo_core.use_cases.accounts import (
 from todo_core.use_cases.authentication import Authenticate, LogIn, Reauthenticate
 from todo_core.use_cases.bulk import ChangeTasks, CompleteMatchingTasks, DeleteMatchingTasks
 from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
+from todo_core.use_cases.idempotency import WriteOnce
 from todo_core.use_cases.identities import ResolveExternalUser
 from todo_core.use_cases.passwords import (
     ChangePassword,
@@ -58,6 +60,7 @@ from todo_core.use_cases.sessions import (
     StartSession,
 )
 from todo_core.use_cases.task_changes import ListChanges
+from todo_core.use_cases.task_writes import TaskWrites
 from todo_core.use_cases.tasks import (
     CountTasks,
     CreateTask,
@@ -78,6 +81,7 @@ class Ports:
     revocations: RevocationRepository
     identities: IdentityRepository
     password_resets: PasswordResetRepository
+    kept_responses: KeptResponseRepository
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
     passwords: PasswordHasher
@@ -124,6 +128,7 @@ def assemble_clean_up(
     sessions: SessionRepository,
     revocations: RevocationRepository,
     password_resets: PasswordResetRepository,
+    kept_responses: KeptResponseRepository,
     tasks: TaskRepository,
     clock: Clock,
     policy: Policy,
@@ -135,6 +140,7 @@ def assemble_clean_up(
         sessions=sessions,
         revocations=revocations,
         password_resets=password_resets,
+        kept_responses=kept_responses,
         idle_lifetime=policy.session_idle_lifetime,
         access_token_lifetime=policy.access_token_lifetime,
         external_token_lifetime=policy.external_token_lifetime,
@@ -304,42 +310,56 @@ class Application:
         )
 
         # Tasks
-        self.create_task = CreateTask(
-            tasks=ports.tasks,
-            limiter=ports.limiter,
-            identifiers=ports.identifiers,
-            clock=ports.clock,
-            max_tasks=policy.max_tasks_per_user,
-        )
         self.list_tasks = ListTasks(tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter)
         self.count_tasks = CountTasks(tasks=ports.tasks, limiter=ports.limiter)
         self.get_task = GetTask(tasks=ports.tasks, limiter=ports.limiter)
-        self.update_task = UpdateTask(tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock)
-        self.toggle_completion = ToggleCompletion(
-            tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock
+        self.task_writes = TaskWrites(
+            create_task=CreateTask(
+                tasks=ports.tasks,
+                limiter=ports.limiter,
+                identifiers=ports.identifiers,
+                clock=ports.clock,
+                max_tasks=policy.max_tasks_per_user,
+            ),
+            update_task=UpdateTask(tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock),
+            toggle_completion=ToggleCompletion(
+                tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock
+            ),
+            delete_task=DeleteTask(
+                tasks=ports.tasks,
+                limiter=ports.limiter,
+                clock=ports.clock,
+                trash_lifetime=policy.trash_lifetime,
+            ),
+            restore_task=RestoreTask(
+                tasks=ports.tasks,
+                limiter=ports.limiter,
+                clock=ports.clock,
+                max_tasks=policy.max_tasks_per_user,
+            ),
+            change_tasks=ChangeTasks(
+                unit_of_work=ports.unit_of_work,
+                limiter=ports.limiter,
+                identifiers=ports.identifiers,
+                clock=ports.clock,
+                max_tasks=policy.max_tasks_per_user,
+                trash_lifetime=policy.trash_lifetime,
+            ),
         )
-        self.delete_task = DeleteTask(
-            tasks=ports.tasks,
-            limiter=ports.limiter,
-            clock=ports.clock,
-            trash_lifetime=policy.trash_lifetime,
-        )
-        self.restore_task = RestoreTask(
-            tasks=ports.tasks,
-            limiter=ports.limiter,
-            clock=ports.clock,
-            max_tasks=policy.max_tasks_per_user,
-        )
-        self.list_changes = ListChanges(
-            tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter
-        )
-        self.change_tasks = ChangeTasks(
+        self.create_task = self.task_writes.create_task
+        self.update_task = self.task_writes.update_task
+        self.toggle_completion = self.task_writes.toggle_completion
+        self.delete_task = self.task_writes.delete_task
+        self.write_once = WriteOnce(
+            writes=self.task_writes,
             unit_of_work=ports.unit_of_work,
             limiter=ports.limiter,
-            identifiers=ports.identifiers,
             clock=ports.clock,
-            max_tasks=policy.max_tasks_per_user,
-            trash_lifetime=policy.trash_lifetime,
+        )
+        self.restore_task = self.task_writes.restore_task
+        self.change_tasks = self.task_writes.change_tasks
+        self.list_changes = ListChanges(
+            tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter
         )
         self.complete_matching_tasks = CompleteMatchingTasks(
             tasks=ports.tasks,
@@ -361,6 +381,7 @@ class Application:
             sessions=ports.sessions,
             revocations=ports.revocations,
             password_resets=ports.password_resets,
+            kept_responses=ports.kept_responses,
             tasks=ports.tasks,
             clock=ports.clock,
             policy=policy,

@@ -14,6 +14,9 @@
     │   └── IdentityNotFound      no account belongs to this identity
     ├── InvalidCursor             the cursor is not one of this list and this owner
     ├── SyncTokenExpired          deletions after this token are no longer known
+    ├── InvalidIdempotencyKey     the key of a request is not 1 to 255 visible ASCII characters
+    ├── IdempotencyKeyReused      the key was sent before with another request
+    ├── ResponseTooLarge          the response cannot be kept for a request with a key
     ├── InvalidResetToken         the password reset token is unknown, used, replaced or expired
     ├── RegistrationClosed        the operator has closed registration
     ├── PreconditionFailed        the task has another version than the caller expects
@@ -24,6 +27,7 @@
     │   ├── QuotaExceeded         the owner has as many tasks as they may have
     │   ├── NoPassword            the user logs in through an external issuer only
     │   ├── ExternalSession       an external issuer logged the user in
+    │   ├── IdempotencyInProgress a request with the same key is in progress
     │   ├── StaleVersion          the entity was changed since it was loaded
     │   └── EditConflict          StaleVersion at every attempt
     ├── RateLimited               too many requests; says when to try again
@@ -118,6 +122,18 @@ class SyncTokenExpired(TodoError):
     """
 
 
+class InvalidIdempotencyKey(TodoError):
+    """The idempotency key is not 1 to 255 visible ASCII characters."""
+
+
+class IdempotencyKeyReused(TodoError):
+    """The user sent this idempotency key before, with another request."""
+
+
+class ResponseTooLarge(TodoError):
+    """The response is too large to be kept for a request with an idempotency key."""
+
+
 class InvalidResetToken(TodoError):
     """The password reset token is unknown, used, replaced by a newer one, or expired."""
 
@@ -160,6 +176,10 @@ class NoPassword(Conflict):
 
 class ExternalSession(Conflict):
     """An external issuer logged the user in, and only that issuer can log them out."""
+
+
+class IdempotencyInProgress(Conflict):
+    """A request of the user with the same idempotency key is in progress."""
 
 
 class StaleVersion(Conflict):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.concurrency import at_once
 from tests.support.storages import Storage
+from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest, KeptResponse
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
@@ -21,6 +22,7 @@ from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.errors import (
     AccountGone,
     EmailTaken,
+    IdempotencyInProgress,
     IdentityNotFound,
     IdentityTaken,
     IdTaken,
@@ -597,6 +599,166 @@ class TestPasswordResets:
         assert storage.password_resets.purge(expired_before=NOW + HOUR, limit=10) == 0
         assert storage.password_resets.purge(expired_before=after, limit=2) == 2
         assert storage.password_resets.purge(expired_before=after, limit=2) == 1
+
+
+def a_request(user: User, key: str = "a-key", fingerprint: str = "a request") -> IdempotentRequest:
+    return IdempotentRequest(user.id, IdempotencyKey(key), fingerprint)
+
+
+def claim(
+    storage: Storage, request: IdempotentRequest, *, now: datetime = NOW
+) -> KeptResponse | None:
+    """Claim the key in a unit of work that keeps nothing."""
+    with storage.unit_of_work() as work:
+        kept = work.kept_responses.claim(request, now=now, kept_since=now - HOUR)
+        if kept is None:
+            work.kept_responses.keep(request, KeptResponse(request.fingerprint, b""))
+            raise _Undo
+        return kept
+
+
+class _Undo(Exception):
+    """Rolls back a unit of work."""
+
+
+def is_free(storage: Storage, request: IdempotentRequest, *, now: datetime = NOW) -> bool:
+    with suppress(_Undo):
+        return claim(storage, request, now=now) is None
+    return True
+
+
+def kept_response(
+    storage: Storage, request: IdempotentRequest, content: bytes, *, now: datetime = NOW
+) -> KeptResponse:
+    response = KeptResponse(request.fingerprint, content)
+    with storage.unit_of_work() as work:
+        assert work.kept_responses.claim(request, now=now, kept_since=now - HOUR) is None
+        work.kept_responses.keep(request, response)
+    return response
+
+
+class TestKeptResponses:
+    @pytest.mark.parametrize("content", [b"", b"\x00\xff\n'", b"x" * KeptResponse.MAX_SIZE])
+    def test_a_response_is_returned_as_it_was_kept(self, storage: Storage, content: bytes) -> None:
+        request = a_request(stored_user(storage), "".join(map(chr, range(0x21, 0x7F))))
+        assert is_free(storage, request)
+        kept = kept_response(storage, request, content)
+        assert claim(storage, request) == kept
+        assert claim(storage, replace(request, fingerprint="another")) == kept
+
+    def test_keys_are_independent_of_other_users_and_of_their_case(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        firsts = [
+            (request, kept_response(storage, request, content))
+            for request, content in (
+                (a_request(ada), b"ada's"),
+                (a_request(bob), b"bob's"),
+                (a_request(ada, "A-key"), b"another"),
+            )
+        ]
+        for request, response in firsts:
+            assert claim(storage, request) == response
+        assert is_free(storage, a_request(ada, "a-key2"))
+
+    def test_a_claim_is_rolled_back_with_its_unit_of_work(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        for _ in range(2):
+            with suppress(_Undo), storage.unit_of_work() as work:
+                assert work.kept_responses.claim(a_request(user), now=NOW, kept_since=NOW) is None
+                work.tasks.add(a_task(user))
+                raise _Undo
+        assert storage.tasks.list(user.id) == []
+        kept_response(storage, a_request(user), b"kept")
+
+    def test_a_response_that_is_no_longer_kept_is_replaced(self, storage: Storage) -> None:
+        request = a_request(stored_user(storage))
+        kept = kept_response(storage, request, b"the first")
+        assert claim(storage, request, now=NOW + HOUR) == kept
+        later = NOW + HOUR + MICROSECOND
+        assert is_free(storage, request, now=later)
+        assert claim(storage, request) == kept
+        second = kept_response(storage, replace(request, fingerprint="2"), b"2", now=later)
+        assert claim(storage, request, now=later) == second
+
+    def test_a_claim_needs_its_user(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        kept_response(storage, a_request(ada), b"ada's")
+        storage.users.remove(ada)
+        kept_response(storage, a_request(bob), b"bob's")
+        storage.users.mark_deleted(bob, now=NOW)
+        for user in (a_user(), ada, bob):
+            for key in ("a-key", "another"):
+                with pytest.raises(AccountGone):
+                    claim(storage, a_request(user, key))
+
+    def test_responses_are_deleted_with_their_user(self, storage: Storage) -> None:
+        users = [stored_user(storage, f"{name}@example.com") for name in ("ada", "bob", "eve")]
+        for user in users:
+            kept_response(storage, a_request(user), b"kept")
+        storage.users.remove(users[0])
+        storage.users.mark_deleted(users[1], now=NOW)
+        assert storage.kept_responses.purge(claimed_before=NOW + HOUR, limit=10) == 1
+
+    def test_old_responses_are_purged_a_bounded_number_at_a_time(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        for number in range(3):
+            kept_response(storage, a_request(user, str(number)), b"old")
+        later = kept_response(storage, a_request(user, "later"), b"new", now=NOW + HOUR)
+        assert storage.kept_responses.purge(claimed_before=NOW, limit=10) == 0
+        assert storage.kept_responses.purge(claimed_before=NOW + MICROSECOND, limit=2) == 2
+        assert storage.kept_responses.purge(claimed_before=NOW + MICROSECOND, limit=2) == 1
+        assert claim(storage, a_request(user, "later"), now=NOW + HOUR) == later
+
+    def test_of_many_concurrent_claims_of_a_key_exactly_one_writes(self, storage: Storage) -> None:
+        user = stored_user(storage)
+
+        def write(number: int) -> None:
+            with storage.unit_of_work() as work:
+                request = a_request(user)
+                kept = work.kept_responses.claim(request, now=NOW, kept_since=NOW)
+                if kept is None:
+                    work.tasks.add(a_task(user, number + 1))
+                    kept = KeptResponse(request.fingerprint, str(number + 1).encode())
+                    work.kept_responses.keep(request, kept)
+                seen.append(kept.content)
+
+        seen: list[bytes] = []
+        outcomes = at_once(16, write)
+        assert set(outcomes) <= {None, IdempotencyInProgress}
+        [task] = storage.tasks.list(user.id)
+        assert set(seen) == {str(task.id).encode()}
+        assert len(seen) == outcomes.count(None)
+
+    def test_a_deletion_of_the_account_waits_for_a_claim_and_deletes_the_response(
+        self, storage: Storage
+    ) -> None:
+        """The deletion locks the account first, so neither waits for the other halfway."""
+        user = stored_user(storage)
+        stored_task(storage, user)
+        claimed, deleted = Event(), []
+
+        def delete() -> None:
+            claimed.wait(10)
+            with storage.unit_of_work() as work:
+                work.users.lock(user)
+                work.tasks.remove_batch(user.id, limit=10)
+                work.users.remove(user)
+            deleted.append(user)
+
+        deletion = Thread(target=delete)
+        deletion.start()
+        with storage.unit_of_work() as work:
+            request = a_request(user)
+            assert work.kept_responses.claim(request, now=NOW, kept_since=NOW) is None
+            claimed.set()
+            deletion.join(0.2)  # it waits for this unit of work
+            assert deleted == []
+            task = work.tasks.get(TaskId(1), owner_id=user.id)
+            work.tasks.save(task.with_completion(True, now=NOW))
+            work.kept_responses.keep(request, KeptResponse("a request", b"kept"))
+        deletion.join(10)
+        assert deleted == [user]
+        assert storage.kept_responses.purge(claimed_before=NOW + HOUR, limit=10) == 0
 
 
 def stored_session(storage: Storage, user: User, *, now: datetime = NOW) -> Session:

@@ -91,6 +91,20 @@ def test_the_session_about_many_tasks_prints_what_the_page_says(service: Service
         assert f"`{line}`" in PAGE
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_sending_a_write_again_prints_what_the_page_says(
+    service: Service,
+) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "Idempotency-Key" in block]
+    printed = service.run(session)
+    assert [line.strip() for line in printed] == [
+        *("201 replayed:", "201 replayed:true", "422 replayed:"),
+        '{"total":1,"pending":1,"completed":0}',
+    ]
+    for line in printed:
+        assert f"`{line.strip()}`" in PAGE
+
+
 def test_the_api_page_lists_exactly_the_endpoints() -> None:
     described = {
         (method, re.sub(r"\{\w+\}", "{}", path))

@@ -292,7 +292,9 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
         case AcceptedNegativeData():
             if response.status_code == HTTPStatus.PRECONDITION_FAILED:
                 return False  # it is checked before the rules of the fields
-            return not (_is_sent_twice_or_empty(response) or _is_stored_shorter(case))
+            return not (
+                _is_sent_twice_or_empty(response) or _is_stored_shorter(case) or _has_padding(case)
+            )
         case _:
             return True
 
@@ -306,8 +308,10 @@ def _is_sent_twice_or_empty(response: Response) -> bool:
 def _is_beyond_json_schema(response: Response) -> bool:
     """Return whether only rules that JSON Schema cannot express refused the case."""
     problem = response.json()
-    if problem["code"] in {"invalid_reset_token", "invalid_cursor", "stale_version"}:
-        return True  # the valid value is in an email, or in an earlier response
+    if problem["code"] in {
+        *("invalid_reset_token", "invalid_cursor", "stale_version", "idempotency_key_reused")
+    }:
+        return True  # the valid value is in an email, or depends on earlier requests
     codes = {error["code"] for error in problem.get("errors", ())}
     return bool(codes) and codes <= _BEYOND_JSON_SCHEMA
 
@@ -317,6 +321,12 @@ def _is_stored_shorter(case: Case) -> bool:
     body = case.body if isinstance(case.body, dict) else {}
     lines = [str(body.get(name)) for name in ("title", "name")]
     return any(line != line.strip() for line in lines) or "\r\n" in str(body.get("description"))
+
+
+def _has_padding(case: Case) -> bool:
+    """Return whether a header has surrounding white space, which is not part of its value."""
+    values = [str(value) for value in (case.headers or {}).values()]
+    return any(value != value.strip(" \t") for value in values)
 
 
 def _cover(callers: Callers, schema: BaseSchema, operation: Operation, stride: int) -> None:

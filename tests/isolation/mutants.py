@@ -197,10 +197,13 @@ SQL_TASK_LISTS = "todo_adapters/sql/task_lists.py"
 SQL_REVISIONS = "todo_adapters/sql/revisions.py"
 CURSORS = "todo_adapters/security/cursors.py"
 SQL_SESSIONS = "todo_adapters/sql/sessions.py"
+SQL_KEPT = "todo_adapters/sql/kept_responses.py"
+MEMORY_KEPT = "todo_adapters/in_memory/kept_responses.py"
 MEMORY_TASKS = "todo_adapters/in_memory/tasks.py"
 MEMORY_SESSIONS = "todo_adapters/in_memory/sessions.py"
 TASKS = "todo_core/use_cases/tasks.py"
 TASK_QUERY = "todo_core/entities/task_query.py"
+IDEMPOTENCY = "todo_core/use_cases/idempotency.py"
 SESSIONS = "todo_core/use_cases/sessions.py"
 REVOCATION = "todo_core/use_cases/revocation.py"
 AUTHENTICATION = "todo_core/use_cases/authentication.py"
@@ -242,6 +245,26 @@ KINDS = (
     Kind("the owner or any after", SQL_SESSIONS, _compared_by(ast.GtE())),
     Kind("the owner or any before", SQL_SESSIONS, _compared_by(ast.LtE())),
     Kind("the session's id for the owner's", SQL_SESSIONS, _parameter("user_id", "session_id")),
+    Kind("the owner's condition dropped", SQL_KEPT, _without_owner),
+    Kind("the owner is not", SQL_KEPT, _compared_by(ast.NotEq())),
+    Kind("the owner compared with itself", SQL_KEPT, _compared_with_itself),
+    Kind(
+        "another's response replayed",
+        MEMORY_KEPT,
+        _instead(
+            "self._store.kept_responses.get((request.user_id, request.key))",
+            "next((kept for key, kept in self._store.kept_responses.items()"
+            " if key[1] == request.key), None)",
+        ),
+    ),
+    Kind("any request is a replay", IDEMPOTENCY, _never("kept.fingerprint")),
+    Kind(
+        "a key of nobody",
+        TASK_ROUTES,
+        _instead(
+            "respond_once(request, owner_id, write)", f"respond_once(request, {OTHERS}, write)"
+        ),
+    ),
     Kind(
         "another's task found",
         MEMORY_TASKS,

@@ -5,7 +5,7 @@ All targets report a refusal by the problem code that the API has for it.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -21,6 +21,7 @@ from todo_api.http.problems import CORE_PROBLEMS
 from todo_api.http.schemas.bulk import BulkOperation
 from todo_core.application import Application
 from todo_core.entities.caller import Caller
+from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest
 from todo_core.entities.session import SessionId
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import TaskOrder, TaskQuery
@@ -28,6 +29,7 @@ from todo_core.entities.text import SearchText
 from todo_core.entities.user import UserId
 from todo_core.errors import TodoError
 from todo_core.ports.repositories import TaskRepository
+from todo_core.use_cases.task_writes import TaskWrites
 
 EVERYDAY_OPERATIONS = 1_000
 PROOF_OPERATIONS = 20_000
@@ -172,6 +174,14 @@ class Target(ABC):
     @abstractmethod
     def remove_matching(self, token: str, owner: str, completed: bool) -> int:
         """Delete all tasks that are completed, or all that are not; return how many."""
+
+    @abstractmethod
+    def create_once(self, token: str, owner: str, key: str, title: str) -> tuple[Fields, bool]:
+        """Create a task with an idempotency key. Return it, and whether this is a replay."""
+
+    @abstractmethod
+    def toggle_once(self, token: str, owner: str, key: str, task_id: int) -> tuple[Fields, bool]:
+        """Toggle a task with an idempotency key. Return it, and whether this is a replay."""
 
     def steal(self, task_id: int, owner: str, thief: str) -> bool:
         """Save the owner's task as the thief's, and return whether that was accepted.
@@ -369,6 +379,31 @@ class UseCases(Target):
         query = TaskQuery(completed=completed)
         return int(self._do("delete_matching_tasks", owner_id=self._owner(token), query=query))
 
+    def create_once(self, token: str, owner: str, key: str, title: str) -> tuple[Fields, bool]:
+        del owner
+        owner_id = self._owner(token)
+        return self._once(
+            IdempotentRequest.of(owner_id, IdempotencyKey(key), b"create", title.encode()),
+            lambda writes: writes.create_task(owner_id=owner_id, title=title),
+        )
+
+    def toggle_once(self, token: str, owner: str, key: str, task_id: int) -> tuple[Fields, bool]:
+        del owner
+        owner_id = self._owner(token)
+        return self._once(
+            IdempotentRequest.of(owner_id, IdempotencyKey(key), b"toggle", b"%d" % task_id),
+            lambda writes: writes.toggle_completion(owner_id=owner_id, task_id=TaskId(task_id)),
+        )
+
+    def _once(
+        self, request: IdempotentRequest, write: Callable[[TaskWrites], Task]
+    ) -> tuple[Fields, bool]:
+        def response(writes: TaskWrites) -> bytes:
+            return json.dumps(_fields(write(writes))).encode()
+
+        written = self._do("write_once", request=request, write=response)
+        return json.loads(written.response), written.is_replay
+
     def steal(self, task_id: int, owner: str, thief: str) -> bool:
         task = self._tasks.get(TaskId(task_id), owner_id=UserId(UUID(owner)))
         stolen = replace(task, owner_id=UserId(UUID(thief)), title=task.title)
@@ -511,21 +546,21 @@ class Http(Target):
     def edit_version(
         self, token: str, owner: str, task_id: int, changes: Fields, version: int
     ) -> Fields:
-        with self._if_match(version):
+        with self._header("If-Match", f'"{version}"'):
             return self.edit(token, owner, task_id, changes)
 
     def remove_version(self, token: str, owner: str, task_id: int, version: int) -> None:
-        with self._if_match(version):
+        with self._header("If-Match", f'"{version}"'):
             self.remove(token, owner, task_id)
 
     @contextmanager
-    def _if_match(self, version: int) -> Iterator[None]:
-        """Send `If-Match` with the requests of the block."""
-        self._http.headers["If-Match"] = f'"{version}"'
+    def _header(self, name: str, value: str) -> Iterator[None]:
+        """Send a header with the requests of the block."""
+        self._http.headers[name] = value
         try:
             yield
         finally:
-            del self._http.headers["If-Match"]
+            del self._http.headers[name]
 
     def toggle(self, token: str, owner: str, task_id: int, completed: bool | None) -> Fields:
         body = None if completed is None else {"completed": completed}
@@ -548,6 +583,17 @@ class Http(Target):
     def remove_matching(self, token: str, owner: str, completed: bool) -> int:
         query = {"completed": str(completed).lower()}
         return int(self._tasks("DELETE", token, owner, **query)["deleted"])
+
+    def create_once(self, token: str, owner: str, key: str, title: str) -> tuple[Fields, bool]:
+        with self._header("Idempotency-Key", key):
+            return self.create(token, owner, title, None), self._is_replay()
+
+    def toggle_once(self, token: str, owner: str, key: str, task_id: int) -> tuple[Fields, bool]:
+        with self._header("Idempotency-Key", key):
+            return self.toggle(token, owner, task_id, None), self._is_replay()
+
+    def _is_replay(self) -> bool:
+        return "idempotent-replayed" in self._last.headers
 
 
 def _tokens(answer: Fields) -> Tokens:

@@ -58,6 +58,7 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("DELETE", "?completed=false", None),
 ]
 ON_ONE_TASK = [operation for operation in OPERATIONS if "{task_id}" in operation[1]]
+WRITES = [operation for operation in OPERATIONS if operation[0] != "GET"]
 
 
 def comparable_response(
@@ -103,6 +104,34 @@ def test_every_operation_succeeds_for_the_owner_of_a_task(
     task = ada.create()
     answer = ada.http.request(method, ada.tasks(path.format(task_id=task["id"])), json=body)
     assert answer.is_success
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES)
+def test_the_idempotency_key_of_another_user_is_another_key(
+    ada: ApiUser, bob: ApiUser, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    headers = {"Idempotency-Key": "a-key"}
+    tasks = {user.id: user.create() for user in (ada, bob)}
+
+    def send(user: ApiUser) -> httpx.Response:
+        url = user.tasks(path.format(task_id=tasks[user.id]["id"]))
+        return user.http.request(method, url, json=body, headers=headers)
+
+    firsts = {user.id: send(user) for user in (ada, bob)}
+    for user in (ada, bob, ada):
+        replay = send(user)
+        assert replay.content == firsts[user.id].content
+        assert replay.is_success
+        assert "idempotent-replayed" in replay.headers
+        assert "idempotent-replayed" not in firsts[user.id].headers
+        assert all(task["user_id"] == user.id for task in user.list())
+    thief = bob.http.request(
+        method,
+        bob.tasks_of(ada.id, path.format(task_id=tasks[ada.id]["id"])),
+        json=body,
+        headers=headers,
+    )
+    assert thief.status_code == 404
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)

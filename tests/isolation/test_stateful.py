@@ -55,6 +55,7 @@ numbers = st.integers(0, 10**6)
 titles = st.sampled_from(["Buy milk", "x", "ß 漢字 🎉", "' OR 1=1 --", "a" * 200])
 descriptions = st.sampled_from([None, "Two litres", "%_\\", "line\nline", "b" * 1000])
 KINDS = ("create", "update", "complete", "delete")
+keys = st.sampled_from(["a-key", "b-key"])
 missing_ids = st.sampled_from([1, 2, 2**31, 2**53 - 1, 2**53, 2**63 - 1])
 
 
@@ -79,6 +80,7 @@ class ModelUser:
     deleted: bool = False
     sessions: list[Session] = field(default_factory=list)
     tasks: dict[int, Fields] = field(default_factory=dict)
+    kept: dict[str, tuple[tuple[str, Any], Fields]] = field(default_factory=dict)
 
     def live_sessions(self) -> list[Session]:
         return [session for session in self.sessions if not session.revoked]
@@ -348,6 +350,70 @@ class Isolation(RuleBasedStateMachine):
             assert (task["completed"], task["version"]) == (False, 1)
             assert task["id"] not in {known for _, known in self.tasks_ever}
             self.remember_task(user, task)
+
+    @rule(number=numbers, owner_number=numbers, key=keys, title=titles)
+    def create_once(self, number: int, owner_number: int, key: str, title: str) -> None:
+        user, session = self.draw_session(number)
+        arguments = (session.tokens.access, self.draw_owner(user, owner_number), key, title)
+        if self.is_answered_before(
+            user, session, ("create", title), self.target.create_once, arguments
+        ):
+            return
+        task, is_replay = self.target.create_once(*arguments)
+        assert not is_replay
+        assert (task["user_id"], task["title"], task["version"]) == (user.id, title, 1)
+        assert task["id"] not in {known for _, known in self.tasks_ever}
+        self.remember_task(user, task)
+        user.kept[key] = ("create", title), task
+
+    @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers), key=keys)
+    def toggle_once(self, drawn: tuple[int, int, int, int], key: str) -> None:
+        session_number, task_number, missing_id, owner_number = drawn
+        user, session = self.draw_session(session_number)
+        task_id = self.draw_task(user, task_number, missing_id)
+        arguments = (session.tokens.access, self.draw_owner(user, owner_number), key, task_id)
+        call = self.target.toggle_once
+        if self.is_answered_before(user, session, ("toggle", task_id), call, arguments):
+            return
+        if task_id not in user.tasks:
+            self.require_refusal("task_not_found", call, *arguments)
+            return
+        task, is_replay = call(*arguments)
+        before = user.tasks[task_id]
+        changed = {"completed": not before["completed"], "version": before["version"] + 1}
+        assert (task, is_replay) == (before | changed, False)
+        user.tasks[task_id] = task
+        user.kept[key] = ("toggle", task_id), task
+
+    @rule(number=numbers, key=keys)
+    def send_again(self, number: int, key: str) -> None:
+        user, session = self.draw_session(number)
+        if key in user.kept and not session.revoked:
+            (kind, value), task = user.kept[key]
+            call = self.target.create_once if kind == "create" else self.target.toggle_once
+            assert call(session.tokens.access, user.id, key, value) == (task, True)
+
+    def is_answered_before(
+        self,
+        user: ModelUser,
+        session: Session,
+        request: tuple[str, Any],
+        call: Callable[..., tuple[Fields, bool]],
+        arguments: tuple[Any, ...],
+    ) -> bool:
+        """Return whether a request with a key is refused or a replay, and check that it is."""
+        _, owner, key, _ = arguments
+        if session.revoked:
+            self.require_refusal("invalid_token", call, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", call, *arguments)
+        elif key not in user.kept:
+            return False
+        elif user.kept[key][0] != request:
+            self.require_refusal("idempotency_key_reused", call, *arguments)
+        else:
+            assert call(*arguments) == (user.kept[key][1], True)
+        return True
 
     @rule(number=numbers, owner_number=numbers, completed=st.sampled_from([None, True, False]))
     def list(self, number: int, owner_number: int, completed: bool | None) -> None:

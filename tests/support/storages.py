@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from todo_adapters.in_memory.identities import InMemoryIdentityRepository
+from todo_adapters.in_memory.kept_responses import InMemoryKeptResponseRepository
 from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
 from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
 from todo_adapters.in_memory.sessions import InMemorySessionRepository
@@ -13,6 +14,7 @@ from todo_adapters.in_memory.users import InMemoryUserRepository
 from todo_api.container import Container
 from todo_core.ports.repositories import (
     IdentityRepository,
+    KeptResponseRepository,
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
@@ -31,6 +33,7 @@ class Storage:
     revocations: RevocationRepository
     identities: IdentityRepository
     password_resets: PasswordResetRepository
+    kept_responses: KeptResponseRepository
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
 
@@ -43,6 +46,7 @@ def storage_in_memory() -> Storage:
         InMemoryRevocationRepository(store),
         InMemoryIdentityRepository(store),
         InMemoryPasswordResetRepository(store),
+        InMemoryKeptResponseRepository(store),
         InMemoryTaskRepository(store),
         BeginInMemoryUnitOfWork(store),
     )
@@ -55,6 +59,7 @@ def storage_of(container: Container) -> Storage:
         container.revocations(),
         container.identities(),
         container.password_resets(),
+        container.kept_responses(),
         container.tasks(),
         container.unit_of_work(),
     )

@@ -8,6 +8,7 @@ from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.in_memory.external_issuers import InMemoryExternalIssuers
 from todo_adapters.in_memory.identities import InMemoryIdentityRepository
 from todo_adapters.in_memory.identity_cache import InMemoryIdentityCache
+from todo_adapters.in_memory.kept_responses import InMemoryKeptResponseRepository
 from todo_adapters.in_memory.mail import InMemoryMailer
 from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
 from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
@@ -92,6 +93,7 @@ class World:
         self.revocations = InMemoryRevocationRepository(self.store)
         self.identities = InMemoryIdentityRepository(self.store)
         self.password_resets = InMemoryPasswordResetRepository(self.store)
+        self.kept_responses = InMemoryKeptResponseRepository(self.store)
         self.tasks = InMemoryTaskRepository(self.store)
         self.access_tokens = JoseAccessTokens(
             self.key_ring, issuer="todo", audience="todo", lifetime=timedelta(hours=1)
@@ -103,6 +105,7 @@ class World:
                 revocations=self.revocations,
                 identities=self.identities,
                 password_resets=self.password_resets,
+                kept_responses=self.kept_responses,
                 tasks=self.tasks,
                 unit_of_work=BeginInMemoryUnitOfWork(self.store),
                 passwords=self.passwords,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from threading import RLock
 
+from todo_core.entities.idempotency import IdempotencyKey, KeptResponse
 from todo_core.entities.identity import Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
@@ -25,6 +26,14 @@ class DeletedTask:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class KeptResponseRecord:
+    """When an idempotency key was claimed, and the response, if one was kept since."""
+
+    claimed_at: datetime
+    response: KeptResponse | None
+
+
 @dataclass(slots=True)
 class InMemoryStore:
     """Everything that is stored. Hold the lock to read or write it.
@@ -39,6 +48,9 @@ class InMemoryStore:
     external_revocations: dict[SessionId, datetime] = field(default_factory=dict)
     identities: dict[tuple[Issuer, Subject], LinkedIdentity] = field(default_factory=dict)
     password_resets: dict[UserId, PasswordReset] = field(default_factory=dict)
+    kept_responses: dict[tuple[UserId, IdempotencyKey], KeptResponseRecord] = field(
+        default_factory=dict
+    )
     tasks: dict[TaskKey, Task] = field(default_factory=dict)
     task_revisions: dict[TaskKey, int] = field(default_factory=dict)
     deleted_tasks: dict[TaskKey, DeletedTask] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from todo_adapters.in_memory.identities import InMemoryIdentityRepository
+from todo_adapters.in_memory.kept_responses import InMemoryKeptResponseRepository
 from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
 from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
 from todo_adapters.in_memory.sessions import InMemorySessionRepository
@@ -22,6 +23,7 @@ class InMemoryUnitOfWork(UnitOfWork):
         self._revocations = InMemoryRevocationRepository(store)
         self._identities = InMemoryIdentityRepository(store)
         self._password_resets = InMemoryPasswordResetRepository(store)
+        self._kept_responses = InMemoryKeptResponseRepository(store)
         self._tasks = InMemoryTaskRepository(store)
 
     @property
@@ -43,6 +45,10 @@ class InMemoryUnitOfWork(UnitOfWork):
     @property
     def password_resets(self) -> InMemoryPasswordResetRepository:
         return self._password_resets
+
+    @property
+    def kept_responses(self) -> InMemoryKeptResponseRepository:
+        return self._kept_responses
 
     @property
     def tasks(self) -> InMemoryTaskRepository:

@@ -21,6 +21,9 @@ class DatabaseDialect(ABC):
     queries_may_write: bool
     """Whether a statement may contain others that write, as common table expressions."""
 
+    has_advisory_locks: bool
+    """Whether a transaction can lock a number, and is told at once if another one has."""
+
     limits_parts: bool
     """Whether the parts of a union may have a limit of their own, and need it to be fast."""
 

@@ -61,6 +61,7 @@ class PostgresqlDialect(DatabaseDialect):
     )
     begin = text("BEGIN")
     queries_may_write = True
+    has_advisory_locks = True
     limits_parts = True
     checkpoint = None
 

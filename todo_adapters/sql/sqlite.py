@@ -36,6 +36,7 @@ class SqliteDialect(DatabaseDialect):
     """Takes the write lock immediately: a transaction that reads first may fail to get it later."""
 
     queries_may_write = False
+    has_advisory_locks = False
     limits_parts = False
 
     checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"

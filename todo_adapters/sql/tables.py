@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, override
 from uuid import UUID
 
-from sqlalchemy import Dialect, Text, Uuid
+from sqlalchemy import Dialect, LargeBinary, Text, Uuid
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import (
     BigInteger,
@@ -25,6 +25,7 @@ from sqlmodel import (
     false,
 )
 
+from todo_core.entities.idempotency import KeptResponse
 from todo_core.entities.session import UNKNOWN_DEVICE
 from todo_core.entities.task import Description, Title
 from todo_core.entities.user import EmailAddress, PersonName
@@ -196,6 +197,24 @@ class PasswordResetRow(Row, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class KeptResponseRow(Row, table=True):
+    """The response to a request with an idempotency key.
+
+    It is null only within the transaction that claimed the key.
+    """
+
+    __tablename__ = "kept_responses"
+    __table_args__ = (_length("response", 0, KeptResponse.MAX_SIZE),)
+
+    user_id: UUID = Field(
+        sa_type=Uuid, primary_key=True, foreign_key="users.id", ondelete="CASCADE"
+    )
+    key: str = Field(max_length=255, primary_key=True)
+    fingerprint: str = Field(sa_type=Text)
+    response: bytes | None = Field(sa_type=LargeBinary)
+    claimed_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class TaskOwnerRow(Row, table=True):
     """The owner of tasks: their newest revision, and how many tasks they have.
 
@@ -287,6 +306,7 @@ REVOKED_SESSIONS = metadata.tables["revoked_sessions"]
 EXTERNAL_REVOCATIONS = metadata.tables["external_revocations"]
 IDENTITIES = metadata.tables["identities"]
 PASSWORD_RESETS = metadata.tables["password_resets"]
+KEPT_RESPONSES = metadata.tables["kept_responses"]
 TASK_OWNERS = metadata.tables["task_owners"]
 TASKS = metadata.tables["tasks"]
 DELETED_TASKS = metadata.tables["deleted_tasks"]
@@ -305,6 +325,7 @@ Index("ix_revoked_sessions_revoked_at", REVOKED_SESSIONS.c.revoked_at)
 Index("ix_external_revocations_revoked_at", EXTERNAL_REVOCATIONS.c.revoked_at)
 Index("ix_identities_user_id", IDENTITIES.c.user_id)
 Index("ix_password_resets_expires_at", PASSWORD_RESETS.c.expires_at)
+Index("ix_kept_responses_claimed_at", KEPT_RESPONSES.c.claimed_at)
 
 # Every query names the owner, so the one index begins with it. It yields the tasks that are
 # (or are not) completed in order; a list of all tasks is the union of both, since that costs less

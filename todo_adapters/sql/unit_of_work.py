@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from todo_adapters.sql.database import Database, SqlExecutor
 from todo_adapters.sql.identities import SqlIdentityRepository
+from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.sessions import SqlSessionRepository
@@ -22,6 +23,7 @@ class SqlUnitOfWork(UnitOfWork):
         self._revocations = SqlRevocationRepository(executor)
         self._identities = SqlIdentityRepository(executor)
         self._password_resets = SqlPasswordResetRepository(executor)
+        self._kept_responses = SqlKeptResponseRepository(executor)
         self._tasks = SqlTaskRepository(executor)
 
     @property
@@ -43,6 +45,10 @@ class SqlUnitOfWork(UnitOfWork):
     @property
     def password_resets(self) -> SqlPasswordResetRepository:
         return self._password_resets
+
+    @property
+    def kept_responses(self) -> SqlKeptResponseRepository:
+        return self._kept_responses
 
     @property
     def tasks(self) -> SqlTaskRepository:

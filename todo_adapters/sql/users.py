@@ -12,6 +12,7 @@ from todo_adapters.sql.rows import plain_text, stored_text
 from todo_adapters.sql.statements import AnyRow, Parameters
 from todo_adapters.sql.tables import (
     IDENTITIES,
+    KEPT_RESPONSES,
     PASSWORD_RESETS,
     SESSIONS,
     TASK_OWNERS,
@@ -74,7 +75,7 @@ _MARK_DELETED = (
 )
 _REMOVE_ALL_BUT_TASKS = tuple(
     delete(table).where(table.c.user_id == bindparam("user_id"))
-    for table in (SESSIONS, IDENTITIES, PASSWORD_RESETS)
+    for table in (SESSIONS, IDENTITIES, PASSWORD_RESETS, KEPT_RESPONSES)
 )
 _LIST_MARKED_DELETED = (
     select(UserRow)

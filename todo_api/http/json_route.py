@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from todo_api.http.large_responses import in_slices
-from todo_api.runtime.request_context import caller_key
+from todo_api.runtime.request_context import BODY, caller_key
 from todo_api.runtime.threads import WorkerThreads
 
 type Arguments = dict[str, Any]  # of an endpoint or a dependency
@@ -75,6 +75,7 @@ class JsonRoute(APIRoute):
         errors: ValidationErrors = []
         arguments = await _resolve(self.dependant, request, errors)
         if self.body_field:
+            request.scope[BODY] = content
             if content:
                 body, body_errors = self.body_field.validate(
                     _parse(content, request), loc=("body",)

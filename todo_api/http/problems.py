@@ -99,6 +99,27 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "sync_token_expired",
         "It is no longer known what was deleted since then. Start again without it.",
     ),
+    core.InvalidIdempotencyKey: ProblemKind(
+        HTTPStatus.BAD_REQUEST,
+        "invalid_idempotency_key",
+        "Idempotency-Key must be one text of 1 to 255 visible ASCII characters.",
+    ),
+    core.IdempotencyKeyReused: ProblemKind(
+        HTTPStatus.UNPROCESSABLE_CONTENT,
+        "idempotency_key_reused",
+        "This Idempotency-Key was sent before with another request. Send a new one.",
+    ),
+    core.IdempotencyInProgress: ProblemKind(
+        HTTPStatus.CONFLICT,
+        "idempotency_in_progress",
+        "A request with this Idempotency-Key is in progress. Try again in a second.",
+        {"Retry-After": "1"},
+    ),
+    core.ResponseTooLarge: ProblemKind(
+        HTTPStatus.CONTENT_TOO_LARGE,
+        "response_too_large",
+        "The response would be too large to be kept for a retry. Change fewer tasks at once.",
+    ),
     # The response is the same for every caller and reveals nothing about any user or task, so 403
     # is right here. It never is for what belongs to another user.
     core.RegistrationClosed: ProblemKind(

@@ -13,6 +13,9 @@ from todo_core.entities.client_address import SITE_PREFIX, client_network
 USER_ID = "todo.user_id"
 """The key of the ASGI scope that holds the id of the authenticated caller."""
 
+BODY = "todo.body"
+"""The key of the ASGI scope that holds the body of a request, if the endpoint has one."""
+
 current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the current request, or None outside a request."""
 

@@ -1,4 +1,4 @@
-"""Repositories of users, sessions, revocations, identities, password resets and tasks.
+"""Repositories: one for each kind of data that is stored.
 
 Each method is atomic by itself. Several writes that must succeed or fail together need a
 `todo_core.ports.unit_of_work`.
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from todo_core.entities.idempotency import IdempotentRequest, KeptResponse
 from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
@@ -277,6 +278,34 @@ class PasswordResetRepository(Protocol):
     @abstractmethod
     def purge(self, *, expired_before: datetime, limit: int) -> int:
         """Delete at most `limit` resets that expired before this time, and return how many."""
+
+
+class KeptResponseRepository(Protocol):
+    """The responses to writes that a client may send again, by user and idempotency key."""
+
+    @abstractmethod
+    def claim(
+        self, request: IdempotentRequest, *, now: datetime, kept_since: datetime
+    ) -> KeptResponse | None:
+        """Return the response that was kept for the user and key, or claim the key if none was.
+
+        A claimed key belongs to the unit of work until that ends. If several units of work claim
+        a key concurrently, one succeeds. The others fail, or wait for it and return what it has
+        kept, depending on the storage. Responses that were claimed before `kept_since` count as
+        deleted. Call it first in a unit of work: it locks the account before anything else.
+
+        Raises:
+            IdempotencyInProgress: if another unit of work has claimed the key.
+            AccountGone: if the user does not exist.
+        """
+
+    @abstractmethod
+    def keep(self, request: IdempotentRequest, response: KeptResponse) -> None:
+        """Store the response to a request whose key this unit of work has claimed."""
+
+    @abstractmethod
+    def purge(self, *, claimed_before: datetime, limit: int) -> int:
+        """Delete at most `limit` responses, claimed before this time, and return how many."""
 
 
 class TaskRepository(Protocol):

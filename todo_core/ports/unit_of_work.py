@@ -6,6 +6,7 @@ from typing import Protocol
 
 from todo_core.ports.repositories import (
     IdentityRepository,
+    KeptResponseRepository,
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
@@ -45,6 +46,11 @@ class UnitOfWork(Protocol):
     @abstractmethod
     def password_resets(self) -> PasswordResetRepository:
         """The open password resets."""
+
+    @property
+    @abstractmethod
+    def kept_responses(self) -> KeptResponseRepository:
+        """The responses to requests with an idempotency key."""
 
     @property
     @abstractmethod

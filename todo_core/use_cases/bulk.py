@@ -33,7 +33,7 @@ from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
-from todo_core.use_cases.retrying import retry_on_conflict
+from todo_core.use_cases.retrying import USUAL_ATTEMPTS, retry_on_conflict
 
 MOST_OPERATIONS = 500
 """How many operations a request may have."""
@@ -77,6 +77,7 @@ class ChangeTasks:
     clock: Clock
     max_tasks: int
     trash_lifetime: timedelta
+    attempts: int = USUAL_ATTEMPTS
 
     def __call__(
         self, *, owner_id: UserId, operations: Sequence[TaskOperation]
@@ -100,7 +101,7 @@ class ChangeTasks:
                     for index, operation in enumerate(operations)
                 ]
 
-        return retry_on_conflict(attempt)
+        return retry_on_conflict(attempt, attempts=self.attempts)
 
     def _new(self, creation: Creation, owner_id: UserId) -> Task:
         return Task.create(

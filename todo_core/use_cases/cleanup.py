@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from todo_core.entities.idempotency import RETENTION
 from todo_core.ports.clock import Clock
 from todo_core.ports.repositories import (
+    KeptResponseRepository,
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
@@ -37,7 +39,9 @@ class PurgeDeleted:
 
 @dataclass(frozen=True, slots=True)
 class CleanUp:
-    """Delete expired sessions, password resets and deleted tasks, and the rest of deleted accounts.
+    """Delete what is expired, and what is left of deleted accounts.
+
+    Sessions, password resets, kept responses and deleted tasks expire.
 
     Each call deletes a bounded number of rows and returns how many. Call it until it returns 0;
     several processes may do so at once. Revocations are kept as long as an access token
@@ -50,6 +54,7 @@ class CleanUp:
     sessions: SessionRepository
     revocations: RevocationRepository
     password_resets: PasswordResetRepository
+    kept_responses: KeptResponseRepository
     idle_lifetime: timedelta
     access_token_lifetime: timedelta
     external_token_lifetime: timedelta
@@ -69,4 +74,5 @@ class CleanUp:
                 limit=BATCH,
             )
             + self.password_resets.purge(expired_before=now, limit=BATCH)
+            + self.kept_responses.purge(claimed_before=now - RETENTION, limit=BATCH)
         )

@@ -4,8 +4,13 @@ from collections.abc import Callable
 
 from todo_core.errors import EditConflict, StaleVersion
 
+USUAL_ATTEMPTS = 3
+"""A second attempt is rarely needed."""
 
-def retry_on_conflict[Result](attempt: Callable[[], Result], *, attempts: int = 3) -> Result:
+
+def retry_on_conflict[Result](
+    attempt: Callable[[], Result], *, attempts: int = USUAL_ATTEMPTS
+) -> Result:
     """Run `attempt` until it meets no conflict, and return its result.
 
     Each attempt must load what it changes, so that it sees what concurrent requests saved.

@@ -39,6 +39,7 @@ class CreateTask:
         ValidationFailed: if the title or the description breaks its rules.
         QuotaExceeded: if the owner has `max_tasks` tasks.
         AccountGone: if the owner was deleted.
+        IdTaken: if each of the `attempts` to choose an identifier met one in use.
         RateLimited: after too many requests of this user about tasks.
     """
 
@@ -47,10 +48,11 @@ class CreateTask:
     identifiers: Identifiers
     clock: Clock
     max_tasks: int
+    attempts: int = ID_ATTEMPTS
 
     def __call__(self, *, owner_id: UserId, title: str, description: str | None = None) -> Task:
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        for remaining in reversed(range(ID_ATTEMPTS)):
+        for remaining in reversed(range(self.attempts)):
             task = Task.create(
                 id=self.identifiers.task_id(),
                 owner_id=owner_id,

@@ -5,6 +5,7 @@ import re
 from fastapi import APIRouter, Request, Response
 
 from todo_api.http.dependencies import OWNER_PARAMETERS, OwnerDependency, application_of
+from todo_api.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, respond_once
 from todo_api.http.json_route import JsonRoute
 from todo_api.http.openapi import JsonObject, problems
 from todo_api.http.preconditions import (
@@ -53,6 +54,7 @@ from todo_api.http.task_queries import (
 )
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import UserId
+from todo_core.use_cases.task_writes import TaskWrites
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
 
@@ -72,11 +74,14 @@ _ONE_TASK_PARAMETERS = [
         "schema": {"type": "integer", "format": "int64", "minimum": 1},
     },
 ]
-_CHANGING_ONE_TASK = {"parameters": [*_ONE_TASK_PARAMETERS, IF_MATCH]}
+_CHANGING_ONE_TASK = {"parameters": [*_ONE_TASK_PARAMETERS, IF_MATCH, IDEMPOTENCY_KEY]}
 _NOT_MODIFIED: dict[int | str, JsonObject] = {
     304: {"description": "Not Modified", "headers": {"ETag": ETAG}}
 }
 _WITH_ETAG: dict[int | str, JsonObject] = {200: {"headers": {"ETag": ETAG}}}
+_CHANGED: dict[int | str, JsonObject] = {
+    200: {"headers": {"ETag": ETAG, "Idempotent-Replayed": IDEMPOTENT_REPLAYED}}
+}
 
 
 _LOCATION = {
@@ -209,20 +214,31 @@ def get_task(request: Request, owner_id: OwnerDependency) -> Response:
 
 @router.post(
     "",
-    openapi_extra=_ON_TASKS,
+    openapi_extra={"parameters": [*OWNER_PARAMETERS, IDEMPOTENCY_KEY]},
     summary="Create a task",
     status_code=201,
     response_model=TaskResponse,
     responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503)
-    | {201: {"headers": {"Location": _LOCATION, "ETag": ETAG}}},
+    | {
+        201: {
+            "headers": {
+                "Location": _LOCATION,
+                "ETag": ETAG,
+                "Idempotent-Replayed": IDEMPOTENT_REPLAYED,
+            }
+        }
+    },
 )
 def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -> Response:
     """Create a task."""
-    task = application_of(request).create_task(
-        owner_id=owner_id, title=body.title, description=body.description
-    )
-    headers = {"Location": _location(request, owner_id, task), "ETag": entity_tag(task.version)}
-    return Response(task_json(task), 201, headers, "application/json")
+
+    def write(writes: TaskWrites) -> Response:
+        task = writes.create_task(owner_id=owner_id, title=body.title, description=body.description)
+        location = _location(request, owner_id, task)
+        headers = {"Location": location, "ETag": entity_tag(task.version)}
+        return Response(task_json(task), 201, headers, "application/json")
+
+    return respond_once(request, owner_id, write)
 
 
 @router.put(
@@ -230,20 +246,14 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
     openapi_extra=_CHANGING_ONE_TASK,
     summary="Replace a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _WITH_ETAG,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _CHANGED,
 )
 def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
     """Set the title and the description of a task.
 
     A description that is not sent keeps its value. Null or an empty text removes it.
     """
-    task = application_of(request).update_task(
-        owner_id=owner_id,
-        task_id=_task_id(request),
-        expected=expected_versions(request),
-        **body.model_dump(),
-    )
-    return _task_response(task)
+    return _update(request, owner_id, body)
 
 
 @router.patch(
@@ -251,17 +261,24 @@ def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -
     openapi_extra=_CHANGING_ONE_TASK,
     summary="Update a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _WITH_ETAG,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _CHANGED,
 )
 def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> Response:
     """Change some fields of a task. Fields that are not sent keep their value."""
-    task = application_of(request).update_task(
-        owner_id=owner_id,
-        task_id=_task_id(request),
-        expected=expected_versions(request),
-        **body.model_dump(),
-    )
-    return _task_response(task)
+    return _update(request, owner_id, body)
+
+
+def _update(request: Request, owner_id: UserId, body: TaskUpdate | TaskPatch) -> Response:
+    def write(writes: TaskWrites) -> Response:
+        task = writes.update_task(
+            owner_id=owner_id,
+            task_id=_task_id(request),
+            expected=expected_versions(request),
+            **body.model_dump(),
+        )
+        return _task_response(task)
+
+    return respond_once(request, owner_id, write)
 
 
 @router.patch(
@@ -269,7 +286,7 @@ def patch_task(request: Request, owner_id: OwnerDependency, body: TaskPatch) -> 
     openapi_extra=_CHANGING_ONE_TASK,
     summary="Complete or reopen a task",
     response_model=TaskResponse,
-    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _WITH_ETAG,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _CHANGED,
 )
 def toggle_completion(
     request: Request,
@@ -277,55 +294,68 @@ def toggle_completion(
     body: TaskUpdateStatus | None = None,
 ) -> Response:
     """Set `completed` to the value in the body. Without a value or a body, toggle it."""
-    task = application_of(request).toggle_completion(
-        owner_id=owner_id,
-        task_id=_task_id(request),
-        expected=expected_versions(request),
-        **(body.model_dump() if body else {}),
-    )
-    return _task_response(task)
+
+    def write(writes: TaskWrites) -> Response:
+        task = writes.toggle_completion(
+            owner_id=owner_id,
+            task_id=_task_id(request),
+            expected=expected_versions(request),
+            **(body.model_dump() if body else {}),
+        )
+        return _task_response(task)
+
+    return respond_once(request, owner_id, write)
 
 
 @router.delete(
     "/{task_id}",
-    openapi_extra={"parameters": [*_ONE_TASK_PARAMETERS, PERMANENT, IF_MATCH]},
+    openapi_extra={"parameters": [*_ONE_TASK_PARAMETERS, PERMANENT, IF_MATCH, IDEMPOTENCY_KEY]},
     summary="Delete a task",
     status_code=204,
-    responses=problems(401, 404, 409, 412, 422, 428, 429, 503),
+    responses=problems(400, 401, 404, 409, 412, 422, 428, 429, 503)
+    | {204: {"headers": {"Idempotent-Replayed": IDEMPOTENT_REPLAYED}}},
 )
 def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
     """Move a task to the trash, from which it can be restored for some time.
 
     With `permanent`, delete it without the trash, or from the trash if it is there.
     """
-    application_of(request).delete_task(
-        owner_id=owner_id,
-        task_id=_task_id(request),
-        permanently=is_permanent(request),
-        expected=expected_versions(request),
-    )
-    return Response(status_code=204)
+
+    def write(writes: TaskWrites) -> Response:
+        writes.delete_task(
+            owner_id=owner_id,
+            task_id=_task_id(request),
+            permanently=is_permanent(request),
+            expected=expected_versions(request),
+        )
+        return Response(status_code=204)
+
+    return respond_once(request, owner_id, write)
 
 
 @router.post(
     "/{task_id}/restore",
-    openapi_extra={"parameters": _ONE_TASK_PARAMETERS},
+    openapi_extra={"parameters": [*_ONE_TASK_PARAMETERS, IDEMPOTENCY_KEY]},
     summary="Restore a task",
     response_model=TaskResponse,
-    responses=problems(401, 404, 409, 422, 429, 503) | _WITH_ETAG,
+    responses=problems(400, 401, 404, 409, 422, 429, 503) | _CHANGED,
 )
 def restore_task(request: Request, owner_id: OwnerDependency) -> Response:
     """Take a task out of the trash."""
-    task = application_of(request).restore_task(owner_id=owner_id, task_id=_task_id(request))
-    return _task_response(task)
+
+    def write(writes: TaskWrites) -> Response:
+        return _task_response(writes.restore_task(owner_id=owner_id, task_id=_task_id(request)))
+
+    return respond_once(request, owner_id, write)
 
 
 @router.post(
     "/bulk",
-    openapi_extra=_ON_TASKS,
+    openapi_extra={"parameters": [*OWNER_PARAMETERS, IDEMPOTENCY_KEY]},
     summary="Change several tasks",
     response_model=TaskBulkResponse,
-    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503),
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503)
+    | {200: {"headers": {"Idempotent-Replayed": IDEMPOTENT_REPLAYED}}},
 )
 def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) -> Response:
     """Apply up to 500 operations in their order: all of them, or none.
@@ -335,10 +365,13 @@ def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) ->
     """
     if refusal := missing_version(request, body):
         return refusal
-    outcomes = application_of(request).change_tasks(
-        owner_id=owner_id, operations=[each.to_core() for each in body.operations]
-    )
-    return Response(bulk_json(outcomes), media_type="application/json")
+    operations = [each.to_core() for each in body.operations]
+
+    def write(writes: TaskWrites) -> Response:
+        outcomes = writes.change_tasks(owner_id=owner_id, operations=operations)
+        return Response(bulk_json(outcomes), media_type="application/json")
+
+    return respond_once(request, owner_id, write)
 
 
 @router.post(

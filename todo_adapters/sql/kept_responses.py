@@ -1,0 +1,133 @@
+"""Kept responses in SQL.
+
+A key is claimed by adding its row, whose primary key admits one. The response is added to it in
+the same transaction, so no other transaction ever sees a row without one. On PostgreSQL, a
+transaction that adds the same row would wait until the first one ends; a lock on the number of
+the key, which is taken without waiting, tells that earlier. Databases that speak PostgreSQL's
+protocol and grant such a lock to everybody wait instead.
+
+The account is locked before the row, so that its deletion waits here, and not halfway.
+"""
+
+from datetime import datetime
+from hashlib import blake2b
+
+from sqlalchemy import LargeBinary, TextClause, tuple_
+from sqlmodel import BigInteger, String, Uuid, bindparam, delete, select, text, update
+
+from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.statements import Parameters
+from todo_adapters.sql.tables import KEPT_RESPONSES, USERS, KeptResponseRow, UserRow, UtcDateTime
+from todo_core.entities.idempotency import IdempotentRequest, KeptResponse
+from todo_core.errors import AccountGone, IdempotencyInProgress
+from todo_core.ports.repositories import KeptResponseRepository
+
+_OWNED = KEPT_RESPONSES.c.user_id == bindparam("owner")
+_THIS_KEY = KEPT_RESPONSES.c.key == bindparam("this_key")
+
+
+def _claim(lock: str, *, condition: str = "") -> TextClause:
+    """Return the claim of a key that is new or whose response is no longer kept."""
+    return text(
+        "INSERT INTO kept_responses (user_id, key, fingerprint, claimed_at)"  # noqa: S608 - constants
+        " SELECT users.id, :new_key, :fingerprint, :now FROM users"
+        f" WHERE users.id = :owner AND users.deleted_at IS NULL{condition}{lock}"
+        " ON CONFLICT (user_id, key) DO UPDATE SET fingerprint = excluded.fingerprint,"
+        " claimed_at = excluded.claimed_at, response = NULL"
+        " WHERE kept_responses.claimed_at < :kept_since"
+    ).bindparams(
+        bindparam("owner", type_=Uuid),
+        bindparam("new_key", type_=String),
+        bindparam("fingerprint", type_=String),
+        bindparam("now", type_=UtcDateTime),
+        bindparam("kept_since", type_=UtcDateTime),
+    )
+
+
+CLAIM = _claim("")
+CLAIM_ON_POSTGRESQL = _claim(
+    " FOR SHARE", condition=" AND pg_try_advisory_xact_lock(:lock)"
+).bindparams(bindparam("lock", type_=BigInteger))
+_GET = (
+    select(KeptResponseRow)
+    .with_only_columns(KEPT_RESPONSES.c.fingerprint, KEPT_RESPONSES.c.response)
+    .where(
+        _OWNED,
+        _THIS_KEY,
+        KEPT_RESPONSES.c.claimed_at >= bindparam("kept_since"),
+        KEPT_RESPONSES.c.response.is_not(None),
+    )
+)
+_KEEP = (
+    update(KEPT_RESPONSES)
+    .where(_OWNED, _THIS_KEY)
+    .values(response=bindparam("new_response", type_=LargeBinary))
+)
+_GET_ACCOUNT = (
+    select(UserRow)
+    .with_only_columns(USERS.c.id)
+    .where(USERS.c.id == bindparam("owner"), USERS.c.deleted_at.is_(None))
+)
+_ROW = tuple_(KEPT_RESPONSES.c.user_id, KEPT_RESPONSES.c.key)
+_PURGE = delete(KEPT_RESPONSES).where(
+    _ROW.in_(
+        select(KeptResponseRow)
+        .with_only_columns(KEPT_RESPONSES.c.user_id, KEPT_RESPONSES.c.key)
+        .where(KEPT_RESPONSES.c.claimed_at < bindparam("claimed_before"))
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+    )
+)
+
+
+class SqlKeptResponseRepository(KeptResponseRepository):
+    """Kept responses in the table `kept_responses`."""
+
+    def __init__(self, executor: SqlExecutor) -> None:
+        self._executor = executor
+
+    def claim(
+        self, request: IdempotentRequest, *, now: datetime, kept_since: datetime
+    ) -> KeptResponse | None:
+        owner: Parameters = {"owner": request.user_id}
+        claim = {
+            **owner,
+            "new_key": request.key.text,
+            "fingerprint": request.fingerprint,
+            "now": now,
+            "kept_since": kept_since,
+        }
+        if self._executor.dialect.has_advisory_locks:
+            claim["lock"] = _lock_number(request)
+            claimed = self._executor.write(CLAIM_ON_POSTGRESQL, claim)
+        else:
+            claimed = self._executor.write(CLAIM, claim)
+        if claimed:
+            return None
+        this_one = {**owner, "this_key": request.key.text, "kept_since": kept_since}
+        row = self._executor.row(_GET, this_one)
+        if row is not None:
+            fingerprint, response = row
+            return KeptResponse(fingerprint, response)
+        if self._executor.row(_GET_ACCOUNT, owner) is None:
+            raise AccountGone
+        raise IdempotencyInProgress
+
+    def keep(self, request: IdempotentRequest, response: KeptResponse) -> None:
+        self._executor.write(
+            _KEEP,
+            {
+                "owner": request.user_id,
+                "this_key": request.key.text,
+                "new_response": response.content,
+            },
+        )
+
+    def purge(self, *, claimed_before: datetime, limit: int) -> int:
+        return self._executor.write(_PURGE, {"claimed_before": claimed_before, "limit": limit})
+
+
+def _lock_number(request: IdempotentRequest) -> int:
+    """Return a number for the user and key, which is another one for others (but for chance)."""
+    digest = blake2b(request.user_id.bytes + request.key.text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)

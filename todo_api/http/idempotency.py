@@ -1,0 +1,102 @@
+"""Requests with an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07).
+
+The draft wants a string of Structured Fields, in quotes. Most clients send the bare text, so that
+is accepted too, and means the same key.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+
+from todo_api.http.dependencies import application_of
+from todo_api.runtime.request_context import BODY
+from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest
+from todo_core.entities.user import UserId
+from todo_core.errors import InvalidIdempotencyKey
+from todo_core.use_cases.task_writes import TaskWrites
+
+REPLAYED = "Idempotent-Replayed"
+
+_STRING = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+_ESCAPED = re.compile(r'\\(["\\])')
+
+
+def respond_once(
+    request: Request, user_id: UserId, write: Callable[[TaskWrites], Response]
+) -> Response:
+    """Run a write, once for each idempotency key of the user if the request has one.
+
+    Every endpoint that changes tasks can respond by it. The write takes effect by the use cases
+    that it is given, and by nothing else, because it may be repeated from the start.
+
+    Raises:
+        InvalidIdempotencyKey: if the header is not one key.
+        TodoError: as `WriteOnce` does.
+    """
+    fields = request.headers.getlist("idempotency-key")
+    application = application_of(request)
+    if not fields:
+        return write(application.task_writes)
+    scope = request.scope
+    once = IdempotentRequest.of(
+        user_id,
+        _key(fields),
+        scope["method"].encode(),
+        scope["path"].encode(),
+        scope["query_string"],
+        scope.get(BODY, b""),
+    )
+    written = application.write_once(once, lambda writes: _to_bytes(write(writes)))
+    response = _from_bytes(written.response)
+    if written.is_replay:
+        response.headers[REPLAYED] = "true"
+    return response
+
+
+def _key(fields: list[str]) -> IdempotencyKey:
+    if len(fields) > 1:
+        raise InvalidIdempotencyKey
+    text = fields[0]
+    if text.startswith('"'):
+        string = _STRING.fullmatch(text)
+        if string is None:
+            raise InvalidIdempotencyKey
+        text = _ESCAPED.sub(r"\1", string[1])
+    return IdempotencyKey(text)
+
+
+def _to_bytes(response: Response) -> bytes:
+    """Return status, header and body of a response: a line of JSON, and then the body."""
+    headers = [each for each in response.headers.items() if each[0] != "content-length"]
+    head = orjson.dumps({"status": response.status_code, "headers": headers})
+    return head + b"\n" + bytes(response.body)
+
+
+def _from_bytes(content: bytes) -> Response:
+    head, _, body = content.partition(b"\n")
+    fields = orjson.loads(head)
+    return Response(body, fields["status"], dict(fields["headers"]))
+
+
+IDEMPOTENCY_KEY: Mapping[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A text that you choose for this write, such as a UUID, with or without quotes:"
+    " 1 to 255 visible ASCII characters. Sent again with the same request within 24 hours, it"
+    " returns the first response, and nothing is written. With another request: 422. While the"
+    " first one is in progress: 409. A request that was refused can be sent again.",
+    "schema": {
+        "type": "string",
+        "pattern": r"^([\x21\x23-\x7e][\x21-\x7e]{0,254}"
+        r'|"([\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255}")$',
+    },
+    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+}
+IDEMPOTENT_REPLAYED = {
+    "description": "`true` if this is the response to an earlier request with the same"
+    " `Idempotency-Key`.",
+    "schema": {"type": "string", "enum": ["true"]},
+}

@@ -1,0 +1,71 @@
+"""Requests that a client may send again, and the responses that are kept for that."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import ClassVar, Self
+
+from todo_core.entities.user import UserId
+from todo_core.errors import InvalidIdempotencyKey, ResponseTooLarge
+
+RETENTION = timedelta(hours=24)
+"""How long a response is kept. After that, its key counts as new."""
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A text that a client chooses for a write: 1 to 255 visible ASCII characters.
+
+    Raises:
+        InvalidIdempotencyKey: if it is another text.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not _KEY.fullmatch(self.text):
+            raise InvalidIdempotencyKey
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentRequest:
+    """A request that takes effect once, however often the client sends it.
+
+    The keys of two users are independent. The `fingerprint` is the same for equal requests only.
+    """
+
+    user_id: UserId
+    key: IdempotencyKey
+    fingerprint: str
+
+    @classmethod
+    def of(cls, user_id: UserId, key: IdempotencyKey, *parts: bytes) -> Self:
+        """Return the request that consists of these parts, such as its URL and its body."""
+        digest = sha256()
+        for part in parts:
+            digest.update(len(part).to_bytes(8) + part)
+        return cls(user_id, key, digest.hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResponse:
+    """The response to a write that took effect, and the fingerprint of the request.
+
+    The core does not read the content: it is what the caller of the use case needs in order to
+    respond again, at most `MAX_SIZE` bytes.
+
+    Raises:
+        ResponseTooLarge: if the content is longer.
+    """
+
+    MAX_SIZE: ClassVar = 2**20
+
+    fingerprint: str
+    content: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.content) > self.MAX_SIZE:
+            raise ResponseTooLarge

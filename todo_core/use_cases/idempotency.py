@@ -1,0 +1,76 @@
+"""Writes that take effect once, however often the client sends them.
+
+A client whose connection breaks does not know whether its write took effect. It sends the request
+again with the same key (draft-ietf-httpapi-idempotency-key-header-07).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from todo_core.entities.idempotency import RETENTION, IdempotentRequest, KeptResponse
+from todo_core.errors import IdempotencyKeyReused, IdTaken, StaleVersion
+from todo_core.ports.clock import Clock
+from todo_core.ports.limits import Limit, RateLimiter
+from todo_core.ports.unit_of_work import BeginUnitOfWork
+from todo_core.use_cases.task_writes import TaskWrites
+
+ATTEMPTS = 3
+"""How often a unit of work is begun. A second one is almost never needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The response to a write: to this request, or to an earlier one of which it is a replay."""
+
+    response: bytes
+    is_replay: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOnce:
+    """Run a write unless a request with the same key did before, and return the response to it.
+
+    `write` gets the use cases that change tasks, and returns the response in any form that the
+    caller can read again; so a replay is what the first request was answered, even if the task
+    was changed since, and the core need not know what a response consists of. Writes and
+    response are stored in one unit of work: both, or neither. If `write` raises, nothing is kept,
+    and the key can be used again. Responses are kept for `RETENTION`.
+
+    `write` may be called several times, each time in a new unit of work, so it must not change
+    anything else.
+
+    Raises:
+        IdempotencyKeyReused: if the key was sent before with a request of another fingerprint.
+        IdempotencyInProgress: if a request with this key is in progress.
+        ResponseTooLarge: if the response is too large to be kept.
+        AccountGone: if the user was deleted.
+        RateLimited: after too many requests of this user about tasks. A replay counts too.
+    """
+
+    writes: TaskWrites
+    unit_of_work: BeginUnitOfWork
+    limiter: RateLimiter
+    clock: Clock
+
+    def __call__(self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes]) -> Written:
+        self.limiter.hit(Limit.TASKS, str(request.user_id))
+        for remaining in reversed(range(ATTEMPTS)):
+            try:
+                written = self._attempt(request, write)
+                break
+            except (IdTaken, StaleVersion):
+                if not remaining:
+                    raise
+        return written
+
+    def _attempt(self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes]) -> Written:
+        now = self.clock.now()
+        with self.unit_of_work() as work:
+            kept = work.kept_responses.claim(request, now=now, kept_since=now - RETENTION)
+            if kept is None:
+                response = write(self.writes.within(work))
+                work.kept_responses.keep(request, KeptResponse(request.fingerprint, response))
+                return Written(response, is_replay=False)
+        if kept.fingerprint != request.fingerprint:
+            raise IdempotencyKeyReused
+        return Written(kept.content, is_replay=True)

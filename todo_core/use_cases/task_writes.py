@@ -1,0 +1,56 @@
+"""The use cases that change tasks, together."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+from todo_core.ports.limits import Limit, RateLimiter
+from todo_core.ports.unit_of_work import UnitOfWork
+from todo_core.use_cases.bulk import ChangeTasks
+from todo_core.use_cases.tasks import CreateTask, ToggleCompletion, UpdateTask
+from todo_core.use_cases.trash import DeleteTask, RestoreTask
+
+
+class _AlreadyCounted(RateLimiter):
+    """Counts nothing, because the request was counted before."""
+
+    def hit(self, limit: Limit, *key: str) -> None:
+        pass
+
+    def forgive(self, limit: Limit, *key: str) -> None:
+        pass
+
+
+_ALREADY_COUNTED = _AlreadyCounted()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWrites:
+    """The use cases that change tasks, all of which run by themselves or all in a unit of work."""
+
+    create_task: CreateTask
+    update_task: UpdateTask
+    toggle_completion: ToggleCompletion
+    delete_task: DeleteTask
+    restore_task: RestoreTask
+    change_tasks: ChangeTasks
+
+    def within(self, work: UnitOfWork) -> "TaskWrites":
+        """Return the same use cases as part of this unit of work, in a request that was counted.
+
+        An identifier that is in use makes the whole unit of work fail: the database may not
+        continue a transaction after that.
+        """
+        tasks, limiter = work.tasks, _ALREADY_COUNTED
+        return TaskWrites(
+            create_task=replace(self.create_task, tasks=tasks, limiter=limiter, attempts=1),
+            update_task=replace(self.update_task, tasks=tasks, limiter=limiter),
+            toggle_completion=replace(self.toggle_completion, tasks=tasks, limiter=limiter),
+            delete_task=replace(self.delete_task, tasks=tasks, limiter=limiter),
+            restore_task=replace(self.restore_task, tasks=tasks, limiter=limiter),
+            change_tasks=replace(
+                self.change_tasks,
+                unit_of_work=lambda: nullcontext(work),
+                limiter=limiter,
+                attempts=1,
+            ),
+        )
