@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.background import Background
+from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
 from todo_core.ports.cursors import Cursors
 from todo_core.ports.devices import DeviceNames
@@ -22,12 +23,13 @@ from todo_core.ports.repositories import (
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
+    StreamTicketRepository,
     TaskRepository,
     UserRepository,
 )
 from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityLog
-from todo_core.ports.tokens import AccessTokens, RefreshTokens, ResetTokens
+from todo_core.ports.tokens import AccessTokens, RefreshTokens, SecretTokens
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.accounts import (
     DeleteAccount,
@@ -40,6 +42,11 @@ from todo_core.use_cases.accounts import (
 from todo_core.use_cases.authentication import Authenticate, LogIn, Reauthenticate
 from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
 from todo_core.use_cases.identities import ResolveExternalUser
+from todo_core.use_cases.live_events import (
+    IssueStreamTicket,
+    RedeemStreamTicket,
+    WatchTasks,
+)
 from todo_core.use_cases.passwords import (
     ChangePassword,
     ForgotPassword,
@@ -76,12 +83,14 @@ class Ports:
     revocations: RevocationRepository
     identities: IdentityRepository
     password_resets: PasswordResetRepository
+    stream_tickets: StreamTicketRepository
     tasks: TaskRepository
+    changes: Changes
     unit_of_work: BeginUnitOfWork
     passwords: PasswordHasher
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
-    reset_tokens: ResetTokens
+    secret_tokens: SecretTokens
     cursors: Cursors
     external_issuers: ExternalIssuers
     identity_cache: IdentityCache
@@ -120,6 +129,7 @@ def assemble_clean_up(
     sessions: SessionRepository,
     revocations: RevocationRepository,
     password_resets: PasswordResetRepository,
+    stream_tickets: StreamTicketRepository,
     tasks: TaskRepository,
     clock: Clock,
     policy: Policy,
@@ -130,6 +140,7 @@ def assemble_clean_up(
         sessions=sessions,
         revocations=revocations,
         password_resets=password_resets,
+        stream_tickets=stream_tickets,
         idle_lifetime=policy.session_idle_lifetime,
         access_token_lifetime=policy.access_token_lifetime,
         external_token_lifetime=policy.external_token_lifetime,
@@ -281,7 +292,7 @@ class Application:
         self.forgot_password = ForgotPassword(
             users=ports.users,
             unit_of_work=ports.unit_of_work,
-            reset_tokens=ports.reset_tokens,
+            secret_tokens=ports.secret_tokens,
             limiter=ports.limiter,
             mailer=ports.mailer,
             background=ports.background,
@@ -292,7 +303,7 @@ class Application:
         self.reset_password = ResetPassword(
             get_profile=self.get_profile,
             password_resets=ports.password_resets,
-            reset_tokens=ports.reset_tokens,
+            secret_tokens=ports.secret_tokens,
             replace_password=replace_password,
             limiter=ports.limiter,
             clock=ports.clock,
@@ -303,16 +314,38 @@ class Application:
             tasks=ports.tasks,
             limiter=ports.limiter,
             identifiers=ports.identifiers,
+            changes=ports.changes,
             clock=ports.clock,
         )
         self.list_tasks = ListTasks(tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter)
         self.count_tasks = CountTasks(tasks=ports.tasks, limiter=ports.limiter)
         self.get_task = GetTask(tasks=ports.tasks, limiter=ports.limiter)
-        self.update_task = UpdateTask(tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock)
-        self.toggle_completion = ToggleCompletion(
-            tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock
+        self.update_task = UpdateTask(
+            tasks=ports.tasks, limiter=ports.limiter, changes=ports.changes, clock=ports.clock
         )
-        self.delete_task = DeleteTask(tasks=ports.tasks, limiter=ports.limiter)
+        self.toggle_completion = ToggleCompletion(
+            tasks=ports.tasks, limiter=ports.limiter, changes=ports.changes, clock=ports.clock
+        )
+        self.delete_task = DeleteTask(
+            tasks=ports.tasks, limiter=ports.limiter, changes=ports.changes
+        )
+
+        # Live events
+        self.issue_stream_ticket = IssueStreamTicket(
+            tickets=ports.stream_tickets,
+            sessions=ports.sessions,
+            secret_tokens=ports.secret_tokens,
+            limiter=ports.limiter,
+            clock=ports.clock,
+            session_idle_lifetime=policy.session_idle_lifetime,
+        )
+        self.redeem_stream_ticket = RedeemStreamTicket(
+            tickets=ports.stream_tickets,
+            secret_tokens=ports.secret_tokens,
+            revoked_sessions=ports.revoked_sessions,
+            clock=ports.clock,
+        )
+        self.watch_tasks = WatchTasks(tasks=ports.tasks, limiter=ports.limiter)
 
         # Background jobs
         self.clean_up = assemble_clean_up(
@@ -320,6 +353,7 @@ class Application:
             sessions=ports.sessions,
             revocations=ports.revocations,
             password_resets=ports.password_resets,
+            stream_tickets=ports.stream_tickets,
             tasks=ports.tasks,
             clock=ports.clock,
             policy=policy,

@@ -7,6 +7,7 @@ from todo_adapters.in_memory.password_resets import InMemoryPasswordResetReposit
 from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
 from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.stream_tickets import InMemoryStreamTicketRepository
 from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_adapters.in_memory.users import InMemoryUserRepository
@@ -16,6 +17,7 @@ from todo_core.ports.repositories import (
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
+    StreamTicketRepository,
     TaskRepository,
     UserRepository,
 )
@@ -31,6 +33,7 @@ class Storage:
     revocations: RevocationRepository
     identities: IdentityRepository
     password_resets: PasswordResetRepository
+    stream_tickets: StreamTicketRepository
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
 
@@ -43,6 +46,7 @@ def storage_in_memory() -> Storage:
         InMemoryRevocationRepository(store),
         InMemoryIdentityRepository(store),
         InMemoryPasswordResetRepository(store),
+        InMemoryStreamTicketRepository(store),
         InMemoryTaskRepository(store),
         BeginInMemoryUnitOfWork(store),
     )
@@ -55,6 +59,7 @@ def storage_of(container: Container) -> Storage:
         container.revocations(),
         container.identities(),
         container.password_resets(),
+        container.stream_tickets(),
         container.tasks(),
         container.unit_of_work(),
     )

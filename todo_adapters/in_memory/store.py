@@ -9,6 +9,7 @@ from threading import RLock
 from todo_core.entities.identity import Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
+from todo_core.entities.stream_ticket import StreamTicket
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import User, UserId
 
@@ -30,6 +31,7 @@ class InMemoryStore:
     external_revocations: dict[SessionId, datetime] = field(default_factory=dict)
     identities: dict[tuple[Issuer, Subject], LinkedIdentity] = field(default_factory=dict)
     password_resets: dict[UserId, PasswordReset] = field(default_factory=dict)
+    stream_tickets: dict[str, StreamTicket] = field(default_factory=dict)
     tasks: dict[TaskKey, Task] = field(default_factory=dict)
     task_revisions: dict[TaskKey, int] = field(default_factory=dict)
     owner_revisions: dict[UserId, int] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Tasks in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from todo_adapters.in_memory.store import InMemoryStore, TaskKey
@@ -108,6 +108,10 @@ class InMemoryTaskRepository(TaskRepository):
                 total=len(owned),
                 completed=sum(task.completed for task in owned),
             )
+
+    def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:
+        with self._store.lock:
+            return {owner: self._store.owner_revisions.get(owner, 0) for owner in owner_ids}
 
     def _put(self, task: Task) -> None:
         key = task.owner_id, task.id

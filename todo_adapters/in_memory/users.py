@@ -79,6 +79,8 @@ class InMemoryUserRepository(UserRepository):
         store = self._store
         del store.users[user.id]
         store.password_resets.pop(user.id, None)
+        for ticket in [each for each in store.stream_tickets.values() if each.user_id == user.id]:
+            del store.stream_tickets[ticket.token_hash]
         for key in [key for key, each in store.identities.items() if each.user_id == user.id]:
             del store.identities[key]
         for session in [each for each in store.sessions.values() if each.user_id == user.id]:

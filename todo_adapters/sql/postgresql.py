@@ -62,6 +62,7 @@ class PostgresqlDialect(DatabaseDialect):
     begin = text("BEGIN")
     queries_may_write = True
     limits_parts = True
+    has_arrays = True
     checkpoint = None
 
     def __init__(self, *, prepared_statements: bool) -> None:

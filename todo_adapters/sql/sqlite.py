@@ -37,6 +37,7 @@ class SqliteDialect(DatabaseDialect):
 
     queries_may_write = False
     limits_parts = False
+    has_arrays = False
 
     checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
     """Copies the write-ahead log to the database while others read and write.

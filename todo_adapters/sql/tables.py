@@ -196,6 +196,21 @@ class PasswordResetRow(Row, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class StreamTicketRow(Row, table=True):
+    """A ticket for a stream of events that was not used yet, with the hash of its token.
+
+    The session is that of an external issuer too, so there is no foreign key to it.
+    """
+
+    __tablename__ = "stream_tickets"
+
+    token_hash: str = Field(sa_type=Text, primary_key=True)
+    user_id: UUID = Field(sa_type=Uuid, foreign_key="users.id", ondelete="CASCADE")
+    session_id: UUID = Field(sa_type=Uuid)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    stream_ends_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class TaskOwnerRow(Row, table=True):
     """The owner of tasks: their newest revision, and how many tasks they have.
 
@@ -253,6 +268,7 @@ REVOKED_SESSIONS = metadata.tables["revoked_sessions"]
 EXTERNAL_REVOCATIONS = metadata.tables["external_revocations"]
 IDENTITIES = metadata.tables["identities"]
 PASSWORD_RESETS = metadata.tables["password_resets"]
+STREAM_TICKETS = metadata.tables["stream_tickets"]
 TASK_OWNERS = metadata.tables["task_owners"]
 TASKS = metadata.tables["tasks"]
 
@@ -270,6 +286,8 @@ Index("ix_revoked_sessions_revoked_at", REVOKED_SESSIONS.c.revoked_at)
 Index("ix_external_revocations_revoked_at", EXTERNAL_REVOCATIONS.c.revoked_at)
 Index("ix_identities_user_id", IDENTITIES.c.user_id)
 Index("ix_password_resets_expires_at", PASSWORD_RESETS.c.expires_at)
+Index("ix_stream_tickets_user_id", STREAM_TICKETS.c.user_id)
+Index("ix_stream_tickets_expires_at", STREAM_TICKETS.c.expires_at)
 
 # Every query names the owner, so the one index begins with it. It yields the tasks that are
 # (or are not) completed in order; a list of all tasks is the union of both, since that costs less

@@ -1,12 +1,16 @@
 """Tasks in SQL. Every statement on an existing task has the owner in its WHERE clause."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ARRAY, ColumnElement
 from sqlmodel import (
     Boolean,
+    String,
+    Uuid,
+    any_,
     bindparam,
     case,
     delete,
@@ -122,6 +126,14 @@ _COUNT_TASKS = (
     .with_only_columns(ZERO, func.count(), func.count(case((TASKS.c.completed, ONE))))
     .where(_OWNED)
 )
+_REVISIONS = select(TaskOwnerRow).with_only_columns(TASK_OWNERS.c.owner_id, TASK_OWNERS.c.revision)
+_OWNERS_IN_JSON = func.json_each(bindparam("owners", type_=String)).table_valued("value")
+_REVISIONS_OF = {
+    "array": _REVISIONS.where(
+        TASK_OWNERS.c.owner_id == any_(bindparam("owners", type_=ARRAY(Uuid)))
+    ),
+    "json": _REVISIONS.where(TASK_OWNERS.c.owner_id.in_(select(_OWNERS_IN_JSON.c.value))),
+}
 _CONSTRAINT_ERRORS = {
     "pk_tasks": IdTaken,
     "fk_tasks_owner_id_users": AccountGone,
@@ -214,6 +226,14 @@ class SqlTaskRepository(TaskRepository):
             # They have not written a task since owners have rows, so theirs are few or old.
             [row] = self._executor.rows(_COUNT_TASKS, {"owner": owner_id})
         return TaskCounts(*row)
+
+    def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:
+        if self._executor.dialect.has_arrays:
+            rows = self._executor.rows(_REVISIONS_OF["array"], {"owners": list(owner_ids)})
+        else:
+            owners = json.dumps([owner.hex for owner in owner_ids])  # as SQLite stores them
+            rows = self._executor.rows(_REVISIONS_OF["json"], {"owners": owners})
+        return dict.fromkeys(owner_ids, 0) | dict(map(tuple, rows))
 
     def _write(self, write: RevisedWrite, parameters: Parameters) -> int:
         """Run the write, and add the owner's row if it is missing."""

@@ -14,6 +14,7 @@ from todo_adapters.sql.tables import (
     IDENTITIES,
     PASSWORD_RESETS,
     SESSIONS,
+    STREAM_TICKETS,
     TASK_OWNERS,
     TASKS,
     USERS,
@@ -74,7 +75,7 @@ _MARK_DELETED = (
 )
 _REMOVE_ALL_BUT_TASKS = tuple(
     delete(table).where(table.c.user_id == bindparam("user_id"))
-    for table in (SESSIONS, IDENTITIES, PASSWORD_RESETS)
+    for table in (SESSIONS, IDENTITIES, PASSWORD_RESETS, STREAM_TICKETS)
 )
 _LIST_MARKED_DELETED = (
     select(UserRow)

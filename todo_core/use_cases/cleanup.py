@@ -8,6 +8,7 @@ from todo_core.ports.repositories import (
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
+    StreamTicketRepository,
     TaskRepository,
     UserRepository,
 )
@@ -36,7 +37,7 @@ class PurgeDeleted:
 
 @dataclass(frozen=True, slots=True)
 class CleanUp:
-    """Delete expired sessions and password resets, and what is left of deleted accounts.
+    """Delete expired sessions, password resets and tickets, and what is left of deleted accounts.
 
     Each call deletes a bounded number of rows and returns how many. Call it until it returns 0;
     several processes may do so at once. Revocations are kept as long as an access token
@@ -48,6 +49,7 @@ class CleanUp:
     sessions: SessionRepository
     revocations: RevocationRepository
     password_resets: PasswordResetRepository
+    stream_tickets: StreamTicketRepository
     idle_lifetime: timedelta
     access_token_lifetime: timedelta
     external_token_lifetime: timedelta
@@ -66,4 +68,5 @@ class CleanUp:
                 limit=BATCH,
             )
             + self.password_resets.purge(expired_before=now, limit=BATCH)
+            + self.stream_tickets.purge(expired_before=now, limit=BATCH)
         )

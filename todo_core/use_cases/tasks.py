@@ -7,6 +7,7 @@ from todo_core.entities.task import UNCHANGED, Task, TaskCounts, TaskId, Unchang
 from todo_core.entities.task_query import Position, TaskPage, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import IdTaken, PreconditionFailed
+from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
 from todo_core.ports.cursors import Cursors
 from todo_core.ports.identifiers import Identifiers
@@ -44,6 +45,7 @@ class CreateTask:
     tasks: TaskRepository
     limiter: RateLimiter
     identifiers: Identifiers
+    changes: Changes
     clock: Clock
 
     def __call__(self, *, owner_id: UserId, title: str, description: str | None = None) -> Task:
@@ -62,6 +64,7 @@ class CreateTask:
             except IdTaken:
                 if not remaining:
                     raise
+        self.changes.publish(owner_id)
         return task
 
 
@@ -178,6 +181,7 @@ class UpdateTask:
 
     tasks: TaskRepository
     limiter: RateLimiter
+    changes: Changes
     clock: Clock
 
     def __call__(
@@ -199,7 +203,7 @@ class UpdateTask:
             )
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _change(self.tasks, owner_id, task_id, edit, expected)
+        return _change(self.tasks, self.changes, owner_id, task_id, edit, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +221,7 @@ class ToggleCompletion:
 
     tasks: TaskRepository
     limiter: RateLimiter
+    changes: Changes
     clock: Clock
 
     def __call__(
@@ -232,7 +237,7 @@ class ToggleCompletion:
             return task.with_completion(wanted, now=self.clock.now())
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _change(self.tasks, owner_id, task_id, toggle, expected)
+        return _change(self.tasks, self.changes, owner_id, task_id, toggle, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +253,7 @@ class DeleteTask:
 
     tasks: TaskRepository
     limiter: RateLimiter
+    changes: Changes
 
     def __call__(
         self, *, owner_id: UserId, task_id: TaskId, expected: Collection[int] | None = None
@@ -261,6 +267,7 @@ class DeleteTask:
             self.tasks.remove(task_id, owner_id=owner_id)
         else:
             retry_on_conflict(remove_expected, attempts=EDIT_ATTEMPTS)
+        self.changes.publish(owner_id)
 
 
 def _get(
@@ -275,16 +282,21 @@ def _get(
 
 def _change(
     tasks: TaskRepository,
+    changes: Changes,
     owner_id: UserId,
     task_id: TaskId,
     change: Callable[[Task], Task],
     expected: Collection[int] | None,
 ) -> Task:
-    """Load the task, apply the change, and save the task if it is different."""
+    """Load the task, apply the change, and save and publish it if the task is different."""
 
     def attempt() -> Task:
         task = _get(tasks, owner_id, task_id, expected)
         changed = change(task)
-        return task if changed is task else tasks.save(changed)
+        if changed is task:
+            return task
+        saved = tasks.save(changed)
+        changes.publish(owner_id)
+        return saved
 
     return retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)
