@@ -201,6 +201,10 @@ def filled(container: Container) -> Container:
         "password_resets": [
             {"user_id": ADA, "token_hash": WORDS, "created_at": YESTERDAY, "expires_at": YESTERDAY}
         ],
+        "stream_tickets": [
+            {"token_hash": WORDS, "user_id": ADA, "session_id": ADA}
+            | {"expires_at": YESTERDAY, "stream_ends_at": TOMORROW}
+        ],
         "tasks": [
             task | {"id": 1, "owner_id": ADA, "description": None, "completed": True},
             task | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False},
@@ -218,7 +222,7 @@ class TestEffects:
         modules = {name.partition(".")[0] for name in STATEMENTS}
         assert modules == {
             *("identities", "password_resets", "revisions", "revocations"),
-            *("sessions", "tasks", "users"),
+            *("sessions", "stream_tickets", "tasks", "users"),
         }
         assert len(STATEMENTS) > 40
 

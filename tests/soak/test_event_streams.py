@@ -108,7 +108,7 @@ def test_five_thousand_idle_streams_cost_little_memory(tmp_path: Path) -> None:
         assert server.process.wait(timeout=30) == 0
         stopping = time.monotonic() - began
         ada.http.close()
-    print(
+    print(  # noqa: T201 - the figures of the proof
         f"\n{STREAMS} streams: {opened / 2**20:.0f} MB when opened, {idle / 2**20:.0f} MB after"
         f" {IDLE_SECONDS:.0f} s, {load:.1%} of a core; stopped in {stopping:.1f} s"
     )
@@ -171,7 +171,7 @@ def test_a_change_is_seen_in_time_by_the_same_and_by_another_process(
                 assert seen.revision == number
                 far.append(seen.at - written)
                 time.sleep(0.03 * number)  # at different times between two polls
-    print(
+    print(  # noqa: T201 - the figures of the proof
         f"\n{storage}: same process median {median(near) * 1000:.0f} ms, most"
         f" {max(near) * 1000:.0f} ms; other process median {median(far):.2f} s, most"
         f" {max(far):.2f} s"

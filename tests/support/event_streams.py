@@ -37,7 +37,8 @@ class Stream:
         self.headers = answer.headers
         self._answer = answer
         self._blocks: SimpleQueue[Event | None] = SimpleQueue()
-        Thread(target=self._read, daemon=True).start()
+        self._thread = Thread(target=self._read, daemon=True)
+        self._thread.start()
 
     def next(self, seconds: float = WAIT_SECONDS) -> Event:
         """Return the next block but for comments."""
@@ -68,6 +69,11 @@ class Stream:
             block = self._blocks.get(timeout=max(0.01, deadline - time.monotonic()))
             if block is None:
                 return time.monotonic()
+
+    def close(self) -> None:
+        """Close the response, after its connection was shut down."""
+        self._thread.join(WAIT_SECONDS)
+        self._answer.close()
 
     def _read(self) -> None:
         fields: dict[str, str] = {}
@@ -103,10 +109,15 @@ def open_stream(
     answer = connection.getresponse()
     try:
         assert answer.status == 200, answer.read()
-        yield Stream(answer)
+        stream = Stream(answer)
+        try:
+            yield stream
+        finally:
+            with suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+            stream.close()
     finally:
-        with suppress(OSError):
-            opened.shutdown(socket.SHUT_RDWR)
+        answer.close()
         connection.close()
 
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement
+from sqlalchemy import ARRAY, ColumnElement, Select
 from sqlmodel import (
     Boolean,
     String,
     Uuid,
-    any_,
     bindparam,
     case,
     delete,
@@ -31,7 +31,7 @@ from todo_adapters.sql.revisions import (
     advance_owner,
 )
 from todo_adapters.sql.rows import plain_text
-from todo_adapters.sql.statements import AnyRow, Parameters
+from todo_adapters.sql.statements import AnyRow, Parameters, Query
 from todo_adapters.sql.tables import TASK_OWNERS, TASKS, TaskOwnerRow, TaskRow
 from todo_adapters.sql.task_lists import (
     TASK_COLUMNS,
@@ -126,14 +126,23 @@ _COUNT_TASKS = (
     .with_only_columns(ZERO, func.count(), func.count(case((TASKS.c.completed, ONE))))
     .where(_OWNED)
 )
-_REVISIONS = select(TaskOwnerRow).with_only_columns(TASK_OWNERS.c.owner_id, TASK_OWNERS.c.revision)
-_OWNERS_IN_JSON = func.json_each(bindparam("owners", type_=String)).table_valued("value")
-_REVISIONS_OF = {
-    "array": _REVISIONS.where(
-        TASK_OWNERS.c.owner_id == any_(bindparam("owners", type_=ARRAY(Uuid)))
-    ),
-    "json": _REVISIONS.where(TASK_OWNERS.c.owner_id.in_(select(_OWNERS_IN_JSON.c.value))),
+
+
+def _revisions_of(owners: Select[tuple[UUID]]) -> Query:
+    return (
+        select(TaskOwnerRow)
+        .with_only_columns(TASK_OWNERS.c.owner_id, TASK_OWNERS.c.revision)
+        .where(TASK_OWNERS.c.owner_id.in_(owners))
+    )
+
+
+_in_json = func.json_each(bindparam("owners", type_=String)).table_valued("value")
+REVISIONS = {
+    "array": _revisions_of(select(func.unnest(bindparam("owners", type_=ARRAY(Uuid))))),
+    "json": _revisions_of(select(_in_json.c.value)),
 }
+"""The revisions of several owners, by how a database takes them: see `has_arrays`."""
+
 _CONSTRAINT_ERRORS = {
     "pk_tasks": IdTaken,
     "fk_tasks_owner_id_users": AccountGone,
@@ -229,10 +238,10 @@ class SqlTaskRepository(TaskRepository):
 
     def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:
         if self._executor.dialect.has_arrays:
-            rows = self._executor.rows(_REVISIONS_OF["array"], {"owners": list(owner_ids)})
+            rows = self._executor.rows(REVISIONS["array"], {"owners": list(owner_ids)})
         else:
             owners = json.dumps([owner.hex for owner in owner_ids])  # as SQLite stores them
-            rows = self._executor.rows(_REVISIONS_OF["json"], {"owners": owners})
+            rows = self._executor.rows(REVISIONS["json"], {"owners": owners})
         return dict.fromkeys(owner_ids, 0) | dict(map(tuple, rows))
 
     def _write(self, write: RevisedWrite, parameters: Parameters) -> int:
