@@ -13,6 +13,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from tests.support.event_streams import open_stream, ticket_of, watching
 from tests.support.issuers import Key, claims, jwks
 from tests.support.jwks_server import running_jwks_server
 from tests.support.problems import problem
@@ -50,8 +51,9 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("PATCH", "/{task_id}/complete", {"completed": True}),
     ("PATCH", "/{task_id}/complete", None),
     ("DELETE", "/{task_id}", None),
+    ("POST", "/events/ticket", None),
 ]
-ON_ONE_TASK = [operation for operation in OPERATIONS if operation[1]]
+ON_ONE_TASK = [operation for operation in OPERATIONS if "{task_id}" in operation[1]]
 
 
 def comparable_response(
@@ -348,3 +350,63 @@ def _task(owner: UserId, number: int) -> Task:
     return Task.create(
         id=TaskId(number), owner_id=owner, title="Buy milk", description=None, now=now
     )
+
+
+STREAM_QUIET_SECONDS = 0.5
+
+
+def test_another_users_change_never_wakes_a_stream(
+    server: RunningServer, ada: ApiUser, bob: ApiUser
+) -> None:
+    with watching(server.url, ada) as of_ada, watching(server.url, bob) as of_bob:
+        assert (of_ada.next().revision, of_bob.next().revision) == (0, 0)
+        for revision in (1, 2):
+            bob.create()
+            assert of_bob.next().revision == revision
+        assert of_ada.is_quiet(STREAM_QUIET_SECONDS)
+        ada.create()
+        assert of_ada.next().revision == 1
+        assert of_bob.is_quiet(STREAM_QUIET_SECONDS)
+
+
+def test_the_stream_of_another_user_is_not_found(
+    server: RunningServer, ada: ApiUser, bob: ApiUser
+) -> None:
+    nobody = str(uuid4())
+    answers = [
+        comparable_response(bob, "GET", bob.tasks_of(owner, "/events", url_user_id=claimed), None)
+        for owner, claimed in (
+            *((ada.id, bob.id), (ada.id, ada.id), (bob.id, ada.id)),
+            *((nobody, bob.id), (nobody, nobody), ("auth", bob.id)),
+        )
+    ]
+    assert answers[0][0] == 404
+    assert answers == [answers[0]] * len(answers)
+    assert bob.http.get(f"/api/{bob.id}/tasks/events").status_code == 422
+
+
+def test_a_ticket_is_of_no_use_for_another_user(
+    server: RunningServer, ada: ApiUser, bob: ApiUser
+) -> None:
+    ticket = ticket_of(ada)
+    nobody = str(uuid4())
+    with server.client() as stranger:
+        for owner, claimed in ((bob.id, bob.id), (bob.id, ada.id), (nobody, ada.id)):
+            url = bob.tasks_of(owner, "/events", url_user_id=claimed, ticket=ticket)
+            answer = stranger.get(url)
+            assert answer.status_code == 401
+            assert problem(answer)["code"] == "invalid_token"
+        url = ada.tasks_of(ada.id, "/events", url_user_id=bob.id, ticket=ticket_of(ada))
+        assert stranger.get(url).status_code == 404
+    ada.create()
+    with open_stream(server.url, ada.tasks("/events", ticket=ticket)) as stream:
+        stream.next()
+        assert stream.next().revision == 1
+
+
+def test_a_ticket_of_a_revoked_session_opens_no_stream(server: RunningServer, ada: ApiUser) -> None:
+    ticket = ticket_of(ada)
+    ada.http.post("/api/auth/logout").raise_for_status()
+    with server.client() as http:
+        assert http.get(ada.tasks("/events", ticket=ticket)).status_code == 401
+    assert ada.http.post(ada.tasks("/events/ticket")).status_code == 401

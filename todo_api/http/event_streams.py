@@ -8,19 +8,18 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from random import Random
 
 import structlog
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from todo_api.http.problems import CORE_PROBLEMS
+from todo_api.http.problems import ProblemKind
 from todo_api.runtime.request_context import BEGIN_STREAM
 from todo_core.entities.caller import Caller
 from todo_core.entities.user import UserId
-from todo_core.errors import RateLimited
 from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
 from todo_core.ports.revoked_sessions import RevokedSessions
@@ -35,11 +34,11 @@ _LONGEST_TICK_SECONDS = 1.0
 _RETRY_MILLISECONDS = (1000, 5000)
 """When clients connect again, at random between these: after a restart, not all at once."""
 
-TOO_MANY_STREAMS = replace(
-    CORE_PROBLEMS[RateLimited],
-    code="too_many_streams",
-    detail="Too many event streams of yours are open. Close one and try again.",
-    headers={"Retry-After": str(int(HEARTBEAT_SECONDS))},
+TOO_MANY_STREAMS = ProblemKind(
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "too_many_streams",
+    "Too many event streams of yours are open. Close one and try again.",
+    {"Retry-After": str(int(HEARTBEAT_SECONDS))},
 )
 """The response to the opening of one stream too many."""
 
