@@ -120,6 +120,10 @@ class Target(ABC):
     def stats(self, token: str, owner: str) -> tuple[int, int]:
         """Return how many tasks the owner has, and how many of them are completed."""
 
+    @abstractmethod
+    def watch(self, token: str, owner: str) -> int:
+        """Open a stream of events with a ticket, and return the revision that it tells first."""
+
     @final
     def list(self, token: str, owner: str, completed: bool | None = None) -> list[Fields]:
         """Return all tasks of the owner, from pages."""
@@ -284,6 +288,14 @@ class UseCases(Target):
         counts = self._do("count_tasks", owner_id=self._owner(token))
         return counts.total, counts.completed
 
+    def watch(self, token: str, owner: str) -> int:
+        del owner
+        caller = self._caller(token)
+        name = str(caller.user_id)
+        ticket = self._do("issue_stream_ticket", caller=caller, owner_name=name)
+        redeemed = self._do("redeem_stream_ticket", value=ticket.value, owner_name=name)
+        return int(self._do("watch_tasks", owner_id=redeemed.user_id))
+
     def get(self, token: str, owner: str, task_id: int) -> Fields:
         del owner
         return _fields(self._do("get_task", owner_id=self._owner(token), task_id=TaskId(task_id)))
@@ -434,6 +446,16 @@ class Http(Target):
     def stats(self, token: str, owner: str) -> tuple[int, int]:
         counts = self._tasks("GET", token, owner, "/stats")
         return counts["total"], counts["completed"]
+
+    def watch(self, token: str, owner: str) -> int:
+        ticket = self._tasks("POST", token, owner, "/events/ticket")["ticket"]
+        url = f"/api/{owner}/tasks/events?url_user_id={owner}&ticket={ticket}"
+        with self._http.stream("GET", url) as answer:
+            assert answer.status_code == 200
+            for line in answer.iter_lines():
+                if line.startswith("id: "):
+                    return int(line.removeprefix("id: "))
+        raise AssertionError("the stream has ended")
 
     def get(self, token: str, owner: str, task_id: int) -> Fields:
         return _without_times(self._tasks("GET", token, owner, f"/{task_id}"))

@@ -77,6 +77,7 @@ class ModelUser:
     deleted: bool = False
     sessions: list[Session] = field(default_factory=list)
     tasks: dict[int, Fields] = field(default_factory=dict)
+    writes: int = 0
 
     def live_sessions(self) -> list[Session]:
         return [session for session in self.sessions if not session.revoked]
@@ -328,6 +329,7 @@ class Isolation(RuleBasedStateMachine):
 
     def remember_task(self, user: ModelUser, task: Fields) -> None:
         user.tasks[task["id"]] = task
+        user.writes += 1
         self.tasks_ever.append((user, task["id"]))
 
     @rule(number=numbers, owner_number=numbers, title=titles, description=descriptions)
@@ -386,6 +388,7 @@ class Isolation(RuleBasedStateMachine):
             grown = after != before
             assert task == after | {"version": before["version"] + grown}
             user.tasks[task_id] = task
+            user.writes += grown
 
     def version_of(self, task_id: int) -> int:
         """Return the version of a task of any user, or 1 if there is none with this id."""
@@ -424,6 +427,7 @@ class Isolation(RuleBasedStateMachine):
                 grown = task["title"] != before["title"]
                 assert task == before | {"title": title, "version": before["version"] + grown}
                 user.tasks[task_id] = task
+                user.writes += grown
 
     @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers), difference=st.integers(0, 9))
     def remove_a_version(self, drawn: tuple[int, int, int, int], difference: int) -> None:
@@ -436,6 +440,7 @@ class Isolation(RuleBasedStateMachine):
             assert (removed is True) == (difference == 0)
             if removed:
                 del user.tasks[task_id]
+                user.writes += 1
 
     @rule(
         drawn=st.tuples(numbers, numbers, missing_ids, numbers),
@@ -452,6 +457,7 @@ class Isolation(RuleBasedStateMachine):
             expected = {"completed": wanted, "version": before["version"] + grown}
             assert task == before | expected
             user.tasks[task_id] = task
+            user.writes += grown
 
     @rule(number=numbers, owner_number=numbers)
     def count(self, number: int, owner_number: int) -> None:
@@ -465,6 +471,18 @@ class Isolation(RuleBasedStateMachine):
         else:
             completed = sum(task["completed"] for task in user.tasks.values())
             assert self.target.stats(*arguments) == (len(user.tasks), completed)
+
+    @rule(number=numbers, owner_number=numbers)
+    def watch(self, number: int, owner_number: int) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        arguments = (session.tokens.access, owner)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.watch, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.watch, *arguments)
+        else:
+            assert self.target.watch(*arguments) == user.writes
 
     @rule(number=numbers, other=numbers)
     def continue_the_list_of_another_user(self, number: int, other: int) -> None:
@@ -484,6 +502,7 @@ class Isolation(RuleBasedStateMachine):
         if done := self.on_task(drawn, self.target.remove):
             user, task_id, _ = done
             del user.tasks[task_id]
+            user.writes += 1
 
     @rule(number=numbers, other=numbers)
     def save_a_task_of_another_user_as_own(self, number: int, other: int) -> None:
@@ -535,6 +554,7 @@ class Isolation(RuleBasedStateMachine):
             "completed": before["completed"] ^ bool(toggles % 2),
             "version": before["version"] + toggles,
         }
+        owner.writes += toggles
         assert self.target.get(mine, owner.id, task_id) == owner.tasks[task_id]
 
     # Invariants
