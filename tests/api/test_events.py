@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.concurrency import at_once
-from tests.support.event_streams import open_stream, ticket_of, watching
+from tests.support.event_streams import open_stream, refused_stream, ticket_of, watching
 from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import embedded_settings, migrate
@@ -232,7 +232,7 @@ class TestOpening:
             for _ in range(MAX_STREAMS_PER_USER - 1):
                 stack.enter_context(watching(server.url, ada))
             with watching(server.url, ada):
-                refused = ada.http.get(ada.tasks("/events"))
+                refused = refused_stream(ada.http, ada.tasks("/events"))
                 assert refused.status_code == 429
                 assert problem(refused)["code"] == "too_many_streams"
                 assert refused.headers["Retry-After"] == "15"
@@ -249,14 +249,14 @@ class TestOpening:
             with ada.http, watching(server.url, ada):
                 ticket_of(ada)
                 with watching(server.url, ada):
-                    refused = ada.http.get(ada.tasks("/events"))
+                    refused = refused_stream(ada.http, ada.tasks("/events"))
                     assert refused.status_code == 429
                     assert problem(refused)["code"] == "rate_limited"
 
 
 def assert_refused(server: RunningServer, url: httpx.URL) -> httpx.Response:
     with server.client() as http:
-        answer = http.get(url, headers={"X-Request-ID": "same"})
+        answer = refused_stream(http, url, **{"X-Request-ID": "same"})
     assert answer.status_code == 401
     assert problem(answer)["code"] == "invalid_token"
     return answer

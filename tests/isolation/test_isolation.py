@@ -13,7 +13,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.event_streams import open_stream, ticket_of, watching
+from tests.support.event_streams import open_stream, refused_stream, ticket_of, watching
 from tests.support.issuers import Key, claims, jwks
 from tests.support.jwks_server import running_jwks_server
 from tests.support.problems import problem
@@ -61,6 +61,11 @@ def comparable_response(
 ) -> tuple[int, bytes, list[tuple[str, str]]]:
     """Send a request, and return all of its response that a client could compare."""
     answer = user.http.request(method, url, json=body, headers={"X-Request-ID": "same"})
+    return comparable(answer)
+
+
+def comparable(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+    """Return all of a response that a client could compare."""
     headers = [(name, value) for name, value in answer.headers.multi_items() if name != "date"]
     return answer.status_code, answer.content, headers
 
@@ -374,7 +379,13 @@ def test_the_stream_of_another_user_is_not_found(
 ) -> None:
     nobody = str(uuid4())
     answers = [
-        comparable_response(bob, "GET", bob.tasks_of(owner, "/events", url_user_id=claimed), None)
+        comparable(
+            refused_stream(
+                bob.http,
+                bob.tasks_of(owner, "/events", url_user_id=claimed),
+                **{"X-Request-ID": "same"},
+            )
+        )
         for owner, claimed in (
             *((ada.id, bob.id), (ada.id, ada.id), (bob.id, ada.id)),
             *((nobody, bob.id), (nobody, nobody), ("auth", bob.id)),
@@ -382,7 +393,7 @@ def test_the_stream_of_another_user_is_not_found(
     ]
     assert answers[0][0] == 404
     assert answers == [answers[0]] * len(answers)
-    assert bob.http.get(f"/api/{bob.id}/tasks/events").status_code == 422
+    assert refused_stream(bob.http, f"/api/{bob.id}/tasks/events").status_code == 422
 
 
 def test_a_ticket_is_of_no_use_for_another_user(
@@ -393,11 +404,11 @@ def test_a_ticket_is_of_no_use_for_another_user(
     with server.client() as stranger:
         for owner, claimed in ((bob.id, bob.id), (bob.id, ada.id), (nobody, ada.id)):
             url = bob.tasks_of(owner, "/events", url_user_id=claimed, ticket=ticket)
-            answer = stranger.get(url)
+            answer = refused_stream(stranger, url)
             assert answer.status_code == 401
             assert problem(answer)["code"] == "invalid_token"
         url = ada.tasks_of(ada.id, "/events", url_user_id=bob.id, ticket=ticket_of(ada))
-        assert stranger.get(url).status_code == 404
+        assert refused_stream(stranger, url).status_code == 404
     ada.create()
     with open_stream(server.url, ada.tasks("/events", ticket=ticket)) as stream:
         stream.next()
@@ -408,5 +419,5 @@ def test_a_ticket_of_a_revoked_session_opens_no_stream(server: RunningServer, ad
     ticket = ticket_of(ada)
     ada.http.post("/api/auth/logout").raise_for_status()
     with server.client() as http:
-        assert http.get(ada.tasks("/events", ticket=ticket)).status_code == 401
+        assert refused_stream(http, ada.tasks("/events", ticket=ticket)).status_code == 401
     assert ada.http.post(ada.tasks("/events/ticket")).status_code == 401

@@ -10,6 +10,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from urllib.parse import urlsplit
 
+import httpx
+
 from tests.support.users import ApiUser
 
 WAIT_SECONDS = 10.0
@@ -138,3 +140,15 @@ def ticket_of(user: ApiUser) -> str:
     content = answer.json()
     assert content["expires_in"] == 30
     return str(content["ticket"])
+
+
+def refused_stream(http: httpx.Client, url: httpx.URL | str, **headers: str) -> httpx.Response:
+    """Request a stream that must be refused, and return the response.
+
+    Raises:
+        AssertionError: if it is opened. A stream that is read has no end.
+    """
+    with http.stream("GET", url, headers=headers) as answer:
+        assert answer.status_code != 200
+        answer.read()
+    return answer
