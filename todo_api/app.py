@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import override
 
@@ -15,10 +15,12 @@ from starlette.types import ASGIApp
 
 from todo_api.container import Container, close, start
 from todo_api.http import docs_page, openapi
+from todo_api.http.event_streams import EventStreams
 from todo_api.http.large_responses import ResponsesInFlight
 from todo_api.http.problems import handle_errors
 from todo_api.http.routes import accounts, health, passwords, sessions, tasks
 from todo_api.runtime.affinity import CoreAffinity
+from todo_api.runtime.request_context import END_STREAMS
 from todo_api.runtime.threads import WorkerThreads, fair_share
 from todo_api.server.middleware import BodyLimit, BrowserOnlyCors, RequestLog, UnhandledErrors
 from todo_api.settings import Settings
@@ -144,7 +146,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
     container: Container = app.state.container
     threads: list[WorkerThreads] = [
         *app.state.issuer_threads.values(),
@@ -155,16 +157,26 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for each in threads:
             each.start()
         await to_thread.run_sync(start, container)
+        app.state.event_streams = _event_streams(container)
         # These objects live as long as the process: exclude them from garbage collection.
         gc.collect()
         gc.freeze()
         async with _on_one_core(app.state.affinity):
-            yield
+            yield {END_STREAMS: app.state.event_streams.end_all}
     finally:
         # First the threads that use the other parts: emails that they still send are delivered.
         for each in threads:
             await to_thread.run_sync(each.stop)
         await to_thread.run_sync(close, container)
+
+
+def _event_streams(container: Container) -> EventStreams:
+    return EventStreams(
+        container.changes(),
+        container.revoked_sessions(),
+        container.clock(),
+        session_check_seconds=container.settings().session_check_interval.total_seconds(),
+    )
 
 
 @asynccontextmanager

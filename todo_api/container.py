@@ -26,8 +26,8 @@ from todo_adapters.security.cursors import HmacCursors
 from todo_adapters.security.keys import KeyRing, secret_in_file
 from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
-from todo_adapters.security.reset_tokens import RandomResetTokens
 from todo_adapters.security.revoked_sessions import PolledRevokedSessions
+from todo_adapters.security.secret_tokens import RandomSecretTokens
 from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
@@ -36,10 +36,12 @@ from todo_adapters.sql.password_resets import SqlPasswordResetRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
+from todo_adapters.sql.stream_tickets import SqlStreamTicketRepository
 from todo_adapters.sql.tasks import SqlTaskRepository
 from todo_adapters.sql.unit_of_work import BeginSqlUnitOfWork
 from todo_adapters.sql.users import SqlUserRepository
 from todo_adapters.system.background import ThreadBackground
+from todo_adapters.system.changes import PolledChanges
 from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import RandomIdentifiers
@@ -215,12 +217,14 @@ def _application(container: "Container") -> Application:
         identities=container.identities(),
         password_resets=container.password_resets(),
         kept_responses=container.kept_responses(),
+        stream_tickets=container.stream_tickets(),
         tasks=container.tasks(),
+        changes=container.changes(),
         unit_of_work=container.unit_of_work(),
         passwords=container.passwords(),
         access_tokens=container.access_tokens(),
         refresh_tokens=container.refresh_tokens(),
-        reset_tokens=container.reset_tokens(),
+        secret_tokens=container.secret_tokens(),
         cursors=container.cursors(),
         external_issuers=container.external_issuers(),
         identity_cache=container.identity_cache(),
@@ -276,6 +280,7 @@ class Container(containers.DeclarativeContainer):
     identities = providers.Singleton(SqlIdentityRepository, database)
     password_resets = providers.Singleton(SqlPasswordResetRepository, database)
     kept_responses = providers.Singleton(SqlKeptResponseRepository, database)
+    stream_tickets = providers.Singleton(SqlStreamTicketRepository, database)
     tasks = providers.Singleton(SqlTaskRepository, database)
     unit_of_work = providers.Singleton(BeginSqlUnitOfWork, database)
 
@@ -292,7 +297,7 @@ class Container(containers.DeclarativeContainer):
         lifetime=settings.provided.access_token_ttl,
     )
     refresh_tokens = providers.Singleton(HmacRefreshTokens, key_ring)
-    reset_tokens = providers.Singleton(RandomResetTokens)
+    secret_tokens = providers.Singleton(RandomSecretTokens)
     cursors = providers.Singleton(HmacCursors, key_ring)
     revoked_sessions = providers.Singleton(
         PolledRevokedSessions, revocations, clock, remember=settings.provided.access_token_ttl
@@ -308,6 +313,7 @@ class Container(containers.DeclarativeContainer):
     application = providers.Singleton(_application, __self__)
 
     # Background jobs
+    changes = providers.Singleton(PolledChanges, tasks)
     checkpoints = providers.Singleton(_checkpoints, database)
     session_check = providers.Singleton(_session_check, settings, revoked_sessions)
     housekeeping = providers.Singleton(_housekeeping, application)
@@ -323,6 +329,7 @@ def start(container: Container) -> None:
     if container.database().needs_checkpoints:
         container.checkpoints().start()
     container.session_check().start()
+    container.changes().start()
     container.housekeeping().start()
 
 
@@ -334,6 +341,7 @@ def clean_up_everything(container: Container) -> int:
         revocations=container.revocations(),
         password_resets=container.password_resets(),
         kept_responses=container.kept_responses(),
+        stream_tickets=container.stream_tickets(),
         tasks=container.tasks(),
         clock=container.clock(),
         policy=_policy(container.settings()),
@@ -354,6 +362,7 @@ def close(container: Container) -> None:
             container.mailer,
             container.housekeeping,
             container.session_check,
+            container.changes,
             container.checkpoints,
         ):
             stack.callback(_close, provider)

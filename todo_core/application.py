@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.background import Background
+from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
 from todo_core.ports.cursors import Cursors
 from todo_core.ports.devices import DeviceNames
@@ -23,12 +24,13 @@ from todo_core.ports.repositories import (
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
+    StreamTicketRepository,
     TaskRepository,
     UserRepository,
 )
 from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityLog
-from todo_core.ports.tokens import AccessTokens, RefreshTokens, ResetTokens
+from todo_core.ports.tokens import AccessTokens, RefreshTokens, SecretTokens
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.accounts import (
     DeleteAccount,
@@ -43,6 +45,11 @@ from todo_core.use_cases.bulk import ChangeTasks, CompleteMatchingTasks, DeleteM
 from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
 from todo_core.use_cases.idempotency import WriteOnce
 from todo_core.use_cases.identities import ResolveExternalUser
+from todo_core.use_cases.live_events import (
+    IssueStreamTicket,
+    RedeemStreamTicket,
+    WatchTasks,
+)
 from todo_core.use_cases.passwords import (
     ChangePassword,
     ForgotPassword,
@@ -82,12 +89,14 @@ class Ports:
     identities: IdentityRepository
     password_resets: PasswordResetRepository
     kept_responses: KeptResponseRepository
+    stream_tickets: StreamTicketRepository
     tasks: TaskRepository
+    changes: Changes
     unit_of_work: BeginUnitOfWork
     passwords: PasswordHasher
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
-    reset_tokens: ResetTokens
+    secret_tokens: SecretTokens
     cursors: Cursors
     external_issuers: ExternalIssuers
     identity_cache: IdentityCache
@@ -129,6 +138,7 @@ def assemble_clean_up(
     revocations: RevocationRepository,
     password_resets: PasswordResetRepository,
     kept_responses: KeptResponseRepository,
+    stream_tickets: StreamTicketRepository,
     tasks: TaskRepository,
     clock: Clock,
     policy: Policy,
@@ -141,6 +151,7 @@ def assemble_clean_up(
         revocations=revocations,
         password_resets=password_resets,
         kept_responses=kept_responses,
+        stream_tickets=stream_tickets,
         idle_lifetime=policy.session_idle_lifetime,
         access_token_lifetime=policy.access_token_lifetime,
         external_token_lifetime=policy.external_token_lifetime,
@@ -292,7 +303,7 @@ class Application:
         self.forgot_password = ForgotPassword(
             users=ports.users,
             unit_of_work=ports.unit_of_work,
-            reset_tokens=ports.reset_tokens,
+            secret_tokens=ports.secret_tokens,
             limiter=ports.limiter,
             mailer=ports.mailer,
             background=ports.background,
@@ -303,7 +314,7 @@ class Application:
         self.reset_password = ResetPassword(
             get_profile=self.get_profile,
             password_resets=ports.password_resets,
-            reset_tokens=ports.reset_tokens,
+            secret_tokens=ports.secret_tokens,
             replace_password=replace_password,
             limiter=ports.limiter,
             clock=ports.clock,
@@ -318,22 +329,27 @@ class Application:
                 tasks=ports.tasks,
                 limiter=ports.limiter,
                 identifiers=ports.identifiers,
+                changes=ports.changes,
                 clock=ports.clock,
                 max_tasks=policy.max_tasks_per_user,
             ),
-            update_task=UpdateTask(tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock),
+            update_task=UpdateTask(
+                tasks=ports.tasks, limiter=ports.limiter, changes=ports.changes, clock=ports.clock
+            ),
             toggle_completion=ToggleCompletion(
-                tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock
+                tasks=ports.tasks, limiter=ports.limiter, changes=ports.changes, clock=ports.clock
             ),
             delete_task=DeleteTask(
                 tasks=ports.tasks,
                 limiter=ports.limiter,
+                changes=ports.changes,
                 clock=ports.clock,
                 trash_lifetime=policy.trash_lifetime,
             ),
             restore_task=RestoreTask(
                 tasks=ports.tasks,
                 limiter=ports.limiter,
+                changes=ports.changes,
                 clock=ports.clock,
                 max_tasks=policy.max_tasks_per_user,
             ),
@@ -341,6 +357,7 @@ class Application:
                 unit_of_work=ports.unit_of_work,
                 limiter=ports.limiter,
                 identifiers=ports.identifiers,
+                changes=ports.changes,
                 clock=ports.clock,
                 max_tasks=policy.max_tasks_per_user,
                 trash_lifetime=policy.trash_lifetime,
@@ -354,6 +371,7 @@ class Application:
             writes=self.task_writes,
             unit_of_work=ports.unit_of_work,
             limiter=ports.limiter,
+            changes=ports.changes,
             clock=ports.clock,
         )
         self.restore_task = self.task_writes.restore_task
@@ -365,15 +383,34 @@ class Application:
             tasks=ports.tasks,
             unit_of_work=ports.unit_of_work,
             limiter=ports.limiter,
+            changes=ports.changes,
             clock=ports.clock,
         )
         self.delete_matching_tasks = DeleteMatchingTasks(
             tasks=ports.tasks,
             unit_of_work=ports.unit_of_work,
             limiter=ports.limiter,
+            changes=ports.changes,
             clock=ports.clock,
             trash_lifetime=policy.trash_lifetime,
         )
+
+        # Live events
+        self.issue_stream_ticket = IssueStreamTicket(
+            tickets=ports.stream_tickets,
+            sessions=ports.sessions,
+            secret_tokens=ports.secret_tokens,
+            limiter=ports.limiter,
+            clock=ports.clock,
+            session_idle_lifetime=policy.session_idle_lifetime,
+        )
+        self.redeem_stream_ticket = RedeemStreamTicket(
+            tickets=ports.stream_tickets,
+            secret_tokens=ports.secret_tokens,
+            revoked_sessions=ports.revoked_sessions,
+            clock=ports.clock,
+        )
+        self.watch_tasks = WatchTasks(tasks=ports.tasks, limiter=ports.limiter)
 
         # Background jobs
         self.clean_up = assemble_clean_up(
@@ -382,6 +419,7 @@ class Application:
             revocations=ports.revocations,
             password_resets=ports.password_resets,
             kept_responses=ports.kept_responses,
+            stream_tickets=ports.stream_tickets,
             tasks=ports.tasks,
             clock=ports.clock,
             policy=policy,

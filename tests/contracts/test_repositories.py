@@ -16,6 +16,7 @@ from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest, Ke
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
+from todo_core.entities.stream_ticket import StreamTicket
 from todo_core.entities.task import Task, TaskCounts, TaskId, Title
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
@@ -26,6 +27,7 @@ from todo_core.errors import (
     IdentityNotFound,
     IdentityTaken,
     IdTaken,
+    InvalidAccessToken,
     InvalidResetToken,
     SessionNotFound,
     StaleVersion,
@@ -1219,3 +1221,79 @@ class TestUnitOfWork:
         assert sorted(task.id for task in storage.tasks.list(ada.id)) == [
             id for number in range(0, 16, 2) for id in (2 * number + 1, 2 * number + 2)
         ]
+
+
+def a_ticket(user: User, hashed: str = "a hash", *, expires_at: datetime = NOW) -> StreamTicket:
+    return StreamTicket(
+        token_hash=hashed,
+        user_id=user.id,
+        session_id=SessionId(uuid4()),
+        expires_at=expires_at,
+        stream_ends_at=NOW + HOUR,
+    )
+
+
+class TestStreamTickets:
+    def test_a_ticket_is_taken_once(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        ticket, other = a_ticket(ada), a_ticket(ada, "another hash")
+        for each in (ticket, other):
+            storage.stream_tickets.add(each)
+        assert storage.stream_tickets.take("a hash") == ticket
+        with pytest.raises(InvalidAccessToken):
+            storage.stream_tickets.take("a hash")
+        assert storage.stream_tickets.take("another hash") == other
+
+    def test_of_concurrent_takes_of_a_ticket_one_succeeds(self, storage: Storage) -> None:
+        storage.stream_tickets.add(a_ticket(stored_user(storage)))
+        outcomes = at_once(8, lambda _: storage.stream_tickets.take("a hash"))
+        assert sorted(outcomes, key=str) == [InvalidAccessToken] * 7 + [None]
+
+    def test_a_ticket_needs_a_user(self, storage: Storage) -> None:
+        with pytest.raises(AccountGone):
+            storage.stream_tickets.add(a_ticket(a_user()))
+
+    @pytest.mark.parametrize("marks", [True, False])
+    def test_tickets_are_deleted_with_their_user(self, storage: Storage, marks: bool) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        for user in (ada, bob):
+            storage.stream_tickets.add(a_ticket(user, str(user.id)))
+        if marks:
+            storage.users.mark_deleted(ada, now=NOW)
+        else:
+            storage.users.remove(ada)
+        with pytest.raises(InvalidAccessToken):
+            storage.stream_tickets.take(str(ada.id))
+        assert storage.stream_tickets.take(str(bob.id)).user_id == bob.id
+
+    def test_expired_tickets_are_purged_a_bounded_number_at_a_time(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        for number in range(3):
+            storage.stream_tickets.add(a_ticket(ada, str(number), expires_at=NOW - MICROSECOND))
+        storage.stream_tickets.add(a_ticket(ada, "valid"))
+
+        def purge() -> int:
+            return storage.stream_tickets.purge(expired_before=NOW, limit=2)
+
+        assert [purge(), purge(), purge()] == [2, 1, 0]
+        assert storage.stream_tickets.take("valid").expires_at == NOW
+
+
+class TestRevisionsOfOwners:
+    def test_each_owner_has_their_own_and_0_if_they_never_wrote(self, storage: Storage) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        for id in (1, 2):
+            storage.tasks.add(a_task(ada, id))
+        storage.tasks.remove(TaskId(1), owner_id=ada.id, expires_at=LATER)
+        storage.tasks.add(a_task(bob))
+        nobody = UserId(uuid4())
+        assert storage.tasks.revisions([ada.id, nobody]) == {ada.id: 3, nobody: 0}
+        assert storage.tasks.revisions([bob.id]) == {bob.id: 1}
+        assert storage.tasks.revisions([]) == {}
+
+    def test_a_thousand_owners_are_read_at_once(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        storage.tasks.add(a_task(ada))
+        others = [UserId(uuid4()) for _ in range(999)]
+        revisions = storage.tasks.revisions([*others, ada.id])
+        assert revisions == {ada.id: 1} | dict.fromkeys(others, 0)

@@ -222,6 +222,10 @@ def filled(container: Container) -> Container:
             | {"claimed_at": at}
             for key, at in ((WORDS, NOW), ("old", YESTERDAY))
         ],
+        "stream_tickets": [
+            {"token_hash": WORDS, "user_id": ADA, "session_id": ADA}
+            | {"expires_at": YESTERDAY, "stream_ends_at": TOMORROW}
+        ],
         "tasks": [
             task | {"id": 1, "owner_id": ADA, "description": None, "completed": True},
             task | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False},
@@ -245,7 +249,7 @@ class TestEffects:
         modules = {name.partition(".")[0] for name in STATEMENTS}
         assert modules == {
             *("identities", "kept_responses", "password_resets", "revisions", "revocations"),
-            *("sessions", "tasks", "users"),
+            *("sessions", "stream_tickets", "tasks", "users"),
         }
         assert len(STATEMENTS) > 40
 

@@ -83,6 +83,15 @@ def test_the_session_about_safe_writes_prints_what_the_page_says(service: Servic
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_live_events_prints_what_the_page_says(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "TICKET" in block]
+    printed = service.run(session)
+    assert printed == ['data: {"revision": 1}', "id: 1", "401"]
+    for line in printed:
+        assert f"`{line}`" in PAGE
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
 def test_the_session_about_many_tasks_prints_what_the_page_says(service: Service) -> None:
     [session] = [block for block in blocks(PAGE, "sh") if "/bulk" in block]
     printed = service.run(session)

@@ -211,6 +211,9 @@ ACCOUNTS = "todo_core/use_cases/accounts.py"
 IDENTITIES = "todo_core/use_cases/identities.py"
 WHO = "todo_api/http/dependencies.py"
 BULK = "todo_core/use_cases/bulk.py"
+LIVE_EVENTS = "todo_core/use_cases/live_events.py"
+EVENT_STREAMS = "todo_api/http/event_streams.py"
+EVENT_ROUTES = "todo_api/http/routes/events.py"
 TASK_ROUTES = "todo_api/http/routes/tasks.py"
 OTHERS = "__import__('uuid').UUID(int=0)"
 
@@ -355,6 +358,17 @@ KINDS = (
         "any name is theirs",
         WHO,
         _instead("text.lower() == str(caller.user_id) or text == caller.alias", "True"),
+    ),
+    Kind("a ticket under any name", LIVE_EVENTS, _instead("f'{value} {name}'", "value")),
+    Kind("a revoked session's ticket", LIVE_EVENTS, _never("in self.revoked_sessions")),
+    Kind("a stream of nobody's tasks", EVENT_ROUTES, _instead("caller.user_id", OTHERS)),
+    Kind(
+        "everybody is told",
+        EVENT_STREAMS,
+        _instead(
+            "self._streams.get(owner_id, ())",
+            "[stream for each in self._streams.values() for stream in each]",
+        ),
     ),
     Kind("a subject may be another's id", IDENTITIES, _never("self._exists(user_id)")),
     Kind(

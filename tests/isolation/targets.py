@@ -124,6 +124,10 @@ class Target(ABC):
     def stats(self, token: str, owner: str) -> tuple[int, int]:
         """Return how many tasks the owner has, and how many of them are completed."""
 
+    @abstractmethod
+    def watch(self, token: str, owner: str) -> int:
+        """Open a stream of events with a ticket, and return the revision that it tells first."""
+
     @final
     def list(self, token: str, owner: str, completed: bool | None = None) -> list[Fields]:
         """Return all tasks of the owner, from pages."""
@@ -162,6 +166,20 @@ class Target(ABC):
     @abstractmethod
     def remove(self, token: str, owner: str, task_id: int) -> None:
         """Delete a task."""
+
+    @abstractmethod
+    def restore(self, token: str, owner: str, task_id: int) -> Fields:
+        """Take a task out of the trash, and return it."""
+
+    @abstractmethod
+    def trash(self, token: str, owner: str) -> Sequence[Fields]:
+        """Return the tasks in the trash."""
+
+    @abstractmethod
+    def changes(
+        self, token: str, owner: str, since: str | None
+    ) -> tuple[Sequence[tuple[int, Fields | None]], str, bool]:
+        """Return a page of changes, the next token, and whether there are more changes."""
 
     @abstractmethod
     def bulk(self, token: str, owner: str, operations: Sequence[Fields]) -> Sequence[Any]:
@@ -332,6 +350,14 @@ class UseCases(Target):
         counts = self._do("count_tasks", owner_id=self._owner(token))
         return counts.total, counts.completed
 
+    def watch(self, token: str, owner: str) -> int:
+        del owner
+        caller = self._caller(token)
+        name = str(caller.user_id)
+        ticket = self._do("issue_stream_ticket", caller=caller, owner_name=name)
+        redeemed = self._do("redeem_stream_ticket", value=ticket.value, owner_name=name)
+        return int(self._do("watch_tasks", owner_id=redeemed.user_id))
+
     def get(self, token: str, owner: str, task_id: int) -> Fields:
         del owner
         return _fields(self._do("get_task", owner_id=self._owner(token), task_id=TaskId(task_id)))
@@ -362,6 +388,25 @@ class UseCases(Target):
     def remove(self, token: str, owner: str, task_id: int) -> None:
         del owner
         self._do("delete_task", owner_id=self._owner(token), task_id=TaskId(task_id))
+
+    def restore(self, token: str, owner: str, task_id: int) -> Fields:
+        del owner
+        arguments = {"owner_id": self._owner(token), "task_id": TaskId(task_id)}
+        return _fields(self._do("restore_task", **arguments))
+
+    def trash(self, token: str, owner: str) -> Sequence[Fields]:
+        del owner
+        query = TaskQuery(deleted=True)
+        found = self._do("list_tasks", owner_id=self._owner(token), query=query)
+        return [_fields(task) for task in found.tasks]
+
+    def changes(
+        self, token: str, owner: str, since: str | None
+    ) -> tuple[Sequence[tuple[int, Fields | None]], str, bool]:
+        del owner
+        page = self._do("list_changes", owner_id=self._owner(token), since=since, limit=PAGE)
+        changes = [(each.id, each.task and _fields(each.task)) for each in page.changes]
+        return changes, page.next_token, page.has_more
 
     def bulk(self, token: str, owner: str, operations: Sequence[Fields]) -> Sequence[Any]:
         del owner
@@ -535,6 +580,16 @@ class Http(Target):
         counts = self._tasks("GET", token, owner, "/stats")
         return counts["total"], counts["completed"]
 
+    def watch(self, token: str, owner: str) -> int:
+        ticket = self._tasks("POST", token, owner, "/events/ticket")["ticket"]
+        url = f"/api/{owner}/tasks/events?url_user_id={owner}&ticket={ticket}"
+        with self._http.stream("GET", url) as answer:
+            assert answer.status_code == 200
+            for line in answer.iter_lines():
+                if line.startswith("id: "):
+                    return int(line.removeprefix("id: "))
+        raise AssertionError("the stream has ended")
+
     def get(self, token: str, owner: str, task_id: int) -> Fields:
         return _without_times(self._tasks("GET", token, owner, f"/{task_id}"))
 
@@ -568,6 +623,23 @@ class Http(Target):
 
     def remove(self, token: str, owner: str, task_id: int) -> None:
         self._tasks("DELETE", token, owner, f"/{task_id}")
+
+    def restore(self, token: str, owner: str, task_id: int) -> Fields:
+        return _without_times(self._tasks("POST", token, owner, f"/{task_id}/restore"))
+
+    def trash(self, token: str, owner: str) -> Sequence[Fields]:
+        return [_without_times(each) for each in self._tasks("GET", token, owner, deleted="true")]
+
+    def changes(
+        self, token: str, owner: str, since: str | None
+    ) -> tuple[Sequence[tuple[int, Fields | None]], str, bool]:
+        query = {"limit": str(PAGE)} | ({} if since is None else {"since": since})
+        answer = self._tasks("GET", token, owner, "/changes", **query)
+        changes = [
+            (each["id"], None if each.get("deleted") else _without_times(each["task"]))
+            for each in answer["changes"]
+        ]
+        return changes, answer["next"], answer["more"]
 
     def bulk(self, token: str, owner: str, operations: Sequence[Fields]) -> Sequence[Any]:
         answer = self._tasks("POST", token, owner, "/bulk", {"operations": operations})

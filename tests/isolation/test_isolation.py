@@ -13,6 +13,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from tests.support.event_streams import open_stream, refused_stream, ticket_of, watching
 from tests.support.issuers import Key, claims, jwks
 from tests.support.jwks_server import running_jwks_server
 from tests.support.problems import problem
@@ -56,6 +57,10 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/bulk", {"operations": [{"create": {"title": "Mine now"}}]}),
     ("POST", "/complete?completed=false", None),
     ("DELETE", "?completed=false", None),
+    ("POST", "/events/ticket", None),
+    ("GET", "/changes", None),
+    ("POST", "/{task_id}/restore", None),
+    ("DELETE", "/{task_id}?permanent=true", None),
 ]
 ON_ONE_TASK = [operation for operation in OPERATIONS if "{task_id}" in operation[1]]
 WRITES = [operation for operation in OPERATIONS if operation[0] != "GET"]
@@ -66,6 +71,11 @@ def comparable_response(
 ) -> tuple[int, bytes, list[tuple[str, str]]]:
     """Send a request, and return all of its response that a client could compare."""
     answer = user.http.request(method, url, json=body, headers={"X-Request-ID": "same"})
+    return comparable(answer)
+
+
+def comparable(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+    """Return all of a response that a client could compare."""
     headers = [(name, value) for name, value in answer.headers.multi_items() if name != "date"]
     return answer.status_code, answer.content, headers
 
@@ -475,3 +485,69 @@ def _task(owner: UserId, number: int) -> Task:
     return Task.create(
         id=TaskId(number), owner_id=owner, title="Buy milk", description=None, now=now
     )
+
+
+STREAM_QUIET_SECONDS = 0.5
+
+
+def test_another_users_change_never_wakes_a_stream(
+    server: RunningServer, ada: ApiUser, bob: ApiUser
+) -> None:
+    with watching(server.url, ada) as of_ada, watching(server.url, bob) as of_bob:
+        assert (of_ada.next().revision, of_bob.next().revision) == (0, 0)
+        for revision in (1, 2):
+            bob.create()
+            assert of_bob.next().revision == revision
+        assert of_ada.is_quiet(STREAM_QUIET_SECONDS)
+        ada.create()
+        assert of_ada.next().revision == 1
+        assert of_bob.is_quiet(STREAM_QUIET_SECONDS)
+
+
+def test_the_stream_of_another_user_is_not_found(
+    server: RunningServer, ada: ApiUser, bob: ApiUser
+) -> None:
+    nobody = str(uuid4())
+    answers = [
+        comparable(
+            refused_stream(
+                bob.http,
+                bob.tasks_of(owner, "/events", url_user_id=claimed),
+                **{"X-Request-ID": "same"},
+            )
+        )
+        for owner, claimed in (
+            *((ada.id, bob.id), (ada.id, ada.id), (bob.id, ada.id)),
+            *((nobody, bob.id), (nobody, nobody), ("auth", bob.id)),
+        )
+    ]
+    assert answers[0][0] == 404
+    assert answers == [answers[0]] * len(answers)
+    assert refused_stream(bob.http, f"/api/{bob.id}/tasks/events").status_code == 422
+
+
+def test_a_ticket_is_of_no_use_for_another_user(
+    server: RunningServer, ada: ApiUser, bob: ApiUser
+) -> None:
+    ticket = ticket_of(ada)
+    nobody = str(uuid4())
+    with server.client() as stranger:
+        for owner, claimed in ((bob.id, bob.id), (bob.id, ada.id), (nobody, ada.id)):
+            url = bob.tasks_of(owner, "/events", url_user_id=claimed, ticket=ticket)
+            answer = refused_stream(stranger, url)
+            assert answer.status_code == 401
+            assert problem(answer)["code"] == "invalid_token"
+        url = ada.tasks_of(ada.id, "/events", url_user_id=bob.id, ticket=ticket_of(ada))
+        assert refused_stream(stranger, url).status_code == 404
+    ada.create()
+    with open_stream(server.url, ada.tasks("/events", ticket=ticket)) as stream:
+        stream.next()
+        assert stream.next().revision == 1
+
+
+def test_a_ticket_of_a_revoked_session_opens_no_stream(server: RunningServer, ada: ApiUser) -> None:
+    ticket = ticket_of(ada)
+    ada.http.post("/api/auth/logout").raise_for_status()
+    with server.client() as http:
+        assert refused_stream(http, ada.tasks("/events", ticket=ticket)).status_code == 401
+    assert ada.http.post(ada.tasks("/events/ticket")).status_code == 401

@@ -81,6 +81,10 @@ class ModelUser:
     sessions: list[Session] = field(default_factory=list)
     tasks: dict[int, Fields] = field(default_factory=dict)
     kept: dict[str, tuple[tuple[str, Any], Fields]] = field(default_factory=dict)
+    writes: int = 0
+    trash: dict[int, Fields] = field(default_factory=dict)
+    replica: dict[int, Fields] = field(default_factory=dict)
+    synced: str | None = None
 
     def live_sessions(self) -> list[Session]:
         return [session for session in self.sessions if not session.revoked]
@@ -332,6 +336,7 @@ class Isolation(RuleBasedStateMachine):
 
     def remember_task(self, user: ModelUser, task: Fields) -> None:
         user.tasks[task["id"]] = task
+        user.writes += 1
         self.tasks_ever.append((user, task["id"]))
 
     @rule(number=numbers, owner_number=numbers, title=titles, description=descriptions)
@@ -383,6 +388,7 @@ class Isolation(RuleBasedStateMachine):
         changed = {"completed": not before["completed"], "version": before["version"] + 1}
         assert (task, is_replay) == (before | changed, False)
         user.tasks[task_id] = task
+        user.writes += 1
         user.kept[key] = ("toggle", task_id), task
 
     @rule(number=numbers, key=keys)
@@ -479,6 +485,7 @@ class Isolation(RuleBasedStateMachine):
             grown = after != before
             assert task == after | {"version": before["version"] + grown}
             user.tasks[task_id] = task
+            user.writes += grown
 
     def version_of(self, task_id: int) -> int:
         """Return the version of a task of any user, or 1 if there is none with this id."""
@@ -517,6 +524,7 @@ class Isolation(RuleBasedStateMachine):
                 grown = task["title"] != before["title"]
                 assert task == before | {"title": title, "version": before["version"] + grown}
                 user.tasks[task_id] = task
+                user.writes += grown
 
     @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers), difference=st.integers(0, 9))
     def remove_a_version(self, drawn: tuple[int, int, int, int], difference: int) -> None:
@@ -528,7 +536,8 @@ class Isolation(RuleBasedStateMachine):
             user, task_id, removed = done
             assert (removed is True) == (difference == 0)
             if removed:
-                del user.tasks[task_id]
+                user.trash[task_id] = user.tasks.pop(task_id)
+                user.writes += 1
 
     @rule(
         drawn=st.tuples(numbers, numbers, missing_ids, numbers),
@@ -545,6 +554,7 @@ class Isolation(RuleBasedStateMachine):
             expected = {"completed": wanted, "version": before["version"] + grown}
             assert task == before | expected
             user.tasks[task_id] = task
+            user.writes += grown
 
     @rule(
         number=numbers,
@@ -559,7 +569,8 @@ class Isolation(RuleBasedStateMachine):
     ) -> None:
         user, session = self.draw_session(number)
         owner = self.draw_owner(user, owner_number)
-        after = dict(user.tasks)
+        after, trashed = dict(user.tasks), dict[int, Fields]()
+        writes = 0
         expected: list[Any] = []
         operations: list[Fields] = []
         is_foreign = False
@@ -573,13 +584,14 @@ class Isolation(RuleBasedStateMachine):
             elif task_id not in after:
                 is_foreign = True
             elif kind == "delete":
-                del after[task_id]
+                trashed[task_id] = after.pop(task_id)
                 expected.append(task_id)
             else:
                 changes = fields or {"completed": True}
                 grown = after[task_id] | changes != after[task_id]
                 version = after[task_id]["version"] + grown
                 after[task_id] = after[task_id] | changes | {"version": version}
+                writes += grown
                 expected.append(after[task_id])
         arguments = (session.tokens.access, owner, operations)
         if session.revoked:
@@ -589,6 +601,8 @@ class Isolation(RuleBasedStateMachine):
         else:
             outcomes = self.target.bulk(*arguments)
             user.tasks = after
+            user.trash |= trashed
+            user.writes += writes + len(trashed)
             for operation, outcome, each in zip(operations, outcomes, expected, strict=True):
                 if "create" in operation:
                     assert each.items() <= outcome.items()
@@ -611,12 +625,13 @@ class Isolation(RuleBasedStateMachine):
             self.require_refusal("task_not_found", call, *arguments)
         elif deletes:
             assert call(*arguments) == len(chosen)
-            user.tasks = {
-                id: task for id, task in user.tasks.items() if task["completed"] != completed
-            }
+            for task in chosen:
+                user.trash[task["id"]] = user.tasks.pop(task["id"])
+            user.writes += len(chosen)
         else:
             changed = [] if completed else chosen
             assert call(*arguments) == len(changed)
+            user.writes += len(changed)
             for task in changed:
                 user.tasks[task["id"]] = task | {
                     "completed": True,
@@ -636,6 +651,18 @@ class Isolation(RuleBasedStateMachine):
             completed = sum(task["completed"] for task in user.tasks.values())
             assert self.target.stats(*arguments) == (len(user.tasks), completed)
 
+    @rule(number=numbers, owner_number=numbers)
+    def watch(self, number: int, owner_number: int) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        arguments = (session.tokens.access, owner)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.watch, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.watch, *arguments)
+        else:
+            assert self.target.watch(*arguments) == user.writes
+
     @rule(number=numbers, other=numbers)
     def continue_the_list_of_another_user(self, number: int, other: int) -> None:
         (user, session), (thief, stolen) = self.draw_session(number), self.draw_session(other)
@@ -653,7 +680,67 @@ class Isolation(RuleBasedStateMachine):
     def remove(self, drawn: tuple[int, int, int, int]) -> None:
         if done := self.on_task(drawn, self.target.remove):
             user, task_id, _ = done
-            del user.tasks[task_id]
+            user.trash[task_id] = user.tasks.pop(task_id)
+            user.writes += 1
+
+    @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers))
+    def restore(self, drawn: tuple[int, int, int, int]) -> None:
+        session_number, task_number, missing_id, owner_number = drawn
+        user, session = self.draw_session(session_number)
+        in_trash = [*user.trash, self.draw_task(user, task_number, missing_id)]
+        task_id = in_trash[task_number % len(in_trash)]
+        owner = self.draw_owner(user, owner_number)
+        arguments = (session.tokens.access, owner, task_id)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.restore, *arguments)
+        elif owner != user.id or task_id not in user.trash:
+            self.require_refusal("task_not_found", self.target.restore, *arguments)
+        else:
+            trashed = user.trash.pop(task_id)
+            restored = trashed | {"version": trashed["version"] + 1}
+            assert self.target.restore(*arguments) == restored
+            user.tasks[task_id] = restored
+            user.writes += 1
+
+    @rule(number=numbers, owner_number=numbers)
+    def list_the_trash(self, number: int, owner_number: int) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        arguments = (session.tokens.access, owner)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.trash, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.trash, *arguments)
+        else:
+            assert by_id(list(self.target.trash(*arguments))) == user.trash
+
+    @rule(number=numbers, owner_number=numbers, thief_number=numbers)
+    def synchronize(self, number: int, owner_number: int, thief_number: int) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        if session.revoked:
+            arguments = (session.tokens.access, owner, user.synced)
+            self.require_refusal("invalid_token", self.target.changes, *arguments)
+            return
+        if owner != user.id:
+            arguments = (session.tokens.access, owner, user.synced)
+            self.require_refusal("task_not_found", self.target.changes, *arguments)
+            return
+        has_more = True
+        while has_more:
+            changes, user.synced, has_more = self.target.changes(
+                session.tokens.access, user.id, user.synced
+            )
+            for id, task in changes:
+                if task is None:
+                    user.replica.pop(id, None)
+                else:
+                    user.replica[id] = task
+        assert user.replica == user.tasks
+        thief, stolen = self.draw_session(thief_number)
+        if thief is not user and not stolen.revoked:
+            arguments = (stolen.tokens.access, thief.id, user.synced)
+            self.require_refusal("invalid_cursor", self.target.changes, *arguments)
 
     @rule(number=numbers, other=numbers)
     def save_a_task_of_another_user_as_own(self, number: int, other: int) -> None:
@@ -705,6 +792,7 @@ class Isolation(RuleBasedStateMachine):
             "completed": before["completed"] ^ bool(toggles % 2),
             "version": before["version"] + toggles,
         }
+        owner.writes += toggles
         assert self.target.get(mine, owner.id, task_id) == owner.tasks[task_id]
 
     # Invariants

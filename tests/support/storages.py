@@ -8,6 +8,7 @@ from todo_adapters.in_memory.password_resets import InMemoryPasswordResetReposit
 from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
 from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.stream_tickets import InMemoryStreamTicketRepository
 from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_adapters.in_memory.users import InMemoryUserRepository
@@ -18,6 +19,7 @@ from todo_core.ports.repositories import (
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
+    StreamTicketRepository,
     TaskRepository,
     UserRepository,
 )
@@ -34,6 +36,7 @@ class Storage:
     identities: IdentityRepository
     password_resets: PasswordResetRepository
     kept_responses: KeptResponseRepository
+    stream_tickets: StreamTicketRepository
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
 
@@ -47,6 +50,7 @@ def storage_in_memory() -> Storage:
         InMemoryIdentityRepository(store),
         InMemoryPasswordResetRepository(store),
         InMemoryKeptResponseRepository(store),
+        InMemoryStreamTicketRepository(store),
         InMemoryTaskRepository(store),
         BeginInMemoryUnitOfWork(store),
     )
@@ -60,6 +64,7 @@ def storage_of(container: Container) -> Storage:
         container.identities(),
         container.password_resets(),
         container.kept_responses(),
+        container.stream_tickets(),
         container.tasks(),
         container.unit_of_work(),
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from todo_adapters.in_memory.background import ImmediateBackground
+from todo_adapters.in_memory.changes import InMemoryChanges
 from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.in_memory.external_issuers import InMemoryExternalIssuers
 from todo_adapters.in_memory.identities import InMemoryIdentityRepository
@@ -16,6 +17,7 @@ from todo_adapters.in_memory.revoked_sessions import InMemoryRevokedSessions
 from todo_adapters.in_memory.security_log import InMemorySecurityLog
 from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.stream_tickets import InMemoryStreamTicketRepository
 from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_adapters.in_memory.users import InMemoryUserRepository
@@ -25,7 +27,7 @@ from todo_adapters.security.cursors import HmacCursors
 from todo_adapters.security.keys import KeyRing
 from todo_adapters.security.passwords import PasslibPasswordHasher
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
-from todo_adapters.security.reset_tokens import RandomResetTokens
+from todo_adapters.security.secret_tokens import RandomSecretTokens
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import RandomIdentifiers
 from todo_core.application import Application, Policy, Ports
@@ -94,7 +96,9 @@ class World:
         self.identities = InMemoryIdentityRepository(self.store)
         self.password_resets = InMemoryPasswordResetRepository(self.store)
         self.kept_responses = InMemoryKeptResponseRepository(self.store)
+        self.stream_tickets = InMemoryStreamTicketRepository(self.store)
         self.tasks = InMemoryTaskRepository(self.store)
+        self.changes = InMemoryChanges(self.tasks)
         self.access_tokens = JoseAccessTokens(
             self.key_ring, issuer="todo", audience="todo", lifetime=timedelta(hours=1)
         )
@@ -106,12 +110,14 @@ class World:
                 identities=self.identities,
                 password_resets=self.password_resets,
                 kept_responses=self.kept_responses,
+                stream_tickets=self.stream_tickets,
                 tasks=self.tasks,
+                changes=self.changes,
                 unit_of_work=BeginInMemoryUnitOfWork(self.store),
                 passwords=self.passwords,
                 access_tokens=self.access_tokens,
                 refresh_tokens=HmacRefreshTokens(self.key_ring),
-                reset_tokens=RandomResetTokens(),
+                secret_tokens=RandomSecretTokens(),
                 cursors=HmacCursors(self.key_ring),
                 external_issuers=self.external_issuers,
                 identity_cache=self.identity_cache,

@@ -145,7 +145,7 @@ class TestOperations:
     ) -> None:
         begin = BeginInMemoryUnitOfWork(world.store)
         ids = FixedIdentifiers([TaskId(id) for id in (1, 2, 1, 3, 4)])
-        change_tasks = ChangeTasks(begin, world.limiter, ids, world.clock, 1000, DAY)
+        change_tasks = ChangeTasks(begin, world.limiter, ids, world.changes, world.clock, 1000, DAY)
         change_tasks(owner_id=ada, operations=[Creation("one")])
         change_tasks(owner_id=ada, operations=[Creation("two"), Creation("three")])
         assert {task.title: task.id for task in listed(world, ada).values()} == {
@@ -157,7 +157,7 @@ class TestOperations:
     def test_a_bulk_gives_up_if_ids_keep_being_in_use(self, world: World, ada: UserId) -> None:
         begin = BeginInMemoryUnitOfWork(world.store)
         ids = FixedIdentifiers([TaskId(1)] * 9)
-        change_tasks = ChangeTasks(begin, world.limiter, ids, world.clock, 1000, DAY)
+        change_tasks = ChangeTasks(begin, world.limiter, ids, world.changes, world.clock, 1000, DAY)
         change_tasks(owner_id=ada, operations=[Creation("one")])
         with pytest.raises(EditConflict):
             change_tasks(owner_id=ada, operations=[Creation("two")])
@@ -168,7 +168,9 @@ class TestOperations:
     ) -> None:
         begin = BeginInMemoryUnitOfWork(world.store)
         limiter = LimitsRateLimiter("memory://", {Limit.TASKS: Rule("10/minute")})
-        change_tasks = ChangeTasks(begin, limiter, world.identifiers, world.clock, 1000, DAY)
+        change_tasks = ChangeTasks(
+            begin, limiter, world.identifiers, world.changes, world.clock, 1000, DAY
+        )
         change_tasks(owner_id=ada, operations=[Creation("one")] * operations)
         for _ in range(10 - hits):
             limiter.hit(Limit.TASKS, str(ada))

@@ -10,6 +10,7 @@ from todo_core.entities.idempotency import IdempotencyKey, KeptResponse
 from todo_core.entities.identity import Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
+from todo_core.entities.stream_ticket import StreamTicket
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import User, UserId
 
@@ -51,6 +52,7 @@ class InMemoryStore:
     kept_responses: dict[tuple[UserId, IdempotencyKey], KeptResponseRecord] = field(
         default_factory=dict
     )
+    stream_tickets: dict[str, StreamTicket] = field(default_factory=dict)
     tasks: dict[TaskKey, Task] = field(default_factory=dict)
     task_revisions: dict[TaskKey, int] = field(default_factory=dict)
     deleted_tasks: dict[TaskKey, DeletedTask] = field(default_factory=dict)

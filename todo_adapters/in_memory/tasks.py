@@ -1,12 +1,12 @@
 """Tasks in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from todo_adapters.in_memory.store import DeletedTask, InMemoryStore, TaskKey
 from todo_core.entities.task import Task, TaskCounts, TaskId
-from todo_core.entities.task_changes import Change, Changes
+from todo_core.entities.task_changes import Change, FoundChanges
 from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, QuotaExceeded, StaleVersion, TaskNotFound
@@ -160,7 +160,7 @@ class InMemoryTaskRepository(TaskRepository):
             forgotten = [key for key in self._store.deleted_tasks if key[0] == owner_id]
             return len(removed) + self._forget(forgotten[: limit - len(removed)])
 
-    def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> Changes:
+    def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> FoundChanges:
         with self._store.lock:
             changed = [
                 Change(task.id, self._store.task_revisions[owner_id, task.id], task)
@@ -171,7 +171,7 @@ class InMemoryTaskRepository(TaskRepository):
                 for key, deleted in self._store.deleted_tasks.items()
                 if key[0] == owner_id
             ]
-            return Changes(
+            return FoundChanges(
                 sorted(
                     (
                         change
@@ -192,6 +192,10 @@ class InMemoryTaskRepository(TaskRepository):
                 total=len(owned),
                 completed=sum(task.completed for task in owned),
             )
+
+    def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:
+        with self._store.lock:
+            return {owner: self._store.owner_revisions.get(owner, 0) for owner in owner_ids}
 
     def _require_room(self, owner_id: UserId, most: int) -> None:
         if self.counts(owner_id).total >= most:

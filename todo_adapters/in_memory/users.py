@@ -81,6 +81,8 @@ class InMemoryUserRepository(UserRepository):
         store.password_resets.pop(user.id, None)
         for kept in [key for key in store.kept_responses if key[0] == user.id]:
             del store.kept_responses[kept]
+        for ticket in [each for each in store.stream_tickets.values() if each.user_id == user.id]:
+            del store.stream_tickets[ticket.token_hash]
         for key in [key for key, each in store.identities.items() if each.user_id == user.id]:
             del store.identities[key]
         for session in [each for each in store.sessions.values() if each.user_id == user.id]:

@@ -100,6 +100,7 @@ class Expected:
         # Either all tokens of an issuer have `iat`, or none, and all have the same lifetime. So
         # `exp` orders them as well.
         issued_at = _seconds(claims, "iat") if "iat" in claims else expires_at
+        expires_at = min(expires_at, issued_at + _LONGEST_LIFE_SECONDS)
         return VerifiedToken(
             identity=Identity.claimed(
                 issuer=self.namespace,
@@ -107,9 +108,10 @@ class Expected:
                 name=claims.get("name"),
                 email=claims.get("email"),
                 issued_at=datetime.fromtimestamp(issued_at, UTC),
+                expires_at=datetime.fromtimestamp(expires_at, UTC),
             ),
             not_before=max(not_before, issued_at if "iat" in claims else -math.inf),
-            expires_at=min(expires_at, issued_at + _LONGEST_LIFE_SECONDS),
+            expires_at=expires_at,
         )
 
     def _has_issuer(self, claim: object) -> bool:

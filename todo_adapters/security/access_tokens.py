@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid4
@@ -88,8 +88,7 @@ class JoseAccessTokens(AccessTokens):
         except Exception as error:
             raise InvalidAccessToken from error
         seconds = now.timestamp()
-        expires_at = min(verified.expires_at, verified.issued_at + self._lifetime)
-        if seconds >= expires_at or verified.issued_at > seconds + _CLOCK_SKEW_SECONDS:
+        if seconds >= verified.expires_at or verified.issued_at > seconds + _CLOCK_SKEW_SECONDS:
             raise InvalidAccessToken
         return verified.caller
 
@@ -113,12 +112,16 @@ class JoseAccessTokens(AccessTokens):
         )
         if payload["iss"] != self._issuer or payload["aud"] != self._audience:
             raise InvalidAccessToken
+        issued_at = _seconds(payload["iat"])
+        expires_at = min(_seconds(payload["exp"]), issued_at + self._lifetime)
         return _Verified(
             caller=Caller(
-                user_id=UserId(UUID(payload["sub"])), session_id=SessionId(UUID(payload["sid"]))
+                user_id=UserId(UUID(payload["sub"])),
+                session_id=SessionId(UUID(payload["sid"])),
+                expires_at=datetime.fromtimestamp(expires_at, UTC),
             ),
-            issued_at=_seconds(payload["iat"]),
-            expires_at=_seconds(payload["exp"]),
+            issued_at=issued_at,
+            expires_at=expires_at,
         )
 
 

@@ -27,6 +27,9 @@ class DatabaseDialect(ABC):
     limits_parts: bool
     """Whether the parts of a union may have a limit of their own, and need it to be fast."""
 
+    has_arrays: bool
+    """Whether a parameter may be an array. Otherwise several values are sent as JSON."""
+
     checkpoint: str | None
     """The statement that does what the database has postponed, unless it has a process for that."""
 

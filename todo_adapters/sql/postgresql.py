@@ -63,6 +63,7 @@ class PostgresqlDialect(DatabaseDialect):
     queries_may_write = True
     has_advisory_locks = True
     limits_parts = True
+    has_arrays = True
     checkpoint = None
 
     def __init__(self, *, prepared_statements: bool) -> None:

@@ -38,6 +38,7 @@ class SqliteDialect(DatabaseDialect):
     queries_may_write = False
     has_advisory_locks = False
     limits_parts = False
+    has_arrays = False
 
     checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
     """Copies the write-ahead log to the database while others read and write.

@@ -215,6 +215,21 @@ class KeptResponseRow(Row, table=True):
     claimed_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class StreamTicketRow(Row, table=True):
+    """A ticket for a stream of events that was not used yet, with the hash of its token.
+
+    The session is that of an external issuer too, so there is no foreign key to it.
+    """
+
+    __tablename__ = "stream_tickets"
+
+    token_hash: str = Field(sa_type=Text, primary_key=True)
+    user_id: UUID = Field(sa_type=Uuid, foreign_key="users.id", ondelete="CASCADE")
+    session_id: UUID = Field(sa_type=Uuid)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    stream_ends_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class TaskOwnerRow(Row, table=True):
     """The owner of tasks: their newest revision, and how many tasks they have.
 
@@ -307,6 +322,7 @@ EXTERNAL_REVOCATIONS = metadata.tables["external_revocations"]
 IDENTITIES = metadata.tables["identities"]
 PASSWORD_RESETS = metadata.tables["password_resets"]
 KEPT_RESPONSES = metadata.tables["kept_responses"]
+STREAM_TICKETS = metadata.tables["stream_tickets"]
 TASK_OWNERS = metadata.tables["task_owners"]
 TASKS = metadata.tables["tasks"]
 DELETED_TASKS = metadata.tables["deleted_tasks"]
@@ -326,6 +342,8 @@ Index("ix_external_revocations_revoked_at", EXTERNAL_REVOCATIONS.c.revoked_at)
 Index("ix_identities_user_id", IDENTITIES.c.user_id)
 Index("ix_password_resets_expires_at", PASSWORD_RESETS.c.expires_at)
 Index("ix_kept_responses_claimed_at", KEPT_RESPONSES.c.claimed_at)
+Index("ix_stream_tickets_user_id", STREAM_TICKETS.c.user_id)
+Index("ix_stream_tickets_expires_at", STREAM_TICKETS.c.expires_at)
 
 # Every query names the owner, so the one index begins with it. It yields the tasks that are
 # (or are not) completed in order; a list of all tasks is the union of both, since that costs less

@@ -1,18 +1,22 @@
 """Tasks in SQL. Every statement on an existing task has the owner in its WHERE clause."""
 
+import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import NoReturn
+from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Select, null, tuple_
+from sqlalchemy import ARRAY, CTE, ColumnElement, Select, null, tuple_
 from sqlmodel import (
     JSON,
     BigInteger,
     Boolean,
     Integer,
+    String,
+    Uuid,
     bindparam,
     case,
     delete,
@@ -58,7 +62,7 @@ from todo_adapters.sql.task_lists import (
     page_statement,
 )
 from todo_core.entities.task import Description, Task, TaskCounts, TaskId, Title
-from todo_core.entities.task_changes import Change, Changes
+from todo_core.entities.task_changes import Change, FoundChanges
 from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, QuotaExceeded, StaleVersion, TaskNotFound
@@ -262,6 +266,23 @@ _COUNT_TASKS = (
     .with_only_columns(ZERO, func.count(), func.count(case((TASKS.c.completed, ONE))))
     .where(_OWNED)
 )
+
+
+def _revisions_of(owners: Select[tuple[UUID]]) -> Query:
+    return (
+        select(TaskOwnerRow)
+        .with_only_columns(TASK_OWNERS.c.owner_id, TASK_OWNERS.c.revision)
+        .where(TASK_OWNERS.c.owner_id.in_(owners))
+    )
+
+
+_in_json = func.json_each(bindparam("owners", type_=String)).table_valued("value")
+REVISIONS = {
+    "array": _revisions_of(select(func.unnest(bindparam("owners", type_=ARRAY(Uuid))))),
+    "json": _revisions_of(select(_in_json.c.value)),
+}
+"""The revisions of several owners, by how a database takes them: see `has_arrays`."""
+
 _CONSTRAINT_ERRORS = {
     "pk_tasks": IdTaken,
     "fk_tasks_owner_id_users": AccountGone,
@@ -422,7 +443,7 @@ class SqlTaskRepository(TaskRepository):
             )
         return removed
 
-    def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> Changes:
+    def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> FoundChanges:
         parameters = {
             "owner": owner_id,
             "after": BEFORE_ALL if after is None else after,
@@ -432,9 +453,9 @@ class SqlTaskRepository(TaskRepository):
             changes_statement(limits_parts=self._executor.dialect.limits_parts), parameters
         )
         if not rows:
-            return Changes([], 0, 0)
+            return FoundChanges([], 0, 0)
         revision, forgotten = rows[0][:2]
-        return Changes(
+        return FoundChanges(
             [
                 Change(row[4], row[2], None if row[3] else _to_task(row[4:], owner_id))
                 for row in rows
@@ -450,6 +471,14 @@ class SqlTaskRepository(TaskRepository):
             # They have not written a task since owners have rows, so theirs are few or old.
             [row] = self._executor.rows(_COUNT_TASKS, {"owner": owner_id})
         return TaskCounts(*row)
+
+    def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:
+        if self._executor.dialect.has_arrays:
+            rows = self._executor.rows(REVISIONS["array"], {"owners": list(owner_ids)})
+        else:
+            owners = json.dumps([owner.hex for owner in owner_ids])  # as SQLite stores them
+            rows = self._executor.rows(REVISIONS["json"], {"owners": owners})
+        return dict.fromkeys(owner_ids, 0) | dict(map(tuple, rows))
 
     def _write(self, write: RevisedWrite, parameters: Parameters) -> int:
         """Run the write, and add the owner's row if it is missing."""

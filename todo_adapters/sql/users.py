@@ -15,6 +15,7 @@ from todo_adapters.sql.tables import (
     KEPT_RESPONSES,
     PASSWORD_RESETS,
     SESSIONS,
+    STREAM_TICKETS,
     TASK_OWNERS,
     TASKS,
     USERS,
@@ -75,7 +76,7 @@ _MARK_DELETED = (
 )
 _REMOVE_ALL_BUT_TASKS = tuple(
     delete(table).where(table.c.user_id == bindparam("user_id"))
-    for table in (SESSIONS, IDENTITIES, PASSWORD_RESETS, KEPT_RESPONSES)
+    for table in (SESSIONS, IDENTITIES, PASSWORD_RESETS, KEPT_RESPONSES, STREAM_TICKETS)
 )
 _LIST_MARKED_DELETED = (
     select(UserRow)

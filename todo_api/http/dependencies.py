@@ -22,6 +22,7 @@ from todo_core.errors import FieldError, InvalidAccessToken, TaskNotFound, Valid
 from todo_core.use_cases.admission import Admitted
 
 _MAX_TOKEN_SIZE = 8192
+_MAX_TICKET_SIZE = 100
 
 _log = structlog.get_logger()
 
@@ -109,33 +110,65 @@ class TaskOwner(BearerToken):
 
     async def __call__(self, request: Request) -> UserId:  # type: ignore[override]  # as above
         caller = await _authenticated(request)
-        named = request.path_params.get("user_id")
-        if named is not None and not _is_their_name(caller, named):
-            raise _denied(caller)
-        if request.scope["query_string"] == b"url_user_id=%b" % str(caller.user_id).encode():
-            return caller.user_id  # as almost always; parsing the query takes 7 µs
-        url_user_ids = request.query_params.getlist("url_user_id")
-        if len(url_user_ids) > 1:
-            # A proxy that reads the first and a service that reads the last would see two owners.
+        _require_owner(request, caller)
+        return caller.user_id
+
+
+class TaskOwnerCaller(BearerToken):
+    """Requires the same as `TaskOwner`, and returns the caller."""
+
+    async def __call__(self, request: Request) -> Caller:  # type: ignore[override]  # as above
+        caller = await _authenticated(request)
+        _require_owner(request, caller)
+        return caller
+
+
+class StreamCaller(BearerToken):
+    """Requires the same as `TaskOwner`, or a ticket instead of the access token.
+
+    A ticket that is presented beside an access token is not looked at.
+    """
+
+    async def __call__(self, request: Request) -> Caller:  # type: ignore[override]  # as above
+        if "authorization" in request.headers or "ticket" not in request.query_params:
+            caller = await _authenticated(request)
+        else:
+            caller = await _redeemed(request)
+        _require_owner(request, caller)
+        return caller
+
+
+def _require_owner(request: Request, caller: Caller) -> None:
+    """Require that the URL names the caller as the owner.
+
+    Raises:
+        TaskNotFound: if the path or the query names another user.
+        ValidationFailed: if the query names no user or several.
+    """
+    named = request.path_params.get("user_id")  # none below /api/tasks
+    if named is not None and not _is_their_name(caller, named):
+        raise _denied(caller)
+    if request.scope["query_string"] == b"url_user_id=%b" % str(caller.user_id).encode():
+        return  # as almost always; parsing the query takes 7 µs
+    url_user_ids = request.query_params.getlist("url_user_id")
+    if len(url_user_ids) > 1:
+        # A proxy that reads the first and a service that reads the last would see two owners.
+        raise ValidationFailed(
+            FieldError("url_user_id", "repeated", "Send the query parameter url_user_id only once.")
+        )
+    if not url_user_ids:
+        settings = cast(Settings, request.app.state.settings)
+        if named is not None and settings.require_url_user_id:
+            _log.warning("url_user_id.missing", setting="TODO_REQUIRE_URL_USER_ID")
             raise ValidationFailed(
                 FieldError(
-                    "url_user_id", "repeated", "Send the query parameter url_user_id only once."
+                    "url_user_id",
+                    "required",
+                    "Send your user id in the query parameter url_user_id.",
                 )
             )
-        if not url_user_ids:
-            settings = cast(Settings, request.app.state.settings)
-            if named is not None and settings.require_url_user_id:
-                _log.warning("url_user_id.missing", setting="TODO_REQUIRE_URL_USER_ID")
-                raise ValidationFailed(
-                    FieldError(
-                        "url_user_id",
-                        "required",
-                        "Send your user id in the query parameter url_user_id.",
-                    )
-                )
-        elif not _is_their_name(caller, url_user_ids[0]):
-            raise _denied(caller)
-        return caller.user_id
+    elif not _is_their_name(caller, url_user_ids[0]):
+        raise _denied(caller)
 
 
 def _is_their_name(caller: Caller, text: str) -> bool:
@@ -170,6 +203,22 @@ async def _authenticated(request: Request) -> Caller:
     return caller
 
 
+async def _redeemed(request: Request) -> Caller:
+    """Return the caller to whom the ticket in the query was issued."""
+    tickets = request.query_params.getlist("ticket")
+    if len(tickets) > 1 or len(tickets[0]) > _MAX_TICKET_SIZE:
+        raise InvalidAccessToken
+    threads: WorkerThreads = request.app.state.worker_threads
+    redeem = partial(
+        application_of(request).redeem_stream_ticket,
+        tickets[0],
+        owner_name=request.path_params["user_id"],
+    )
+    caller = await threads.run(redeem, key=client_key(request.scope))
+    request.scope[USER_ID] = str(caller.user_id)
+    return caller
+
+
 def _log_unknown_issuer(token: str, settings: Settings) -> None:
     """Log the issuer that a refused token names, if the settings name no such issuer."""
     issuer = _claimed_issuer(token)
@@ -199,6 +248,8 @@ get_current_user = BearerToken()
 verify_user_id_in_url_matches_authenticated_user = TaskOwner()
 
 CallerDependency = Annotated[Caller, Depends(get_current_user)]
+TaskOwnerCallerDependency = Annotated[Caller, Depends(TaskOwnerCaller())]
+StreamCallerDependency = Annotated[Caller, Depends(StreamCaller())]
 OwnerDependency = Annotated[UserId, Depends(verify_user_id_in_url_matches_authenticated_user)]
 
 

@@ -78,6 +78,6 @@ def _describe_problems(responses: JsonObject) -> None:
         del responses["422"]
     for response in responses.values():
         content = response.get("content", {})
-        schema = content.get("application/json", {}).get("schema", {})
-        if schema.get("$ref") == "#/components/schemas/Problem":
-            content[MEDIA_TYPE] = content.pop("application/json")
+        for media_type, described in list(content.items()):
+            if described.get("schema", {}).get("$ref") == "#/components/schemas/Problem":
+                content[MEDIA_TYPE] = content.pop(media_type)

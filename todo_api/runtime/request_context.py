@@ -16,6 +16,14 @@ USER_ID = "todo.user_id"
 BODY = "todo.body"
 """The key of the ASGI scope that holds the body of a request, if the endpoint has one."""
 
+BEGIN_STREAM = "todo.begin_stream"
+"""The key of the ASGI scope that holds a function of the server. A response that lasts until the
+client leaves calls it before it starts."""
+
+END_STREAMS = "todo.end_streams"
+"""The key of the lifespan's state that holds a function, which ends all such responses. The server
+calls it when it begins to stop."""
+
 current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the current request, or None outside a request."""
 

@@ -25,6 +25,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from todo_api.http.problems import ProblemKind
+from todo_api.runtime.request_context import BEGIN_STREAM, END_STREAMS
 from todo_api.server.refusals import (
     BODY_TOO_LARGE,
     HEADERS_TOO_LARGE,
@@ -38,6 +39,10 @@ _FEED_SIZE = 4 * 1024
 
 _WRITE_BUFFER = 32 * 1024
 """How many response bytes may wait for the client before the application has to wait too."""
+
+_STREAM_SEND_BUFFER = 4 * 1024
+"""How many bytes of a stream the kernel may keep for a client, so that one that does not read is
+noticed soon. A stream sends a few bytes at a time."""
 
 _DISCARD = struct.pack("ii", 1, 0)
 """`struct linger` (socket(7)): discard what was not sent, and reset the connection."""
@@ -87,6 +92,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         # Response bytes that the client has not read
         self._write_deadline: asyncio.TimerHandle | None = None
         self._response_deadline: float | None = None
+        self._is_stream = False
         # The refusal of a request
         self._is_refused = False
         self._refusal: bytes | None = None
@@ -123,6 +129,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.response_timeout = self.shutdown_timeout
         self._drop_write_deadline()
         super().shutdown()
+        if (end_streams := self.app_state.get(END_STREAMS)) is not None:
+            end_streams()
         self._limit_writing()
 
     @override
@@ -286,7 +294,21 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         self._response_deadline = None
+        cycle.scope[BEGIN_STREAM] = self._begin_stream  # type: ignore[literal-required]  # ours
         super()._start_asgi_task(cycle, app)
+
+    def _begin_stream(self) -> None:
+        """Prepare for a response that sends a few bytes now and then, until the client leaves.
+
+        Each of its parts has its own deadline, which begins as soon as the client does not read.
+        The connection closes after it.
+        """
+        self._is_stream = True
+        self.cycle.keep_alive = False
+        self.transport.set_write_buffer_limits(high=0)
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_SEND_BUFFER
+        )
 
     @override
     def on_response_complete(self) -> None:
@@ -347,7 +369,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if self._write_deadline is not None or not size:
             return
         now = self.loop.time()
-        if self._response_deadline is None:
+        if self._response_deadline is None or self._is_stream:
             size += self._running.expected_content_length if self._running is not None else 0
             self._response_deadline = now + self.response_timeout + size / self.min_response_rate
         deadline = min(now + self.response_timeout, self._response_deadline)

@@ -1,6 +1,6 @@
 """Identities: users as an external issuer of access tokens knows them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NewType, Self
 from uuid import UUID, uuid5
@@ -25,7 +25,8 @@ class Identity:
 
     Issuer and subject together identify the user permanently (OpenID Connect Core §5.7). Name and
     email are what the issuer stated at `issued_at`. They may change, and are not proof of
-    anything. They are None if the token has no suitable value.
+    anything. They are None if the token has no suitable value. `expires_at` is when the token
+    expires. It is not stored.
     """
 
     issuer: Issuer
@@ -33,10 +34,18 @@ class Identity:
     name: PersonName | None
     email: EmailAddress | None
     issued_at: datetime
+    expires_at: datetime | None = field(default=None, compare=False)
 
     @classmethod
     def claimed(
-        cls, *, issuer: str, subject: str, name: object, email: object, issued_at: datetime
+        cls,
+        *,
+        issuer: str,
+        subject: str,
+        name: object,
+        email: object,
+        issued_at: datetime,
+        expires_at: datetime | None = None,
     ) -> Self:
         """Return the identity that a token claims.
 
@@ -55,6 +64,7 @@ class Identity:
             name=_name(name),
             email=_email(email),
             issued_at=issued_at,
+            expires_at=expires_at,
         )
 
     @property

@@ -10,7 +10,7 @@ from todo_core.entities.task import Task, TaskId
 class Change:
     """The newest change of one task: its state, or None if it was deleted.
 
-    Changes of an owner are ordered by their revision.
+    FoundChanges of an owner are ordered by their revision.
     """
 
     id: TaskId
@@ -19,7 +19,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class FoundChanges:
     """Some changes in the order of their revisions, and the state of their owner at that moment.
 
     `revision` is the newest one of the owner. Of the tasks that were deleted up to

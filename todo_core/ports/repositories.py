@@ -5,7 +5,7 @@ Each method is atomic by itself. Several writes that must succeed or fail togeth
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -13,8 +13,9 @@ from todo_core.entities.idempotency import IdempotentRequest, KeptResponse
 from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
+from todo_core.entities.stream_ticket import StreamTicket
 from todo_core.entities.task import Task, TaskCounts, TaskId
-from todo_core.entities.task_changes import Changes
+from todo_core.entities.task_changes import FoundChanges
 from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import EmailAddress, User, UserId
 
@@ -308,10 +309,36 @@ class KeptResponseRepository(Protocol):
         """Delete at most `limit` responses, claimed before this time, and return how many."""
 
 
+class StreamTicketRepository(Protocol):
+    """The tickets that were issued and not used yet."""
+
+    @abstractmethod
+    def add(self, ticket: StreamTicket) -> None:
+        """Store a new ticket.
+
+        Raises:
+            AccountGone: if its user does not exist.
+        """
+
+    @abstractmethod
+    def take(self, token_hash: str) -> StreamTicket:
+        """Delete the ticket with this token hash, and return it.
+
+        If several calls take the same ticket concurrently, exactly one succeeds.
+
+        Raises:
+            InvalidAccessToken: if there is none.
+        """
+
+    @abstractmethod
+    def purge(self, *, expired_before: datetime, limit: int) -> int:
+        """Delete at most `limit` tickets that expired before this time, and return how many."""
+
+
 class TaskRepository(Protocol):
     """The tasks. Every method takes the owner: a task of another user cannot be reached.
 
-    Each change of a task takes the next revision of its owner. Changes become visible in the
+    Each change of a task takes the next revision of its owner. FoundChanges become visible in the
     order of their revisions.
     """
 
@@ -444,7 +471,7 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> Changes:
+    def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> FoundChanges:
         """Return at most `limit` changes that follow this revision, or the first if it is None.
 
         Each task has one change, the newest.
@@ -453,3 +480,10 @@ class TaskRepository(Protocol):
     @abstractmethod
     def counts(self, owner_id: UserId) -> TaskCounts:
         """Return the owner's revision and how many tasks they have."""
+
+    @abstractmethod
+    def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:
+        """Return the revision of each of these owners, 0 for those who never wrote a task.
+
+        All are read at one moment. Some owners may not exist.
+        """

@@ -1,4 +1,4 @@
-"""Tokens: access tokens, refresh tokens and password reset tokens."""
+"""Tokens: access tokens, refresh tokens, and other secret tokens."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
@@ -73,8 +73,8 @@ class RefreshTokens(Protocol):
         """Return a random salt for the refresh tokens of a new session."""
 
 
-class ResetTokens(Protocol):
-    """Makes the secret tokens that are sent to users who forgot their password."""
+class SecretTokens(Protocol):
+    """Makes secret tokens of which only the hash is stored: in reset emails, and tickets."""
 
     @abstractmethod
     def generate(self) -> str:

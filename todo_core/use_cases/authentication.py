@@ -160,7 +160,7 @@ class Authenticate:
 
 
 def _external_caller(identity: Identity, linked: LinkedIdentity) -> Caller:
-    return Caller(linked.user_id, identity.session_id, identity, linked.alias)
+    return Caller(linked.user_id, identity.session_id, identity, linked.alias, identity.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from todo_core.errors import (
     TaskNotFound,
     ValidationFailed,
 )
+from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
@@ -74,6 +75,7 @@ class ChangeTasks:
     unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
     identifiers: Identifiers
+    changes: Changes
     clock: Clock
     max_tasks: int
     trash_lifetime: timedelta
@@ -101,7 +103,9 @@ class ChangeTasks:
                     for index, operation in enumerate(operations)
                 ]
 
-        return retry_on_conflict(attempt, attempts=self.attempts)
+        outcomes = retry_on_conflict(attempt, attempts=self.attempts)
+        self.changes.publish(owner_id)
+        return outcomes
 
     def _new(self, creation: Creation, owner_id: UserId) -> Task:
         return Task.create(
@@ -222,6 +226,7 @@ class CompleteMatchingTasks:
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
+    changes: Changes
     clock: Clock
 
     def __call__(self, *, owner_id: UserId, query: TaskQuery) -> int:
@@ -232,7 +237,9 @@ class CompleteMatchingTasks:
         if query.completed:
             return 0
         still_open = replace(query, completed=False)
-        return _for_each_match(self.tasks, self.unit_of_work, owner_id, still_open, complete)
+        return _for_each_match(
+            self.tasks, self.unit_of_work, self.changes, owner_id, still_open, complete
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +256,7 @@ class DeleteMatchingTasks:
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
+    changes: Changes
     clock: Clock
     trash_lifetime: timedelta
 
@@ -259,12 +267,13 @@ class DeleteMatchingTasks:
             tasks.remove(task.id, owner_id=owner_id, expires_at=expires_at, version=task.version)
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _for_each_match(self.tasks, self.unit_of_work, owner_id, query, delete)
+        return _for_each_match(self.tasks, self.unit_of_work, self.changes, owner_id, query, delete)
 
 
 def _for_each_match(
     tasks: TaskRepository,
     unit_of_work: BeginUnitOfWork,
+    changes: Changes,
     owner_id: UserId,
     query: TaskQuery,
     change: Callable[[TaskRepository, Task], None],
@@ -288,5 +297,6 @@ def _for_each_match(
     changed, after = 0, None
     while batch := tasks.page(owner_id, query, limit=BATCH_SIZE, after=after).tasks:
         changed += retry_on_conflict(partial(change_batch, batch))
+        changes.publish(owner_id)
         after = Position.of(batch[-1], query.order)
     return changed

@@ -10,6 +10,7 @@ from todo_core.ports.repositories import (
     PasswordResetRepository,
     RevocationRepository,
     SessionRepository,
+    StreamTicketRepository,
     TaskRepository,
     UserRepository,
 )
@@ -41,7 +42,7 @@ class PurgeDeleted:
 class CleanUp:
     """Delete what is expired, and what is left of deleted accounts.
 
-    Sessions, password resets, kept responses and deleted tasks expire.
+    Sessions, password resets, kept responses, tickets and deleted tasks expire.
 
     Each call deletes a bounded number of rows and returns how many. Call it until it returns 0;
     several processes may do so at once. Revocations are kept as long as an access token
@@ -55,6 +56,7 @@ class CleanUp:
     revocations: RevocationRepository
     password_resets: PasswordResetRepository
     kept_responses: KeptResponseRepository
+    stream_tickets: StreamTicketRepository
     idle_lifetime: timedelta
     access_token_lifetime: timedelta
     external_token_lifetime: timedelta
@@ -75,4 +77,5 @@ class CleanUp:
             )
             + self.password_resets.purge(expired_before=now, limit=BATCH)
             + self.kept_responses.purge(claimed_before=now - RETENTION, limit=BATCH)
+            + self.stream_tickets.purge(expired_before=now, limit=BATCH)
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from todo_core.entities.idempotency import RETENTION, IdempotentRequest, KeptResponse
 from todo_core.errors import IdempotencyKeyReused, IdTaken, StaleVersion
+from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.unit_of_work import BeginUnitOfWork
@@ -50,6 +51,7 @@ class WriteOnce:
     writes: TaskWrites
     unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
+    changes: Changes
     clock: Clock
 
     def __call__(self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes]) -> Written:
@@ -61,6 +63,8 @@ class WriteOnce:
             except (IdTaken, StaleVersion):
                 if not remaining:
                     raise
+        if not written.is_replay:
+            self.changes.publish(request.user_id)
         return written
 
     def _attempt(self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes]) -> Written:

@@ -22,7 +22,7 @@ from todo_core.ports.mail import Mailer, PasswordChangedEmail, PasswordResetEmai
 from todo_core.ports.passwords import PasswordHasher
 from todo_core.ports.repositories import PasswordResetRepository, UserRepository
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.tokens import ResetTokens
+from todo_core.ports.tokens import SecretTokens
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.accounts import GetProfile
 from todo_core.use_cases.admission import Admitted
@@ -161,7 +161,7 @@ class ForgotPassword:
 
     users: UserRepository
     unit_of_work: BeginUnitOfWork
-    reset_tokens: ResetTokens
+    secret_tokens: SecretTokens
     limiter: RateLimiter
     mailer: Mailer
     background: Background
@@ -186,7 +186,7 @@ class ForgotPassword:
             return
         if user.password_hash is None or user.email is None:
             return
-        token = self.reset_tokens.generate()
+        token = self.secret_tokens.generate()
         try:
             self.limiter.hit(Limit.FORGOT_ACCOUNT, str(user.id))
         except RateLimited:
@@ -206,7 +206,7 @@ class ForgotPassword:
         now = self.clock.now()
         reset = PasswordReset(
             user_id=user.id,
-            token_hash=self.reset_tokens.hash(token),
+            token_hash=self.secret_tokens.hash(token),
             created_at=now,
             expires_at=now + self.lifetime,
         )
@@ -230,7 +230,7 @@ class ResetPassword:
 
     get_profile: GetProfile
     password_resets: PasswordResetRepository
-    reset_tokens: ResetTokens
+    secret_tokens: SecretTokens
     replace_password: ReplacePassword
     limiter: RateLimiter
     clock: Clock
@@ -248,7 +248,7 @@ class ResetPassword:
         return Admitted(lambda: retry_on_conflict(lambda: self._reset(token, new_password)))
 
     def _reset(self, token: str, new_password: str) -> None:
-        reset = self.password_resets.get(self.reset_tokens.hash(token))
+        reset = self.password_resets.get(self.secret_tokens.hash(token))
         if self.clock.now() >= reset.expires_at:
             raise InvalidResetToken
         try:

@@ -3,6 +3,8 @@
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
+from todo_core.entities.user import UserId
+from todo_core.ports.changes import Changes, Observer
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.unit_of_work import UnitOfWork
 from todo_core.use_cases.bulk import ChangeTasks
@@ -23,6 +25,25 @@ class _AlreadyCounted(RateLimiter):
 _ALREADY_COUNTED = _AlreadyCounted()
 
 
+class _NotYetStored(Changes):
+    """Announces nothing, because what is changed is stored when the unit of work ends."""
+
+    def publish(self, owner_id: UserId) -> None:
+        pass
+
+    def watch(self, owner_id: UserId) -> None:
+        raise NotImplementedError
+
+    def unwatch(self, owner_id: UserId) -> None:
+        raise NotImplementedError
+
+    def observe(self, observer: Observer) -> None:
+        raise NotImplementedError
+
+
+_NOT_YET_STORED = _NotYetStored()
+
+
 @dataclass(frozen=True, slots=True)
 class TaskWrites:
     """The use cases that change tasks, all of which run by themselves or all in a unit of work."""
@@ -38,19 +59,25 @@ class TaskWrites:
         """Return the same use cases as part of this unit of work, in a request that was counted.
 
         An identifier that is in use makes the whole unit of work fail: the database may not
-        continue a transaction after that.
+        continue a transaction after that. The caller announces the changes when the
+        unit of work has ended.
         """
-        tasks, limiter = work.tasks, _ALREADY_COUNTED
+        tasks, limiter, changes = work.tasks, _ALREADY_COUNTED, _NOT_YET_STORED
         return TaskWrites(
-            create_task=replace(self.create_task, tasks=tasks, limiter=limiter, attempts=1),
-            update_task=replace(self.update_task, tasks=tasks, limiter=limiter),
-            toggle_completion=replace(self.toggle_completion, tasks=tasks, limiter=limiter),
-            delete_task=replace(self.delete_task, tasks=tasks, limiter=limiter),
-            restore_task=replace(self.restore_task, tasks=tasks, limiter=limiter),
+            create_task=replace(
+                self.create_task, tasks=tasks, limiter=limiter, changes=changes, attempts=1
+            ),
+            update_task=replace(self.update_task, tasks=tasks, limiter=limiter, changes=changes),
+            toggle_completion=replace(
+                self.toggle_completion, tasks=tasks, limiter=limiter, changes=changes
+            ),
+            delete_task=replace(self.delete_task, tasks=tasks, limiter=limiter, changes=changes),
+            restore_task=replace(self.restore_task, tasks=tasks, limiter=limiter, changes=changes),
             change_tasks=replace(
                 self.change_tasks,
                 unit_of_work=lambda: nullcontext(work),
                 limiter=limiter,
+                changes=changes,
                 attempts=1,
             ),
         )

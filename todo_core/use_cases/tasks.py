@@ -7,6 +7,7 @@ from todo_core.entities.task import UNCHANGED, Task, TaskCounts, TaskId, Unchang
 from todo_core.entities.task_query import Position, TaskPage, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import IdTaken, PreconditionFailed
+from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
 from todo_core.ports.cursors import Cursors
 from todo_core.ports.identifiers import Identifiers
@@ -46,6 +47,7 @@ class CreateTask:
     tasks: TaskRepository
     limiter: RateLimiter
     identifiers: Identifiers
+    changes: Changes
     clock: Clock
     max_tasks: int
     attempts: int = ID_ATTEMPTS
@@ -66,6 +68,7 @@ class CreateTask:
             except IdTaken:
                 if not remaining:
                     raise
+        self.changes.publish(owner_id)
         return task
 
 
@@ -183,6 +186,7 @@ class UpdateTask:
 
     tasks: TaskRepository
     limiter: RateLimiter
+    changes: Changes
     clock: Clock
 
     def __call__(
@@ -204,7 +208,7 @@ class UpdateTask:
             )
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _change(self.tasks, owner_id, task_id, edit, expected)
+        return _change(self.tasks, self.changes, owner_id, task_id, edit, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +226,7 @@ class ToggleCompletion:
 
     tasks: TaskRepository
     limiter: RateLimiter
+    changes: Changes
     clock: Clock
 
     def __call__(
@@ -237,7 +242,7 @@ class ToggleCompletion:
             return task.with_completion(wanted, now=self.clock.now())
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _change(self.tasks, owner_id, task_id, toggle, expected)
+        return _change(self.tasks, self.changes, owner_id, task_id, toggle, expected)
 
 
 def load_expected(
@@ -252,16 +257,21 @@ def load_expected(
 
 def _change(
     tasks: TaskRepository,
+    changes: Changes,
     owner_id: UserId,
     task_id: TaskId,
     change: Callable[[Task], Task],
     expected: Collection[int] | None,
 ) -> Task:
-    """Load the task, apply the change, and save the task if it is different."""
+    """Load the task, apply the change, and save and publish it if the task is different."""
 
     def attempt() -> Task:
         task = load_expected(tasks, owner_id, task_id, expected)
         changed = change(task)
-        return task if changed is task else tasks.save(changed)
+        if changed is task:
+            return task
+        saved = tasks.save(changed)
+        changes.publish(owner_id)
+        return saved
 
     return retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)

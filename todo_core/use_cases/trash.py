@@ -7,6 +7,7 @@ from datetime import timedelta
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import UserId
 from todo_core.errors import TaskNotFound
+from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
@@ -36,6 +37,7 @@ class DeleteTask:
 
     tasks: TaskRepository
     limiter: RateLimiter
+    changes: Changes
     clock: Clock
     trash_lifetime: timedelta
 
@@ -72,6 +74,7 @@ class DeleteTask:
             if not permanently:
                 raise
             self.tasks.erase(task_id, owner_id=owner_id, expires_at=expires_at)
+        self.changes.publish(owner_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,17 @@ class RestoreTask:
 
     tasks: TaskRepository
     limiter: RateLimiter
+    changes: Changes
     clock: Clock
     max_tasks: int
 
     def __call__(self, *, owner_id: UserId, task_id: TaskId) -> Task:
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return self.tasks.restore(
+        task = self.tasks.restore(
             task_id, owner_id=owner_id, now=self.clock.now(), most=self.max_tasks
         )
+        self.changes.publish(owner_id)
+        return task
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from todo_api.http.preconditions import (
     missing_version,
     not_modified,
 )
+from todo_api.http.routes import events
 from todo_api.http.schemas.bulk import (
     TaskBulk,
     TaskBulkResponse,
@@ -177,6 +178,10 @@ def count_tasks(request: Request, owner_id: OwnerDependency) -> Response:
     """Return how many tasks you have. It takes the same time, however many they are."""
     counts = application_of(request).count_tasks(owner_id=owner_id)
     return Response(task_stats_json(counts), media_type="application/json")
+
+
+# Before the route of a task, which has the same form.
+router.routes.extend(events.router.routes)
 
 
 @router.get(

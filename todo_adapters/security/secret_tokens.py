@@ -1,14 +1,14 @@
-"""The secret tokens in password reset emails."""
+"""Secret tokens in password reset emails, and tickets for streams of events."""
 
 import hashlib
 import secrets
 
-from todo_core.ports.tokens import ResetTokens
+from todo_core.ports.tokens import SecretTokens
 
 _BYTES = 32
 
 
-class RandomResetTokens(ResetTokens):
+class RandomSecretTokens(SecretTokens):
     """256 random bits, stored as their SHA-256: they cannot be guessed, so a fast hash suffices."""
 
     def generate(self) -> str:

@@ -1,0 +1,102 @@
+"""Live events about the tasks of the caller."""
+
+import re
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+from fastapi.sse import EventSourceResponse
+
+from todo_api.http.dependencies import (
+    OWNER_PARAMETERS,
+    StreamCallerDependency,
+    TaskOwnerCallerDependency,
+    application_of,
+)
+from todo_api.http.event_streams import TOO_MANY_STREAMS, EventStreamResponse, EventStreams
+from todo_api.http.json_route import JsonRoute
+from todo_api.http.openapi import problems
+from todo_api.http.problems import problem_response
+from todo_api.http.schemas.events import StreamTicketResponse
+from todo_api.runtime.request_context import caller_key
+from todo_api.runtime.threads import WorkerThreads
+
+router = APIRouter(prefix="/api/{user_id}/tasks/events", tags=["tasks"], route_class=JsonRoute)
+
+_REVISION = re.compile(r"[0-9]{1,19}")
+
+_STREAM_PARAMETERS = [
+    *OWNER_PARAMETERS,
+    {
+        "name": "ticket",
+        "in": "query",
+        "required": False,
+        "description": "A ticket, for clients that cannot send the header `Authorization`.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": False,
+        "description": "The id of the last event that the client has seen.",
+        "schema": {"type": "string"},
+    },
+]
+_EVENTS = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": 'retry: 3000\n\nevent: changed\ndata: {"revision": 7}\nid: 7\n\n',
+    }
+}
+
+
+@router.get(
+    "",
+    openapi_extra={"parameters": _STREAM_PARAMETERS},
+    summary="Watch your tasks",
+    response_class=EventSourceResponse,
+    responses=problems(401, 404, 422, 429, 503)
+    | {200: {"description": "Server-sent events, until the client leaves.", "content": _EVENTS}},
+)
+async def stream_events(request: Request, caller: StreamCallerDependency) -> Response:
+    """Send an event each time your tasks have changed.
+
+    An event `changed` has the present revision of your tasks as its id and in its data. It does not
+    say what has changed. Several changes may be one event. A client that connects again with
+    `Last-Event-ID` gets an event at once if the revision is another one.
+    """
+    threads: WorkerThreads = request.app.state.worker_threads
+    watch = partial(application_of(request).watch_tasks, owner_id=caller.user_id)
+    revision = await threads.run(watch, key=caller_key(request.scope))
+    streams: EventStreams = request.app.state.event_streams
+    stream = streams.open(caller, revision=revision, told=_last_event_id(request))
+    if stream is None:
+        return problem_response(TOO_MANY_STREAMS)
+    return EventStreamResponse(streams, stream)
+
+
+def _last_event_id(request: Request) -> int | None:
+    text = request.headers.get("last-event-id", "")
+    return int(text) if _REVISION.fullmatch(text) else None
+
+
+@router.post(
+    "/ticket",
+    openapi_extra={"parameters": [*OWNER_PARAMETERS]},
+    summary="Get a ticket for a stream of events",
+    status_code=201,
+    response_model=StreamTicketResponse,
+    responses=problems(401, 404, 422, 429, 503),
+)
+def create_stream_ticket(request: Request, caller: TaskOwnerCallerDependency) -> Response:
+    """Issue a ticket that opens one stream within 30 seconds, as its query parameter `ticket`.
+
+    It is for `EventSource` in a browser, which cannot send an access token. The stream lasts as
+    long as your session.
+    """
+    ticket = application_of(request).issue_stream_ticket(
+        caller, owner_name=request.path_params["user_id"]
+    )
+    content = StreamTicketResponse(
+        ticket=ticket.value, expires_in=int(ticket.expires_in.total_seconds())
+    )
+    return Response(content.model_dump_json(), 201, media_type="application/json")

@@ -1,0 +1,38 @@
+"""Changes of tasks, as far as somebody waits for them."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from todo_core.entities.user import UserId
+
+type Observer = Callable[[Mapping[UserId, int]], None]
+"""Is told the new revisions of owners."""
+
+
+class Changes(Protocol):
+    """Tells an observer when the tasks of the watched owners have changed.
+
+    A change that is published here is told within 100 ms, and one that another process made within
+    1.5 seconds. Several changes may be told as one. All methods may be called on any thread, and
+    the observer is called on any thread.
+    """
+
+    @abstractmethod
+    def publish(self, owner_id: UserId) -> None:
+        """Announce that tasks of this owner were changed, after the change was stored.
+
+        It costs next to nothing if nobody watches this owner, and never waits.
+        """
+
+    @abstractmethod
+    def watch(self, owner_id: UserId) -> None:
+        """Begin to watch this owner. The present revision is told soon."""
+
+    @abstractmethod
+    def unwatch(self, owner_id: UserId) -> None:
+        """Stop to watch this owner."""
+
+    @abstractmethod
+    def observe(self, observer: Observer) -> None:
+        """Tell this observer from now on, in place of an earlier one."""
