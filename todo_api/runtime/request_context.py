@@ -13,6 +13,9 @@ from todo_core.entities.client_address import SITE_PREFIX, client_network
 USER_ID = "todo.user_id"
 """The key of the ASGI scope that holds the id of the authenticated caller."""
 
+STREAMED_BYTES = "todo.streamed_bytes"
+"""The key of the ASGI scope that holds how many bytes of a streamed response were sent so far."""
+
 current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the current request, or None outside a request."""
 

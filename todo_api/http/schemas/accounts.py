@@ -1,5 +1,6 @@
 """Accounts, as JSON."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
@@ -93,7 +94,16 @@ class ExportResponse(_StoredAccount):
     tasks: list[TaskResponse]
 
 
-def export_json(export: Export) -> bytes:
-    """Render an export as `ExportResponse` describes it, with the tasks as in their list."""
+def export_json(export: Export) -> Iterator[bytes]:
+    """Render an export as `ExportResponse` describes it, with the tasks as in their list.
+
+    Each page of tasks is read and rendered when the next part is requested.
+    """
     account = _StoredAccount.model_validate(export).model_dump_json().encode()
-    return b'%b,"tasks":%b}' % (account.removesuffix(b"}"), task_list_json(export.tasks))
+    yield account.removesuffix(b"}") + b',"tasks":['
+    separator = b""
+    for page in export.pages:
+        if page:
+            yield separator + task_list_json(page)[1:-1]
+            separator = b","
+    yield b"]}"
