@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +41,9 @@ class ProcessTree:
     def move_to(self, core: int) -> None:
         """Restrict its processes, and those that they start later, to a core."""
         for pid in self.pids():
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setaffinity(int(thread.name), {core})
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    os.sched_setaffinity(int(thread.name), {core})
 
     def cpu_seconds(self) -> float:
         """Return the processor time that they have used, and children that have ended with them."""

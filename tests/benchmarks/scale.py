@@ -1,7 +1,8 @@
 """What lists cost in a database of a million tasks, relative to one of ten thousand.
 
 The proportions of both are the same: one owner has a fifth of the tasks, and each of many others
-has sixteen. The requests are those of the large owner, one after the other. The two services are measured in alternation.
+has sixteen. The requests are those of the large owner, one after the other. The two services are
+measured in alternation.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
