@@ -146,7 +146,7 @@ def running(command: Command, *, core: int | None, folder: Path) -> Iterator[Ser
         BenchmarkFailed: if it exits or does not respond in time; with the end of its log.
     """
     log = folder / f"{command.port}.log"
-    with httpx.Client(base_url=command.url, trust_env=False) as client, log.open("wb") as output:
+    with _client(command.url) as client, log.open("wb") as output:
         started = time.perf_counter()
         process = subprocess.Popen(
             [*on_core(core), *command.arguments],
@@ -161,6 +161,11 @@ def running(command: Command, *, core: int | None, folder: Path) -> Iterator[Ser
             yield Server(ProcessTree(process.pid), client, command.url, seconds_to_answer)
         finally:
             _end(process)
+
+
+def _client(url: str) -> httpx.Client:
+    """Return a client that waits for a login, also on a core that is busy with other things."""
+    return httpx.Client(base_url=url, trust_env=False, timeout=START_TIMEOUT_SECONDS)
 
 
 def _wait_for_answer(
