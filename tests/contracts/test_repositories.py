@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.concurrency import at_once
 from tests.support.storages import Storage
+from tests.support.tasks import all_tasks
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
@@ -178,12 +179,12 @@ class TestUsers:
         storage.users.remove(ada)
         with pytest.raises(UserNotFound):
             storage.users.get(ada.id)
-        assert storage.tasks.list(ada.id) == []
+        assert all_tasks(storage.tasks, ada.id) == []
         assert storage.sessions.list(ada.id) == []
         with pytest.raises(InvalidResetToken):
             storage.password_resets.get("hash 1")
         assert storage.users.get(bob.id) == bob
-        assert len(storage.tasks.list(bob.id)) == len(storage.sessions.list(bob.id)) == 1
+        assert len(all_tasks(storage.tasks, bob.id)) == len(storage.sessions.list(bob.id)) == 1
         assert storage.password_resets.get("hash 2").user_id == bob.id
 
     def test_a_user_who_is_marked_as_deleted_has_only_tasks_left(self, storage: Storage) -> None:
@@ -230,7 +231,7 @@ class TestUsers:
         assert not storage.users.purge(ada.id)
         assert storage.users.purge(bob.id)
         assert storage.users.list_marked_deleted(limit=3) == []
-        assert storage.tasks.list(eve.id) == [kept]
+        assert all_tasks(storage.tasks, eve.id) == [kept]
         assert storage.users.get(eve.id) == eve
 
     def test_a_user_who_was_saved_since_cannot_be_removed(self, storage: Storage) -> None:
@@ -626,7 +627,7 @@ class TestTasks:
         ada = stored_user(storage)
         task = stored_task(storage, ada)
         assert storage.tasks.get(task.id, owner_id=ada.id) == task
-        assert storage.tasks.list(ada.id) == [task]
+        assert all_tasks(storage.tasks, ada.id) == [task]
 
     @pytest.mark.parametrize(
         "text", ["ß Ünï 漢字 🎉 \u202e", "' OR 1=1 --", "%_\\", "a" * 200, "𝒳" * 200]
@@ -649,7 +650,7 @@ class TestTasks:
     def test_times_are_loaded_in_utc_to_the_microsecond(self, storage: Storage) -> None:
         ada = stored_user(storage)
         storage.tasks.add(a_task(ada))
-        [task] = storage.tasks.list(ada.id)
+        [task] = all_tasks(storage.tasks, ada.id)
         assert task.created_at == NOW
         assert task.created_at.tzinfo is UTC
 
@@ -657,7 +658,7 @@ class TestTasks:
         ada = stored_user(storage)
         for id, minutes in ((7, 0), (3, 2), (9, 1), (5, 1)):
             storage.tasks.add(a_task(ada, id, now=NOW + timedelta(minutes=minutes)))
-        assert [task.id for task in storage.tasks.list(ada.id)] == [3, 9, 5, 7]
+        assert [task.id for task in all_tasks(storage.tasks, ada.id)] == [3, 9, 5, 7]
 
     def test_the_stored_tasks_can_be_filtered_by_completion(self, storage: Storage) -> None:
         ada = stored_user(storage)
@@ -683,7 +684,11 @@ class TestTasks:
             storage.tasks.add(a_task(bob, id, now=created))
         query = TaskQuery(completed=completed, order=order, descending=descending)
         everything = sorted(
-            (task for task in storage.tasks.list(ada.id) if completed in (None, task.completed)),
+            (
+                task
+                for task in all_tasks(storage.tasks, ada.id)
+                if completed in (None, task.completed)
+            ),
             key=lambda task: Position.of(task, order),
             reverse=descending,
         )
@@ -736,7 +741,7 @@ class TestTasks:
 
     def test_an_owner_who_does_not_exist_has_no_tasks(self, storage: Storage) -> None:
         nobody = UserId(uuid4())
-        assert storage.tasks.list(nobody) == []
+        assert all_tasks(storage.tasks, nobody) == []
         assert storage.tasks.page(nobody, TaskQuery(), limit=9).tasks == []
         assert storage.tasks.count(nobody, TaskQuery()) == 0
         assert storage.tasks.counts(nobody) == TaskCounts(0, total=0, completed=0)
@@ -752,10 +757,10 @@ class TestTasks:
         for owner, version in ((ada, task.version), (ada, newer.version + 1), (bob, newer.version)):
             with pytest.raises(StaleVersion):
                 storage.tasks.remove(task.id, owner_id=owner.id, version=version)
-        assert storage.tasks.list(ada.id) == [newer]
+        assert all_tasks(storage.tasks, ada.id) == [newer]
         assert storage.tasks.counts(ada.id) == TaskCounts(2, total=1, completed=0)
         storage.tasks.remove(task.id, owner_id=ada.id, version=newer.version)
-        assert storage.tasks.list(ada.id) == []
+        assert all_tasks(storage.tasks, ada.id) == []
         assert storage.tasks.counts(ada.id) == TaskCounts(3, total=0, completed=0)
         with pytest.raises(StaleVersion):
             storage.tasks.remove(task.id, owner_id=ada.id, version=newer.version)
@@ -773,7 +778,7 @@ class TestTasks:
 
             outcomes = at_once(2, change)
             assert set(outcomes) <= {None, StaleVersion}, outcomes
-        assert storage.tasks.list(ada.id) == []
+        assert all_tasks(storage.tasks, ada.id) == []
         counts = storage.tasks.counts(ada.id)
         assert (counts.total, counts.completed) == (0, 0)
 
@@ -782,7 +787,7 @@ class TestTasks:
         task = stored_task(storage, ada, 1)
         with pytest.raises(IdTaken):
             storage.tasks.add(replace(a_task(ada, 1), title=Title("Another")))
-        assert storage.tasks.list(ada.id) == [task]
+        assert all_tasks(storage.tasks, ada.id) == [task]
         assert storage.tasks.counts(ada.id) == TaskCounts(1, total=1, completed=0)
 
     def test_two_owners_may_have_tasks_with_the_same_id(self, storage: Storage) -> None:
@@ -792,8 +797,8 @@ class TestTasks:
         assert storage.tasks.get(task.id, owner_id=ada.id) == task
         assert storage.tasks.get(task.id, owner_id=bob.id) == changed
         storage.tasks.remove(task.id, owner_id=bob.id)
-        assert storage.tasks.list(ada.id) == [task]
-        assert storage.tasks.list(bob.id) == []
+        assert all_tasks(storage.tasks, ada.id) == [task]
+        assert all_tasks(storage.tasks, bob.id) == []
 
     def test_each_change_takes_the_next_revision_of_its_owner(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
@@ -876,7 +881,7 @@ class TestTasks:
         ada = stored_user(storage)
         task = stored_task(storage, ada)
         storage.tasks.remove(task.id, owner_id=ada.id)
-        assert storage.tasks.list(ada.id) == []
+        assert all_tasks(storage.tasks, ada.id) == []
         with pytest.raises(TaskNotFound):
             storage.tasks.get(task.id, owner_id=ada.id)
         with pytest.raises(TaskNotFound):
@@ -893,8 +898,8 @@ class TestTasks:
         kept = stored_task(storage, bob, 6)
         removed = [storage.tasks.remove_batch(ada.id, limit=2) for _ in range(4)]
         assert removed == [2, 2, 1, 0]
-        assert storage.tasks.list(ada.id) == []
-        assert storage.tasks.list(bob.id) == [kept]
+        assert all_tasks(storage.tasks, ada.id) == []
+        assert all_tasks(storage.tasks, bob.id) == [kept]
 
     def test_a_task_of_another_user_cannot_be_reached(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
@@ -905,9 +910,9 @@ class TestTasks:
             storage.tasks.remove(task.id, owner_id=bob.id)
         with pytest.raises(StaleVersion):
             storage.tasks.save(replace(task, owner_id=bob.id))
-        assert storage.tasks.list(bob.id) == []
+        assert all_tasks(storage.tasks, bob.id) == []
         assert storage.tasks.page(bob.id, TaskQuery(completed=False), limit=9).tasks == []
-        assert storage.tasks.list(ada.id) == [task]
+        assert all_tasks(storage.tasks, ada.id) == [task]
 
     def test_of_many_concurrent_saves_of_a_task_exactly_one_succeeds(
         self, storage: Storage
@@ -930,7 +935,7 @@ class TestUnitOfWork:
             work.sessions.add(a_session(user))
             work.tasks.add(a_task(user))
         assert storage.users.get(user.id) == user
-        assert storage.tasks.list(user.id) == [a_task(user)]
+        assert all_tasks(storage.tasks, user.id) == [a_task(user)]
 
     def test_a_unit_of_work_sees_its_own_writes(self, storage: Storage) -> None:
         user = a_user()
@@ -946,7 +951,7 @@ class TestUnitOfWork:
             work.tasks.remove(task.id, owner_id=ada.id)
             raise ZeroDivisionError
         assert storage.users.get(ada.id) == ada
-        assert storage.tasks.list(ada.id) == [task]
+        assert all_tasks(storage.tasks, ada.id) == [task]
 
     def test_a_refused_write_rolls_back_the_unit_of_work(self, storage: Storage) -> None:
         ada = stored_user(storage)
@@ -970,6 +975,6 @@ class TestUnitOfWork:
 
         outcomes = at_once(16, add_two)
         assert outcomes.count(StaleVersion) == 8
-        assert sorted(task.id for task in storage.tasks.list(ada.id)) == [
+        assert sorted(task.id for task in all_tasks(storage.tasks, ada.id)) == [
             id for number in range(0, 16, 2) for id in (2 * number + 1, 2 * number + 2)
         ]

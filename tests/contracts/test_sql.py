@@ -24,7 +24,7 @@ from tests.support.statements import prebuilt_statements, recorded_statements
 from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.tables import TASK_OWNERS, TASKS
 from todo_adapters.sql.task_lists import page_statement
-from todo_adapters.sql.tasks import GET, LIST
+from todo_adapters.sql.tasks import GET
 from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.task_query import TaskOrder, TaskQuery
@@ -179,7 +179,6 @@ class TestIndexes:
     @pytest.mark.parametrize(
         ("statement", "parameters", "indexes"),
         [
-            pytest.param(LIST, {}, OWNER_INDEX + PRIMARY_KEY, id="list"),
             pytest.param(GET, {"task_id": 20_001}, PRIMARY_KEY, id="get"),
         ],
     )

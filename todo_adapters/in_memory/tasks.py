@@ -25,9 +25,6 @@ class InMemoryTaskRepository(TaskRepository):
                 raise IdTaken
             self._put(task)
 
-    def list(self, owner_id: UserId) -> Sequence[Task]:
-        return self._chosen(owner_id, TaskQuery())
-
     def page(
         self,
         owner_id: UserId,

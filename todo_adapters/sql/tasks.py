@@ -1,8 +1,6 @@
 """Tasks in SQL. Every statement on an existing task has the owner in its WHERE clause."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from sqlalchemy import ColumnElement
 from sqlmodel import (
@@ -50,9 +48,7 @@ _NEW_VALUES = {
     TASKS.c.owner_id: bindparam("owner", type_=TASKS.c.owner_id.type),
     **{column: bindparam(f"new_{column.name}", type_=column.type) for column in TASK_COLUMNS},
 }
-_SELECT_OWNED = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
-LIST = _SELECT_OWNED.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
-GET = _SELECT_OWNED.where(_THIS_ONE)
+GET = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED, _THIS_ONE)
 REMOVE_BATCH = delete(TASKS).where(
     _OWNED,
     TASKS.c.id.in_(
@@ -138,10 +134,6 @@ class SqlTaskRepository(TaskRepository):
     def add(self, task: Task) -> None:
         if not self._write(ADD, _to_row(task)):
             raise AccountGone
-
-    def list(self, owner_id: UserId) -> Sequence[Task]:
-        to_task = partial(_to_task, owner_id=owner_id)
-        return self._executor.entities(LIST, {"owner": owner_id}, to_task)
 
     def page(
         self,
