@@ -20,7 +20,7 @@ TASKS_OF_OWNER = (
     select(TaskRow)
     .with_only_columns(*TASK_COLUMNS)
     .where(TASKS.c.owner_id == bindparam("owner"))
-    .order_by(TASKS.c.created_at.desc())
+    .order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
 )
 """A query with several rows, and values of all types."""
 
