@@ -216,6 +216,7 @@ class Application:
             identities=ports.identities,
             sessions=ports.sessions,
             tasks=ports.tasks,
+            revoked_sessions=ports.revoked_sessions,
             limiter=ports.limiter,
             security_log=ports.security_log,
         )

@@ -1,6 +1,7 @@
 """Run the benchmark, and report."""
 
 from collections.abc import Collection
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -17,9 +18,11 @@ from tests.benchmarks.report import (
     half_load_text,
     memory_text,
     results_text,
+    scale_text,
     table,
     targets_text,
 )
+from tests.benchmarks.scale import measure_scale
 from tests.benchmarks.setup import UNPINNED, Layout, pinned, postgresql, sqlite
 from tests.benchmarks.targets import targets
 
@@ -34,7 +37,7 @@ def main(
 ) -> None:
     """Compare the service with other implementations of the same endpoints.
 
-    With the defaults, all parts together take about 20 minutes.
+    With the defaults, all parts together take about half an hour.
     """
     try:
         require_wrk()
@@ -77,6 +80,13 @@ def _measure(parts: Collection[Part], layout: Layout, *, seconds: int, rounds: i
             with opened as setup:
                 results = outcome.comparisons[part] = compare(setup, seconds=seconds, rounds=rounds)
             typer.echo(results_text(part, results))
+    scales = {Part.SCALE_SQLITE: sqlite, Part.SCALE_POSTGRESQL: postgresql}
+    for part, open_setup in scales.items():
+        if part in parts:
+            scale = outcome.scales[part] = measure_scale(
+                partial(open_setup, layout), seconds=seconds, rounds=rounds
+            )
+            typer.echo(scale_text(part, scale))
     return outcome
 
 

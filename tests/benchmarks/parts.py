@@ -7,6 +7,7 @@ from enum import StrEnum
 from tests.benchmarks.footprint import ColdStart, Memory
 from tests.benchmarks.half_load import HalfLoad
 from tests.benchmarks.results import Results
+from tests.benchmarks.scale import Scale
 
 
 class Part(StrEnum):
@@ -19,6 +20,8 @@ class Part(StrEnum):
     SQLITE_UNPINNED = "sqlite-unpinned"
     POSTGRESQL_PINNED = "postgresql-pinned"
     POSTGRESQL_UNPINNED = "postgresql-unpinned"
+    SCALE_SQLITE = "scale-sqlite"
+    SCALE_POSTGRESQL = "scale-postgresql"
 
 
 COMPARISONS = {
@@ -29,6 +32,9 @@ COMPARISONS = {
 }
 """The parts that compare contenders, with their titles."""
 
+SCALES = {Part.SCALE_SQLITE: "SQLite", Part.SCALE_POSTGRESQL: "PostgreSQL"}
+"""The parts that compare sizes of a database, with the names of the databases."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -38,3 +44,4 @@ class Outcome:
     memory: Memory | None = None
     half_load: Sequence[HalfLoad] = ()
     comparisons: dict[Part, Results] = field(default_factory=dict)
+    scales: dict[Part, Scale] = field(default_factory=dict)

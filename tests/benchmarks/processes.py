@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +41,9 @@ class ProcessTree:
     def move_to(self, core: int) -> None:
         """Restrict its processes, and those that they start later, to a core."""
         for pid in self.pids():
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setaffinity(int(thread.name), {core})
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    os.sched_setaffinity(int(thread.name), {core})
 
     def cpu_seconds(self) -> float:
         """Return the processor time that they have used, and children that have ended with them."""
@@ -145,7 +146,7 @@ def running(command: Command, *, core: int | None, folder: Path) -> Iterator[Ser
         BenchmarkFailed: if it exits or does not respond in time; with the end of its log.
     """
     log = folder / f"{command.port}.log"
-    with httpx.Client(base_url=command.url, trust_env=False) as client, log.open("wb") as output:
+    with _client(command.url) as client, log.open("wb") as output:
         started = time.perf_counter()
         process = subprocess.Popen(
             [*on_core(core), *command.arguments],
@@ -160,6 +161,11 @@ def running(command: Command, *, core: int | None, folder: Path) -> Iterator[Ser
             yield Server(ProcessTree(process.pid), client, command.url, seconds_to_answer)
         finally:
             _end(process)
+
+
+def _client(url: str) -> httpx.Client:
+    """Return a client that waits for a login, also on a core that is busy with other things."""
+    return httpx.Client(base_url=url, trust_env=False, timeout=START_TIMEOUT_SECONDS)
 
 
 def _wait_for_answer(

@@ -8,8 +8,9 @@ from tests.benchmarks.footprint import STARTS, ColdStart, Memory
 from tests.benchmarks.footprint import WORKERS as FOOTPRINT_WORKERS
 from tests.benchmarks.half_load import HalfLoad
 from tests.benchmarks.machine import machine
-from tests.benchmarks.parts import COMPARISONS, Outcome, Part
+from tests.benchmarks.parts import COMPARISONS, SCALES, Outcome, Part
 from tests.benchmarks.results import Figure, Results, by_cpu, by_throughput
+from tests.benchmarks.scale import LARGE, SMALL, Scale
 from tests.benchmarks.targets import Target
 
 _HEADINGS = (
@@ -92,6 +93,25 @@ def cold_start_text(cold_start: ColdStart) -> str:
         f"{cold_start.fresh:.2f} s in a fresh folder,"
         f" {cold_start.initialised:.2f} s in an initialised one\n"
     )
+
+
+def scale_text(part: Part, scale: Scale) -> str:
+    """Return what requests cost in a large database and a small one, and the memory."""
+    lines = [
+        f"{SCALES[part]}: the requests of an owner with a fifth of all tasks, one at a time",
+        f"{LARGE}, and {SMALL}",
+        _RULE,
+        f"{'request':<24}{'large, ms':>10}{'small, ms':>10}{'large ÷ small by CPU':>26}",
+    ]
+    for name, rounds in scale.rounds.items():
+        large, small = rounds.milliseconds
+        lines.append(f"{name:<24}{large:>10.2f}{small:>10.2f}{rounds.ratio!s:>26}")
+    grown = ", ".join(
+        f"{size - scale.idle_megabytes:+.1f} MB with {name}"
+        for name, size in scale.megabytes.items()
+    )
+    lines.append(f"Resident memory: {scale.idle_megabytes:.0f} MB when idle; {grown}")
+    return "\n".join([*lines, ""])
 
 
 def targets_text(all_targets: Sequence[Target]) -> str:

@@ -149,6 +149,11 @@ def service_command(
     )
 
 
+def running_service(setup: Setup) -> AbstractContextManager[Server]:
+    """Run the service in one process, whatever its database contains."""
+    return _running(service_command(setup), setup)
+
+
 @contextmanager
 def service(setup: Setup, data: Data) -> Iterator[Contender]:
     """Run the service in one process."""

@@ -16,10 +16,11 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
+from tests.support.statements import TASKS_OF_OWNER
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.statements import Parameters, Statement
 from todo_adapters.sql.tables import TASKS, USERS, metadata
-from todo_adapters.sql.tasks import GET, LIST
+from todo_adapters.sql.tasks import GET
 
 ADD = TASKS.insert()
 
@@ -89,7 +90,7 @@ def main() -> None:
     ids = count(TASKS_OF_THE_OWNER + 1)
     cases: dict[str, tuple[Statement, Callable[[], Parameters]]] = {
         "read a task": (GET, lambda: {"owner": OWNER, "task_id": 7}),
-        "list twenty": (LIST, lambda: {"owner": OWNER}),
+        "list twenty": (TASKS_OF_OWNER, lambda: {"owner": OWNER}),
         "insert a task": (ADD, lambda: task(next(ids), WRITER)),
     }
     with filled_database() as database:

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 from tests.benchmarks.contenders import BASIC_OPERATIONS, Name, Operation
 from tests.benchmarks.footprint import ColdStart, Memory
-from tests.benchmarks.parts import COMPARISONS, Outcome, Part
+from tests.benchmarks.parts import COMPARISONS, SCALES, Outcome, Part
 from tests.benchmarks.results import Figure, Ratio, Results, by_cpu, by_throughput
+from tests.benchmarks.scale import ROWS, Scale
 
 COLD_START_SECONDS = 1.2
 WORKER_MEGABYTES = 110
 TWO_WORKERS_MEGABYTES = 240
 P99_TO_P50 = 5
+LARGE_OWNER_MEGABYTES = 20
 
 type Minimums = Mapping[Operation, float]
 
@@ -76,6 +78,11 @@ def targets(outcome: Outcome) -> list[Target]:
             _at_most(f"{half.operation} at half load, p99 ÷ p50", P99_TO_P50, half.spread)
             for half in outcome.half_load
         ),
+        *(
+            target
+            for part, scale in outcome.scales.items()
+            for target in _scale_targets(SCALES[part], scale)
+        ),
         *(_memory_targets(outcome.memory) if outcome.memory else ()),
         *(_cold_start_targets(outcome.cold_start) if outcome.cold_start else ()),
     ]
@@ -90,6 +97,19 @@ def _ratio_targets(target: RatioTarget, results: Results) -> Iterator[Target]:
             f" at least {minimum:.2f}",
             str(ratio),
             ratio.median >= minimum,
+        )
+
+
+def _scale_targets(database: str, scale: Scale) -> Iterator[Target]:
+    for name, rounds in scale.rounds.items():
+        maximum = ROWS[name].maximum
+        if maximum is not None:
+            yield _at_most(f"{database}, large ÷ small: {name}", maximum, rounds.ratio)
+    for name, size in scale.megabytes.items():
+        yield _at_most(
+            f"{database}: memory above idle with {name} of a large owner, MB",
+            LARGE_OWNER_MEGABYTES,
+            size - scale.idle_megabytes,
         )
 
 

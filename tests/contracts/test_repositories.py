@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.concurrency import at_once
 from tests.support.storages import Storage
+from tests.support.tasks import all_tasks
 from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest, KeptResponse
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
@@ -185,12 +186,12 @@ class TestUsers:
         storage.users.remove(ada)
         with pytest.raises(UserNotFound):
             storage.users.get(ada.id)
-        assert storage.tasks.list(ada.id) == []
+        assert all_tasks(storage.tasks, ada.id) == []
         assert storage.sessions.list(ada.id) == []
         with pytest.raises(InvalidResetToken):
             storage.password_resets.get("hash 1")
         assert storage.users.get(bob.id) == bob
-        assert len(storage.tasks.list(bob.id)) == len(storage.sessions.list(bob.id)) == 1
+        assert len(all_tasks(storage.tasks, bob.id)) == len(storage.sessions.list(bob.id)) == 1
         assert storage.password_resets.get("hash 2").user_id == bob.id
 
     def test_a_user_who_is_marked_as_deleted_has_only_tasks_left(self, storage: Storage) -> None:
@@ -237,7 +238,7 @@ class TestUsers:
         assert not storage.users.purge(ada.id)
         assert storage.users.purge(bob.id)
         assert storage.users.list_marked_deleted(limit=3) == []
-        assert storage.tasks.list(eve.id) == [kept]
+        assert all_tasks(storage.tasks, eve.id) == [kept]
         assert storage.users.get(eve.id) == eve
 
     def test_a_user_who_was_saved_since_cannot_be_removed(self, storage: Storage) -> None:
@@ -669,7 +670,7 @@ class TestKeptResponses:
                 assert work.kept_responses.claim(a_request(user), now=NOW, kept_since=NOW) is None
                 work.tasks.add(a_task(user))
                 raise _Undo
-        assert storage.tasks.list(user.id) == []
+        assert all_tasks(storage.tasks, user.id) == []
         kept_response(storage, a_request(user), b"kept")
 
     def test_a_response_that_is_no_longer_kept_is_replaced(self, storage: Storage) -> None:
@@ -727,7 +728,7 @@ class TestKeptResponses:
         seen: list[bytes] = []
         outcomes = at_once(16, write)
         assert set(outcomes) <= {None, IdempotencyInProgress}
-        [task] = storage.tasks.list(user.id)
+        [task] = all_tasks(storage.tasks, user.id)
         assert set(seen) == {str(task.id).encode()}
         assert len(seen) == outcomes.count(None)
 
@@ -793,7 +794,7 @@ class TestTasks:
         ada = stored_user(storage)
         task = stored_task(storage, ada)
         assert storage.tasks.get(task.id, owner_id=ada.id) == task
-        assert storage.tasks.list(ada.id) == [task]
+        assert all_tasks(storage.tasks, ada.id) == [task]
 
     @pytest.mark.parametrize(
         "text", ["ß Ünï 漢字 🎉 \u202e", "' OR 1=1 --", "%_\\", "a" * 200, "𝒳" * 200]
@@ -816,7 +817,7 @@ class TestTasks:
     def test_times_are_loaded_in_utc_to_the_microsecond(self, storage: Storage) -> None:
         ada = stored_user(storage)
         storage.tasks.add(a_task(ada))
-        [task] = storage.tasks.list(ada.id)
+        [task] = all_tasks(storage.tasks, ada.id)
         assert task.created_at == NOW
         assert task.created_at.tzinfo is UTC
 
@@ -824,7 +825,7 @@ class TestTasks:
         ada = stored_user(storage)
         for id, minutes in ((7, 0), (3, 2), (9, 1), (5, 1)):
             storage.tasks.add(a_task(ada, id, now=NOW + timedelta(minutes=minutes)))
-        assert [task.id for task in storage.tasks.list(ada.id)] == [3, 9, 5, 7]
+        assert [task.id for task in all_tasks(storage.tasks, ada.id)] == [3, 9, 5, 7]
 
     def test_the_stored_tasks_can_be_filtered_by_completion(self, storage: Storage) -> None:
         ada = stored_user(storage)
@@ -850,7 +851,11 @@ class TestTasks:
             storage.tasks.add(a_task(bob, id, now=created))
         query = TaskQuery(completed=completed, order=order, descending=descending)
         everything = sorted(
-            (task for task in storage.tasks.list(ada.id) if completed in (None, task.completed)),
+            (
+                task
+                for task in all_tasks(storage.tasks, ada.id)
+                if completed in (None, task.completed)
+            ),
             key=lambda task: Position.of(task, order),
             reverse=descending,
         )
@@ -903,7 +908,7 @@ class TestTasks:
 
     def test_an_owner_who_does_not_exist_has_no_tasks(self, storage: Storage) -> None:
         nobody = UserId(uuid4())
-        assert storage.tasks.list(nobody) == []
+        assert all_tasks(storage.tasks, nobody) == []
         assert storage.tasks.page(nobody, TaskQuery(), limit=9).tasks == []
         assert storage.tasks.count(nobody, TaskQuery()) == 0
         assert storage.tasks.counts(nobody) == TaskCounts(0, total=0, completed=0)
@@ -919,10 +924,10 @@ class TestTasks:
         for owner, version in ((ada, task.version), (ada, newer.version + 1), (bob, newer.version)):
             with pytest.raises(StaleVersion):
                 storage.tasks.remove(task.id, owner_id=owner.id, expires_at=LATER, version=version)
-        assert storage.tasks.list(ada.id) == [newer]
+        assert all_tasks(storage.tasks, ada.id) == [newer]
         assert storage.tasks.counts(ada.id) == TaskCounts(2, total=1, completed=0)
         storage.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER, version=newer.version)
-        assert storage.tasks.list(ada.id) == []
+        assert all_tasks(storage.tasks, ada.id) == []
         assert storage.tasks.counts(ada.id) == TaskCounts(3, total=0, completed=0)
         with pytest.raises(StaleVersion):
             storage.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER, version=newer.version)
@@ -940,7 +945,7 @@ class TestTasks:
 
             outcomes = at_once(2, change)
             assert set(outcomes) <= {None, StaleVersion}, outcomes
-        assert storage.tasks.list(ada.id) == []
+        assert all_tasks(storage.tasks, ada.id) == []
         counts = storage.tasks.counts(ada.id)
         assert (counts.total, counts.completed) == (0, 0)
 
@@ -949,7 +954,7 @@ class TestTasks:
         task = stored_task(storage, ada, 1)
         with pytest.raises(IdTaken):
             storage.tasks.add(replace(a_task(ada, 1), title=Title("Another")))
-        assert storage.tasks.list(ada.id) == [task]
+        assert all_tasks(storage.tasks, ada.id) == [task]
         assert storage.tasks.counts(ada.id) == TaskCounts(1, total=1, completed=0)
 
     def test_two_owners_may_have_tasks_with_the_same_id(self, storage: Storage) -> None:
@@ -959,8 +964,8 @@ class TestTasks:
         assert storage.tasks.get(task.id, owner_id=ada.id) == task
         assert storage.tasks.get(task.id, owner_id=bob.id) == changed
         storage.tasks.remove(task.id, owner_id=bob.id, expires_at=LATER)
-        assert storage.tasks.list(ada.id) == [task]
-        assert storage.tasks.list(bob.id) == []
+        assert all_tasks(storage.tasks, ada.id) == [task]
+        assert all_tasks(storage.tasks, bob.id) == []
 
     def test_each_change_takes_the_next_revision_of_its_owner(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
@@ -1045,7 +1050,7 @@ class TestTasks:
                 work.tasks.save(locked.edited(title="The first", now=NOW))
 
         assert at_once(2, change) == [None, StaleVersion]
-        assert [each.title for each in storage.tasks.list(ada.id)] == ["The first"]
+        assert [each.title for each in all_tasks(storage.tasks, ada.id)] == ["The first"]
 
     def test_writes_that_wait_for_each_other_are_a_conflict_for_one_of_them(
         self, storage: Storage
@@ -1060,7 +1065,7 @@ class TestTasks:
                     sleep(0.2)
 
         assert set(at_once(2, change)) == {None, StaleVersion}
-        assert len({task.title for task in storage.tasks.list(ada.id)}) == 1
+        assert len({task.title for task in all_tasks(storage.tasks, ada.id)}) == 1
         assert storage.tasks.counts(ada.id).revision == 4
 
     def test_writes_of_the_same_tasks_in_any_order_do_not_wait_for_each_other(
@@ -1089,7 +1094,7 @@ class TestTasks:
                     change_one(ids[(number + turn) % 6])
 
         assert at_once(8, change) == [None] * 8
-        tasks = storage.tasks.list(ada.id)
+        tasks = all_tasks(storage.tasks, ada.id)
         assert [task.completed for task in tasks] == [False] * 6, "each was inverted 40 times"
         changes = sum(task.version - 1 for task in tasks)
         assert changes >= 4 * 10 * 6
@@ -1124,7 +1129,7 @@ class TestTasks:
         ada = stored_user(storage)
         task = stored_task(storage, ada)
         storage.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER)
-        assert storage.tasks.list(ada.id) == []
+        assert all_tasks(storage.tasks, ada.id) == []
         with pytest.raises(TaskNotFound):
             storage.tasks.get(task.id, owner_id=ada.id)
         with pytest.raises(TaskNotFound):
@@ -1141,8 +1146,8 @@ class TestTasks:
         kept = stored_task(storage, bob, 6)
         removed = [storage.tasks.remove_batch(ada.id, limit=2) for _ in range(4)]
         assert removed == [2, 2, 1, 0]
-        assert storage.tasks.list(ada.id) == []
-        assert storage.tasks.list(bob.id) == [kept]
+        assert all_tasks(storage.tasks, ada.id) == []
+        assert all_tasks(storage.tasks, bob.id) == [kept]
 
     def test_a_task_of_another_user_cannot_be_reached(self, storage: Storage) -> None:
         ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
@@ -1153,9 +1158,9 @@ class TestTasks:
             storage.tasks.remove(task.id, owner_id=bob.id, expires_at=LATER)
         with pytest.raises(StaleVersion):
             storage.tasks.save(replace(task, owner_id=bob.id))
-        assert storage.tasks.list(bob.id) == []
+        assert all_tasks(storage.tasks, bob.id) == []
         assert storage.tasks.page(bob.id, TaskQuery(completed=False), limit=9).tasks == []
-        assert storage.tasks.list(ada.id) == [task]
+        assert all_tasks(storage.tasks, ada.id) == [task]
 
     def test_of_many_concurrent_saves_of_a_task_exactly_one_succeeds(
         self, storage: Storage
@@ -1178,7 +1183,7 @@ class TestUnitOfWork:
             work.sessions.add(a_session(user))
             work.tasks.add(a_task(user))
         assert storage.users.get(user.id) == user
-        assert storage.tasks.list(user.id) == [a_task(user)]
+        assert all_tasks(storage.tasks, user.id) == [a_task(user)]
 
     def test_a_unit_of_work_sees_its_own_writes(self, storage: Storage) -> None:
         user = a_user()
@@ -1194,7 +1199,7 @@ class TestUnitOfWork:
             work.tasks.remove(task.id, owner_id=ada.id, expires_at=LATER)
             raise ZeroDivisionError
         assert storage.users.get(ada.id) == ada
-        assert storage.tasks.list(ada.id) == [task]
+        assert all_tasks(storage.tasks, ada.id) == [task]
 
     def test_a_refused_write_rolls_back_the_unit_of_work(self, storage: Storage) -> None:
         ada = stored_user(storage)
@@ -1218,7 +1223,7 @@ class TestUnitOfWork:
 
         outcomes = at_once(16, add_two)
         assert outcomes.count(StaleVersion) == 8
-        assert sorted(task.id for task in storage.tasks.list(ada.id)) == [
+        assert sorted(task.id for task in all_tasks(storage.tasks, ada.id)) == [
             id for number in range(0, 16, 2) for id in (2 * number + 1, 2 * number + 2)
         ]
 

@@ -31,7 +31,7 @@ from todo_adapters.sql.task_lists import (
     page_parameters,
     page_statement,
 )
-from todo_adapters.sql.tasks import ERASE_EXPIRED, EXPIRED_TOMBSTONES, GET, LIST, WITH_EXCESS
+from todo_adapters.sql.tasks import ERASE_EXPIRED, EXPIRED_TOMBSTONES, GET, WITH_EXCESS
 from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.task_query import TaskOrder, TaskQuery
@@ -202,7 +202,6 @@ class TestIndexes:
     @pytest.mark.parametrize(
         ("statement", "parameters", "indexes"),
         [
-            pytest.param(LIST, {}, OWNER_INDEX + PRIMARY_KEY, id="list"),
             pytest.param(GET, {"task_id": 20_001}, PRIMARY_KEY, id="get"),
         ],
     )

@@ -28,13 +28,12 @@ from sqlalchemy.sql.dml import Delete, Insert, Update
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 from sqlmodel import bindparam, select
 
-from tests.support.statements import prebuilt_statements
+from tests.support.statements import TASKS_OF_OWNER, prebuilt_statements
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.revocations import _ADD_EXTERNAL
 from todo_adapters.sql.statements import DriverStatement, Parameters, Statement
 from todo_adapters.sql.tables import TASKS, metadata
-from todo_adapters.sql.tasks import LIST
 from todo_adapters.sql.users import _ADD as ADD_USER
 from todo_api.container import Container
 from todo_core.errors import Unavailable
@@ -294,7 +293,7 @@ class TestEffects:
         assert len(expected.tables["external_revocations"]) == 5
 
     def test_values_have_the_types_of_their_columns(self, filled: Container) -> None:
-        [row, _] = filled.database().rows(LIST, {"owner": ADA})
+        [row, _] = filled.database().rows(TASKS_OF_OWNER, {"owner": ADA})
         assert [type(value) for value in row] == [int, str, str, bool, int, datetime, datetime]
         assert {value.tzinfo for value in row if isinstance(value, datetime)} == {UTC}
         [(user_id,)] = filled.database().rows(
@@ -314,7 +313,7 @@ class TestEffects:
 
     def test_a_missing_parameter_is_an_error(self, container: Container) -> None:
         with pytest.raises(KeyError, match="owner"):
-            container.database().rows(LIST, {})
+            container.database().rows(TASKS_OF_OWNER, {})
 
 
 class TestErrors:
@@ -358,7 +357,7 @@ class TestErrors:
             for pid in lost:
                 other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         with pytest.raises(Unavailable, match="database"):
-            database.rows(LIST, {"owner": ADA})
+            database.rows(TASKS_OF_OWNER, {"owner": ADA})
         found = backends(database)
         assert len(found) == CONNECTIONS
         assert found.isdisjoint(lost)
@@ -372,8 +371,8 @@ class TestErrors:
             assert closed is not None
             closed.close()
         with pytest.raises(Unavailable, match="database"):
-            database.rows(LIST, {"owner": ADA})
-        assert database.rows(LIST, {"owner": ADA}) == []
+            database.rows(TASKS_OF_OWNER, {"owner": ADA})
+        assert database.rows(TASKS_OF_OWNER, {"owner": ADA}) == []
 
 
 def backend(database: Database) -> int:
@@ -401,7 +400,7 @@ class TestLog:
         user = new_row(ADD_USER, optional=True)
         caplog.set_level(logging.INFO, "sqlalchemy.engine")
         database.write(ADD_USER, user)
-        database.rows(LIST, {"owner": user["id"]})
+        database.rows(TASKS_OF_OWNER, {"owner": user["id"]})
         rows: list[Parameters] = [{"id": uuid4(), "revoked_at": NOW} for _ in range(2)]
         database.write_many(_ADD_EXTERNAL, rows)
         messages = [record.getMessage() for record in caplog.records]
@@ -419,5 +418,5 @@ class TestLog:
         self, container: Container, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.WARNING, "sqlalchemy.engine")
-        container.database().rows(LIST, {"owner": ADA})
+        container.database().rows(TASKS_OF_OWNER, {"owner": ADA})
         assert caplog.records == []

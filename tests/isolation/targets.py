@@ -301,7 +301,7 @@ class UseCases(Target):
 
     def export(self, token: str) -> tuple[str, list[Fields]]:
         export = self._do("export_account", user_id=self._owner(token))
-        return str(export.user.id), [_fields(task) for task in export.tasks]
+        return str(export.user.id), [_fields(task) for page in export.pages for task in page]
 
     def delete_account(self, token: str, password: str) -> None:
         self._do("delete_account", user_id=self._owner(token), current_password=password)

@@ -48,6 +48,6 @@ def _read(url: str, path: str, token: str, ready: Event) -> None:
         answer = connection.getresponse()
         answer.read()
         # Too many concurrent requests of one user are refused. Try again.
-        if answer.status not in (200, 503):
+        if answer.status not in (200, 429, 503):
             raise SystemExit(f"{path}: {answer.status}")
         ready.set()

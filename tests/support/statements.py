@@ -8,10 +8,21 @@ from typing import Any
 from unittest.mock import patch
 
 from sqlalchemy import CompoundSelect, Delete, Engine, Insert, Select, TextClause, Update, event
+from sqlmodel import bindparam, select
 
 import todo_adapters.sql
 from todo_adapters.sql.revisions import RevisedWrite
 from todo_adapters.sql.statements import DriverStatement, Statement
+from todo_adapters.sql.tables import TASKS, TaskRow
+from todo_adapters.sql.task_lists import TASK_COLUMNS
+
+TASKS_OF_OWNER = (
+    select(TaskRow)
+    .with_only_columns(*TASK_COLUMNS)
+    .where(TASKS.c.owner_id == bindparam("owner"))
+    .order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
+)
+"""A query with several rows, and values of all types."""
 
 type Execute = Callable[[DriverStatement, Any, Any], None]
 type Watch = Callable[[Any, str], None]  # the driver's connection, and the SQL

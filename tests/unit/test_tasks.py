@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.support.tasks import all_tasks
 from tests.support.world import LIMITS, World
 from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
@@ -207,4 +208,4 @@ def test_a_task_request_beyond_the_limit_changes_nothing(request_about_a_task: s
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     with pytest.raises(RateLimited):
         getattr(world.application, request_about_a_task)(owner_id=ada.id, task_id=task.id)
-    assert world.tasks.list(ada.id) == [task]
+    assert all_tasks(world.tasks, ada.id) == [task]

@@ -28,9 +28,6 @@ class InMemoryTaskRepository(TaskRepository):
                 raise IdTaken
             self._put(task)
 
-    def list(self, owner_id: UserId) -> Sequence[Task]:
-        return self._chosen(owner_id, TaskQuery())
-
     def page(
         self,
         owner_id: UserId,
@@ -164,7 +161,7 @@ class InMemoryTaskRepository(TaskRepository):
         with self._store.lock:
             changed = [
                 Change(task.id, self._store.task_revisions[owner_id, task.id], task)
-                for task in self.list(owner_id)
+                for task in self._chosen(owner_id, TaskQuery())
             ]
             deleted = [
                 Change(key[1], deleted.revision, None)

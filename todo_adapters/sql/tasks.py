@@ -81,7 +81,6 @@ _NEW_VALUES = {
     },
 }
 _SELECT_OWNED = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
-LIST = _SELECT_OWNED.order_by(TASKS.c.created_at.desc(), TASKS.c.id.desc())
 GET = _SELECT_OWNED.where(_THIS_ONE)
 # The SQL must not depend on the number of ids. Both databases know this function; its other
 # columns are in the way of a table-valued function of SQLAlchemy, so that it is text.
@@ -303,10 +302,6 @@ class SqlTaskRepository(TaskRepository):
     def _raise_no_room(self, owner_id: UserId) -> NoReturn:
         has_row = self._executor.row(_COUNT, {"owner": owner_id}) is not None
         raise QuotaExceeded if has_row else AccountGone
-
-    def list(self, owner_id: UserId) -> Sequence[Task]:
-        to_task = partial(_to_task, owner_id=owner_id)
-        return self._executor.entities(LIST, {"owner": owner_id}, to_task)
 
     def page(
         self,

@@ -24,6 +24,9 @@ END_STREAMS = "todo.end_streams"
 """The key of the lifespan's state that holds a function, which ends all such responses. The server
 calls it when it begins to stop."""
 
+STREAMED_BYTES = "todo.streamed_bytes"
+"""The key of the ASGI scope that holds how many bytes of a streamed response were sent so far."""
+
 current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the current request, or None outside a request."""
 

@@ -20,12 +20,18 @@ from typing import Any, override
 
 import httptools
 import structlog
-from uvicorn._types import ASGI3Application
+from uvicorn._types import (
+    ASGI3Application,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ASGISendEvent,
+    Scope,
+)
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from todo_api.http.problems import ProblemKind
-from todo_api.runtime.request_context import BEGIN_STREAM, END_STREAMS
+from todo_api.runtime.request_context import BEGIN_STREAM, END_STREAMS, STREAMED_BYTES
 from todo_api.server.refusals import (
     BODY_TOO_LARGE,
     HEADERS_TOO_LARGE,
@@ -43,6 +49,8 @@ _WRITE_BUFFER = 32 * 1024
 _STREAM_SEND_BUFFER = 4 * 1024
 """How many bytes of a stream the kernel may keep for a client, so that one that does not read is
 noticed soon. A stream sends a few bytes at a time."""
+_WITHOUT_BODY = (204, 304)
+"""The statuses of responses that have no body, and therefore no length."""
 
 _DISCARD = struct.pack("ii", 1, 0)
 """`struct linger` (socket(7)): discard what was not sent, and reset the connection."""
@@ -68,7 +76,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
     """The same while the service is shutting down."""
 
     min_response_rate = 64 * 1024
-    """Bytes per second. A large response gets, in addition, the time that it takes at this rate."""
+    """Bytes per second. A large response gets, in addition, the time that it takes at this rate.
+
+    Only the time in which the client has something to read counts."""
 
     max_head_size = 64 * 1024
     max_body_overhead = 16
@@ -91,7 +101,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._unread = b""
         # Response bytes that the client has not read
         self._write_deadline: asyncio.TimerHandle | None = None
-        self._response_deadline: float | None = None
+        self._waiting_since = 0.0
+        self._time_for_response: float | None = None
         self._is_stream = False
         # The refusal of a request
         self._is_refused = False
@@ -293,8 +304,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        self._response_deadline = None
+        self._time_for_response = None
         cycle.scope[BEGIN_STREAM] = self._begin_stream  # type: ignore[literal-required]  # ours
+        if cycle.scope["http_version"] == "1.0":
+            app = self._without_chunks(cycle, app)
         super()._start_asgi_task(cycle, app)
 
     def _begin_stream(self) -> None:
@@ -309,6 +322,40 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_SEND_BUFFER
         )
+
+    def _without_chunks(
+        self, cycle: RequestResponseCycle, app: ASGI3Application
+    ) -> ASGI3Application:
+        """Return the application for a client of HTTP/1.0, which does not know chunks.
+
+        A response of unknown length ends with the connection (RFC 9112 §6.3). One that breaks off
+        must not look complete, so its connection is reset.
+        """
+
+        async def respond(
+            scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+        ) -> None:
+            ends_with_connection = False
+
+            async def send_unchunked(message: ASGISendEvent) -> None:
+                nonlocal ends_with_connection
+                if message["type"] == "http.response.start":
+                    has_length = any(name == b"content-length" for name, _ in message["headers"])
+                    if not has_length and message["status"] not in _WITHOUT_BODY:
+                        ends_with_connection = True
+                        cycle.chunked_encoding = False
+                elif message["type"] == "http.response.body" and ends_with_connection:
+                    cycle.expected_content_length = len(message["body"])
+                await send(message)
+
+            try:
+                await app(scope, receive, send_unchunked)
+            except BaseException:
+                if cycle.response_started:
+                    self._reset()
+                raise
+
+        return respond
 
     @override
     def on_response_complete(self) -> None:
@@ -369,26 +416,41 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if self._write_deadline is not None or not size:
             return
         now = self.loop.time()
-        if self._response_deadline is None or self._is_stream:
-            size += self._running.expected_content_length if self._running is not None else 0
-            self._response_deadline = now + self.response_timeout + size / self.min_response_rate
-        deadline = min(now + self.response_timeout, self._response_deadline)
-        self._write_deadline = self.loop.call_at(deadline, self._on_write_deadline)
+        running = self._running
+        if self._time_for_response is None or self._is_stream:
+            size += running.expected_content_length if running is not None else 0
+            self._time_for_response = self.response_timeout + size / self.min_response_rate
+        remaining = self._time_for_response
+        if running is not None:
+            streamed: Any = running.scope.get(STREAMED_BYTES, 0)
+            remaining += streamed / self.min_response_rate
+        self._waiting_since = now
+        self._write_deadline = self.loop.call_at(
+            now + min(self.response_timeout, remaining), self._on_write_deadline
+        )
 
     def _drop_write_deadline(self) -> None:
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = None
+            if self._time_for_response is not None:
+                self._time_for_response -= self.loop.time() - self._waiting_since
 
     def _on_write_deadline(self) -> None:
         self._write_deadline = None
         if self.transport.get_write_buffer_size():
             _log.warning("response.not_read", address=self._address())
-            # Otherwise the kernel would keep its megabytes until the client reads them.
-            self.transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD
-            )
-            self.transport.abort()
+            self._reset()
+
+    def _reset(self) -> None:
+        """Cut the connection, and discard what the client has not read.
+
+        Otherwise the kernel would keep its megabytes until the client reads them.
+        """
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD
+        )
+        self.transport.abort()
 
     # Refusing
 

@@ -353,13 +353,6 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def list(self, owner_id: UserId) -> Sequence[Task]:
-        """Return all tasks of this owner, the newest first (by `created_at`, then by id).
-
-        If the owner has no tasks or does not exist, return an empty list.
-        """
-
-    @abstractmethod
     def page(
         self,
         owner_id: UserId,
@@ -372,7 +365,7 @@ class TaskRepository(Protocol):
         """Return at most `limit` of the owner's tasks that the query chooses, in its order.
 
         The first is the one that follows the position `after`, if that is given, and then
-        `offset` more.
+        `offset` more. There are none if the owner does not exist.
         """
 
     @abstractmethod

@@ -1,16 +1,18 @@
 """A user's account: registering, reading, changing, exporting and deleting it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from todo_core.entities.identity import Identity
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import UNCHANGED, Task, Unchanged
+from todo_core.entities.task_query import Position, TaskQuery
 from todo_core.entities.text import Validation
 from todo_core.entities.user import EmailAddress, Password, PasswordPolicy, PersonName, User, UserId
 from todo_core.errors import (
     AccountGone,
     EditConflict,
+    InvalidAccessToken,
     RegistrationClosed,
     UserNotFound,
 )
@@ -26,6 +28,7 @@ from todo_core.ports.repositories import (
     TaskRepository,
     UserRepository,
 )
+from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
 from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 from todo_core.use_cases.admission import Admitted
@@ -227,14 +230,31 @@ class UpdateProfile:
         return saved
 
 
+EXPORT_PAGE = 200
+"""How many tasks of an export are read at once. In JSON, they usually have less than 64 KiB."""
+
+_ALL_TASKS = TaskQuery()
+_TRASH = TaskQuery(deleted=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Everything that is stored about a user."""
+    """Everything that is stored about a user.
+
+    The tasks, the newest first, come in `pages`, and those in the trash in `trash_pages`. Each page
+    is read when it is requested, so that no more than one is in memory, and nothing is held in
+    between.
+
+    Raises, when a page is requested:
+        AccountGone: if the account was deleted in the meantime.
+        InvalidAccessToken: if the session of the caller was revoked in the meantime.
+    """
 
     user: User
     identities: Sequence[Identity]
     sessions: Sequence[Session]
-    tasks: Sequence[Task]
+    pages: Iterator[Sequence[Task]]
+    trash_pages: Iterator[Sequence[Task]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +262,13 @@ class ExportAccount:
     """Return everything that is stored about a user (GDPR, articles 15 and 20).
 
     An export is expensive, so it is counted before anything is read.
+
+    The pages of tasks are not of one moment. The place of a task, its time of creation and its
+    id, never changes, so each task that exists all the while is exported once, as it was when its
+    page was read. A task that is deleted or created in the meantime is exported or not.
+
+    `session_id` is the session of the caller, if it is our own: the export ends when the session
+    is revoked.
 
     Raises:
         RateLimited: after too many exports by this user.
@@ -252,10 +279,11 @@ class ExportAccount:
     identities: IdentityRepository
     sessions: SessionRepository
     tasks: TaskRepository
+    revoked_sessions: RevokedSessions
     limiter: RateLimiter
     security_log: SecurityLog
 
-    def __call__(self, *, user_id: UserId) -> Export:
+    def __call__(self, *, user_id: UserId, session_id: SessionId | None = None) -> Export:
         self.limiter.hit(Limit.EXPORT, str(user_id))
         user = self.get_profile(user_id=user_id)
         self.security_log.record(SecurityEvent.EXPORTED, user_id=user_id)
@@ -263,8 +291,25 @@ class ExportAccount:
             user,
             self.identities.list(user_id),
             self.sessions.list(user_id),
-            self.tasks.list(user_id),
+            self._pages(user_id, session_id, _ALL_TASKS),
+            self._pages(user_id, session_id, _TRASH),
         )
+
+    def _pages(
+        self, user_id: UserId, session_id: SessionId | None, query: TaskQuery
+    ) -> Iterator[Sequence[Task]]:
+        last: Position | None = None
+        while True:
+            page = self.tasks.page(user_id, query, limit=EXPORT_PAGE, after=last).tasks
+            if session_id is not None and session_id in self.revoked_sessions:
+                raise InvalidAccessToken
+            if len(page) < EXPORT_PAGE:
+                # The tasks of a deleted account disappear in batches: these may not be the last.
+                self.get_profile(user_id=user_id)
+                yield page
+                return
+            yield page
+            last = Position.of(page[-1], query.order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from todo_api.http.dependencies import (
     run_admitted,
 )
 from todo_api.http.json_route import JsonRoute
+from todo_api.http.large_responses import streamed
 from todo_api.http.openapi import problems
 from todo_api.http.schemas.accounts import (
     DeleteAccountRequest,
@@ -106,7 +107,12 @@ async def delete_account(
     responses=problems(401, 429, 503),
 )
 def export_account(request: Request, caller: CallerDependency) -> Response:
-    """Return your account, identities, sessions and tasks in one document."""
-    export = application_of(request).export_account(user_id=caller.user_id)
-    # Render it here, on a worker thread: the framework would block the event loop.
-    return Response(export_json(export), media_type="application/json")
+    """Return your account, identities, sessions and tasks in one document.
+
+    Tasks that change while a large account is exported may be in either state. A document that
+    breaks off is not complete: request it again.
+    """
+    # The sessions of an external issuer may continue with tokens that are issued later.
+    session_id = caller.session_id if caller.identity is None else None
+    export = application_of(request).export_account(user_id=caller.user_id, session_id=session_id)
+    return streamed(export_json(export), media_type="application/json")

@@ -1,5 +1,6 @@
 """Accounts, as JSON."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from todo_api.http.schemas.sessions import StoredSession
 from todo_api.http.schemas.tasks import TaskResponse, task_list_json
 from todo_api.http.schemas.text import LINE_PATTERN
 from todo_api.http.schemas.users import UserProfileResponse
+from todo_core.entities.task import Task
 from todo_core.entities.user import EmailAddress, PersonName
 from todo_core.use_cases.accounts import Export
 
@@ -91,9 +93,25 @@ class ExportResponse(_StoredAccount):
     """All data that is stored about a user."""
 
     tasks: list[TaskResponse]
+    deleted_tasks: list[TaskResponse] = Field(description="The tasks in the trash.")
 
 
-def export_json(export: Export) -> bytes:
-    """Render an export as `ExportResponse` describes it, with the tasks as in their list."""
+def export_json(export: Export) -> Iterator[bytes]:
+    """Render an export as `ExportResponse` describes it, with the tasks as in their list.
+
+    Each page of tasks is read and rendered when the next part is requested.
+    """
     account = _StoredAccount.model_validate(export).model_dump_json().encode()
-    return b'%b,"tasks":%b}' % (account.removesuffix(b"}"), task_list_json(export.tasks))
+    yield account.removesuffix(b"}") + b',"tasks":['
+    yield from _joined(export.pages)
+    yield b'],"deleted_tasks":['
+    yield from _joined(export.trash_pages)
+    yield b"]}"
+
+
+def _joined(pages: Iterator[Sequence[Task]]) -> Iterator[bytes]:
+    separator = b""
+    for page in pages:
+        if page:
+            yield separator + task_list_json(page)[1:-1]
+            separator = b","
