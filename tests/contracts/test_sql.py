@@ -41,7 +41,10 @@ from todo_core.errors import Unavailable
 
 type Statement = Select[Any] | Insert | Update | Delete
 
-OWNER_INDEX = ("ix_tasks_owner_id_completed_created_at_id", "ix_tasks_owner_id_completed_revision")
+OWNER_INDEX = (
+    "ix_tasks_owner_id_completed_created_at_id",
+    "ix_tasks_owner_id_completed_revision_id",
+)
 PRIMARY_KEY = ("pk_tasks", "PRIMARY KEY")
 SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 QUERIES = [
