@@ -229,9 +229,7 @@ def _built_first_look(shape: _Shape) -> Select[*tuple[Any, ...]]:
 
 def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundSelect[Any]:
     offset: BindParameter[int] | None = bindparam("offset") if shape.skips else None
-    is_sorted = (
-        shape.deleted or shape.order is not TaskOrder.CREATED_AT or "search" in shape.conditions
-    )
+    is_sorted = shape.deleted or shape.order is TaskOrder.TITLE or "search" in shape.conditions
     if shape.completed is not None or is_sorted:
         one = _part(shape, shape.completed).order_by(*_order(shape))
         return one.limit(bindparam("limit")).offset(offset)
