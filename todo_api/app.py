@@ -18,7 +18,7 @@ from todo_api.http import docs_page, openapi
 from todo_api.http.event_streams import EventStreams
 from todo_api.http.large_responses import ResponsesInFlight
 from todo_api.http.problems import handle_errors
-from todo_api.http.routes import accounts, health, passwords, sessions, tasks
+from todo_api.http.routes import accounts, bulk, health, passwords, sessions, task_alias, tasks
 from todo_api.runtime.affinity import CoreAffinity
 from todo_api.runtime.request_context import END_STREAMS
 from todo_api.runtime.threads import WorkerThreads, fair_share
@@ -97,9 +97,9 @@ def create_app(settings: Settings) -> FastAPI:
     }
     handle_errors(app)
     for router in (
-        tasks.router,
+        *(tasks.router, bulk.router),
         *(sessions.router, passwords.router, accounts.router, health.router),
-        tasks.alias_router,
+        task_alias.router,
     ):
         # The application finds its own routes faster than those of an included router.
         app.router.routes.extend(router.routes)

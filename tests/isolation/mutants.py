@@ -215,6 +215,7 @@ LIVE_EVENTS = "todo_core/use_cases/live_events.py"
 EVENT_STREAMS = "todo_api/http/event_streams.py"
 EVENT_ROUTES = "todo_api/http/routes/events.py"
 TASK_ROUTES = "todo_api/http/routes/tasks.py"
+BULK_ROUTES = "todo_api/http/routes/bulk.py"
 OTHERS = "__import__('uuid').UUID(int=0)"
 
 KINDS = (
@@ -335,6 +336,7 @@ KINDS = (
     Kind("nobody for the owner", TASKS, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", BULK, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
+    Kind("nobody for the owner", BULK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
     Kind("sessions of nobody", REVOCATION, _argument("user_id", OTHERS)),
     Kind("an ended session goes on", AUTHENTICATION, _never("in self.revoked_sessions")),

@@ -15,17 +15,9 @@ from todo_api.http.preconditions import (
     expected_versions,
     known_revisions,
     list_tag,
-    missing_version,
     not_modified,
 )
 from todo_api.http.routes import events
-from todo_api.http.schemas.bulk import (
-    TaskBulk,
-    TaskBulkResponse,
-    TasksCompletedResponse,
-    TasksDeletedResponse,
-    bulk_json,
-)
 from todo_api.http.schemas.tasks import (
     TaskChangesResponse,
     TaskCreate,
@@ -44,11 +36,9 @@ from todo_api.http.schemas.tasks import (
 )
 from todo_api.http.task_queries import (
     CHANGES_PARAMETERS,
-    FILTER_PARAMETERS,
     LIST_PARAMETERS,
     PERMANENT,
     changes_request,
-    filter_request,
     is_permanent,
     list_request,
     next_link,
@@ -64,7 +54,6 @@ _LARGEST_ID = 2**63 - 1
 _NO_TASK = 0
 
 _ON_TASKS = {"parameters": [*OWNER_PARAMETERS]}
-_ON_CHOSEN_TASKS = {"parameters": [*OWNER_PARAMETERS, *FILTER_PARAMETERS]}
 _ONE_TASK_PARAMETERS = [
     *OWNER_PARAMETERS,
     {
@@ -352,86 +341,3 @@ def restore_task(request: Request, owner_id: OwnerDependency) -> Response:
         return _task_response(writes.restore_task(owner_id=owner_id, task_id=_task_id(request)))
 
     return respond_once(request, owner_id, write)
-
-
-@router.post(
-    "/bulk",
-    openapi_extra={"parameters": [*OWNER_PARAMETERS, IDEMPOTENCY_KEY]},
-    summary="Change several tasks",
-    response_model=TaskBulkResponse,
-    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503)
-    | {200: {"headers": {"Idempotent-Replayed": IDEMPOTENT_REPLAYED}}},
-)
-def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) -> Response:
-    """Apply up to 500 operations in their order: all of them, or none.
-
-    An operation sees what earlier ones have changed. If one fails, `errors` of the problem has a
-    pointer to it. Up to 50 operations count as one request against the limit.
-    """
-    if refusal := missing_version(request, body):
-        return refusal
-    operations = [each.to_core() for each in body.operations]
-
-    def write(writes: TaskWrites) -> Response:
-        outcomes = writes.change_tasks(owner_id=owner_id, operations=operations)
-        return Response(bulk_json(outcomes), media_type="application/json")
-
-    return respond_once(request, owner_id, write)
-
-
-@router.post(
-    "/complete",
-    openapi_extra=_ON_CHOSEN_TASKS,
-    summary="Complete the tasks that you choose",
-    response_model=TasksCompletedResponse,
-    responses=problems(401, 404, 409, 422, 429, 503),
-)
-def complete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksCompletedResponse:
-    """Complete all tasks that the parameters choose, however many, and return how many were open.
-
-    At least one parameter besides `url_user_id` is required. If the response is an error, some
-    tasks may have been completed: repeat the request.
-    """
-    count = application_of(request).complete_matching_tasks(
-        owner_id=owner_id, query=filter_request(request)
-    )
-    return TasksCompletedResponse(completed=count)
-
-
-@router.delete(
-    "",
-    openapi_extra=_ON_CHOSEN_TASKS,
-    summary="Delete the tasks that you choose",
-    response_model=TasksDeletedResponse,
-    responses=problems(401, 404, 409, 422, 429, 503),
-)
-def delete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksDeletedResponse:
-    """Move all tasks that the parameters choose to the trash, however many, and count them.
-
-    At least one parameter besides `url_user_id` is required. If the response is an error, some
-    tasks may have been deleted: repeat the request.
-    """
-    count = application_of(request).delete_matching_tasks(
-        owner_id=owner_id, query=filter_request(request)
-    )
-    return TasksDeletedResponse(deleted=count)
-
-
-def _without_owner(documented: APIRouter) -> APIRouter:
-    """Return the same routes below `/api/tasks`, for clients that name no owner.
-
-    They are not in the OpenAPI document: a generated client would have each operation twice.
-    """
-    alias = APIRouter(prefix="/api/tasks", route_class=JsonRoute, include_in_schema=False)
-    for route in documented.routes:
-        assert isinstance(route, JsonRoute)  # noqa: S101 - for mypy
-        alias.add_api_route(
-            route.path.removeprefix(documented.prefix),
-            route.endpoint,
-            methods=sorted(route.methods or ()),
-            status_code=route.status_code,
-        )
-    return alias
-
-
-alias_router = _without_owner(router)

@@ -1,0 +1,85 @@
+"""Changes of many tasks of the caller."""
+
+from fastapi import APIRouter, Request, Response
+
+from todo_api.http.dependencies import OWNER_PARAMETERS, OwnerDependency, application_of
+from todo_api.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, respond_once
+from todo_api.http.json_route import JsonRoute
+from todo_api.http.openapi import problems
+from todo_api.http.preconditions import missing_version
+from todo_api.http.schemas.bulk import (
+    TaskBulk,
+    TaskBulkResponse,
+    TasksCompletedResponse,
+    TasksDeletedResponse,
+    bulk_json,
+)
+from todo_api.http.task_queries import FILTER_PARAMETERS, filter_request
+from todo_core.use_cases.task_writes import TaskWrites
+
+router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
+
+_ON_CHOSEN_TASKS = {"parameters": [*OWNER_PARAMETERS, *FILTER_PARAMETERS]}
+
+
+@router.post(
+    "/bulk",
+    openapi_extra={"parameters": [*OWNER_PARAMETERS, IDEMPOTENCY_KEY]},
+    summary="Change several tasks",
+    response_model=TaskBulkResponse,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503)
+    | {200: {"headers": {"Idempotent-Replayed": IDEMPOTENT_REPLAYED}}},
+)
+def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) -> Response:
+    """Apply up to 500 operations in their order: all of them, or none.
+
+    An operation sees what earlier ones have changed. If one fails, `errors` of the problem has a
+    pointer to it. Up to 50 operations count as one request against the limit.
+    """
+    if refusal := missing_version(request, body):
+        return refusal
+    operations = [each.to_core() for each in body.operations]
+
+    def write(writes: TaskWrites) -> Response:
+        outcomes = writes.change_tasks(owner_id=owner_id, operations=operations)
+        return Response(bulk_json(outcomes), media_type="application/json")
+
+    return respond_once(request, owner_id, write)
+
+
+@router.post(
+    "/complete",
+    openapi_extra=_ON_CHOSEN_TASKS,
+    summary="Complete the tasks that you choose",
+    response_model=TasksCompletedResponse,
+    responses=problems(401, 404, 409, 422, 429, 503),
+)
+def complete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksCompletedResponse:
+    """Complete all tasks that the parameters choose, however many, and return how many were open.
+
+    At least one parameter besides `url_user_id` is required. If the response is an error, some
+    tasks may have been completed: repeat the request.
+    """
+    count = application_of(request).complete_matching_tasks(
+        owner_id=owner_id, query=filter_request(request)
+    )
+    return TasksCompletedResponse(completed=count)
+
+
+@router.delete(
+    "",
+    openapi_extra=_ON_CHOSEN_TASKS,
+    summary="Delete the tasks that you choose",
+    response_model=TasksDeletedResponse,
+    responses=problems(401, 404, 409, 422, 429, 503),
+)
+def delete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksDeletedResponse:
+    """Move all tasks that the parameters choose to the trash, however many, and count them.
+
+    At least one parameter besides `url_user_id` is required. If the response is an error, some
+    tasks may have been deleted: repeat the request.
+    """
+    count = application_of(request).delete_matching_tasks(
+        owner_id=owner_id, query=filter_request(request)
+    )
+    return TasksDeletedResponse(deleted=count)
