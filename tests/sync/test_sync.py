@@ -28,7 +28,7 @@ from todo_core.ports.repositories import TaskRepository
 
 WRITERS = 8
 EVERYDAY_OPERATIONS = 540
-PROOF_OPERATIONS = 10_125  # so many that no round rounds them down below 10,000
+PROOF_OPERATIONS = 15_075  # a third of them is refused, so that 10,000 take effect
 ROUNDS = 6
 PROOF_ROUNDS = 25
 
