@@ -7,13 +7,16 @@ ids, so that no two transactions wait for each other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
     Delete,
+    FromClause,
     Insert,
+    Select,
     Table,
     Update,
     delete,
@@ -52,18 +55,37 @@ def advance_owner(**counts: ColumnElement[int]) -> Update:
     )
 
 
+@dataclass(frozen=True)
+class Advance:
+    """The update of the owner's row, as a statement of its own and as part of another one."""
+
+    alone: Update
+    within: Update
+
+    @classmethod
+    def for_task(
+        cls, found: Select[tuple[bool]], build: Callable[[FromClause], Update]
+    ) -> "Advance":
+        """Build the updates from the task as it is stored, of which `found` selects `completed`.
+
+        The part of another statement locks the task before the owner's row. The one of its own has
+        no CTE: after WITH, Python's SQLite does not tell how many rows were updated.
+        """
+        return cls(build(found.subquery("found")), build(found.with_for_update().cte("found")))
+
+
 class RevisedWrite:
     """A write of a task that takes the next revision of its owner.
 
     `advance` updates the owner's row, unless there is nothing to write.
     """
 
-    def __init__(self, advance: Update, build: BuildWrite) -> None:
-        self.advance = advance
+    def __init__(self, advance: Advance, build: BuildWrite) -> None:
+        self.advance = advance.alone
         """The first of several statements. For SQLite, RETURNING would take half as long again."""
         self.writes: Sequence[Insert | Update | Delete] = (build(_NEW_REVISION, true()),)
         """The others, if the first one has updated a row."""
-        advanced = advance.returning(TASK_OWNERS.c.revision).cte("advanced")
+        advanced = advance.within.returning(TASK_OWNERS.c.revision).cte("advanced")
         self.at_once: Insert | Update | Delete = build(*_advanced(advanced))
         """All in one statement, for databases whose queries may write."""
 
@@ -71,17 +93,20 @@ class RevisedWrite:
 class RevisedMove(RevisedWrite):
     """A move of a task to another table that takes the next revision of its owner.
 
-    `change` returns the columns whose values differ in the other table.
+    `change` returns the columns whose values differ in the other table. `advance` gets the chosen
+    task, as in `Advance.for_task`.
     """
 
     def __init__(
         self,
-        advance: Update,
+        advance: Callable[[FromClause], Update],
         source: Table,
         target: Table,
         chosen: Sequence[ColumnElement[bool]],
         change: Callable[[ColumnCollection[str, Any]], Mapping[str, ColumnElement[Any]]],
     ) -> None:
+        advances = Advance.for_task(select(source.c.completed).where(*chosen), advance)
+
         def copy(
             columns: ColumnCollection[str, Any],
             revision: ColumnElement[int],
@@ -93,9 +118,9 @@ class RevisedMove(RevisedWrite):
                 names, select(*(values[name] for name in names)).where(*conditions)
             )
 
-        self.advance = advance
+        self.advance = advances.alone
         self.writes = (copy(source.c, _NEW_REVISION, *chosen), delete(source).where(*chosen))
-        advanced = advance.returning(TASK_OWNERS.c.revision).cte("advanced")
+        advanced = advances.within.returning(TASK_OWNERS.c.revision).cte("advanced")
         revision, has_advanced = _advanced(advanced)
         moved = delete(source).where(*chosen, has_advanced).returning(*source.c).cte("moved")
         self.at_once = copy(moved.c, revision)

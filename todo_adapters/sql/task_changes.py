@@ -8,9 +8,9 @@ same statement, so that its revision is that of the same moment.
 from functools import cache
 
 from sqlalchemy import null, true, union_all
-from sqlmodel import BigInteger, bindparam, false, select
+from sqlmodel import BigInteger, bindparam, false, func, select
 
-from todo_adapters.sql.revisions import OWNER_ROW
+from todo_adapters.sql.revisions import ONE, OWNER_ROW, ZERO
 from todo_adapters.sql.statements import Query
 from todo_adapters.sql.tables import (
     DELETED_TASKS,
@@ -30,7 +30,8 @@ BEFORE_ALL = -(2**62)
 def changes_statement(*, limits_parts: bool) -> Query:
     """Return the query. Its columns are two of the owner, the revision, deleted, and the task.
 
-    There is a row without a revision if the owner has no changes, and none if the owner has no row.
+    There is always a row. It has no revision if there are no changes. The owner's columns are 0 if
+    they have not written a task since owners have rows.
     """
     after = bindparam("after", type_=BigInteger)
     tasks = [
@@ -60,10 +61,14 @@ def changes_statement(*, limits_parts: bool) -> Query:
         ]
     every = union_all(*parts)
     changes = every.order_by(every.selected_columns[0]).limit(bindparam("limit")).subquery()
+    always = select(ONE).subquery()
     return (
         select(TaskOwnerRow)
-        .with_only_columns(TASK_OWNERS.c.revision, TASK_OWNERS.c.forgotten_revision, *changes.c)
-        .select_from(TASK_OWNERS.outerjoin(changes, true()))
-        .where(OWNER_ROW)
+        .with_only_columns(
+            func.coalesce(TASK_OWNERS.c.revision, ZERO),
+            func.coalesce(TASK_OWNERS.c.forgotten_revision, ZERO),
+            *changes.c,
+        )
+        .select_from(always.outerjoin(TASK_OWNERS, OWNER_ROW).outerjoin(changes, true()))
         .order_by(changes.c.revision)
     )

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CTE, ColumnElement, Select, null, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Select, null, tuple_
 from sqlmodel import (
     JSON,
     BigInteger,
@@ -35,6 +35,7 @@ from todo_adapters.sql.revisions import (
     OPEN_OWNER,
     OWNER_ROW,
     ZERO,
+    Advance,
     RevisedMove,
     RevisedWrite,
     advance_owner,
@@ -100,25 +101,26 @@ def _count(completed: ColumnElement[bool]) -> ColumnElement[int]:
     return case((completed, ONE), else_=ZERO)
 
 
+_ADDED = advance_owner(
+    total=TASK_OWNERS.c.total + ONE,
+    completed=TASK_OWNERS.c.completed + _count(bindparam("new_completed", type_=Boolean)),
+).where(_HAS_ROOM)
 ADD = RevisedWrite(
-    advance_owner(
-        total=TASK_OWNERS.c.total + ONE,
-        completed=TASK_OWNERS.c.completed + _count(bindparam("new_completed", type_=Boolean)),
-    ).where(_HAS_ROOM),
+    Advance(_ADDED, _ADDED),
     lambda revision, advanced: insert(TASKS).from_select(
         [*_NEW_VALUES, TASKS.c.revision],
         select(*_NEW_VALUES.values(), revision).where(advanced),  # type: ignore[call-overload]  # it knows four columns
     ),
 )
-_loaded = (
-    select(TASKS.c.completed).where(_OWNED, _THIS_ONE, _AS_LOADED).with_for_update().cte("loaded")
-)
 SAVE = RevisedWrite(
-    advance_owner(
-        completed=TASK_OWNERS.c.completed
-        + _count(bindparam("new_completed", type_=Boolean))
-        - select(_count(_loaded.c.completed)).scalar_subquery(),
-    ).where(exists(select(_loaded.c.completed))),
+    Advance.for_task(
+        select(TASKS.c.completed).where(_OWNED, _THIS_ONE, _AS_LOADED),
+        lambda loaded: advance_owner(
+            completed=TASK_OWNERS.c.completed
+            + _count(bindparam("new_completed", type_=Boolean))
+            - select(_count(loaded.c.completed)).scalar_subquery(),
+        ).where(exists(select(loaded.c.completed))),
+    ),
     lambda revision, advanced: (
         update(TASKS)
         .where(_OWNED, _THIS_ONE, _AS_LOADED, advanced)
@@ -134,13 +136,11 @@ SAVE = RevisedWrite(
         )
     ),
 )
-_existing = select(TASKS.c.completed).where(_OWNED, _THIS_ONE).with_for_update().cte("existing")
-_existing = select(TASKS.c.completed).where(_OWNED, _THIS_ONE).with_for_update().cte("existing")
 
 
-def _trash(found: CTE, conditions: Sequence[ColumnElement[bool]]) -> RevisedMove:
+def _trash(*conditions: ColumnElement[bool]) -> RevisedMove:
     return RevisedMove(
-        advance_owner(
+        lambda found: advance_owner(
             total=TASK_OWNERS.c.total - ONE,
             completed=TASK_OWNERS.c.completed - select(_count(found.c.completed)).scalar_subquery(),
             deleted=TASK_OWNERS.c.deleted + ONE,
@@ -162,22 +162,18 @@ def _unless_permanently(column: ColumnElement[str]) -> ColumnElement[str]:
     return case((bindparam("permanently", type_=Boolean), null()), else_=column)
 
 
-REMOVE = _trash(_existing, (_OWNED, _THIS_ONE))
-REMOVE_LOADED = _trash(_loaded, (_OWNED, _THIS_ONE, _AS_LOADED))
+REMOVE = _trash(_OWNED, _THIS_ONE)
+REMOVE_LOADED = _trash(_OWNED, _THIS_ONE, _AS_LOADED)
 
 _DELETED_OWNED = DELETED_TASKS.c.owner_id == bindparam("owner")
 _IN_TRASH = DELETED_TASKS.c.title.is_not(None)
 _THIS_IN_TRASH = (_DELETED_OWNED, DELETED_TASKS.c.id == bindparam("task_id"), _IN_TRASH)
-_restorable = (
-    select(DELETED_TASKS.c.completed).where(*_THIS_IN_TRASH).with_for_update().cte("restorable")
-)
 RESTORE = RevisedMove(
-    advance_owner(
+    lambda found: advance_owner(
         total=TASK_OWNERS.c.total + ONE,
-        completed=TASK_OWNERS.c.completed
-        + select(_count(_restorable.c.completed)).scalar_subquery(),
+        completed=TASK_OWNERS.c.completed + select(_count(found.c.completed)).scalar_subquery(),
         deleted=TASK_OWNERS.c.deleted - ONE,
-    ).where(exists(select(_restorable.c.completed)), _HAS_ROOM),
+    ).where(exists(select(found.c.completed)), _HAS_ROOM),
     DELETED_TASKS,
     TASKS,
     _THIS_IN_TRASH,
@@ -190,6 +186,7 @@ GET_IN_TRASH = (
     select(DeletedTaskRow)
     .with_only_columns(*(DELETED_TASKS.c[column.name] for column in TASK_COLUMNS))
     .where(*_THIS_IN_TRASH)
+    .with_for_update()
 )
 _ERASED = {
     DELETED_TASKS.c.title: null(),
@@ -468,8 +465,6 @@ class SqlTaskRepository(TaskRepository):
         rows = self._executor.rows(
             changes_statement(limits_parts=self._executor.dialect.limits_parts), parameters
         )
-        if not rows:
-            return FoundChanges([], 0, 0)
         revision, forgotten = rows[0][:2]
         return FoundChanges(
             [
