@@ -14,6 +14,8 @@ from sqlalchemy import (
     ColumnElement,
     Delete,
     Insert,
+    Select,
+    Subquery,
     Table,
     Update,
     delete,
@@ -22,7 +24,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.sql.base import ColumnCollection
-from sqlmodel import Integer, Uuid, bindparam, exists, select, text, update
+from sqlmodel import Integer, Uuid, bindparam, case, exists, select, text, update
 
 from todo_adapters.sql.tables import TASK_OWNERS
 
@@ -52,18 +54,44 @@ def advance_owner(**counts: ColumnElement[int]) -> Update:
     )
 
 
+class AdvanceIfFound:
+    """The update of the owner's row if there is a task to write, which it finds and locks.
+
+    `found` selects whether the task is completed. `advance` is given that as 1 or 0.
+    """
+
+    def __init__(
+        self, found: Select[tuple[bool]], advance: Callable[[ColumnElement[int]], Update]
+    ) -> None:
+        def build(found: CTE | Subquery) -> Update:
+            was_completed = case((found.c.completed, ONE), else_=ZERO)
+            return advance(select(was_completed).scalar_subquery()).where(
+                exists(select(found.c.completed))
+            )
+
+        self.alone = build(found.subquery("found"))
+        """By itself: of a statement with a CTE, Python's module for SQLite counts no rows."""
+        self.within = build(found.cte("found"))
+        """As part of a larger statement. The task is locked before the owner's row."""
+
+
 class RevisedWrite:
     """A write of a task that takes the next revision of its owner.
 
     `advance` updates the owner's row, unless there is nothing to write.
     """
 
-    def __init__(self, advance: Update, build: BuildWrite) -> None:
-        self.advance = advance
+    def __init__(self, advance: Update | AdvanceIfFound, build: BuildWrite) -> None:
+        alone, within = (
+            (advance.alone, advance.within)
+            if isinstance(advance, AdvanceIfFound)
+            else (advance, advance)
+        )
+        self.advance = alone
         """The first of several statements. For SQLite, RETURNING would take half as long again."""
         self.writes: Sequence[Insert | Update | Delete] = (build(_NEW_REVISION, true()),)
         """The others, if the first one has updated a row."""
-        advanced = advance.returning(TASK_OWNERS.c.revision).cte("advanced")
+        advanced = within.returning(TASK_OWNERS.c.revision).cte("advanced")
         self.at_once: Insert | Update | Delete = build(*_advanced(advanced))
         """All in one statement, for databases whose queries may write."""
 
@@ -76,7 +104,7 @@ class RevisedMove(RevisedWrite):
 
     def __init__(
         self,
-        advance: Update,
+        advance: AdvanceIfFound,
         source: Table,
         target: Table,
         chosen: Sequence[ColumnElement[bool]],
@@ -93,9 +121,9 @@ class RevisedMove(RevisedWrite):
                 names, select(*(values[name] for name in names)).where(*conditions)
             )
 
-        self.advance = advance
+        self.advance = advance.alone
         self.writes = (copy(source.c, _NEW_REVISION, *chosen), delete(source).where(*chosen))
-        advanced = advance.returning(TASK_OWNERS.c.revision).cte("advanced")
+        advanced = advance.within.returning(TASK_OWNERS.c.revision).cte("advanced")
         revision, has_advanced = _advanced(advanced)
         moved = delete(source).where(*chosen, has_advanced).returning(*source.c).cte("moved")
         self.at_once = copy(moved.c, revision)

@@ -7,17 +7,16 @@ same statement, so that its revision is that of the same moment.
 
 from functools import cache
 
-from sqlalchemy import null, true, union_all
-from sqlmodel import BigInteger, bindparam, false, select
+from sqlalchemy import ColumnElement, null, true, union_all
+from sqlmodel import BigInteger, bindparam, false, func, select
 
-from todo_adapters.sql.revisions import OWNER_ROW
+from todo_adapters.sql.revisions import ONE, OWNER_ROW, ZERO
 from todo_adapters.sql.statements import Query
 from todo_adapters.sql.tables import (
     DELETED_TASKS,
     TASK_OWNERS,
     TASKS,
     DeletedTaskRow,
-    TaskOwnerRow,
     TaskRow,
 )
 from todo_adapters.sql.task_lists import TASK_COLUMNS
@@ -30,7 +29,8 @@ BEFORE_ALL = -(2**62)
 def changes_statement(*, limits_parts: bool) -> Query:
     """Return the query. Its columns are two of the owner, the revision, deleted, and the task.
 
-    There is a row without a revision if the owner has no changes, and none if the owner has no row.
+    There is a row without a revision if the owner has no changes. An owner who has not written a
+    task since owners have rows may have none, but tasks; the columns of the owner are 0 then.
     """
     after = bindparam("after", type_=BigInteger)
     tasks = [
@@ -60,10 +60,18 @@ def changes_statement(*, limits_parts: bool) -> Query:
         ]
     every = union_all(*parts)
     changes = every.order_by(every.selected_columns[0]).limit(bindparam("limit")).subquery()
+    one_row = select(ONE.label("one")).subquery("one_row")
     return (
-        select(TaskOwnerRow)
-        .with_only_columns(TASK_OWNERS.c.revision, TASK_OWNERS.c.forgotten_revision, *changes.c)
-        .select_from(TASK_OWNERS.outerjoin(changes, true()))
-        .where(OWNER_ROW)
+        select(
+            _of_owner(TASK_OWNERS.c.revision).label("newest_revision"),
+            _of_owner(TASK_OWNERS.c.forgotten_revision).label("forgotten_revision"),
+            *changes.c,
+        )
+        .select_from(one_row.outerjoin(changes, true()))
         .order_by(changes.c.revision)
     )
+
+
+def _of_owner(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Return a column of the owner's row, or 0 if there is none."""
+    return func.coalesce(select(column).where(OWNER_ROW).scalar_subquery(), ZERO)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CTE, ColumnElement, Select, null, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Select, null, tuple_
 from sqlmodel import (
     JSON,
     BigInteger,
@@ -20,7 +20,6 @@ from sqlmodel import (
     bindparam,
     case,
     delete,
-    exists,
     func,
     insert,
     select,
@@ -35,6 +34,7 @@ from todo_adapters.sql.revisions import (
     OPEN_OWNER,
     OWNER_ROW,
     ZERO,
+    AdvanceIfFound,
     RevisedMove,
     RevisedWrite,
     advance_owner,
@@ -110,15 +110,17 @@ ADD = RevisedWrite(
         select(*_NEW_VALUES.values(), revision).where(advanced),  # type: ignore[call-overload]  # it knows four columns
     ),
 )
-_loaded = (
-    select(TASKS.c.completed).where(_OWNED, _THIS_ONE, _AS_LOADED).with_for_update().cte("loaded")
-)
+_existing = select(TASKS.c.completed).where(_OWNED, _THIS_ONE).with_for_update()
+_loaded = _existing.where(_AS_LOADED)
 SAVE = RevisedWrite(
-    advance_owner(
-        completed=TASK_OWNERS.c.completed
-        + _count(bindparam("new_completed", type_=Boolean))
-        - select(_count(_loaded.c.completed)).scalar_subquery(),
-    ).where(exists(select(_loaded.c.completed))),
+    AdvanceIfFound(
+        _loaded,
+        lambda was_completed: advance_owner(
+            completed=TASK_OWNERS.c.completed
+            + _count(bindparam("new_completed", type_=Boolean))
+            - was_completed
+        ),
+    ),
     lambda revision, advanced: (
         update(TASKS)
         .where(_OWNED, _THIS_ONE, _AS_LOADED, advanced)
@@ -134,17 +136,18 @@ SAVE = RevisedWrite(
         )
     ),
 )
-_existing = select(TASKS.c.completed).where(_OWNED, _THIS_ONE).with_for_update().cte("existing")
-_existing = select(TASKS.c.completed).where(_OWNED, _THIS_ONE).with_for_update().cte("existing")
 
 
-def _trash(found: CTE, conditions: Sequence[ColumnElement[bool]]) -> RevisedMove:
+def _trash(found: Select[tuple[bool]], conditions: Sequence[ColumnElement[bool]]) -> RevisedMove:
     return RevisedMove(
-        advance_owner(
-            total=TASK_OWNERS.c.total - ONE,
-            completed=TASK_OWNERS.c.completed - select(_count(found.c.completed)).scalar_subquery(),
-            deleted=TASK_OWNERS.c.deleted + ONE,
-        ).where(exists(select(found.c.completed))),
+        AdvanceIfFound(
+            found,
+            lambda was_completed: advance_owner(
+                total=TASK_OWNERS.c.total - ONE,
+                completed=TASK_OWNERS.c.completed - was_completed,
+                deleted=TASK_OWNERS.c.deleted + ONE,
+            ),
+        ),
         TASKS,
         DELETED_TASKS,
         conditions,
@@ -168,16 +171,15 @@ REMOVE_LOADED = _trash(_loaded, (_OWNED, _THIS_ONE, _AS_LOADED))
 _DELETED_OWNED = DELETED_TASKS.c.owner_id == bindparam("owner")
 _IN_TRASH = DELETED_TASKS.c.title.is_not(None)
 _THIS_IN_TRASH = (_DELETED_OWNED, DELETED_TASKS.c.id == bindparam("task_id"), _IN_TRASH)
-_restorable = (
-    select(DELETED_TASKS.c.completed).where(*_THIS_IN_TRASH).with_for_update().cte("restorable")
-)
 RESTORE = RevisedMove(
-    advance_owner(
-        total=TASK_OWNERS.c.total + ONE,
-        completed=TASK_OWNERS.c.completed
-        + select(_count(_restorable.c.completed)).scalar_subquery(),
-        deleted=TASK_OWNERS.c.deleted - ONE,
-    ).where(exists(select(_restorable.c.completed)), _HAS_ROOM),
+    AdvanceIfFound(
+        select(DELETED_TASKS.c.completed).where(*_THIS_IN_TRASH).with_for_update(),
+        lambda was_completed: advance_owner(
+            total=TASK_OWNERS.c.total + ONE,
+            completed=TASK_OWNERS.c.completed + was_completed,
+            deleted=TASK_OWNERS.c.deleted - ONE,
+        ).where(_HAS_ROOM),
+    ),
     DELETED_TASKS,
     TASKS,
     _THIS_IN_TRASH,
@@ -190,6 +192,7 @@ GET_IN_TRASH = (
     select(DeletedTaskRow)
     .with_only_columns(*(DELETED_TASKS.c[column.name] for column in TASK_COLUMNS))
     .where(*_THIS_IN_TRASH)
+    .with_for_update()  # so that nothing but the quota can keep it from being restored
 )
 _ERASED = {
     DELETED_TASKS.c.title: null(),
@@ -230,6 +233,7 @@ WITH_EXCESS = (
     .with_only_columns(TASK_OWNERS.c.owner_id, TASK_OWNERS.c.deleted)
     .where(TASK_OWNERS.c.deleted > bindparam("kept", type_=Integer))
     .limit(ONE)
+    .with_for_update()  # so that no other process forgets the excess too
 )
 OLDEST_DELETED = _forgettable(_DELETED_OWNED).order_by(DELETED_TASKS.c.revision)
 _REVISION = bindparam("up_to", type_=BigInteger)
@@ -447,8 +451,6 @@ class SqlTaskRepository(TaskRepository):
         rows = self._executor.rows(
             changes_statement(limits_parts=self._executor.dialect.limits_parts), parameters
         )
-        if not rows:
-            return FoundChanges([], 0, 0)
         revision, forgotten = rows[0][:2]
         return FoundChanges(
             [
