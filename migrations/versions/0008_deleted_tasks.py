@@ -22,7 +22,7 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-_INDEX = "ix_tasks_owner_id_completed_revision"
+_INDEX = "ix_tasks_owner_id_completed_revision_id"
 _OWNERS_IN_BATCH = 500
 
 
@@ -40,10 +40,10 @@ def upgrade() -> None:
     if is_online():
         with committing():
             _number_in_batches()
-            create_index_concurrently(_INDEX, "tasks (owner_id, completed, revision)")
+            create_index_concurrently(_INDEX, "tasks (owner_id, completed, revision, id)")
     else:
         _number("TRUE", {})
-        op.create_index(_INDEX, "tasks", ["owner_id", "completed", "revision"])
+        op.create_index(_INDEX, "tasks", ["owner_id", "completed", "revision", "id"])
 
 
 def downgrade() -> None:

@@ -292,7 +292,7 @@ class TestProfile:
     def test_an_export_contains_all_data_of_the_user_and_no_secret(self, ada: ApiUser) -> None:
         task = ada.create()
         export = ada.http.get("/api/auth/me/export").json()
-        assert list(export) == ["user", "identities", "sessions", "tasks"]
+        assert list(export) == ["user", "identities", "sessions", "tasks", "deleted_tasks"]
         assert export["user"]["email"] == ada.email
         assert export["tasks"] == [task]
         assert list(export["sessions"][0]) == [

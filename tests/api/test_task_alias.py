@@ -2,6 +2,8 @@
 
 import httpx
 
+from tests.support.event_streams import open_stream, refused_stream
+from tests.support.servers import RunningServer
 from tests.support.users import ApiUser
 
 
@@ -49,3 +51,17 @@ def test_the_alias_is_not_in_the_openapi_document(http: httpx.Client) -> None:
     paths = http.get("/openapi.json").json()["paths"]
     assert "/api/{user_id}/tasks" in paths
     assert [path for path in paths if path.startswith("/api/tasks")] == []
+
+
+def test_a_ticket_of_the_alias_opens_one_stream_of_the_alias(
+    server: RunningServer, ada: ApiUser
+) -> None:
+    ticket = ada.http.post("/api/tasks/events/ticket").raise_for_status().json()["ticket"]
+    url = f"/api/tasks/events?ticket={ticket}"
+    with open_stream(server.url, url) as stream:
+        stream.next()
+        assert stream.next().revision == 0
+        ada.create()
+        assert stream.next().revision == 1
+    with server.client() as http:
+        assert refused_stream(http, url).status_code == 401

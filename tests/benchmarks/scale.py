@@ -78,13 +78,26 @@ class _Database:
             path = answer.links["next"]["url"]
         return path
 
+    def later_changes(self) -> str:
+        """Return the path of the changes that follow the first half of them."""
+        path = first = self.owner.path("/changes")
+        bearer = {"Authorization": f"Bearer {self.owner.token}"}
+        for _ in range(self.size.large_owner // PAGE // 2):
+            answer = self.server.client.get(path, headers=bearer).raise_for_status()
+            path = f"{first}&since={answer.json()['next']}"
+        return path
+
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A request that is measured, and the most that its ratio may be, if there is a maximum."""
+    """A request that is measured, and the most that its ratio may be, if there is a maximum.
+
+    A list has `tasks` tasks.
+    """
 
     path: Callable[[_Database], str]
     maximum: float | None = LISTS
+    tasks: int = PAGE
 
 
 def _list(query: str) -> Callable[[_Database], str]:
@@ -103,6 +116,11 @@ ROWS: Mapping[str, _Row] = {
     "first updated first": _Row(_list("&sort=updated_at&order=asc")),
     "with the total": _Row(_list("&count=true")),
     "total of completed": _Row(_list("&status=completed&count=true")),
+    "by title": _Row(_list("&sort=title&order=asc")),
+    "search, common word": _Row(_list("&search=many"), SEARCHES),
+    "search, rare word": _Row(_list("&search=Task+77+of"), SEARCHES, tasks=1),
+    "all changes": _Row(lambda database: database.owner.path("/changes")),
+    "later changes": _Row(_Database.later_changes),
     "statistics": _Row(lambda database: database.owner.path("/stats")),
     # Whatever a time chooses has to be counted.
     "total of a time": _Row(
@@ -200,7 +218,7 @@ def _endpoint(database: _Database, row: _Row) -> Endpoint:
     path = row.path(database)
     url = httpx.URL(database.server.url).join(path)
     request = Request(str(url), token=database.owner.token)
-    right = repeat(request, lambda answer: isinstance(answer, dict) or len(answer) == PAGE)
+    right = repeat(request, lambda answer: isinstance(answer, dict) or len(answer) == row.tasks)
     return replace(right, connections=1)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.concurrency import at_once
 from tests.support.storages import Storage
-from tests.support.tasks import all_tasks
+from tests.support.tasks import all_tasks, revisions_of
 from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest, KeptResponse
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
@@ -850,13 +850,14 @@ class TestTasks:
                 storage.tasks.save(task.with_completion(True, now=changed))
             storage.tasks.add(a_task(bob, id, now=created))
         query = TaskQuery(completed=completed, order=order, descending=descending)
+        revisions = revisions_of(storage.tasks, ada.id)
         everything = sorted(
             (
                 task
                 for task in all_tasks(storage.tasks, ada.id)
                 if completed in (None, task.completed)
             ),
-            key=lambda task: Position.of(task, order),
+            key=lambda task: Position.of(task, order, revision=revisions[task.id]),
             reverse=descending,
         )
         assert storage.tasks.page(ada.id, query, limit=99).tasks == everything
@@ -864,10 +865,12 @@ class TestTasks:
         for size in (1, 4):
             pages: list[Task] = []
             after: Position | None = None
-            while page := storage.tasks.page(ada.id, query, limit=size, after=after).tasks:
-                assert len(page) <= size
-                pages += page
-                after = Position.of(page[-1], order)
+            has_more = True
+            while has_more:
+                found = storage.tasks.page(ada.id, query, limit=size, after=after)
+                assert 0 < len(found.tasks) <= size
+                pages += found.tasks
+                after, has_more = found.last, found.last is not None
             assert pages == everything
         assert storage.tasks.page(ada.id, query, limit=3, offset=2).tasks == everything[2:5]
         assert storage.tasks.page(ada.id, query, limit=3, offset=99).tasks == []

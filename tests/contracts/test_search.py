@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.storages import Storage
+from tests.support.tasks import revisions_of
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.text import SearchText
@@ -86,11 +87,12 @@ def caseless(text: str) -> str:
 def in_pages(storage: Storage, owner: User, query: TaskQuery, size: int) -> list[int]:
     ids: list[int] = []
     after: Position | None = None
-    while page := storage.tasks.page(owner.id, query, limit=size, after=after).tasks:
-        ids += [task.id for task in page]
-        written = str(Position.of(page[-1], query.order))
-        after = Position.parse(written, query.order)
-    return ids
+    while True:
+        found = storage.tasks.page(owner.id, query, limit=size, after=after)
+        ids += [task.id for task in found.tasks]
+        if found.last is None:
+            return ids
+        after = Position.parse(str(found.last), query.order)
 
 
 @ON_ONE_STORAGE
@@ -196,6 +198,7 @@ def test_a_search_can_be_combined_with_every_other_choice(storage: Storage) -> N
     for index in range(0, 12, 3):
         done = tasks[index].with_completion(True, now=NOW + timedelta(hours=1))
         tasks[index] = storage.tasks.save(done)
+    revisions = revisions_of(storage.tasks, ada.id)
     for order in TaskOrder:
         for completed in (None, True, False):
             for time in (None, NOW + timedelta(minutes=1)):
@@ -208,7 +211,7 @@ def test_a_search_can_be_combined_with_every_other_choice(storage: Storage) -> N
                 )
                 expected = sorted(
                     (task for task in tasks if query.includes(task)),
-                    key=lambda task: Position.of(task, query.order),
+                    key=lambda task: Position.of(task, query.order, revision=revisions[task.id]),
                     reverse=True,
                 )
                 ids = [task.id for task in expected]

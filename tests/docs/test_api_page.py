@@ -114,6 +114,18 @@ def test_the_session_about_sending_a_write_again_prints_what_the_page_says(
         assert f"`{line.strip()}`" in PAGE
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_synchronization_prints_what_the_page_says(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "SINCE" in block]
+    printed = service.run(session)
+    assert printed == [
+        *('"title":"Buy milk"', '"title":"Buy oats"'),
+        *('"revision":3,"deleted":true', '"version":2'),
+    ]
+    for line in printed:
+        assert f"`{line}`" in PAGE
+
+
 def test_the_api_page_lists_exactly_the_endpoints() -> None:
     described = {
         (method, re.sub(r"\{\w+\}", "{}", path))

@@ -30,6 +30,7 @@ from schemathesis.openapi.checks import (
     AllowHeaderMismatch,
     RejectedPositiveData,
     UnsupportedMethodResponse,
+    UseAfterFree,
 )
 
 from tests.support.proof import note
@@ -288,8 +289,10 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
     match failure:
         case UnsupportedMethodResponse() | AllowHeaderMismatch():
             # Other methods than POST of `/tasks/bulk` are about a task with the id `bulk`.
-            names = {"change_tasks", "complete_matching_tasks", "count_tasks"}
+            names = {"change_tasks", "complete_matching_tasks", "count_tasks", "list_changes"}
             return _operation_id(case) not in names
+        case UseAfterFree():
+            return False  # a deleted task may have been restored
         case RejectedPositiveData():
             return not _is_beyond_json_schema(response)
         case AcceptedNegativeData():

@@ -1,11 +1,11 @@
 """Storing very many tasks without a request for each, and reading all of them at once."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from todo_core.entities.task import Task
+from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.ports.repositories import TaskRepository
@@ -16,6 +16,12 @@ _MORE_THAN_ANY_TEST_STORES = 100_000
 def all_tasks(tasks: TaskRepository, owner_id: UserId) -> Sequence[Task]:
     """Return all tasks of this owner, the newest first."""
     return tasks.page(owner_id, TaskQuery(), limit=_MORE_THAN_ANY_TEST_STORES).tasks
+
+
+def revisions_of(tasks: TaskRepository, owner_id: UserId) -> Mapping[TaskId, int]:
+    """Return the revision of the newest change of each task of this owner, or of its deletion."""
+    found = tasks.changes(owner_id, after=None, limit=_MORE_THAN_ANY_TEST_STORES)
+    return {change.id: change.revision for change in found.changes}
 
 
 def store_tasks(folder: Path, owner: str, count: int) -> int:

@@ -192,7 +192,7 @@ class Applications:
 
 
 def _client(threads: WorkerThreads, kind: type[APIRoute]) -> httpx.AsyncClient:
-    app = FastAPI()
+    app = FastAPI(redirect_slashes=False)
     app.state.worker_threads = threads
     router = APIRouter(route_class=kind)
     for path, (status, endpoint) in ENDPOINTS.items():
@@ -253,6 +253,7 @@ def readings(draw: st.DrawFn) -> Sent:
 @example(Sent(f"/read/1/{A_UUID}?{VALID_READING}limit=none&limit=5"))
 @example(Sent(f"/read/1/{A_UUID}?{VALID_READING}required="))
 @example(Sent("/read/x/y?limit=0&done=2&since=z&kind=c&sort-by=titles"))
+@example(Sent("/read/1/0%2F?"))
 @settings(deadline=None)
 def test_parameters_of_the_path_and_the_query_are_read_as_by_fastapi(
     applications: Applications, sent: Sent

@@ -64,7 +64,7 @@ def test_a_large_export_is_streamed_and_complete(ada: ApiUser) -> None:
     assert "content-length" not in answer.headers
     assert answer.headers["content-type"] == "application/json"
     export = answer.json()
-    assert list(export) == ["user", "identities", "sessions", "tasks"]
+    assert list(export) == ["user", "identities", "sessions", "tasks", "deleted_tasks"]
     assert export["tasks"] == ada.list()
 
 

@@ -42,27 +42,27 @@ class InMemoryTaskRepository(TaskRepository):
             revision = self._store.owner_revisions.get(owner_id, 0)
         if after is not None:
             chosen = [
-                task
-                for task in chosen
-                if (
-                    Position.of(task, query.order) < after
-                    if query.descending
-                    else Position.of(task, query.order) > after
-                )
+                each
+                for each in chosen
+                if (each[0] < after if query.descending else each[0] > after)
             ]
         found = chosen[offset : offset + limit]
-        return Found(found, revision if found else 0)
+        last = found[-1][0] if offset + limit < len(chosen) else None
+        return Found([task for _, task in found], revision if found else 0, last)
 
     def count(self, owner_id: UserId, query: TaskQuery) -> int:
         return len(self._chosen(owner_id, query))
 
-    def _chosen(self, owner_id: UserId, query: TaskQuery) -> Sequence[Task]:
+    def _chosen(self, owner_id: UserId, query: TaskQuery) -> Sequence[tuple[Position, Task]]:
+        """Return the tasks that the query chooses and their places, in its order."""
         with self._store.lock:
-            tasks = self._trash() if query.deleted else self._store.tasks.values()
-            chosen = [task for task in tasks if task.owner_id == owner_id and query.includes(task)]
-        return sorted(
-            chosen, key=lambda task: Position.of(task, query.order), reverse=query.descending
-        )
+            tasks = self._trash() if query.deleted else self._living()
+            chosen = [
+                (Position.of(task, query.order, revision=revision), task)
+                for task, revision in tasks
+                if task.owner_id == owner_id and query.includes(task)
+            ]
+        return sorted(chosen, key=lambda each: each[0], reverse=query.descending)
 
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         with self._store.lock:
@@ -163,7 +163,7 @@ class InMemoryTaskRepository(TaskRepository):
         with self._store.lock:
             changed = [
                 Change(task.id, self._store.task_revisions[owner_id, task.id], task)
-                for task in self._chosen(owner_id, TaskQuery())
+                for _, task in self._chosen(owner_id, TaskQuery())
             ]
             deleted = [
                 Change(key[1], deleted.revision, None)
@@ -200,8 +200,15 @@ class InMemoryTaskRepository(TaskRepository):
         if self.counts(owner_id).total >= most:
             raise QuotaExceeded
 
-    def _trash(self) -> Iterator[Task]:
-        return (each.task for each in self._store.deleted_tasks.values() if each.task is not None)
+    def _living(self) -> Iterator[tuple[Task, int]]:
+        return ((task, self._store.task_revisions[key]) for key, task in self._store.tasks.items())
+
+    def _trash(self) -> Iterator[tuple[Task, int]]:
+        return (
+            (each.task, each.revision)
+            for each in self._store.deleted_tasks.values()
+            if each.task is not None
+        )
 
     def _in_trash(self, task_id: TaskId, owner_id: UserId) -> Task:
         deleted = self._store.deleted_tasks.get((owner_id, task_id))

@@ -355,12 +355,13 @@ Index(
     TASKS.c.created_at,
     TASKS.c.id,
 )
-# Changes in the order of their revisions: for clients that keep a copy of the tasks.
+# The tasks in the order of their changes: for that order of a list, and for clients with a copy.
 Index(
-    "ix_tasks_owner_id_completed_revision",
+    "ix_tasks_owner_id_completed_revision_id",
     TASKS.c.owner_id,
     TASKS.c.completed,
     TASKS.c.revision,
+    TASKS.c.id,
 )
 Index("ix_deleted_tasks_owner_id_revision", DELETED_TASKS.c.owner_id, DELETED_TASKS.c.revision)
 Index("ix_deleted_tasks_expires_at", DELETED_TASKS.c.expires_at)

@@ -1,10 +1,10 @@
 """Queries for pages of tasks: one statement for each combination of conditions that is used.
 
-The index on tasks begins with the owner and whether a task is completed. A list of both kinds is
-a union of two, each of which the index has in the order of creation. So a page in this order takes
-the same time, however many tasks the owner has. In another order, all tasks of the owner are read
-and sorted. So does a search, unless some tasks that come first in the order of creation fill the
-page: then the text is common.
+The indexes on tasks begin with the owner and whether a task is completed. A list of both kinds is
+a union of two, each of which an index has in the order of creation, and another in that of the
+changes. So a page in these orders takes the same time, however many tasks the owner has. In the
+order of titles, all tasks of the owner are read and sorted. So does a search, unless some tasks
+that come first in the order of creation fill the page: then the text is common.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +48,9 @@ TASK_COLUMNS = (
 _OWNED = TASKS.c.owner_id == bindparam("owner")
 _DELETED_OWNED = DELETED_TASKS.c.owner_id == bindparam("owner")
 # In the same statement as the tasks, so that it is theirs, and in each row.
-_REVISION = select(TASK_OWNERS.c.revision).where(OWNER_ROW).scalar_subquery().label("revision")
+_REVISION = (
+    select(TASK_OWNERS.c.revision).where(OWNER_ROW).scalar_subquery().label("owner_revision")
+)
 _FOLDED = (TASKS.c.folded_title, TASKS.c.folded_description)
 
 
@@ -65,7 +67,8 @@ def _sort_value(columns: ColumnCollection[str, Any], order: TaskOrder) -> Column
         # Text in ASCII is not longer when it is folded.
         first = func.substr(columns["folded_title"], ONE, literal_column(str(Title.max_length)))
         return folded(first, columns["title"])
-    column: ColumnElement[Any] = columns[order]
+    name = "revision" if order is TaskOrder.UPDATED_AT else order
+    column: ColumnElement[Any] = columns[name]
     return column
 
 
@@ -226,9 +229,7 @@ def _built_first_look(shape: _Shape) -> Select[*tuple[Any, ...]]:
 
 def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundSelect[Any]:
     offset: BindParameter[int] | None = bindparam("offset") if shape.skips else None
-    is_sorted = (
-        shape.deleted or shape.order is not TaskOrder.CREATED_AT or "search" in shape.conditions
-    )
+    is_sorted = shape.deleted or shape.order is TaskOrder.TITLE or "search" in shape.conditions
     if shape.completed is not None or is_sorted:
         one = _part(shape, shape.completed).order_by(*_order(shape))
         return one.limit(bindparam("limit")).offset(offset)
@@ -239,8 +240,8 @@ def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundS
         reach: BindParameter[int] = bindparam("reach" if shape.skips else "limit")
         parts = [part.order_by(*order).limit(reach) for part in parts]
     both = union_all(*parts)
-    place = (both.selected_columns[name] for name in ("created_at", "id"))
-    ordered = both.order_by(*_directed(shape, *place))
+    columns = both.selected_columns
+    ordered = both.order_by(*_directed(shape, _sort_value(columns, shape.order), columns["id"]))
     return ordered.limit(bindparam("limit")).offset(offset)
 
 
@@ -248,6 +249,8 @@ def _part(shape: _Shape, completed: bool | None) -> Select[*tuple[Any, ...]]:
     """Return the query for all tasks of a page, or those that are completed, or that are not."""
     columns = shape.columns
     names = [column.name for column in (*TASK_COLUMNS, *(_FOLDED if shape.looks_first else ()))]
+    if shape.order is TaskOrder.UPDATED_AT:
+        names.append("revision")
     row = DeletedTaskRow if shape.deleted else TaskRow
     selected = select(row).with_only_columns(*(columns[name] for name in names), _REVISION)
     statement = _owned(selected, columns)

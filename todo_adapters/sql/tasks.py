@@ -63,7 +63,7 @@ from todo_adapters.sql.task_lists import (
 )
 from todo_core.entities.task import Description, Task, TaskCounts, TaskId, Title
 from todo_core.entities.task_changes import Change, FoundChanges
-from todo_core.entities.task_query import Found, Position, TaskQuery
+from todo_core.entities.task_query import Found, Position, TaskOrder, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, QuotaExceeded, StaleVersion, TaskNotFound
 from todo_core.ports.repositories import UNLIMITED, TaskRepository
@@ -317,30 +317,51 @@ class SqlTaskRepository(TaskRepository):
         offset: int = 0,
     ) -> Found:
         continues, limits_parts = after is not None, self._executor.dialect.limits_parts
+        read = limit + 1  # the additional one tells whether more tasks follow
         if can_look_first(query, offset=offset):
             found = self._found(
                 owner_id,
+                query,
                 first_look_statement(query, continues=continues, limits_parts=limits_parts),
-                first_look_parameters(owner_id, query, limit=limit, after=after),
+                first_look_parameters(owner_id, query, limit=read, after=after),
+                limit,
             )
-            if len(found.tasks) == limit:
+            if found.last is not None:
                 return found
         return self._found(
             owner_id,
+            query,
             page_statement(query, continues=continues, skips=offset > 0, limits_parts=limits_parts),
-            page_parameters(owner_id, query, limit=limit, after=after, offset=offset),
+            page_parameters(owner_id, query, limit=read, after=after, offset=offset),
+            limit,
         )
 
-    def _found(self, owner_id: UserId, statement: Query, parameters: Parameters) -> Found:
-        revision = 0
+    def _found(
+        self,
+        owner_id: UserId,
+        query: TaskQuery,
+        statement: Query,
+        parameters: Parameters,
+        limit: int,
+    ) -> Found:
+        is_by_change = query.order is TaskOrder.UPDATED_AT
+        owner_revision = 0
+        revisions: list[int] = []
 
         def to_task(row: AnyRow) -> Task:
-            nonlocal revision
-            revision = row[-1] or 0  # an owner who has not written since they have rows has none
-            return _to_task(row[:-1], owner_id)
+            nonlocal owner_revision
+            *fields, revision = row
+            owner_revision = revision or 0  # of an owner who has no row yet, it is null
+            if is_by_change:
+                revisions.append(fields.pop())
+            return _to_task(fields, owner_id)
 
         tasks = self._executor.entities(statement, parameters, to_task)
-        return Found(tasks, revision)
+        if len(tasks) <= limit:
+            return Found(tasks, owner_revision, None)
+        revision = revisions[limit - 1] if is_by_change else 0
+        last = Position.of(tasks[limit - 1], query.order, revision=revision)
+        return Found(tasks[:limit], owner_revision, last)
 
     def count(self, owner_id: UserId, query: TaskQuery) -> int:
         parameters = count_parameters(owner_id, query)

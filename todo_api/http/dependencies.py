@@ -203,6 +203,11 @@ async def _authenticated(request: Request) -> Caller:
     return caller
 
 
+def owner_name(request: Request) -> str:
+    """Return the name of the owner in the path. Below `/api/tasks` it is empty."""
+    return str(request.path_params.get("user_id", ""))
+
+
 async def _redeemed(request: Request) -> Caller:
     """Return the caller to whom the ticket in the query was issued."""
     tickets = request.query_params.getlist("ticket")
@@ -212,7 +217,7 @@ async def _redeemed(request: Request) -> Caller:
     redeem = partial(
         application_of(request).redeem_stream_ticket,
         tickets[0],
-        owner_name=request.path_params["user_id"],
+        owner_name=owner_name(request),
     )
     caller = await threads.run(redeem, key=client_key(request.scope))
     request.scope[USER_ID] = str(caller.user_id)

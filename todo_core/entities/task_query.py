@@ -1,6 +1,6 @@
 """Which of an owner's tasks are listed, and in which order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -60,20 +60,21 @@ class TaskQuery:
 class Position:
     """The place of a task in an order: the value that decides, and then the id.
 
-    Positions in the same order can be compared. The value is the sort key of the title, or a time.
+    Positions in the same order can be compared. The value is the time of creation, the revision of
+    the newest change, or the sort key of the title.
     """
 
-    value: datetime | str
+    value: datetime | int | str
     id: TaskId
 
     @classmethod
-    def of(cls, task: Task, order: TaskOrder) -> "Position":
-        """Return the place of this task."""
+    def of(cls, task: Task, order: TaskOrder, *, revision: int) -> "Position":
+        """Return the place of this task, whose newest change has this revision."""
         match order:
             case TaskOrder.CREATED_AT:
                 return cls(task.created_at, task.id)
             case TaskOrder.UPDATED_AT:
-                return cls(task.updated_at, task.id)
+                return cls(revision, task.id)
             case TaskOrder.TITLE:
                 return cls(task.title.sort_key, task.id)
 
@@ -81,25 +82,31 @@ class Position:
     def parse(cls, text: str, order: TaskOrder) -> "Position":
         """Return the place in this order that `str` has written."""
         value, _, task_id = text.rpartition(" ")
-        return cls(
-            value if order is TaskOrder.TITLE else datetime.fromisoformat(value),
-            TaskId(int(task_id)),
-        )
+        return cls(_PARSERS[order](value), TaskId(int(task_id)))
 
     def __str__(self) -> str:
-        value = self.value if isinstance(self.value, str) else self.value.isoformat()
+        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
         return f"{value} {self.id}"
+
+
+_PARSERS: Mapping[TaskOrder, Callable[[str], datetime | int | str]] = {
+    TaskOrder.CREATED_AT: datetime.fromisoformat,
+    TaskOrder.UPDATED_AT: int,
+    TaskOrder.TITLE: str,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """Some of an owner's tasks, and the revision of the owner at that moment.
 
-    The revision is 0 if there are no tasks: no query is spent on it.
+    The revision is 0 if there are no tasks: no query is spent on it. `last` is the position of the
+    last one if more tasks follow, and otherwise None.
     """
 
     tasks: Sequence[Task]
     revision: int
+    last: Position | None
 
 
 @dataclass(frozen=True, slots=True)

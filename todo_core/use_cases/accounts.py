@@ -298,18 +298,18 @@ class ExportAccount:
     def _pages(
         self, user_id: UserId, session_id: SessionId | None, query: TaskQuery
     ) -> Iterator[Sequence[Task]]:
-        last: Position | None = None
+        after: Position | None = None
         while True:
-            page = self.tasks.page(user_id, query, limit=EXPORT_PAGE, after=last).tasks
+            found = self.tasks.page(user_id, query, limit=EXPORT_PAGE, after=after)
             if session_id is not None and session_id in self.revoked_sessions:
                 raise InvalidAccessToken
-            if len(page) < EXPORT_PAGE:
+            if found.last is None:
                 # The tasks of a deleted account disappear in batches: these may not be the last.
                 self.get_profile(user_id=user_id)
-                yield page
+                yield found.tasks
                 return
-            yield page
-            last = Position.of(page[-1], query.order)
+            yield found.tasks
+            after = found.last
 
 
 @dataclass(frozen=True, slots=True)

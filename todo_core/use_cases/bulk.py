@@ -295,9 +295,13 @@ def _for_each_match(
                 change(work.tasks, task)
             return len(matching)
 
-    changed, after = 0, None
-    while batch := tasks.page(owner_id, query, limit=BATCH_SIZE, after=after).tasks:
-        changed += retry_on_conflict(partial(change_batch, batch))
-        changes.publish(owner_id)
-        after = Position.of(batch[-1], query.order)
-    return changed
+    changed = 0
+    after: Position | None = None
+    while True:
+        found = tasks.page(owner_id, query, limit=BATCH_SIZE, after=after)
+        if found.tasks:
+            changed += retry_on_conflict(partial(change_batch, found.tasks))
+            changes.publish(owner_id)
+        if found.last is None:
+            return changed
+        after = found.last

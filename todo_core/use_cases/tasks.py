@@ -105,19 +105,13 @@ class ListTasks:
         if known and (revision := self.tasks.counts(owner_id).revision) in known:
             return TaskPage([], revision, is_unchanged=True)
         after = None if cursor is None else self._position(cursor, owner_id, query)
-        # One more than the page tells whether another page follows.
-        found = self.tasks.page(owner_id, query, limit=limit + 1, after=after, offset=offset)
+        found = self.tasks.page(owner_id, query, limit=limit, after=after, offset=offset)
         total = self._total(owner_id, query) if counts else None
-        if len(found.tasks) <= limit:
-            return TaskPage(found.tasks, found.revision, None, total)
-        tasks = found.tasks[:limit]
-        cursor = self._cursor(tasks[-1], owner_id, query)
-        return TaskPage(tasks, found.revision, cursor, total)
+        following = None if found.last is None else self._cursor(found.last, owner_id, query)
+        return TaskPage(found.tasks, found.revision, following, total)
 
-    def _cursor(self, last: Task, owner_id: UserId, query: TaskQuery) -> str:
-        return self.cursors.issue(
-            str(Position.of(last, query.order)), scope=_list_scope(owner_id, query)
-        )
+    def _cursor(self, last: Position, owner_id: UserId, query: TaskQuery) -> str:
+        return self.cursors.issue(str(last), scope=_list_scope(owner_id, query))
 
     def _position(self, cursor: str, owner_id: UserId, query: TaskQuery) -> Position:
         written = self.cursors.read(cursor, scope=_list_scope(owner_id, query))

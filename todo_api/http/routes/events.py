@@ -11,6 +11,7 @@ from todo_api.http.dependencies import (
     StreamCallerDependency,
     TaskOwnerCallerDependency,
     application_of,
+    owner_name,
 )
 from todo_api.http.event_streams import TOO_MANY_STREAMS, EventStreamResponse, EventStreams
 from todo_api.http.json_route import JsonRoute
@@ -93,9 +94,7 @@ def create_stream_ticket(request: Request, caller: TaskOwnerCallerDependency) ->
     It is for `EventSource` in a browser, which cannot send an access token. The stream lasts as
     long as your session.
     """
-    ticket = application_of(request).issue_stream_ticket(
-        caller, owner_name=request.path_params["user_id"]
-    )
+    ticket = application_of(request).issue_stream_ticket(caller, owner_name=owner_name(request))
     content = StreamTicketResponse(
         ticket=ticket.value, expires_in=int(ticket.expires_in.total_seconds())
     )
