@@ -250,6 +250,11 @@ class TestPages:
     ) -> None:
         everything = trash(storage, owner)
         assert {task.id for task in everything} == {*range(2, 24, 2)}
+        revisions = {change.id: change.revision for change in changes(storage, owner).changes}
+
+        def place(task: Task) -> Position:
+            return Position.of(task, order, revision=revisions[task.id])
+
         for completed, created_after, created_before, updated_after, search in product(
             (None, True, False),
             (None, NOW + timedelta(minutes=1)),
@@ -267,18 +272,16 @@ class TestPages:
                 descending=descending,
                 deleted=True,
             )
-            chosen = sorted(
-                filter(query.includes, everything),
-                key=lambda task: Position.of(task, order),
-                reverse=descending,
-            )
+            chosen = sorted(filter(query.includes, everything), key=place, reverse=descending)
             assert trash(storage, owner, query) == chosen, query
             assert storage.tasks.count(owner.id, query) == len(chosen), query
             if chosen:
                 middle = len(chosen) // 2
-                after = Position.of(chosen[middle], order)
+                after = place(chosen[middle])
                 page = storage.tasks.page(owner.id, query, limit=2, after=after)
                 assert page.tasks == chosen[middle + 1 :][:2], query
+                more = len(chosen) > middle + 3
+                assert page.last == (place(chosen[middle + 2]) if more else None), query
                 skipped = storage.tasks.page(owner.id, query, limit=3, offset=1)
                 assert skipped.tasks == chosen[1:4], query
 
@@ -288,11 +291,11 @@ class TestPages:
     ) -> None:
         query = TaskQuery(order=order, deleted=True)
         for size in (1, 4):
-            pages: list[Task] = []
-            after: Position | None = None
-            while page := storage.tasks.page(owner.id, query, limit=size, after=after).tasks:
-                pages += page
-                after = Position.of(page[-1], order)
+            page = storage.tasks.page(owner.id, query, limit=size)
+            pages = list(page.tasks)
+            while page.last is not None:
+                page = storage.tasks.page(owner.id, query, limit=size, after=page.last)
+                pages += page.tasks
             assert pages == trash(storage, owner, query)
 
     def test_a_list_without_the_trash_has_none_of_it(self, storage: Storage, owner: User) -> None:
