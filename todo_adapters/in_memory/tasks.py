@@ -110,6 +110,8 @@ class InMemoryTaskRepository(TaskRepository):
         with self._store.lock:
             task = self._in_trash(task_id, owner_id)
             self._require_room(owner_id, most)
+            if (owner_id, task_id) in self._store.tasks:
+                raise IdTaken
             del self._store.deleted_tasks[owner_id, task_id]
             restored = replace(task, version=task.version + 1, updated_at=now)
             self._put(restored)

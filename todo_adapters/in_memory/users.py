@@ -52,10 +52,7 @@ class InMemoryUserRepository(UserRepository):
     def remove(self, user: User) -> None:
         with self._store.lock:
             self._remove_all_but_tasks(user)
-            store = self._store
-            for task in [each for each in store.tasks.values() if each.owner_id == user.id]:
-                del store.tasks[task.owner_id, task.id]
-            store.owner_revisions.pop(user.id, None)
+            self._remove_tasks(user.id)
 
     def mark_deleted(self, user: User, *, now: datetime) -> None:
         with self._store.lock:
@@ -71,8 +68,19 @@ class InMemoryUserRepository(UserRepository):
         with self._store.lock:
             if any(task.owner_id == user_id for task in self._store.tasks.values()):
                 return False
-            self._store.owner_revisions.pop(user_id, None)
-            return self._store.deleted_users.pop(user_id, None) is not None
+            if user_id not in self._store.deleted_users:
+                return False
+            self._remove_tasks(user_id)
+            del self._store.deleted_users[user_id]
+            return True
+
+    def _remove_tasks(self, user_id: UserId) -> None:
+        store = self._store
+        for by_task in (store.tasks, store.task_revisions, store.deleted_tasks):
+            for key in [key for key in by_task if key[0] == user_id]:
+                del by_task[key]
+        store.owner_revisions.pop(user_id, None)
+        store.forgotten_revisions.pop(user_id, None)
 
     def _remove_all_but_tasks(self, user: User) -> None:
         self.lock(user)

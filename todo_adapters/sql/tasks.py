@@ -227,6 +227,7 @@ WITH_EXCESS = (
     .with_only_columns(TASK_OWNERS.c.owner_id, TASK_OWNERS.c.deleted)
     .where(TASK_OWNERS.c.deleted > bindparam("kept", type_=Integer))
     .limit(ONE)
+    .with_for_update()  # so that no other process forgets the excess too
 )
 OLDEST_DELETED = _forgettable(_DELETED_OWNED).order_by(DELETED_TASKS.c.revision)
 _REVISION = bindparam("up_to", type_=BigInteger)

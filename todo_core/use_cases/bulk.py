@@ -24,6 +24,7 @@ from todo_core.errors import (
     FieldError,
     IdTaken,
     PreconditionFailed,
+    QuotaExceeded,
     StaleVersion,
     TaskNotFound,
     ValidationFailed,
@@ -63,8 +64,8 @@ class ChangeTasks:
     Raises:
         ValidationFailed: if there are no operations or too many, or if values break their rules.
             Every such field is named, as `operations/3/update/title`.
-        TaskNotFound: if the owner has no such task, even if another user has. Its `field` and
-            that of `PreconditionFailed` name the operation, as `operations/3/update`.
+        TaskNotFound: if the owner has no such task, even if another user has. Its `field`, and
+            those of the next two, name the operation, as `operations/3/update`.
         PreconditionFailed: if the task has another version than the operation names.
         QuotaExceeded: if the owner would have more than `max_tasks` tasks.
         AccountGone: if the owner was deleted.
@@ -139,7 +140,7 @@ class _Batch:
     def apply(self, operation: TaskOperation, *, field: str) -> Outcome:
         try:
             return self._apply(operation)
-        except (TaskNotFound, PreconditionFailed) as error:
+        except (TaskNotFound, PreconditionFailed, QuotaExceeded) as error:
             error.field = field
             raise
 
