@@ -74,7 +74,8 @@ class OfflineClient:
         url = f"/api/tasks{path.format(task_id)}"
         answer = self._http.request(method, url, json=write["body"] or None, headers=headers)
         if answer.is_success:
-            self._finish(write, "applied", answer.json() if answer.content else {"id": task_id})
+            outcome = "replayed" if "idempotent-replayed" in answer.headers else "applied"
+            self._finish(write, outcome, answer.json() if answer.content else {"id": task_id})
         elif answer.status_code == 412 and write["kind"] != "delete":
             # The change is made to the newer version. The key stays: nothing was written with it.
             write["seen"] = int(answer.headers["etag"].strip('"'))
