@@ -61,14 +61,19 @@ def changes_statement(*, limits_parts: bool) -> Query:
         ]
     every = union_all(*parts)
     changes = every.order_by(every.selected_columns[0]).limit(bindparam("limit")).subquery()
+    owner = (
+        select(TaskOwnerRow)
+        .with_only_columns(TASK_OWNERS.c.revision, TASK_OWNERS.c.forgotten_revision)
+        .where(OWNER_ROW)
+        .subquery()
+    )
     always = select(ONE).subquery()
     return (
-        select(TaskOwnerRow)
-        .with_only_columns(
-            func.coalesce(TASK_OWNERS.c.revision, ZERO),
-            func.coalesce(TASK_OWNERS.c.forgotten_revision, ZERO),
+        select(
+            func.coalesce(owner.c.revision, ZERO),
+            func.coalesce(owner.c.forgotten_revision, ZERO),
             *changes.c,
         )
-        .select_from(always.outerjoin(TASK_OWNERS, OWNER_ROW).outerjoin(changes, true()))
+        .select_from(always.outerjoin(owner, true()).outerjoin(changes, true()))
         .order_by(changes.c.revision)
     )
