@@ -24,6 +24,7 @@ from tests.support.settings import on_postgresql, postgres_settings
 from tests.support.statements import prebuilt_statements, recorded_statements
 from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS
+from todo_adapters.sql.task_changes import changes_statement
 from todo_adapters.sql.task_lists import (
     can_look_first,
     count_statement,
@@ -257,6 +258,32 @@ class TestIndexes:
             if query.created_after is None:
                 tasks_are_read = plan.partition("looked_at")[2] if "MATERIALIZE" in plan else plan
                 assert not re.search(r"\bSort  \(", tasks_are_read), query
+
+    @pytest.mark.usefixtures("owner")
+    def test_changes_are_read_in_the_order_of_three_indexes(self, container: Container) -> None:
+        with container.database().engine.connect() as connection:
+            for statement in (
+                "UPDATE tasks SET revision = id",
+                """
+                INSERT INTO deleted_tasks (owner_id, id, completed, version, created_at,
+                updated_at, revision, expires_at) SELECT owner_id, id, completed, version,
+                created_at, updated_at, -id, updated_at FROM tasks
+                """,
+                "ANALYZE",
+            ):
+                connection.execute(text(statement))
+        dialect = container.database().dialect
+        changes = changes_statement(limits_parts=dialect.limits_parts)
+        plan = explain_for_any_values(container, changes)
+        assert plan.count(INDEX_OF_ORDER[TaskOrder.UPDATED_AT]) == 2
+        assert plan.count("ix_deleted_tasks_owner_id_revision") == 1
+        assert not re.search("Seq Scan on (tasks|deleted_tasks)", plan)
+        assert not re.search("SCAN (tasks|deleted_tasks)", plan)
+        # What is sorted at the end, if anything, is one page.
+        parts = plan.partition("Limit  (" if dialect.limits_parts else "MERGE")[2]
+        parts = parts.partition("SCAN one_row")[0]
+        assert "ix_deleted_tasks_owner_id_revision" in parts
+        assert not re.search(r"\bSort  \(|TEMP B-TREE", parts)
 
     def test_lists_of_some_time_or_text_are_planned_for_it(
         self, postgres_url: str, migrated_template: str

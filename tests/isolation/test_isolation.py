@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_operation import Completion, Deletion, Edit, TaskOperation
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.user import UserId
-from todo_core.errors import StaleVersion, TaskNotFound
+from todo_core.errors import InvalidCursor, QuotaExceeded, StaleVersion, TaskNotFound
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
@@ -480,6 +480,113 @@ def test_a_refused_change_takes_no_revision_though_another_user_has_such_a_task(
         tasks.remove(TaskId(1), owner_id=bob, expires_at=LATER)
     assert tasks.counts(bob) == TaskCounts(revision=1, total=1, completed=0)
     assert tasks.counts(ada) == TaskCounts(revision=1, total=1, completed=0)
+
+
+@pytest.fixture
+def owners(container: Container) -> tuple[UserId, UserId, UserId]:
+    """Three users in the order in which they are stored, with tasks and a trash of the same ids.
+
+    Each of them has the tasks 1 and 2, and 3 to 5 in the trash.
+    """
+    first, second, third = sorted(_new_owner(container, number) for number in range(3))
+    for number in range(1, 6):
+        for owner in (first, second, third):
+            container.tasks().add(_task(owner, number))
+            if number > 2:
+                container.tasks().remove(TaskId(number), owner_id=owner, expires_at=LATER)
+    return first, second, third
+
+
+type _State = tuple[Any, ...]
+
+
+def _state(container: Container, owner: UserId) -> _State:
+    """Return everything that is stored of a user's tasks."""
+    tasks = container.tasks()
+    return (
+        tasks.changes(owner, after=None, limit=99),
+        tasks.counts(owner),
+        all_tasks(tasks, owner),
+        tasks.page(owner, TaskQuery(deleted=True), limit=99).tasks,
+    )
+
+
+def test_a_change_of_the_trash_leaves_anothers_trash_with_the_same_ids(
+    container: Container, owners: tuple[UserId, UserId, UserId]
+) -> None:
+    tasks, (first, middle, last) = container.tasks(), owners
+    before = {owner: _state(container, owner) for owner in (first, last)}
+    tasks.restore(TaskId(3), owner_id=middle, now=LATER, most=3)
+    tasks.erase(TaskId(4), owner_id=middle, expires_at=LATER)
+    tasks.remove(TaskId(1), owner_id=middle, expires_at=LATER, permanently=True)
+    changes, counts, listed, trash = _state(container, middle)
+    assert [(each.id, each.task is None) for each in changes.changes] == [
+        *((2, False), (4, True), (5, True), (3, False), (1, True))
+    ]
+    assert counts == TaskCounts(10, total=2, completed=0)
+    assert {task.id for task in listed} == {2, 3}
+    assert [task.id for task in trash] == [5]
+    assert {task.owner_id for task in [*listed, *trash]} == {middle}
+    assert {owner: _state(container, owner) for owner in (first, last)} == before
+
+
+def test_the_trash_of_another_user_is_neither_restored_nor_erased(
+    container: Container, owners: tuple[UserId, UserId, UserId]
+) -> None:
+    tasks, (first, middle, last) = container.tasks(), owners
+    tasks.restore(TaskId(3), owner_id=middle, now=LATER, most=9)
+    tasks.erase(TaskId(4), owner_id=middle, expires_at=LATER)
+    before = [_state(container, owner) for owner in owners]
+    for number in (3, 4):
+        with pytest.raises(TaskNotFound):
+            tasks.restore(TaskId(number), owner_id=middle, now=LATER, most=9)
+        with pytest.raises(TaskNotFound):
+            tasks.erase(TaskId(number), owner_id=middle, expires_at=LATER)
+    with pytest.raises(QuotaExceeded):  # others' tasks do not count, and make no room either
+        tasks.restore(TaskId(5), owner_id=middle, now=LATER, most=3)
+    assert [_state(container, owner) for owner in owners] == before
+    tasks.restore(TaskId(5), owner_id=middle, now=LATER, most=4)
+    for owner in (first, last):
+        assert tasks.restore(TaskId(3), owner_id=owner, now=LATER, most=3).owner_id == owner
+
+
+def test_the_clean_up_of_one_users_trash_forgets_nothing_of_another(
+    container: Container, owners: tuple[UserId, UserId, UserId]
+) -> None:
+    tasks, (first, middle, last) = container.tasks(), owners
+    for number in (1, 2):
+        tasks.remove(TaskId(number), owner_id=middle, expires_at=LATER)
+    before = {owner: _state(container, owner) for owner in (first, last)}
+    assert tasks.forget_excess(most=3, limit=9) == 2
+    changes, _, _, trash = _state(container, middle)
+    assert [each.id for each in changes.changes] == [5, 1, 2]
+    assert changes.forgotten_revision == 6  # each was added and removed before the next one
+    assert {task.id for task in trash} == {1, 2, 5}
+    assert {owner: _state(container, owner) for owner in (first, last)} == before
+    tasks.erase(TaskId(1), owner_id=middle, expires_at=LATER - timedelta(days=1))
+    assert tasks.forget_expired(now=LATER, limit=9) == 1
+    assert {owner: _state(container, owner) for owner in (first, last)} == before
+    assert tasks.remove_batch(middle, limit=9) == 2
+    assert {owner: _state(container, owner) for owner in (first, last)} == before
+
+
+def test_changes_continue_at_the_revision_of_their_own_user(
+    container: Container, owners: tuple[UserId, UserId, UserId]
+) -> None:
+    todo, (first, middle, last) = container.application(), owners
+    todo.create_task(owner_id=first, title="Buy oats")
+    pages = {owner: todo.list_changes(owner_id=owner) for owner in owners}
+    for owner in owners:
+        for other in owners:
+            if owner != other:
+                with pytest.raises(InvalidCursor):
+                    todo.list_changes(owner_id=owner, since=pages[other].next_token)
+    todo.delete_task(owner_id=middle, task_id=TaskId(1))
+    counts = {
+        owner: len(todo.list_changes(owner_id=owner, since=page.next_token).changes)
+        for owner, page in pages.items()
+    }
+    assert counts == {first: 0, middle: 1, last: 0}
 
 
 def _new_owner(container: Container, number: int) -> UserId:

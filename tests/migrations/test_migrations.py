@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,6 +34,7 @@ from todo_adapters.sql.tables import UtcDateTime, metadata
 from todo_api.cli import main
 from todo_api.container import Container
 from todo_core.entities.identity import Identity
+from todo_core.entities.task import TaskId
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.text import SearchText, fold
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
@@ -330,8 +331,13 @@ def test_a_downgrade_does_not_restore_accounts_that_are_being_deleted(
 TASKS_AT_0007 = table(
     "tasks",
     column("owner_id", Uuid()),
-    *map(column, ("id", "title", "description", "version", "completed")),
+    *map(column, ("id", "title", "description", "version", "completed", "revision")),
     *(column(name, UtcDateTime()) for name in ("created_at", "updated_at")),
+)
+OWNERS_AT_0007 = table(
+    "task_owners",
+    column("owner_id", Uuid()),
+    *map(column, ("revision", "total", "completed")),
 )
 
 
@@ -356,6 +362,7 @@ def test_the_migration_folds_the_text_of_existing_tasks(unmigrated: Container) -
                     "completed": False,
                     "created_at": now,
                     "updated_at": now,
+                    "revision": 0,
                 }
                 for number in range(1_200)  # more than one batch
             ]
@@ -380,6 +387,171 @@ def test_the_migration_folds_the_text_of_existing_tasks(unmigrated: Container) -
         alembic(database, "downgrade", "0007")
         with database.engine.connect() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM tasks").scalar() == 2_400
+
+
+def store_at_0007(
+    database: Database, owners: int, tasks_each: int, *, changed: int = 0
+) -> list[UserId]:
+    """Store tasks as before 0008: without a revision, but for the last `changed` ones of each.
+
+    Those with larger ids were changed earlier, mostly two at the same time.
+    """
+    now = datetime(2026, 2, 3, tzinfo=UTC)
+    ids = sorted(UserId(uuid4()) for _ in range(owners))
+    user = {"name": "Ada", "version": 1, "created_at": now, "updated_at": now}
+    task = {"title": "Buy milk", "description": None, "version": 1, "completed": False}
+    rows = [
+        {
+            **task,
+            "owner_id": owner,
+            "id": number,
+            "completed": number % 3 == 0,
+            "created_at": now,
+            "updated_at": now + timedelta(minutes=(tasks_each - number + 1) // 2),
+            "revision": max(0, changed - tasks_each + number),
+        }
+        for owner in ids
+        for number in range(1, tasks_each + 1)
+    ]
+    with database.transaction() as transaction:
+        transaction.connection.execute(USERS_AT_0003.insert(), [user | {"id": id} for id in ids])
+        transaction.connection.execute(TASKS_AT_0007.insert(), rows)
+        if changed:
+            owner_rows = [
+                {"owner_id": id, "revision": changed, "total": tasks_each}
+                | {"completed": tasks_each // 3}
+                for id in ids
+            ]
+            transaction.connection.execute(OWNERS_AT_0007.insert(), owner_rows)
+    return ids
+
+
+def listed(container: Container, owner: UserId) -> list[tuple[int, int]]:
+    """Return the ids and revisions of all changes, read in pages."""
+    found: list[tuple[int, int]] = []
+    after = None
+    while page := container.tasks().changes(owner, after=after, limit=2).changes:
+        found += [(each.id, each.revision) for each in page]
+        after = page[-1].revision
+    return found
+
+
+def test_tasks_that_were_not_changed_since_0007_precede_all_changes(unmigrated: Container) -> None:
+    database = unmigrated.database()
+    alembic(database, "upgrade", "0007")
+    old = store_at_0007(database, owners=2, tasks_each=5)
+    mixed = store_at_0007(database, owners=2, tasks_each=5, changed=2)
+    unmigrated.schema().migrate()
+    for owner in old:
+        assert listed(unmigrated, owner) == [(5, -5), (3, -4), (4, -3), (1, -2), (2, -1)]
+        assert unmigrated.tasks().changes(owner, after=None, limit=1).revision == 0
+    for owner in mixed:
+        assert listed(unmigrated, owner) == [(3, -3), (1, -2), (2, -1), (4, 1), (5, 2)]
+        assert unmigrated.tasks().changes(owner, after=None, limit=1).revision == 2
+    application = unmigrated.application()
+    for owner, revision in ((old[0], 1), (mixed[0], 3)):
+        page = application.list_changes(owner_id=owner)
+        assert [each.id for each in page.changes] == [id for id, _ in listed(unmigrated, owner)]
+        application.update_task(owner_id=owner, task_id=TaskId(1), title="Buy oats")
+        [change] = application.list_changes(owner_id=owner, since=page.next_token).changes
+        assert (change.id, change.revision) == (1, revision)
+    for owner in (old[1], mixed[1]):
+        page = application.list_changes(owner_id=owner)
+        application.delete_task(owner_id=owner, task_id=TaskId(3))
+        [change] = application.list_changes(owner_id=owner, since=page.next_token).changes
+        assert (change.id, change.task) == (3, None)
+        assert application.count_tasks(owner_id=owner).total == 4
+
+
+def test_revisions_survive_a_downgrade_and_negative_ones_are_given_again(
+    unmigrated: Container,
+) -> None:
+    database = unmigrated.database()
+    alembic(database, "upgrade", "0007")
+    [owner] = store_at_0007(database, owners=1, tasks_each=5, changed=2)
+    unmigrated.schema().migrate()
+    before = listed(unmigrated, owner)
+    for id in (4, 5):
+        unmigrated.application().delete_task(owner_id=owner, task_id=TaskId(id))
+    alembic(database, "downgrade", "0007")
+    with database.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT id, revision FROM tasks ORDER BY id").all()
+        assert "deleted_tasks" not in inspect(connection).get_table_names()
+    assert list(map(tuple, rows)) == [(1, 0), (2, 0), (3, 0)]
+    unmigrated.schema().migrate()
+    assert listed(unmigrated, owner) == before[:3]
+    assert (
+        unmigrated.application().list_tasks(owner_id=owner, query=TaskQuery(deleted=True)).tasks
+        == []
+    )
+    created = unmigrated.application().create_task(owner_id=owner, title="Buy oats")
+    assert listed(unmigrated, owner) == [*before[:3], (created.id, 5)]
+
+
+def test_the_tasks_of_very_many_owners_are_numbered(unmigrated: Container) -> None:
+    database = unmigrated.database()
+    alembic(database, "upgrade", "0007")
+    store_at_0007(database, owners=1_101, tasks_each=2)  # more than two batches
+    unmigrated.schema().migrate()
+    with database.engine.connect() as connection:
+        counted = connection.exec_driver_sql(
+            "SELECT revision, id, count(*) FROM tasks GROUP BY revision, id ORDER BY revision"
+        ).all()
+    assert list(map(tuple, counted)) == [(-2, 2, 1_101), (-1, 1, 1_101)]
+
+
+@pytest.mark.parametrize("revision", ["0002", "0006", "0007"])
+def test_the_command_migrates_an_old_database_and_keeps_everything(
+    unmigrated: Container, tmp_path: Path, revision: str
+) -> None:
+    database = unmigrated.database()
+    alembic(database, "upgrade", revision)
+    now = "2026-02-03 04:05:06.000000+00:00"
+    user_id = uuid4()
+    as_stored = user_id.hex if database.engine.dialect.name == "sqlite" else str(user_id)
+    owner_column = "owner_id" if revision == "0007" else "user_id"
+    email = "'ada@example.com'" if revision == "0002" else "NULL"
+    with database.transaction() as transaction:
+        connection = transaction.connection
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, name, email, version, created_at, updated_at)"
+            f" VALUES ('{as_stored}', 'Ada', {email}, 1, '{now}', '{now}')"
+        )
+        for number in (1, 2, 3):
+            updated = now.replace("04:05", f"05:0{3 - number}")
+            connection.exec_driver_sql(
+                f"INSERT INTO tasks (id, {owner_column}, title, description, completed, version,"
+                f" created_at, updated_at) VALUES ({number}, '{as_stored}', 'Straße {number}',"
+                f" 'No. {number}', {'true' if number == 2 else 'false'}, {number}, '{now}',"
+                f" '{updated}')"
+            )
+    settings = unmigrated.settings()
+    [outcome] = todo_at_once(
+        1,
+        tmp_path,
+        "migrate",
+        DATABASE_URL=settings.database_dsn,
+        TODO_JWT_SECRET=SECRET,
+        TODO_DATA_DIR=str(settings.data_dir),
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    owner, application = UserId(user_id), unmigrated.application()
+    assert application.get_profile(user_id=owner).name == "Ada"
+    changes = application.list_changes(owner_id=owner).changes
+    assert [
+        (each.id, each.revision, each.task and (each.task.title, each.task.description))
+        for each in changes
+    ] == [(n, -n, (f"Straße {n}", f"No. {n}")) for n in (3, 2, 1)]
+    tasks = application.list_tasks(owner_id=owner).tasks
+    assert [(task.id, task.completed, task.version) for task in tasks] == [
+        *((3, False, 3), (2, True, 2), (1, False, 1))
+    ]
+    search = TaskQuery(search=SearchText("STRASSE 2"))
+    assert [task.id for task in application.list_tasks(owner_id=owner, query=search).tasks] == [2]
+    application.delete_task(owner_id=owner, task_id=TaskId(2))
+    assert application.restore_task(owner_id=owner, task_id=TaskId(2)).version == 3
+    counts = application.count_tasks(owner_id=owner)
+    assert (counts.revision, counts.total, counts.completed) == (2, 3, 1)
 
 
 @pytest.fixture

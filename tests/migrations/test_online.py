@@ -23,6 +23,7 @@ OWNERS, TASKS_EACH, WRITERS = 200, 100, 3
 LONGEST_WAIT_SECONDS = 4.0
 NOW = "2026-02-03 04:05:06+00"
 BEFORE_FOLDING, TO_FOLD = "0007", 20_000
+TO_NUMBER_OWNERS, TO_NUMBER_EACH = 1_500, 20
 
 
 @dataclass
@@ -185,5 +186,76 @@ def test_tasks_that_change_while_text_is_folded_keep_their_own(
         assert folded_title == folded_unless_ascii(title)
         assert folded_description == folded_unless_ascii(description)
     assert container.tasks().count(owner, TaskQuery(search=SearchText("GRÖSSE"))) == edits
+    container.migration_database().close()
+    container.database().close()
+
+
+def test_tasks_that_change_while_others_are_numbered_keep_their_revision(
+    empty_postgres: str,
+) -> None:
+    container = Container(settings=postgres_settings(empty_postgres))
+    alembic(container.database(), "upgrade", "0007")
+    with psycopg.connect(empty_postgres) as connection:
+        connection.execute(
+            "INSERT INTO users (id, name, version, created_at, updated_at)"
+            f" SELECT gen_random_uuid(), 'Ada', 1, '{NOW}', '{NOW}'"
+            " FROM generate_series(1, %s)",
+            [TO_NUMBER_OWNERS],
+        )
+        connection.execute(
+            "INSERT INTO tasks (id, owner_id, title, version, created_at, updated_at)"
+            f" SELECT n, id, 'Buy milk', 1, '{NOW}', timestamptz '{NOW}' + n * interval '1 minute'"
+            " FROM users, generate_series(1, %s) AS n",
+            [TO_NUMBER_EACH],
+        )
+        connection.execute(
+            "INSERT INTO task_owners (owner_id, revision, total, completed)"
+            " SELECT id, 0, %s, 0 FROM users",
+            [TO_NUMBER_EACH],
+        )
+        owners = [row[0] for row in connection.execute("SELECT id FROM users ORDER BY id DESC")]
+    stop, longest, edited = Event(), 0.0, 0
+    # The owners who are numbered last: each has one task changed, as the version before does.
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(empty_postgres) as writer:
+        migration = thread.submit(container.migration_schema().migrate)
+        migration.add_done_callback(lambda _: stop.set())
+        while not stop.is_set() and edited < len(owners):
+            began = time.monotonic()
+            with writer.transaction():
+                writer.execute(
+                    "UPDATE task_owners SET revision = revision + 1 WHERE owner_id = %s",
+                    [owners[edited]],
+                )
+                writer.execute(
+                    "UPDATE tasks SET title = 'Buy oats', version = version + 1, revision ="
+                    " (SELECT revision FROM task_owners WHERE owner_id = %(owner)s)"
+                    " WHERE owner_id = %(owner)s AND id = 1",
+                    {"owner": owners[edited]},
+                )
+            longest = max(longest, time.monotonic() - began)
+            edited += 1
+        migration.result(timeout=30)
+    assert edited > 5
+    assert longest < LONGEST_WAIT_SECONDS
+    for number in (0, edited - 1, *range(edited, min(edited + 2, len(owners)))):
+        found = container.tasks().changes(UserId(owners[number]), after=None, limit=99)
+        listed = [(change.id, change.revision) for change in found.changes]
+        revisions = dict(listed)
+        assert [revision for _, revision in listed] == sorted({*revisions.values()})
+        assert sorted(revisions) == [*range(1, TO_NUMBER_EACH + 1)]
+        old = [id for id, revision in listed if revision < 0]
+        assert old == sorted(old), "in the order in which they were changed"
+        if number < edited:
+            assert listed[-1] == (1, 1)
+            assert len(old) == TO_NUMBER_EACH - 1
+        else:
+            assert len(old) == TO_NUMBER_EACH
+    with psycopg.connect(empty_postgres) as connection:
+        left = connection.execute(
+            "SELECT count(*) FILTER (WHERE revision = 0), count(*) FILTER (WHERE revision > 0),"
+            " count(DISTINCT (owner_id, revision)), count(*) FROM tasks"
+        ).fetchone()
+    everything = TO_NUMBER_OWNERS * TO_NUMBER_EACH
+    assert left == (0, edited, everything, everything)
     container.migration_database().close()
     container.database().close()
