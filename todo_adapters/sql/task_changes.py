@@ -67,7 +67,7 @@ def changes_statement(*, limits_parts: bool) -> Query:
         .where(OWNER_ROW)
         .subquery()
     )
-    always = select(ONE).subquery()
+    always = select(ONE).subquery("one_row")
     return (
         select(
             func.coalesce(owner.c.revision, ZERO),
