@@ -482,6 +482,23 @@ def test_a_refused_change_takes_no_revision_though_another_user_has_such_a_task(
     assert tasks.counts(ada) == TaskCounts(revision=1, total=1, completed=0)
 
 
+def test_the_trash_of_others_is_not_counted_where_a_users_trash_is_deleted(
+    container: Container,
+) -> None:
+    tasks = container.tasks()
+    owners = sorted(_new_owner(container, number) for number in range(3))
+    assert tasks.counts(owners[1]) == TaskCounts(0, total=0, completed=0)
+    for index, owner in enumerate(owners):
+        for number in range(10 * index + 1, 10 * index + 4):
+            tasks.add(_task(owner, number))
+            tasks.remove(TaskId(number), owner_id=owner, expires_at=LATER)
+        tasks.add(_task(owner, 10 * index + 4))
+    assert tasks.counts(_new_owner(container, 3)) == TaskCounts(0, total=0, completed=0)
+    assert [tasks.remove_batch(owners[1], limit=2) for _ in range(3)] == [2, 2, 0]
+    trash = [tasks.count(owner, TaskQuery(deleted=True)) for owner in owners]
+    assert trash == [3, 0, 3]
+
+
 @pytest.fixture
 def owners(container: Container) -> tuple[UserId, UserId, UserId]:
     """Three users in the order in which they are stored, with tasks and a trash of the same ids.
