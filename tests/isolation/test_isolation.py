@@ -21,6 +21,7 @@ from tests.support.servers import RunningServer, running_server
 from tests.support.settings import on_postgresql, on_sqlite
 from tests.support.tasks import all_tasks
 from tests.support.users import PASSWORD, ApiUser
+from tests.support.world import World
 from todo_api.container import Container
 from todo_api.settings import ExternalIssuer
 from todo_core.entities.task import Task, TaskCounts, TaskId
@@ -604,6 +605,30 @@ def test_changes_continue_at_the_revision_of_their_own_user(
         for owner, page in pages.items()
     }
     assert counts == {first: 0, middle: 1, last: 0}
+
+
+def test_changes_by_a_filter_are_those_of_the_caller(ada: ApiUser, bob: ApiUser) -> None:
+    mine, theirs = ada.create(), bob.create()
+    completed = ada.http.post(ada.tasks("/complete", completed="false"))
+    assert completed.json() == {"completed": 1}
+    assert [task["completed"] for task in ada.list()] == [True]
+    deleted = ada.http.delete(ada.tasks(completed="true"))
+    assert deleted.json() == {"deleted": 1}
+    assert [task["id"] for task in ada.http.get(ada.tasks(deleted="true")).json()] == [mine["id"]]
+    assert bob.list() == [theirs]
+
+
+def test_the_trash_of_another_user_is_empty_in_memory_too() -> None:
+    world = World()
+    ada, bob = world.register().id, world.register("bob@example.com").id
+    task = world.application.create_task(owner_id=ada, title="Buy milk")
+    world.application.delete_task(owner_id=ada, task_id=task.id)
+    with pytest.raises(TaskNotFound):
+        world.application.restore_task(owner_id=bob, task_id=task.id)
+    with pytest.raises(TaskNotFound):
+        world.application.delete_task(owner_id=bob, task_id=task.id, permanently=True)
+    assert world.application.list_tasks(owner_id=bob, query=TaskQuery(deleted=True)).tasks == []
+    assert world.application.restore_task(owner_id=ada, task_id=task.id).version == 2
 
 
 def _new_owner(container: Container, number: int) -> UserId:

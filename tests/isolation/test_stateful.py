@@ -687,7 +687,8 @@ class Isolation(RuleBasedStateMachine):
     def restore(self, drawn: tuple[int, int, int, int]) -> None:
         session_number, task_number, missing_id, owner_number = drawn
         user, session = self.draw_session(session_number)
-        in_trash = [*user.trash, self.draw_task(user, task_number, missing_id)]
+        theirs = [id for each in self.users for id in each.trash]  # and those of others
+        in_trash = [*theirs, self.draw_task(user, task_number, missing_id)]
         task_id = in_trash[task_number % len(in_trash)]
         owner = self.draw_owner(user, owner_number)
         arguments = (session.tokens.access, owner, task_id)
