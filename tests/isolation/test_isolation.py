@@ -618,6 +618,20 @@ def test_changes_by_a_filter_are_those_of_the_caller(ada: ApiUser, bob: ApiUser)
     assert bob.list() == [theirs]
 
 
+def test_a_restored_task_is_one_of_the_caller_whatever_keys_others_use(
+    ada: ApiUser, bob: ApiUser
+) -> None:
+    key = {"Idempotency-Key": "a-key"}
+    for user in (ada, bob):
+        task = user.create()
+        user.http.delete(user.tasks(f"/{task['id']}")).raise_for_status()
+        url = user.tasks(f"/{task['id']}/restore")
+        restored = user.http.post(url, headers=key)
+        assert (restored.json()["id"], restored.json()["user_id"]) == (task["id"], user.id)
+        assert user.http.post(url, headers=key).headers["idempotent-replayed"] == "true"
+        assert [each["id"] for each in user.list()] == [task["id"]]
+
+
 def test_the_trash_of_another_user_is_empty_in_memory_too() -> None:
     world = World()
     ada, bob = world.register().id, world.register("bob@example.com").id
