@@ -10,7 +10,7 @@ from todo_core.entities.task import Task, TaskId
 class Change:
     """The newest change of one task: its state, or None if it was deleted.
 
-    FoundChanges of an owner are ordered by their revision.
+    Changes of an owner are ordered by their revision.
     """
 
     id: TaskId

@@ -13,9 +13,9 @@ type Observer = Callable[[Mapping[UserId, int]], None]
 class Changes(Protocol):
     """Tells an observer when the tasks of the watched owners have changed.
 
-    A change that is published here is told within 100 ms, and one that another process made within
-    1.5 seconds. Several changes may be told as one. All methods may be called on any thread, and
-    the observer is called on any thread.
+    A change that is published here is reported within 100 ms, and one of another process within
+    1.5 seconds. Several changes may be reported as one. All methods may be called on any thread,
+    and the observer is called on any thread.
     """
 
     @abstractmethod
@@ -27,11 +27,11 @@ class Changes(Protocol):
 
     @abstractmethod
     def watch(self, owner_id: UserId) -> None:
-        """Begin to watch this owner. The present revision is told soon."""
+        """Start watching this owner. The present revision is reported soon."""
 
     @abstractmethod
     def unwatch(self, owner_id: UserId) -> None:
-        """Stop to watch this owner."""
+        """Stop watching this owner."""
 
     @abstractmethod
     def observe(self, observer: Observer) -> None:

@@ -338,7 +338,7 @@ class StreamTicketRepository(Protocol):
 class TaskRepository(Protocol):
     """The tasks. Every method takes the owner: a task of another user cannot be reached.
 
-    Each change of a task takes the next revision of its owner. FoundChanges become visible in the
+    Each change of a task takes the next revision of its owner. Changes become visible in the
     order of their revisions.
     """
 
