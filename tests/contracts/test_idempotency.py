@@ -17,6 +17,8 @@ import pytest
 from todo_adapters.sql import kept_responses
 from todo_api.container import Container
 from todo_core.entities.idempotency import RETENTION, IdempotencyKey, IdempotentRequest
+from todo_core.entities.task import Task
+from todo_core.entities.task_operation import Creation
 from todo_core.entities.user import User
 from todo_core.errors import IdempotencyInProgress
 from todo_core.use_cases.idempotency import Written
@@ -128,6 +130,24 @@ def test_an_identifier_in_use_makes_the_whole_transaction_run_again(container: C
         )
     assert written == Written(str(taken + 1).encode(), is_replay=False)
     assert application.write_once(request_of(ada), fail).response == written.response
+    assert len(application.list_tasks(owner_id=ada.id).tasks) == 2
+
+
+def test_an_identifier_in_use_makes_the_transaction_of_a_bulk_run_again(
+    container: Container,
+) -> None:
+    application, ada = container.application(), registered(container)
+    taken = application.create_task(owner_id=ada.id, title="The first").id
+    drawn = iter([taken, taken + 1])
+
+    def create(writes: TaskWrites) -> bytes:
+        [task] = writes.change_tasks(owner_id=ada.id, operations=[Creation("Second")])
+        assert isinstance(task, Task)
+        return str(task.id).encode()
+
+    with patch.object(type(container.identifiers()), "task_id", lambda _: next(drawn)):
+        written = application.write_once(request_of(ada), create)
+    assert written == Written(str(taken + 1).encode(), is_replay=False)
     assert len(application.list_tasks(owner_id=ada.id).tasks) == 2
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from todo_core.entities.idempotency import RETENTION, IdempotentRequest, KeptResponse
-from todo_core.errors import IdempotencyKeyReused, IdTaken, StaleVersion
+from todo_core.errors import EditConflict, IdempotencyKeyReused, IdTaken, StaleVersion
 from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
@@ -16,7 +16,7 @@ from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.task_writes import TaskWrites
 
 ATTEMPTS = 3
-"""How often a unit of work is begun. A second one is almost never needed."""
+"""How many units of work are begun while each meets a conflict. The first usually suffices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class WriteOnce:
         IdempotencyKeyReused: if the key was sent before with a request of another fingerprint.
         IdempotencyInProgress: if a request with this key is in progress.
         ResponseTooLarge: if the response is too large to be kept.
+        IdTaken, StaleVersion, EditConflict: if every attempt met a conflict.
         AccountGone: if the user was deleted.
         RateLimited: after too many requests of this user about tasks. A replay counts too.
     """
@@ -60,7 +61,7 @@ class WriteOnce:
             try:
                 written = self._attempt(request, write)
                 break
-            except (IdTaken, StaleVersion):
+            except (IdTaken, StaleVersion, EditConflict):
                 if not remaining:
                     raise
         if not written.is_replay:
