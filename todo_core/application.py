@@ -41,7 +41,12 @@ from todo_core.use_cases.accounts import (
     UpdateProfile,
 )
 from todo_core.use_cases.authentication import Authenticate, LogIn, Reauthenticate
-from todo_core.use_cases.bulk import ChangeTasks, CompleteMatchingTasks, DeleteMatchingTasks
+from todo_core.use_cases.bulk import (
+    ChangeMatchingTasks,
+    ChangeTasks,
+    CompleteMatchingTasks,
+    DeleteMatchingTasks,
+)
 from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
 from todo_core.use_cases.idempotency import WriteOnce
 from todo_core.use_cases.identities import ResolveExternalUser
@@ -368,6 +373,8 @@ class Application:
         self.update_task = self.task_writes.update_task
         self.toggle_completion = self.task_writes.toggle_completion
         self.delete_task = self.task_writes.delete_task
+        self.restore_task = self.task_writes.restore_task
+        self.change_tasks = self.task_writes.change_tasks
         self.write_once = WriteOnce(
             writes=self.task_writes,
             unit_of_work=ports.unit_of_work,
@@ -375,23 +382,18 @@ class Application:
             changes=ports.changes,
             clock=ports.clock,
         )
-        self.restore_task = self.task_writes.restore_task
-        self.change_tasks = self.task_writes.change_tasks
         self.list_changes = ListChanges(
             tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter
         )
+        change_matching = ChangeMatchingTasks(
+            tasks=ports.tasks, unit_of_work=ports.unit_of_work, changes=ports.changes
+        )
         self.complete_matching_tasks = CompleteMatchingTasks(
-            tasks=ports.tasks,
-            unit_of_work=ports.unit_of_work,
-            limiter=ports.limiter,
-            changes=ports.changes,
-            clock=ports.clock,
+            change_matching=change_matching, limiter=ports.limiter, clock=ports.clock
         )
         self.delete_matching_tasks = DeleteMatchingTasks(
-            tasks=ports.tasks,
-            unit_of_work=ports.unit_of_work,
+            change_matching=change_matching,
             limiter=ports.limiter,
-            changes=ports.changes,
             clock=ports.clock,
             trash_lifetime=policy.trash_lifetime,
         )

@@ -1,7 +1,7 @@
 """Changes of many tasks in one request.
 
 Existing tasks are locked together, in one order, before anything is written. So no two requests
-wait for each other, and nobody else can change the tasks in between.
+wait for each other, and no other request can change the tasks in between.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ OPERATIONS_PER_HIT = 50
 """How many operations count as one request against the limit."""
 
 BATCH_SIZE = 100
-"""How many tasks one transaction changes, of any number that a filter chooses.
+"""How many of the tasks that a filter matches are changed in one transaction.
 
 Other writers of the same owner wait for it, and on SQLite all other writers.
 """
@@ -52,20 +52,23 @@ Other writers of the same owner wait for it, and on SQLite all other writers.
 type Outcome = Task | TaskId
 """The task after an operation, or the id of the task that it deleted."""
 
+type ChangeOne = Callable[[TaskRepository, Task], None]
+"""Changes a task that is locked, and stores the change in this repository."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeTasks:
     """Apply several operations to the owner's tasks, in their order: all of them, or none.
 
-    An operation sees what earlier ones have changed. Return an outcome for each. The values of
-    all operations are checked first; then the first operation that fails decides. Up to 50
-    operations count as one request, up to 100 as two, and so on.
+    An operation sees what earlier ones have changed. An outcome is returned for each. The values
+    of all operations are validated first. After that, the first operation that fails determines
+    the error. Up to 50 operations count as one request, up to 100 as two, and so on.
 
     Raises:
         ValidationFailed: if there are no operations or too many, or if values break their rules.
             Every such field is named, as `operations/3/update/title`.
-        TaskNotFound: if the owner has no such task, even if another user has. Its `field`, and
-            those of the next two, name the operation, as `operations/3/update`.
+        TaskNotFound: if the owner has no such task, even if another user has. The `field` of this
+            error and of the next two names the operation, as `operations/3/update`.
         PreconditionFailed: if the task has another version than the operation names.
         QuotaExceeded: if the owner would have more than `max_tasks` tasks.
         AccountGone: if the owner was deleted.
@@ -214,8 +217,51 @@ def _validate(operations: Sequence[TaskOperation]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeMatchingTasks:
+    """Change each of the owner's tasks that a query matches, and return how many were changed.
+
+    A step of `CompleteMatchingTasks` and `DeleteMatchingTasks`. The tasks are changed in batches,
+    in the order of creation from the newest on. So no task is changed twice, and tasks that are
+    created in the meantime are left alone.
+
+    Raises:
+        EditConflict: if other requests keep getting in the way.
+    """
+
+    tasks: TaskRepository
+    unit_of_work: BeginUnitOfWork
+    changes: Changes
+
+    def __call__(self, owner_id: UserId, query: TaskQuery, change: ChangeOne) -> int:
+        query = replace(query, order=TaskOrder.CREATED_AT, descending=True)
+        changed = 0
+        after: Position | None = None
+        while True:
+            found = self.tasks.page(owner_id, query, limit=BATCH_SIZE, after=after)
+            if found.tasks:
+                changed += retry_on_conflict(
+                    partial(self._change_batch, found.tasks, owner_id, query, change)
+                )
+                self.changes.publish(owner_id)
+            if found.last is None:
+                return changed
+            after = found.last
+
+    def _change_batch(
+        self, batch: Sequence[Task], owner_id: UserId, query: TaskQuery, change: ChangeOne
+    ) -> int:
+        with self.unit_of_work() as work:
+            locked = work.tasks.lock([task.id for task in batch], owner_id=owner_id)
+            # Another request may have changed them before they were locked.
+            matching = [task for task in locked if query.includes(task)]
+            for task in matching:
+                change(work.tasks, task)
+            return len(matching)
+
+
+@dataclass(frozen=True, slots=True)
 class CompleteMatchingTasks:
-    """Complete all of the owner's tasks that a query chooses, and return how many were open.
+    """Complete all of the owner's tasks that a query matches, and return how many were open.
 
     They are completed in batches, so an error may leave some of them open. Repeat it then.
 
@@ -224,10 +270,8 @@ class CompleteMatchingTasks:
         RateLimited: after too many requests of this user about tasks.
     """
 
-    tasks: TaskRepository
-    unit_of_work: BeginUnitOfWork
+    change_matching: ChangeMatchingTasks
     limiter: RateLimiter
-    changes: Changes
     clock: Clock
 
     def __call__(self, *, owner_id: UserId, query: TaskQuery) -> int:
@@ -238,14 +282,12 @@ class CompleteMatchingTasks:
         if query.completed:
             return 0
         still_open = replace(query, completed=False)
-        return _for_each_match(
-            self.tasks, self.unit_of_work, self.changes, owner_id, still_open, complete
-        )
+        return self.change_matching(owner_id, still_open, complete)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteMatchingTasks:
-    """Move all of the owner's tasks that a query chooses to the trash, and return how many.
+    """Move all of the owner's tasks that a query matches to the trash, and return how many.
 
     They are deleted in batches, so an error may leave some of them. Repeat it then.
 
@@ -254,10 +296,8 @@ class DeleteMatchingTasks:
         RateLimited: after too many requests of this user about tasks.
     """
 
-    tasks: TaskRepository
-    unit_of_work: BeginUnitOfWork
+    change_matching: ChangeMatchingTasks
     limiter: RateLimiter
-    changes: Changes
     clock: Clock
     trash_lifetime: timedelta
 
@@ -268,40 +308,4 @@ class DeleteMatchingTasks:
             tasks.remove(task.id, owner_id=owner_id, expires_at=expires_at, version=task.version)
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _for_each_match(self.tasks, self.unit_of_work, self.changes, owner_id, query, delete)
-
-
-def _for_each_match(
-    tasks: TaskRepository,
-    unit_of_work: BeginUnitOfWork,
-    changes: Changes,
-    owner_id: UserId,
-    query: TaskQuery,
-    change: Callable[[TaskRepository, Task], None],
-) -> int:
-    """Change each task that the query chooses, in batches, and return how many were changed.
-
-    The batches follow the order of creation from the newest on, so tasks that are created
-    meanwhile are not looked at, and no task is looked at twice.
-    """
-    query = replace(query, order=TaskOrder.CREATED_AT, descending=True)
-
-    def change_batch(batch: Sequence[Task]) -> int:
-        with unit_of_work() as work:
-            locked = work.tasks.lock([task.id for task in batch], owner_id=owner_id)
-            # Another request may have changed them before they were locked.
-            matching = [task for task in locked if query.includes(task)]
-            for task in matching:
-                change(work.tasks, task)
-            return len(matching)
-
-    changed = 0
-    after: Position | None = None
-    while True:
-        found = tasks.page(owner_id, query, limit=BATCH_SIZE, after=after)
-        if found.tasks:
-            changed += retry_on_conflict(partial(change_batch, found.tasks))
-            changes.publish(owner_id)
-        if found.last is None:
-            return changed
-        after = found.last
+        return self.change_matching(owner_id, query, delete)
