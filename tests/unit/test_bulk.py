@@ -23,7 +23,7 @@ from todo_core.errors import (
     ValidationFailed,
 )
 from todo_core.ports.limits import Limit
-from todo_core.use_cases.bulk import BATCH_SIZE, MOST_OPERATIONS, ChangeTasks
+from todo_core.use_cases.bulk import BATCH_SIZE, MAX_OPERATIONS, ChangeTasks
 
 HOUR = timedelta(hours=1)
 
@@ -133,7 +133,7 @@ class TestOperations:
             world.application.change_tasks(owner_id=ada, operations=operations)
         [error] = failure.value.errors
         assert (error.field, error.code) == ("operations", code)
-        assert len(created(world, ada, *["one"] * MOST_OPERATIONS)) == MOST_OPERATIONS
+        assert len(created(world, ada, *["one"] * MAX_OPERATIONS)) == MAX_OPERATIONS
 
     def test_a_deleted_owner_can_create_no_tasks(self, world: World) -> None:
         nobody = world.identifiers.user_id()

@@ -29,15 +29,15 @@ from todo_core.errors import (
     TaskNotFound,
     ValidationFailed,
 )
-from todo_core.ports.changes import Changes
+from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
-from todo_core.use_cases.retrying import USUAL_ATTEMPTS, retry_on_conflict
+from todo_core.use_cases.retrying import DEFAULT_ATTEMPTS, retry_on_conflict
 
-MOST_OPERATIONS = 500
+MAX_OPERATIONS = 500
 """How many operations a request may have."""
 
 OPERATIONS_PER_HIT = 50
@@ -79,16 +79,16 @@ class ChangeTasks:
     unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
     identifiers: Identifiers
-    changes: Changes
+    changes: ChangePublisher
     clock: Clock
     max_tasks: int
     trash_lifetime: timedelta
-    attempts: int = USUAL_ATTEMPTS
+    attempts: int = DEFAULT_ATTEMPTS
 
     def __call__(
         self, *, owner_id: UserId, operations: Sequence[TaskOperation]
     ) -> Sequence[Outcome]:
-        hits = ceil(min(len(operations), MOST_OPERATIONS) / OPERATIONS_PER_HIT)
+        hits = ceil(min(len(operations), MAX_OPERATIONS) / OPERATIONS_PER_HIT)
         for _ in range(max(1, hits)):
             self.limiter.hit(Limit.TASKS, str(owner_id))
         _validate(operations)
@@ -202,8 +202,8 @@ def _validate(operations: Sequence[TaskOperation]) -> None:
         raise ValidationFailed(
             FieldError("operations", "too_short", "Operations must not be empty.")
         )
-    if len(operations) > MOST_OPERATIONS:
-        message = f"Operations must have at most {MOST_OPERATIONS} items."
+    if len(operations) > MAX_OPERATIONS:
+        message = f"Operations must have at most {MAX_OPERATIONS} items."
         raise ValidationFailed(FieldError("operations", "too_long", message))
     errors: list[FieldError] = []
     for index, operation in enumerate(operations):
@@ -230,7 +230,7 @@ class ChangeMatchingTasks:
 
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
-    changes: Changes
+    changes: ChangePublisher
 
     def __call__(self, owner_id: UserId, query: TaskQuery, change: ChangeOne) -> int:
         query = replace(query, order=TaskOrder.CREATED_AT, descending=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from todo_core.entities.idempotency import RETENTION, IdempotentRequest, KeptResponse
 from todo_core.errors import EditConflict, IdempotencyKeyReused, IdTaken, StaleVersion
-from todo_core.ports.changes import Changes
+from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.unit_of_work import BeginUnitOfWork
@@ -52,7 +52,7 @@ class WriteOnce:
     writes: TaskWrites
     unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
-    changes: Changes
+    changes: ChangePublisher
     clock: Clock
 
     def __call__(self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes]) -> Written:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from todo_core.errors import EditConflict, StaleVersion
 
-USUAL_ATTEMPTS = 3
+DEFAULT_ATTEMPTS = 3
 """A second attempt is rarely needed."""
 
 
 def retry_on_conflict[Result](
-    attempt: Callable[[], Result], *, attempts: int = USUAL_ATTEMPTS
+    attempt: Callable[[], Result], *, attempts: int = DEFAULT_ATTEMPTS
 ) -> Result:
     """Run `attempt` until it meets no conflict, and return its result.
 

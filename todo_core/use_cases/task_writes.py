@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from todo_core.entities.user import UserId
-from todo_core.ports.changes import Changes, Observer
+from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.unit_of_work import UnitOfWork
 from todo_core.use_cases.bulk import ChangeTasks
@@ -25,20 +25,11 @@ class _AlreadyCounted(RateLimiter):
 _ALREADY_COUNTED = _AlreadyCounted()
 
 
-class _NotYetStored(Changes):
-    """Announces nothing, because what is changed is stored when the unit of work ends."""
+class _NotYetStored(ChangePublisher):
+    """Announces nothing, because changes are stored only when the unit of work ends."""
 
     def publish(self, owner_id: UserId) -> None:
         pass
-
-    def watch(self, owner_id: UserId) -> None:
-        raise NotImplementedError
-
-    def unwatch(self, owner_id: UserId) -> None:
-        raise NotImplementedError
-
-    def observe(self, observer: Observer) -> None:
-        raise NotImplementedError
 
 
 _NOT_YET_STORED = _NotYetStored()
@@ -46,7 +37,7 @@ _NOT_YET_STORED = _NotYetStored()
 
 @dataclass(frozen=True, slots=True)
 class TaskWrites:
-    """The use cases that change tasks, all of which run by themselves or all in a unit of work."""
+    """The use cases that change tasks: each by itself, or all of them in one unit of work."""
 
     create_task: CreateTask
     update_task: UpdateTask
@@ -58,9 +49,9 @@ class TaskWrites:
     def within(self, work: UnitOfWork) -> "TaskWrites":
         """Return the same use cases as part of this unit of work, in a request that was counted.
 
-        An identifier that is in use makes the whole unit of work fail: the database may not
-        continue a transaction after that. The caller announces the changes when the
-        unit of work has ended.
+        Those that create tasks make one attempt: after an identifier that is in use, the database
+        may refuse to continue the transaction. The caller begins another unit of work instead,
+        and announces the changes when it has ended.
         """
         tasks, limiter, changes = work.tasks, _ALREADY_COUNTED, _NOT_YET_STORED
         return TaskWrites(

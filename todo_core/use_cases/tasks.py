@@ -7,7 +7,7 @@ from todo_core.entities.task import UNCHANGED, Task, TaskCounts, TaskId, Unchang
 from todo_core.entities.task_query import Position, TaskPage, TaskQuery
 from todo_core.entities.user import UserId
 from todo_core.errors import IdTaken, PreconditionFailed
-from todo_core.ports.changes import Changes
+from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.cursors import Cursors
 from todo_core.ports.identifiers import Identifiers
@@ -47,7 +47,7 @@ class CreateTask:
     tasks: TaskRepository
     limiter: RateLimiter
     identifiers: Identifiers
-    changes: Changes
+    changes: ChangePublisher
     clock: Clock
     max_tasks: int
     attempts: int = ID_ATTEMPTS
@@ -180,7 +180,7 @@ class UpdateTask:
 
     tasks: TaskRepository
     limiter: RateLimiter
-    changes: Changes
+    changes: ChangePublisher
     clock: Clock
 
     def __call__(
@@ -220,7 +220,7 @@ class ToggleCompletion:
 
     tasks: TaskRepository
     limiter: RateLimiter
-    changes: Changes
+    changes: ChangePublisher
     clock: Clock
 
     def __call__(
@@ -251,7 +251,7 @@ def load_expected(
 
 def _change(
     tasks: TaskRepository,
-    changes: Changes,
+    changes: ChangePublisher,
     owner_id: UserId,
     task_id: TaskId,
     change: Callable[[Task], Task],

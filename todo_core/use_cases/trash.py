@@ -7,7 +7,7 @@ from datetime import timedelta
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import UserId
 from todo_core.errors import TaskNotFound
-from todo_core.ports.changes import Changes
+from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
@@ -37,7 +37,7 @@ class DeleteTask:
 
     tasks: TaskRepository
     limiter: RateLimiter
-    changes: Changes
+    changes: ChangePublisher
     clock: Clock
     trash_lifetime: timedelta
 
@@ -89,7 +89,7 @@ class RestoreTask:
 
     tasks: TaskRepository
     limiter: RateLimiter
-    changes: Changes
+    changes: ChangePublisher
     clock: Clock
     max_tasks: int
 

@@ -27,7 +27,7 @@ from todo_core.entities.task_operation import (
     Edit,
     TaskOperation,
 )
-from todo_core.use_cases.bulk import MOST_OPERATIONS, Outcome
+from todo_core.use_cases.bulk import MAX_OPERATIONS, Outcome
 
 _LARGEST_ID = 2**63 - 1
 _NO_TASK = TaskId(0)
@@ -128,7 +128,7 @@ class TaskBulk(BaseModel):
 
     operations: list[BulkOperation] = Field(
         # The length is checked before the items, of which each may have errors.
-        max_length=MOST_OPERATIONS,
+        max_length=MAX_OPERATIONS,
         json_schema_extra={"minItems": 1},
     )
 
