@@ -17,10 +17,10 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A text that a client chooses for a write: 1 to 255 visible ASCII characters.
+    """A string that a client chooses for a write: 1 to 255 visible ASCII characters.
 
     Raises:
-        InvalidIdempotencyKey: if it is another text.
+        InvalidIdempotencyKey: if it is any other string.
     """
 
     text: str

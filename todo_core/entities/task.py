@@ -33,7 +33,8 @@ class Title(Text):
     def sort_key(self) -> str:
         """The text by which titles are sorted, code point by code point.
 
-        It has at most as many characters as a title: ligatures become several when they are folded.
+        It is cut to the length of a title, since folding can lengthen text: a ligature becomes
+        several characters.
         """
         return fold(self)[: self.max_length]
 

@@ -1,4 +1,4 @@
-"""One of several changes of tasks that are made together."""
+"""The operations of a bulk: changes of tasks that are made together."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -19,10 +19,10 @@ class TaskOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskQuery:
-    """A choice among the tasks of an owner, and their order. By default all, the newest first.
+    """A filter for the tasks of an owner, and an order. By default all tasks, the newest first.
 
-    The times are exclusive. A search chooses the tasks that contain the text. With `deleted`,
-    tasks in the trash are chosen instead of the others.
+    The times are exclusive. A search matches the tasks that contain the text. With `deleted`, the
+    tasks are those in the trash instead of the others.
     """
 
     completed: bool | None = None
@@ -35,7 +35,7 @@ class TaskQuery:
     deleted: bool = False
 
     def includes(self, task: Task) -> bool:
-        """Return whether a task is chosen, if it is in the trash or not as the query says."""
+        """Return whether the filter matches this task. `deleted` is for the caller to check."""
         return (
             self.completed in (None, task.completed)
             and (self.created_after is None or task.created_at > self.created_after)
@@ -46,13 +46,13 @@ class TaskQuery:
 
     @property
     def has_only_status(self) -> bool:
-        """Whether tasks are chosen by nothing but whether they are completed."""
+        """Whether the filter depends on nothing but `completed`."""
         others = (self.created_after, self.created_before, self.updated_after, self.search)
         return not self.deleted and all(other is None for other in others)
 
     @property
     def fingerprint(self) -> str:
-        """A text that is the same for equal queries only."""
+        """A string that is the same for equal queries only."""
         return repr(astuple(self))
 
 
@@ -69,7 +69,7 @@ class Position:
 
     @classmethod
     def of(cls, task: Task, order: TaskOrder, *, revision: int) -> "Position":
-        """Return the place of this task, whose newest change has this revision."""
+        """Return the position of this task, whose newest change has this revision."""
         match order:
             case TaskOrder.CREATED_AT:
                 return cls(task.created_at, task.id)
@@ -80,7 +80,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str, order: TaskOrder) -> "Position":
-        """Return the place in this order that `str` has written."""
+        """Parse a position in this order from the string that `str` returned for it."""
         value, _, task_id = text.rpartition(" ")
         return cls(_PARSERS[order](value), TaskId(int(task_id)))
 
@@ -111,11 +111,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """Some of the tasks that a query chooses, in its order.
+    """Some of the tasks that a query matches, in its order.
 
     `revision` is that of the owner at that moment, or 0 if there are no tasks. `next_cursor`
     continues after these tasks, and is None after the last one. `total` is how many tasks the
-    query chooses, if that was asked for. A page that `is_unchanged` has no tasks: the caller has
+    query matches, if that was requested. A page that `is_unchanged` has no tasks: the caller has
     them already.
     """
 

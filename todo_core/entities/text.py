@@ -23,10 +23,10 @@ _FORBIDDEN_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def fold(text: str) -> str:
-    """Return what a text has in common with those that differ from it in case or form only.
+    """Return the form in which texts are equal that differ only in case or in character form.
 
-    This is the form for compatibility caseless matching (Unicode 3.13, D146). Of text in ASCII, it
-    is the lower case.
+    This is the form for compatibility caseless matching (Unicode 3.13, D146). For text in ASCII,
+    it is the text in lower case.
     """
     if text.isascii():
         return text.lower()

@@ -76,7 +76,7 @@ class Password(Text):
         return raw
 
     def __repr__(self) -> str:
-        """Return a text without the password, for logs and tracebacks."""
+        """Return a string without the password, for logs and tracebacks."""
         return "Password(…)"
 
 

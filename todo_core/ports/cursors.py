@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Cursors(Protocol):
-    """Makes texts that only this service can make, each for one scope.
+    """Issues strings that only this service can make, each for one scope.
 
     A scope names the owner and the query, so that a cursor is of no use anywhere else.
     """

@@ -20,7 +20,7 @@ from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.user import EmailAddress, User, UserId
 
 UNLIMITED = 2**31 - 1
-"""More tasks than an owner can have."""
+"""A quota that no owner can reach."""
 
 
 class UserRepository(Protocol):
@@ -344,11 +344,11 @@ class TaskRepository(Protocol):
 
     @abstractmethod
     def add(self, task: Task, *, most: int = UNLIMITED) -> None:
-        """Store a new task of `task.owner_id`, who may have `most` tasks.
+        """Store a new task of `task.owner_id`, who may have at most `most` tasks.
 
         Raises:
             IdTaken: if another task of this owner has this id.
-            QuotaExceeded: if they have that many.
+            QuotaExceeded: if they already have that many.
             AccountGone: if its owner does not exist.
         """
 
@@ -395,8 +395,9 @@ class TaskRepository(Protocol):
     def lock(self, task_ids: Sequence[TaskId], *, owner_id: UserId) -> Sequence[Task]:
         """Return those of these tasks that the owner has, in the order of their ids.
 
-        Nobody else can change or delete them until the unit of work ends. The ids may repeat.
-        It is the first thing that a unit of work does with tasks, and done once.
+        No other unit of work can change or delete them until this one ends. The ids may repeat.
+        Call it at most once in a unit of work, and before any other method for tasks: locks in
+        another order could deadlock.
         """
 
     @abstractmethod
@@ -423,16 +424,18 @@ class TaskRepository(Protocol):
     def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
         """Move this owner's task out of the trash, and return it.
 
-        Its version is incremented, and it was updated `now`. The owner may have `most` tasks.
+        Its version is incremented, and its `updated_at` is `now`. The owner may have at most `most`
+        tasks.
 
         Raises:
             TaskNotFound: if the task is not in the trash of this owner.
-            QuotaExceeded: if they have that many tasks.
+            QuotaExceeded: if they already have that many tasks.
+            IdTaken: if another task of this owner has got this id in the meantime.
         """
 
     @abstractmethod
     def erase(self, task_id: TaskId, *, owner_id: UserId, expires_at: datetime) -> None:
-        """Replace a task in the trash of this owner by its tombstone, kept until `expires_at`.
+        """Replace a task in this owner's trash with its tombstone, kept until `expires_at`.
 
         Raises:
             TaskNotFound: if the task is not in the trash of this owner.
@@ -440,7 +443,7 @@ class TaskRepository(Protocol):
 
     @abstractmethod
     def erase_expired(self, *, now: datetime, expires_at: datetime, limit: int) -> int:
-        """Replace at most `limit` expired tasks in the trash by tombstones, and return how many.
+        """Replace at most `limit` expired tasks in the trash with tombstones. Return how many.
 
         The tombstones are kept until `expires_at`.
         """
@@ -451,16 +454,17 @@ class TaskRepository(Protocol):
 
     @abstractmethod
     def forget_excess(self, *, most: int, limit: int) -> int:
-        """Delete at most `limit` of the oldest deleted tasks of an owner with more than `most`.
+        """Delete the oldest deleted tasks of one owner who has more than `most` of them.
 
-        Return how many. It is the oldest deletions that are forgotten, in the trash or not.
+        At most `limit` are deleted, until `most` are left. Tombstones count as well as tasks in
+        the trash. Return how many were deleted; 0 means that no owner has more than `most`.
         """
 
     @abstractmethod
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
         """Delete at most `limit` tasks of an owner who is being deleted, and return how many.
 
-        The trash is included. It takes no revision, and the owner's counts are no longer right.
+        The trash is included. No revision is taken, and the owner's counts are wrong afterwards.
         """
 
     @abstractmethod
@@ -476,7 +480,7 @@ class TaskRepository(Protocol):
 
     @abstractmethod
     def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:
-        """Return the revision of each of these owners, 0 for those who never wrote a task.
+        """Return the revision of each of these owners: 0 for those who have never written a task.
 
         All are read at one moment. Some owners may not exist.
         """

@@ -264,7 +264,7 @@ class ExportAccount:
     An export is expensive, so it is counted before anything is read.
 
     The pages of tasks are not of one moment. The place of a task, its time of creation and its
-    id, never changes, so each task that exists all the while is exported once, as it was when its
+    id, never changes, so each task that exists throughout is exported once, as it was when its
     page was read. A task that is deleted or created in the meantime is exported or not.
 
     `session_id` is the session of the caller, if it is our own: the export ends when the session

@@ -105,7 +105,7 @@ class LogIn:
             return None
 
     def _rehash(self, user: User, password: Password) -> User | None:
-        """Return the user with a new hash if the present one is outdated, otherwise None."""
+        """Return the user with a new hash if the current one is outdated, otherwise None."""
         if user.password_hash is None or not self.passwords.needs_rehash(user.password_hash):
             return None
         return user.with_password_hash(self.passwords.hash(password), now=self.clock.now())

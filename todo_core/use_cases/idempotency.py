@@ -31,11 +31,10 @@ class Written:
 class WriteOnce:
     """Run a write unless a request with the same key did before, and return the response to it.
 
-    `write` gets the use cases that change tasks, and returns the response in any form that the
-    caller can read again; so a replay is what the first request was answered, even if the task
-    was changed since, and the core need not know what a response consists of. Writes and
-    response are stored in one unit of work: both, or neither. If `write` raises, nothing is kept,
-    and the key can be used again. Responses are kept for `RETENTION`.
+    `write` gets the use cases that change tasks, and returns the response as bytes that only the
+    caller interprets. A replay is the response to the first request, even if the task was changed
+    since. Writes and response are stored in one unit of work: both, or neither. If `write` raises,
+    nothing is kept, and the key can be used again. Responses are kept for `RETENTION`.
 
     `write` may be called several times, each time in a new unit of work, so it must not change
     anything else.

@@ -83,8 +83,7 @@ class IssueStreamTicket:
 class RedeemStreamTicket:
     """Take a ticket, and return the caller to whom it was issued.
 
-    If it is presented several times at once, it is taken once. The same error stands for every
-    reason to refuse it.
+    Of several concurrent uses, one succeeds. Every refusal is the same error, whatever the reason.
 
     Raises:
         InvalidAccessToken: if there is no such ticket, if it was used or has expired, if it was
@@ -119,7 +118,7 @@ def _hash(secret_tokens: SecretTokens, value: str, owner_name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WatchTasks:
-    """Count the opening of a stream of events, and return the owner's present revision.
+    """Count a new stream of events against the limit, and return the owner's current revision.
 
     Raises:
         RateLimited: after too many requests of this user about tasks.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from todo_core.errors import EditConflict, StaleVersion
 
 DEFAULT_ATTEMPTS = 3
-"""A second attempt is rarely needed."""
+"""How often a change is attempted. A second attempt is rarely needed."""
 
 
 def retry_on_conflict[Result](

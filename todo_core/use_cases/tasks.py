@@ -25,7 +25,6 @@ succeed.
 ID_ATTEMPTS = 3
 """How many identifiers are tried for a new task. A second one is almost never needed."""
 
-
 ALL_TASKS = TaskQuery()
 
 LONGEST_PAGE = 500
@@ -76,10 +75,10 @@ class CreateTask:
 class ListTasks:
     """List a page of the owner's tasks.
 
-    A page begins at the start, after `offset` tasks, or where the page with this `cursor` ended.
-    With cursors, each task that keeps its place is listed once, whatever comes and goes. The
-    total is counted if `counts` is true. Nothing is listed if the owner's revision is one of the
-    `known`.
+    A page begins at the start, after `offset` tasks, or where the page that issued the `cursor`
+    ended. With cursors, each task that keeps its position is listed once, even if others are
+    created or deleted in the meantime. The total is counted if `counts` is true. If the owner's
+    revision is one of those that the client has (`known`), the page is unchanged and empty.
 
     Raises:
         InvalidCursor: if the cursor is not one of this query and this owner.
@@ -167,8 +166,8 @@ class GetTask:
 class UpdateTask:
     """Change fields of one of the owner's tasks. Fields that are not given keep their value.
 
-    Concurrent changes of different fields all take effect. A caller who wants none but their own
-    names the versions that they `expect`, of which the task must have one.
+    Concurrent changes of different fields all take effect. A caller who wants to exclude other
+    changes gives the `expected` versions, of which the task must have one.
 
     Raises:
         TaskNotFound: if the owner has no such task, even if another user has.
@@ -212,10 +211,7 @@ class ToggleCompletion:
     Concurrent inversions each take effect, one after the other. `expected` is as in `UpdateTask`.
 
     Raises:
-        TaskNotFound: if the owner has no such task, even if another user has.
-        PreconditionFailed: if the task has none of the expected versions.
-        EditConflict: if the task keeps being changed at the same time.
-        RateLimited: after too many requests of this user about tasks.
+        TaskNotFound, PreconditionFailed, EditConflict, RateLimited: as `UpdateTask` does.
     """
 
     tasks: TaskRepository
@@ -242,7 +238,12 @@ class ToggleCompletion:
 def load_expected(
     tasks: TaskRepository, owner_id: UserId, task_id: TaskId, expected: Collection[int] | None
 ) -> Task:
-    """Load the task, if it has one of the expected versions."""
+    """Return the task, if it has one of the expected versions or none are given.
+
+    Raises:
+        TaskNotFound: if the owner has no such task.
+        PreconditionFailed: if the task has none of the expected versions.
+    """
     task = tasks.get(task_id, owner_id=owner_id)
     if expected is not None and task.version not in expected:
         raise PreconditionFailed(task.version)

@@ -25,14 +25,11 @@ A client that keeps a copy of the tasks must read their changes once in this tim
 class DeleteTask:
     """Move one of the owner's tasks to the trash, or delete it permanently.
 
-    The trash keeps it for `trash_lifetime`. Only `permanently` deletes a task that is there
-    already. `expected` is as in `UpdateTask`.
+    The trash keeps it for `trash_lifetime`. A task that is already in the trash is found only if
+    it is to be deleted `permanently`. `expected` is as in `UpdateTask`.
 
     Raises:
-        TaskNotFound: if the owner has no such task, even if another user has.
-        PreconditionFailed: if the task has none of the expected versions.
-        EditConflict: if the task keeps being changed at the same time.
-        RateLimited: after too many requests of this user about tasks.
+        TaskNotFound, PreconditionFailed, EditConflict, RateLimited: as `UpdateTask` does.
     """
 
     tasks: TaskRepository
@@ -84,6 +81,7 @@ class RestoreTask:
     Raises:
         TaskNotFound: if the task is not in the trash of the owner, even if another user has it.
         QuotaExceeded: if the owner has `max_tasks` tasks.
+        IdTaken: if another task of the owner has got the same id in the meantime.
         RateLimited: after too many requests of this user about tasks.
     """
 
@@ -104,7 +102,7 @@ class RestoreTask:
 
 @dataclass(frozen=True, slots=True)
 class PurgeTrash:
-    """Empty the trash of what has expired, and of what exceeds the quota of its owner.
+    """Remove from the trash what has expired, and what exceeds the quota of its owner.
 
     An owner may have `max_tasks` deleted tasks. Each call changes a bounded number of rows and
     returns how many. Call it until it returns 0; several processes may do so at once.
