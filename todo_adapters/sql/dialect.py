@@ -11,7 +11,7 @@ class DatabaseDialect(ABC):
     """One kind of database: how to connect to it, begin a transaction, and change its schema."""
 
     connect_arguments: Mapping[str, int | None]
-    """What its driver is told when it connects."""
+    """The arguments that its driver connects with."""
 
     commit = text("COMMIT")
     roll_back = text("ROLLBACK")
@@ -19,13 +19,13 @@ class DatabaseDialect(ABC):
     """The statement that begins a transaction."""
 
     queries_may_write: bool
-    """Whether a statement may contain others that write, as common table expressions."""
+    """Whether common table expressions may write (`WITH … AS (UPDATE …)`)."""
 
     has_advisory_locks: bool
-    """Whether a transaction can lock a number, and is told at once if another one has."""
+    """Whether a transaction can try to lock a number, without waiting if another one has."""
 
     limits_parts: bool
-    """Whether the parts of a union may have a limit of their own, and need it to be fast."""
+    """Whether the parts of a union can have a limit of their own, and need it to be fast."""
 
     has_arrays: bool
     """Whether a parameter may be an array. Otherwise several values are sent as JSON."""

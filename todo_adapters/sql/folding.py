@@ -1,8 +1,8 @@
 """Search and order by text that the core has folded, in every database and locale alike.
 
 The core folds text (`todo_core.entities.text.fold`), because each database does it differently. The
-result is stored only for text that is not in ASCII. Of other text it is the lower case, for which
-SQL has a function. So most tasks take no more space, and no index has to be maintained.
+result is stored only for text that is not in ASCII. For other text it is the lower case, which SQL
+can compute. So most tasks take no more space, and no index has to be maintained.
 """
 
 from typing import Any
@@ -20,9 +20,9 @@ _ESCAPED = str.maketrans({character: _ESCAPE + character for character in f"%_{_
 
 
 class _AsciiLower(FunctionElement[str]):
-    """The text with the letters of ASCII in lower case, and all others as they are.
+    """The text with ASCII letters in lower case and all other characters unchanged.
 
-    Text that is derived from it is compared code point by code point.
+    The result is compared code point by code point.
     """
 
     type = Text()
@@ -41,20 +41,20 @@ def _in_postgresql(element: _AsciiLower, compiler: SQLCompiler, **options: Any) 
 
 
 def folded_unless_ascii(text: str | None) -> str | None:
-    """Return the folded text to be stored, or None if it is in ASCII."""
+    """Return the folded text to be stored, or None if the text is in ASCII."""
     return None if text is None or text.isascii() else fold(text)
 
 
 def folded(stored: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[str]:
-    """Return the folded text of a column, from it and from the column of what was stored."""
+    """Return the folded form of the column `text`: what was `stored`, or else its lower case."""
     return func.coalesce(stored, _AsciiLower(text))
 
 
 def contains(text: ColumnElement[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition that a folded text contains that of a `search_pattern`."""
+    """Return the condition that a folded text matches a `search_pattern`."""
     return text.like(pattern, escape=_ESCAPE)
 
 
 def search_pattern(text: SearchText) -> str:
-    """Return the pattern of texts that contain this one, in which no character is special."""
+    """Return the LIKE pattern of folded texts that contain this one, with wildcards escaped."""
     return f"%{fold(text).translate(_ESCAPED)}%"

@@ -1,12 +1,14 @@
 """Kept responses in SQL.
 
-A key is claimed by adding its row, whose primary key admits one. The response is added to it in
-the same transaction, so no other transaction ever sees a row without one. On PostgreSQL, a
-transaction that adds the same row would wait until the first one ends; a lock on the number of
-the key, which is taken without waiting, tells that earlier. Databases that speak PostgreSQL's
-protocol and grant such a lock to everybody wait instead.
+A key is claimed by inserting its row, which the primary key allows only once. The response is
+stored in it by the same transaction, so no other transaction ever sees a row without one. On
+PostgreSQL, a transaction that inserts the same row would wait until the first one ends. An
+advisory lock on a number for the key, which is tried without waiting, reveals the first one at
+once. Databases that speak PostgreSQL's protocol but grant every such lock make the second
+transaction wait instead.
 
-The account is locked before the row, so that its deletion waits here, and not halfway.
+The account is locked before the row, so that a deletion of the account waits before it has locked
+anything that this transaction needs.
 """
 
 from datetime import datetime
@@ -27,7 +29,7 @@ _THIS_KEY = KEPT_RESPONSES.c.key == bindparam("this_key")
 
 
 def _claim(lock: str, *, condition: str = "") -> TextClause:
-    """Return the claim of a key that is new or whose response is no longer kept."""
+    """Return the statement that claims a key that is new or whose response has expired."""
     return text(
         "INSERT INTO kept_responses (user_id, key, fingerprint, claimed_at)"  # noqa: S608 - constants
         " SELECT users.id, :new_key, :fingerprint, :now FROM users"
@@ -128,6 +130,6 @@ class SqlKeptResponseRepository(KeptResponseRepository):
 
 
 def _lock_number(request: IdempotentRequest) -> int:
-    """Return a number for the user and key, which is another one for others (but for chance)."""
+    """Return a number that is different for almost every other user and key."""
     digest = blake2b(request.user_id.bytes + request.key.text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)

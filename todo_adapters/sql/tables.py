@@ -233,9 +233,9 @@ class StreamTicketRow(Row, table=True):
 class TaskOwnerRow(Row, table=True):
     """The owner of tasks: their newest revision, and how many tasks they have.
 
-    `deleted` tasks are not in `total`. Of those deleted up to `forgotten_revision`, some are no
-    longer known. Every write of a task updates this row in its transaction (see
-    `todo_adapters.sql.revisions`).
+    `deleted` counts tasks in the trash and tombstones, which are not in `total`. Tombstones up to
+    `forgotten_revision` may have been purged. Every write of a task updates this row in its
+    transaction (see `todo_adapters.sql.revisions`).
     """
 
     __tablename__ = "task_owners"
@@ -263,8 +263,8 @@ class TaskRow(Row, table=True):
     The owner is part of its key, so that the row of another owner cannot be addressed. SQLite
     stores the rows in the order of the key, those of one owner together.
 
-    `folded_title` and `folded_description` are only stored where the text is not in ASCII: of text
-    in ASCII, the database can tell them by itself (see `todo_adapters.sql.folding`).
+    `folded_title` and `folded_description` are stored only if the text is not in ASCII: for text in
+    ASCII, queries compute them (see `todo_adapters.sql.folding`).
     """
 
     __tablename__ = "tasks"
@@ -293,7 +293,7 @@ class TaskRow(Row, table=True):
 class DeletedTaskRow(Row, table=True):
     """A deleted task: one in the trash, or its tombstone, which has no title and no description.
 
-    At `expires_at`, the first becomes the second, and the second is deleted.
+    At `expires_at`, a task in the trash becomes a tombstone, and a tombstone is deleted.
     """
 
     __tablename__ = "deleted_tasks"

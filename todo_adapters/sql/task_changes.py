@@ -28,10 +28,13 @@ BEFORE_ALL = -(2**62)
 
 @cache
 def changes_statement(*, limits_parts: bool) -> Query:
-    """Return the query. Its columns are two of the owner, the revision, deleted, and the task.
+    """Return the query.
 
-    There is always a row. It has no revision if there are no changes. The owner's columns are 0 if
-    they have not written a task since owners have rows.
+    Its columns are the owner's `revision` and `forgotten_revision`, and for each change its
+    revision, whether the task was deleted, and the columns of the task.
+
+    There is always at least one row; if there are no changes, its revision is null. The owner's
+    columns are 0 if they have no row in `task_owners` yet.
     """
     after = bindparam("after", type_=BigInteger)
     tasks = [

@@ -3,8 +3,8 @@
 The indexes on tasks begin with the owner and whether a task is completed. A list of both kinds is
 a union of two, each of which an index has in the order of creation, and another in that of the
 changes. So a page in these orders takes the same time, however many tasks the owner has. In the
-order of titles, all tasks of the owner are read and sorted. So does a search, unless some tasks
-that come first in the order of creation fill the page: then the text is common.
+order of titles, all tasks of the owner are read and sorted. A search reads all of them too, unless
+a first look at some hundred tasks, in the order of creation, finds enough matches for the page.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ TASK_COLUMNS = (
 
 _OWNED = TASKS.c.owner_id == bindparam("owner")
 _DELETED_OWNED = DELETED_TASKS.c.owner_id == bindparam("owner")
-# In the same statement as the tasks, so that it is theirs, and in each row.
+# In the same statement as the tasks, so that it is of the same moment. Each row repeats it.
 _REVISION = (
     select(TASK_OWNERS.c.revision).where(OWNER_ROW).scalar_subquery().label("owner_revision")
 )
@@ -55,7 +55,7 @@ _FOLDED = (TASKS.c.folded_title, TASKS.c.folded_description)
 
 
 def _contains_text(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
-    """Return the condition that a task contains the text that is searched for."""
+    """Return the condition that the title or the description contains the search text."""
     pattern = bindparam("search", type_=Text)
     title = folded(columns["folded_title"], columns["title"])
     description = folded(columns["folded_description"], columns["description"])
@@ -81,14 +81,14 @@ _CONDITIONS: Mapping[str, Callable[[ColumnCollection[str, Any]], ColumnElement[b
 
 
 _LOOKED_AT_FIRST, _LOOKED_AT_FOR_EACH = 500, 10
-"""In how many tasks a text is searched for before all tasks of the owner are read.
+"""How many tasks the first look of a search reads.
 
-They are at least so many, and so many for each task of the page.
+It is the larger of the first number, and the second one for each task of the page.
 """
 
 
 class _Shape(NamedTuple):
-    """What the text of a query depends on."""
+    """What the SQL of a query depends on."""
 
     completed: bool | None
     conditions: tuple[str, ...]
@@ -111,7 +111,8 @@ def page_statement(
 ) -> Query:
     """Return the statement for a page, after a position if it `continues`.
 
-    It has an offset only if it `skips` tasks: two parameters less take 2 % of the time of a list.
+    It has an offset only if it `skips` tasks: two more parameters would take 2 % of the time of a
+    list.
     """
     return _page_statement(
         _Shape(
@@ -148,7 +149,7 @@ def can_look_first(query: TaskQuery, *, offset: int) -> bool:
 
 
 def first_look_statement(query: TaskQuery, *, continues: bool, limits_parts: bool) -> Query:
-    """Return the statement for the tasks of a page that are among the first ones."""
+    """Return the statement for the matches of a search among the tasks of the first look."""
     conditions = tuple(name for name in _used_conditions(query) if name != "search")
     return _page_statement(
         _Shape(
@@ -214,7 +215,7 @@ def _page_statement(shape: _Shape) -> Query:
 
 
 def _planned(statement: Query, conditions: Sequence[str]) -> Query:
-    # How many tasks a time or a text chooses depends on it, and so does the plan that is right.
+    # How many tasks match a time or a search depends on its value, and so does the best plan.
     return statement.execution_options(**{PLAN_EACH_TIME: True}) if conditions else statement
 
 
@@ -246,7 +247,7 @@ def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundS
 
 
 def _part(shape: _Shape, completed: bool | None) -> Select[*tuple[Any, ...]]:
-    """Return the query for all tasks of a page, or those that are completed, or that are not."""
+    """Return the query for the tasks of a page: completed ones, others, or (None) both."""
     columns = shape.columns
     names = [column.name for column in (*TASK_COLUMNS, *(_FOLDED if shape.looks_first else ()))]
     if shape.order is TaskOrder.UPDATED_AT:
@@ -271,12 +272,12 @@ def _chosen(
     conditions: Sequence[str],
 ) -> Select[*tuple[Any, ...]]:
     if completed is not None and "search" in conditions:
-        # Not by the index: to find the rows one by one takes longer than to read all of the owner.
+        # An expression that no index has: fetching rows one by one takes longer than reading all.
         statement = statement.where(
             case((columns["completed"], ONE), else_=ZERO) == (ONE if completed else ZERO)
         )
     elif completed is not None:
-        # In the text of the statement, so that no plan is made for both values.
+        # As a literal, so that each value gets a plan of its own.
         statement = statement.where(columns["completed"] == (true() if completed else false()))
     return statement.where(*(_CONDITIONS[name](columns) for name in conditions))
 

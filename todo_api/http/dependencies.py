@@ -97,7 +97,7 @@ OWNER_PARAMETERS: Sequence[Mapping[str, object]] = (
 
 
 class TaskOwner(BearerToken):
-    """Requires that the URL names nobody but the caller as the owner, and returns the owner's id.
+    """Requires that the URL names the caller as the owner, and returns the owner's id.
 
     A path without `user_id` names no owner; then `url_user_id` may be missing.
 
@@ -126,7 +126,7 @@ class TaskOwnerCaller(BearerToken):
 class StreamCaller(BearerToken):
     """Requires the same as `TaskOwner`, or a ticket instead of the access token.
 
-    A ticket that is presented beside an access token is not looked at.
+    If there is an `Authorization` header, the ticket is ignored.
     """
 
     async def __call__(self, request: Request) -> Caller:  # type: ignore[override]  # as above
@@ -172,7 +172,7 @@ def _require_owner(request: Request, caller: Caller) -> None:
 
 
 def _is_their_name(caller: Caller, text: str) -> bool:
-    """Return whether this is the id of the caller, here or at the issuer."""
+    """Return whether this is the id of the caller, here or at their issuer."""
     return text.lower() == str(caller.user_id) or text == caller.alias
 
 

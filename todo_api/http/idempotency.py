@@ -1,7 +1,7 @@
 """Requests with an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07).
 
-The draft wants a string of Structured Fields, in quotes. Most clients send the bare text, so that
-is accepted too, and means the same key.
+The draft requires a string of Structured Fields, in quotes. Most clients send the key without
+quotes, which is accepted too, and means the same key.
 """
 
 import re
@@ -29,8 +29,8 @@ def respond_once(
 ) -> Response:
     """Run a write, once for each idempotency key of the user if the request has one.
 
-    Every endpoint that changes tasks can respond by it. The write takes effect by the use cases
-    that it is given, and by nothing else, because it may be repeated from the start.
+    Endpoints that change tasks respond through it. The write must take effect through the use
+    cases that it is given, and nothing else, because it may be repeated from the start.
 
     Raises:
         InvalidIdempotencyKey: if the header is not one key.
@@ -84,10 +84,10 @@ def _from_bytes(content: bytes) -> Response:
 IDEMPOTENCY_KEY: Mapping[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "A text that you choose for this write, such as a UUID, with or without quotes:"
-    " 1 to 255 visible ASCII characters. Sent again with the same request within 24 hours, it"
-    " returns the first response, and nothing is written. With another request: 422. While the"
-    " first one is in progress: 409. A request that was refused can be sent again.",
+    "description": "A string that you choose for this write, such as a UUID, with or without"
+    " quotes: 1 to 255 visible ASCII characters. Sent again with the same request within 24"
+    " hours, it returns the first response, and nothing is written. With another request: 422."
+    " While the first one is in progress: 409. A request that was refused can be sent again.",
     "schema": {
         "type": "string",
         "pattern": r"^([\x21\x23-\x7e][\x21-\x7e]{0,254}"

@@ -28,7 +28,7 @@ def _field(request: Request, name: str) -> str | None:
 def expected_versions(request: Request) -> Collection[int] | None:
     """Return the versions that `If-Match` names, or None if any will do.
 
-    A tag that no version has names none, and neither does a weak one.
+    A weak tag, or one that is not the tag of a version, matches none.
 
     Raises:
         HTTPException: 428 if the operator requires the field, and it is missing.
@@ -77,7 +77,7 @@ def list_tag(revision: int, query_tag: str) -> str:
 
 
 def known_revisions(request: Request, query_tag: str) -> Collection[int]:
-    """Return the revisions of the same page that `If-None-Match` names."""
+    """Return the revisions at which, by `If-None-Match`, the client has the same page."""
     field = _field(request, "if-none-match")
     if field is None:
         return ()

@@ -19,7 +19,7 @@ from todo_core.use_cases.task_writes import TaskWrites
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
 
-_ON_CHOSEN_TASKS = {"parameters": [*OWNER_PARAMETERS, *FILTER_PARAMETERS]}
+_ON_MATCHING_TASKS = {"parameters": [*OWNER_PARAMETERS, *FILTER_PARAMETERS]}
 
 
 @router.post(
@@ -49,13 +49,13 @@ def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) ->
 
 @router.post(
     "/complete",
-    openapi_extra=_ON_CHOSEN_TASKS,
-    summary="Complete the tasks that you choose",
+    openapi_extra=_ON_MATCHING_TASKS,
+    summary="Complete all matching tasks",
     response_model=TasksCompletedResponse,
     responses=problems(401, 404, 409, 422, 429, 503),
 )
 def complete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksCompletedResponse:
-    """Complete all tasks that the parameters choose, however many, and return how many were open.
+    """Complete all tasks that match the filter, however many, and return how many were open.
 
     At least one parameter besides `url_user_id` is required. If the response is an error, some
     tasks may have been completed: repeat the request.
@@ -68,13 +68,13 @@ def complete_matching_tasks(request: Request, owner_id: OwnerDependency) -> Task
 
 @router.delete(
     "",
-    openapi_extra=_ON_CHOSEN_TASKS,
-    summary="Delete the tasks that you choose",
+    openapi_extra=_ON_MATCHING_TASKS,
+    summary="Delete all matching tasks",
     response_model=TasksDeletedResponse,
     responses=problems(401, 404, 409, 422, 429, 503),
 )
 def delete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksDeletedResponse:
-    """Move all tasks that the parameters choose to the trash, however many, and count them.
+    """Move all tasks that match the filter to the trash, and return how many they were.
 
     At least one parameter besides `url_user_id` is required. If the response is an error, some
     tasks may have been deleted: repeat the request.

@@ -127,7 +127,7 @@ def end_session(
 
 
 def _session_id(text: str) -> SessionId:
-    """Read the id in the path. A text that is not a UUID is the id of no session."""
+    """Read the id in the path. A string that is not a UUID is the id of no session."""
     try:
         return SessionId(UUID(text))
     except ValueError:

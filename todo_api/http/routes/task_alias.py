@@ -1,4 +1,4 @@
-"""The routes of tasks for clients that name no owner."""
+"""The routes of tasks for clients whose URLs name no owner."""
 
 from fastapi import APIRouter
 
@@ -7,7 +7,7 @@ from todo_api.http.routes import bulk, tasks
 
 
 def _without_owner(*documented: APIRouter) -> APIRouter:
-    """Return the routes of these routers below `/api/tasks`, for clients that name no owner.
+    """Return the routes of these routers below `/api/tasks`.
 
     They are not in the OpenAPI document: a generated client would have each operation twice.
     """

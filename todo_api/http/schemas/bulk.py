@@ -127,7 +127,7 @@ class TaskBulk(BaseModel):
     """Operations on tasks, which take effect in this order: all of them, or none."""
 
     operations: list[BulkOperation] = Field(
-        # The length is checked before the items, of which each may have errors.
+        # pydantic checks the length before the items, each of which may have errors.
         max_length=MAX_OPERATIONS,
         json_schema_extra={"minItems": 1},
     )
