@@ -1,10 +1,8 @@
 """Changes of many tasks in one request, as JSON."""
 
 from collections.abc import Sequence
-from itertools import batched
 from typing import Annotated, Self
 
-import orjson
 from pydantic import (
     MISSING,
     BaseModel,
@@ -17,8 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from todo_api.http.schemas.tasks import CHUNK, TaskCreate, TaskPatch, TaskResponse, task_fields
-from todo_api.runtime.threads import give_way
+from todo_api.http.schemas.tasks import TaskCreate, TaskPatch, TaskResponse, array_json, task_fields
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_operation import (
     Completion,
@@ -164,13 +161,9 @@ class TasksDeletedResponse(BaseModel):
 
 
 def bulk_json(outcomes: Sequence[Outcome]) -> bytes:
-    """Render outcomes as `TaskBulkResponse` describes them, in chunks as a list of tasks."""
-    parts = []
-    for chunk in batched(outcomes, CHUNK, strict=False):
-        fields = [
-            {"task": task_fields(each)} if isinstance(each, Task) else {"deleted": each}
-            for each in chunk
-        ]
-        parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
-        give_way()
-    return b'{"results":[%b]}' % b",".join(parts)
+    """Render outcomes as `TaskBulkResponse` describes them."""
+    return b'{"results":%b}' % array_json(outcomes, _outcome_fields)
+
+
+def _outcome_fields(outcome: Outcome) -> dict[str, object]:
+    return {"task": task_fields(outcome)} if isinstance(outcome, Task) else {"deleted": outcome}

@@ -1,6 +1,6 @@
 """Tasks, as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import batched
 from typing import Annotated
@@ -20,11 +20,11 @@ from pydantic import (
 from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_api.runtime.threads import give_way
 from todo_core.entities.task import Description, Task, TaskCounts, Title
-from todo_core.entities.task_changes import ChangesPage
+from todo_core.entities.task_changes import Change, ChangesPage
 from todo_core.entities.task_query import TaskPage
 
 CHUNK = 64
-"""The number of tasks that are rendered at once."""
+"""The number of items of an array that are rendered at once."""
 
 TitleText = Annotated[
     str,
@@ -157,35 +157,35 @@ def task_json(task: Task) -> bytes:
 
 
 def task_list_json(tasks: Sequence[Task]) -> bytes:
-    """Render tasks as `TaskListResponse` describes them.
+    """Render tasks as `TaskListResponse` describes them."""
+    return array_json(tasks, task_fields)
 
-    A long list is rendered in chunks: other threads can run between two chunks, but not during
+
+def array_json[Item](items: Sequence[Item], to_fields: Callable[[Item], object]) -> bytes:
+    """Render an array of items.
+
+    A long one is rendered in chunks: other threads can run between two chunks, but not during
     one.
     """
-    if len(tasks) <= CHUNK:
-        return orjson.dumps([task_fields(task) for task in tasks], option=orjson.OPT_UTC_Z)
+    if len(items) <= CHUNK:
+        return orjson.dumps([to_fields(item) for item in items], option=orjson.OPT_UTC_Z)
     parts = []
-    for chunk in batched(tasks, CHUNK, strict=False):
-        fields = [task_fields(task) for task in chunk]
+    for chunk in batched(items, CHUNK, strict=False):
+        fields = [to_fields(item) for item in chunk]
         parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
         give_way()
     return b"[%b]" % b",".join(parts)
 
 
 def task_changes_json(page: ChangesPage) -> bytes:
-    """Render changes as `TaskChangesResponse` describes them, in chunks as a list."""
-    parts = []
-    for chunk in batched(page.changes, CHUNK, strict=False):
-        fields = [
-            {"id": each.id, "revision": each.revision, "deleted": True}
-            if each.task is None
-            else {"id": each.id, "revision": each.revision, "task": task_fields(each.task)}
-            for each in chunk
-        ]
-        parts.append(orjson.dumps(fields, option=orjson.OPT_UTC_Z)[1:-1])
-        give_way()
+    """Render changes as `TaskChangesResponse` describes them."""
     rest = orjson.dumps({"next": page.next_token, "more": page.has_more})
-    return b'{"changes":[%b],%b' % (b",".join(parts), rest[1:])
+    return b'{"changes":%b,%b' % (array_json(page.changes, _change_fields), rest[1:])
+
+
+def _change_fields(change: Change) -> dict[str, object]:
+    state = {"deleted": True} if change.task is None else {"task": task_fields(change.task)}
+    return {"id": change.id, "revision": change.revision, **state}
 
 
 def task_envelope_json(page: TaskPage) -> bytes:
