@@ -44,7 +44,7 @@ from todo_adapters.system.background import ThreadBackground
 from todo_adapters.system.changes import PolledChanges
 from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.devices import UaParserDeviceNames
-from todo_adapters.system.identifiers import RandomIdentifiers
+from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
 from todo_api.runtime.threads import give_way
 from todo_api.settings import Settings, SettingsError
@@ -263,7 +263,7 @@ class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
 
     clock = providers.Singleton(SystemClock)
-    identifiers = providers.Singleton(RandomIdentifiers)
+    identifiers = providers.Singleton(TimeOrderedIdentifiers)
     background = providers.Singleton(ThreadBackground)
     device_names = providers.Singleton(UaParserDeviceNames)
 

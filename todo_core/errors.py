@@ -22,7 +22,7 @@
     ├── PreconditionFailed        the task has another version than the caller expects
     ├── Conflict                  the request is valid, but the stored state does not allow it
     │   ├── EmailTaken
-    │   ├── IdTaken               a new random identifier is already in use
+    │   ├── IdTaken               a new identifier is already in use
     │   ├── IdentityTaken         the identity already belongs to an account
     │   ├── QuotaExceeded         the owner has as many tasks as they may have
     │   ├── NoPassword            the user logs in through an external issuer only
@@ -159,7 +159,7 @@ class EmailTaken(Conflict):
 
 
 class IdTaken(Conflict):
-    """A new random identifier is already in use: another one must be generated."""
+    """A new identifier is already in use: another one must be generated."""
 
 
 class IdentityTaken(Conflict):

@@ -5,9 +5,10 @@ has sixteen. The requests are those of the large owner, one after the other. The
 measured in alternation.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import sleep
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import httpx
+import psycopg
 
 from tests.benchmarks.load import Endpoint, Measurement, Request, measure, repeat
 from tests.benchmarks.processes import ProcessTree, Server
@@ -22,6 +24,7 @@ from tests.benchmarks.results import Ratio
 from tests.benchmarks.service import Data, User, create_data, running_service
 from tests.benchmarks.setup import Setup
 from tests.support.many_tasks import fill, half_of
+from tests.support.optional_indexes import optional_index
 
 type OpenSetup = Callable[[], AbstractContextManager[Setup]]
 
@@ -92,12 +95,13 @@ class _Database:
 class _Row:
     """A request that is measured, and the most that its ratio may be, if there is a maximum.
 
-    A list has `tasks` tasks.
+    A list has `tasks` tasks. The documented `index` is created before.
     """
 
     path: Callable[[_Database], str]
     maximum: float | None = LISTS
     tasks: int = PAGE
+    index: str | None = None
 
 
 def _list(query: str) -> Callable[[_Database], str]:
@@ -125,6 +129,10 @@ ROWS: Mapping[str, _Row] = {
     # Whatever a time chooses has to be counted.
     "total of a time": _Row(
         lambda database: database.list(f"&created_before={database.half}&count=true"), None
+    ),
+    "by title, with its index": _Row(_list("&sort=title&order=asc"), index="tasks_by_title"),
+    "rare word, with its index": _Row(
+        _list("&search=Task+77+of"), SEARCHES, tasks=1, index="tasks_search"
     ),
 }
 """The requests, by name. To measure another one, add it here."""
@@ -185,6 +193,10 @@ def measure_scale(open_setup: OpenSetup, *, seconds: int, rounds: int) -> Scale:
         idle, megabytes = _memory(large, seconds)
         measured: dict[str, Rounds] = {}
         for name, row in ROWS.items():
+            if row.index is not None:
+                created = [_create_index(each.setup, row.index) for each in (large, small)]
+                if not all(created):
+                    continue
             endpoints = [(each, _endpoint(each, row)) for each in (large, small)]
             in_large: list[Measurement] = []
             in_small: list[Measurement] = []
@@ -204,7 +216,7 @@ def _filled(setup: Setup, size: Size) -> Iterator[_Database]:
     data = create_data(setup)
     owner = data.visitor
     fill(
-        setup.settings.get("DATABASE_URL") or Path(setup.settings["TODO_DATA_DIR"]) / "todo.db",
+        _database_of(setup),
         large=UUID(owner.id),
         tasks=size.large_owner,
         others=size.others,
@@ -212,6 +224,29 @@ def _filled(setup: Setup, size: Size) -> Iterator[_Database]:
     )
     with running_service(setup) as server:
         yield _Database(setup, server, data, owner, size)
+
+
+def _database_of(setup: Setup) -> str | Path:
+    """Return the URL of PostgreSQL, or the file of SQLite."""
+    return setup.settings.get("DATABASE_URL") or Path(setup.settings["TODO_DATA_DIR"]) / "todo.db"
+
+
+def _create_index(setup: Setup, name: str) -> bool:
+    """Create an index as the documentation says, if it has one for this database."""
+    database = _database_of(setup)
+    kind = "sqlite" if isinstance(database, Path) else "postgresql"
+    documented = optional_index(name, kind)
+    if documented is None:
+        return False
+    opened: AbstractContextManager[sqlite3.Connection | psycopg.Connection] = (
+        closing(sqlite3.connect(database))
+        if isinstance(database, Path)
+        else psycopg.connect(database, autocommit=True)
+    )
+    with opened as connection:
+        for statement in documented:
+            connection.execute(statement)
+    return True
 
 
 def _endpoint(database: _Database, row: _Row) -> Endpoint:

@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClau
 from sqlalchemy.sql.operators import and_, eq, in_op
 from sqlalchemy.sql.selectable import Select
 
-from tests.docs.pages import ROOT, blocks
+from tests.support.plans import explain, explain_for_any_values
 from tests.support.postgres import DURABLE, running_postgres
 from tests.support.settings import on_postgresql, postgres_settings
 from tests.support.statements import prebuilt_statements, recorded_statements
@@ -29,7 +29,6 @@ from todo_adapters.sql.task_lists import (
     can_look_first,
     count_statement,
     first_look_statement,
-    page_parameters,
     page_statement,
 )
 from todo_adapters.sql.tasks import ERASE_EXPIRED, EXPIRED_TOMBSTONES, GET, WITH_EXCESS
@@ -65,7 +64,6 @@ QUERIES = [
     for is_searched in (True, False)
 ]
 SEARCH = TaskQuery(search=SearchText("milk"))
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 _OWNED_TABLES = {TASKS, TASK_OWNERS, DELETED_TASKS}
 _OF_ALL_OWNERS = {ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS}  # the clean-up's
 PASSWORD = "a rather long sentence"
@@ -306,71 +304,6 @@ class TestIndexes:
             assert any("ORDER BY" in sql for sql in prepared)
             assert not any("created_at >" in sql or "lower(tasks." in sql for sql in prepared)
             container.database().close()
-
-
-class TestSearchIndex:
-    """The index that operators may create, as the documentation says."""
-
-    def test_a_search_uses_the_index_and_finds_the_same(
-        self, postgres_url: str, migrated_template: str
-    ) -> None:
-        [creation] = [block for block in blocks(OPERATIONS, "sql") if "gin_trgm_ops" in block]
-        with on_postgresql(postgres_url, migrated_template) as settings:
-            container = Container(settings=settings)
-            ada = registered(container)
-            with psycopg.connect(
-                settings.database_dsn.replace("+psycopg", ""), autocommit=True
-            ) as connection:
-                connection.execute(
-                    "INSERT INTO tasks (id, owner_id, title, completed, version, created_at,"
-                    " updated_at) SELECT n, %s, 'Buy milk ' || md5(n::text), false, 1, now(), now()"
-                    " FROM generate_series(1, 20000) AS n",
-                    [ada.id],
-                )
-                query = TaskQuery(search=SearchText("CA7E"))
-                before = container.tasks().page(ada.id, query, limit=9).tasks
-                for statement in creation.split(";"):
-                    connection.execute(statement.encode())
-                parameters = page_parameters(ada.id, query, limit=9, after=None, offset=0)
-                page = page_statement(query, continues=False, limits_parts=True)
-                for each in (page, count_statement(query)):
-                    sql = str(each.compile(container.database().engine))
-                    plan = connection.execute(f"EXPLAIN {sql}".encode(), parameters).fetchall()
-                    assert "tasks_search" in str(plan)
-            assert len(before) > 1
-            assert container.tasks().page(ada.id, query, limit=9).tasks == before
-            container.database().close()
-
-
-def explain_for_any_values(container: Container, statement: Any) -> str:
-    """Return the plan that is made without knowing the values of the parameters."""
-    engine = container.database().engine
-    sql = str(statement.compile(engine))
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            return "\n".join(
-                row[-1]
-                for row in driver.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?"))
-            )
-        names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
-        generic = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", sql)
-        rows = connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {generic}")
-        return "\n".join(row[0] for row in rows)
-
-
-def explain(container: Container, statement: Select[Any], parameters: dict[str, object]) -> str:
-    engine = container.database().engine
-    is_sqlite = engine.dialect.name == "sqlite"
-    explanation = text(
-        f"{'EXPLAIN QUERY PLAN' if is_sqlite else 'EXPLAIN'} "
-        + str(
-            statement.params(**parameters).compile(engine, compile_kwargs={"literal_binds": True})
-        )
-    )
-    with engine.connect() as connection:
-        return "\n".join(str(row[-1]) for row in connection.execute(explanation))
 
 
 class TestConstraints:

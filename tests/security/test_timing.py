@@ -197,11 +197,12 @@ def slowdown_by_a_greedy_user(
 def add_tasks(container: Container, owner_id: UserId, count: int) -> None:
     now = datetime.now(UTC)
     with container.unit_of_work()() as work:
-        for number in range(count):
+        ids = container.identifiers().task_ids(count, created_at=now)
+        for number, task_id in enumerate(ids):
             title, description = f"task {number}", "What has to be done, in some more words."
             work.tasks.add(
                 Task.create(
-                    id=container.identifiers().task_id(),
+                    id=task_id,
                     owner_id=owner_id,
                     title=title,
                     description=description,

@@ -11,6 +11,8 @@ from uuid import UUID
 
 import psycopg
 
+from todo_adapters.system.identifiers import TimeOrderedIdentifiers
+
 type Value = UUID | int | str | bool | datetime | None
 
 DESCRIPTION = "What has to be done, in some more words, as users write them."
@@ -55,11 +57,11 @@ def fill(dsn: str | Path, *, large: UUID, tasks: int, others: int, tasks_of_othe
 
 
 def _tasks(owner: UUID, count: int, random: Random) -> Iterator[Sequence[Value]]:
-    """Yield tasks in the order of their ids, which says nothing about that of creation."""
-    ids = sorted(random.getrandbits(52) + 1 for _ in range(count))
-    numbers = random.sample(range(count), count)
-    for task_id, number in zip(ids, numbers, strict=True):
+    """Yield tasks in the order of their creation, which is that of their ids."""
+    identifiers = TimeOrderedIdentifiers()
+    for number in range(count):
         created_at = FIRST + timedelta(minutes=number)
+        [task_id] = identifiers.task_ids(1, created_at=created_at)
         updated_at = created_at + timedelta(minutes=random.randrange(count))
         title, completed = f"Task {number} of many", number % 3 == 0
         yield (

@@ -29,7 +29,7 @@ from todo_adapters.security.passwords import PasslibPasswordHasher
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.secret_tokens import RandomSecretTokens
 from todo_adapters.system.devices import UaParserDeviceNames
-from todo_adapters.system.identifiers import RandomIdentifiers
+from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_core.application import Application, Policy, Ports
 from todo_core.entities.user import PasswordPolicy, User
 from todo_core.ports.background import Background
@@ -84,7 +84,7 @@ class World:
     limiter: RateLimiter = field(default_factory=lambda: LimitsRateLimiter("memory://", LIMITS))
     external_issuers: InMemoryExternalIssuers = field(default_factory=InMemoryExternalIssuers)
     identity_cache: InMemoryIdentityCache = field(default_factory=InMemoryIdentityCache)
-    identifiers: RandomIdentifiers = field(default_factory=RandomIdentifiers)
+    identifiers: TimeOrderedIdentifiers = field(default_factory=TimeOrderedIdentifiers)
     passwords: PasslibPasswordHasher = field(default_factory=lambda: PasslibPasswordHasher(cost=4))
     key_ring: KeyRing = field(default_factory=lambda: KeyRing.of("a secret " * 4))
     policy: Policy = POLICY

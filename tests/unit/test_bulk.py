@@ -1,7 +1,8 @@
 """The use cases that change many tasks at once."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import override
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.support.world import World
 from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
-from todo_adapters.system.identifiers import RandomIdentifiers
+from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_operation import Completion, Creation, Deletion, Edit, TaskOperation
 from todo_core.entities.task_query import TaskQuery
@@ -178,15 +179,15 @@ class TestOperations:
             limiter.hit(Limit.TASKS, str(ada))
 
 
-class FixedIdentifiers(RandomIdentifiers):
+class FixedIdentifiers(TimeOrderedIdentifiers):
     """Returns these ids of tasks, one after the other."""
 
     def __init__(self, ids: Sequence[TaskId]) -> None:
         self._ids = iter(ids)
 
     @override
-    def task_id(self) -> TaskId:
-        return next(self._ids)
+    def task_ids(self, count: int, *, created_at: datetime) -> Sequence[TaskId]:
+        return list(islice(self._ids, count))
 
 
 class TestFilters:

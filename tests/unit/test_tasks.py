@@ -1,7 +1,9 @@
 """The use cases of tasks."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import override
 
 import pytest
 
@@ -9,7 +11,7 @@ from tests.support.tasks import all_tasks
 from tests.support.world import LIMITS, World
 from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
-from todo_adapters.system.identifiers import RandomIdentifiers
+from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_core.entities.task import Task, TaskId
 from todo_core.errors import (
     EditConflict,
@@ -152,14 +154,15 @@ def test_an_edit_that_loses_every_race_raises_a_conflict(world: World) -> None:
         )
 
 
-class FixedIdentifiers(RandomIdentifiers):
+class FixedIdentifiers(TimeOrderedIdentifiers):
     """Identifiers whose task ids are given."""
 
     def __init__(self, ids: Iterator[TaskId]) -> None:
         self._ids = ids
 
-    def task_id(self) -> TaskId:
-        return next(self._ids)
+    @override
+    def task_ids(self, count: int, *, created_at: datetime) -> Sequence[TaskId]:
+        return list(islice(self._ids, count))
 
 
 class ContestedTasks(InMemoryTaskRepository):

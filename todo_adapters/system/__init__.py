@@ -1,1 +1,1 @@
-"""Clock, random identifiers, background threads, and names of devices."""
+"""Clock, identifiers, background threads, and names of devices."""

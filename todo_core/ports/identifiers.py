@@ -1,6 +1,8 @@
 """New identifiers."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from todo_core.entities.session import SessionId
@@ -9,9 +11,9 @@ from todo_core.entities.user import UserId
 
 
 class Identifiers(Protocol):
-    """Generates random identifiers, which reveal nothing about others.
+    """Generates identifiers, which reveal nothing about what others do.
 
-    Consecutive numbers would reveal how many tasks other users create.
+    Consecutive numbers, for example, would reveal how many tasks other users create.
     """
 
     @abstractmethod
@@ -19,8 +21,11 @@ class Identifiers(Protocol):
         """Return a unique id for a new user."""
 
     @abstractmethod
-    def task_id(self) -> TaskId:
-        """Return an id for a new task, from 1 to 2**53 - 1. In rare cases it is already in use."""
+    def task_ids(self, count: int, *, created_at: datetime) -> Sequence[TaskId]:
+        """Return ids for new tasks of one owner, in ascending order, from 1 to 2**53 - 1.
+
+        In rare cases one of them is already in use.
+        """
 
     @abstractmethod
     def session_id(self) -> SessionId:

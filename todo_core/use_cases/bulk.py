@@ -96,7 +96,7 @@ class ChangeTasks:
 
         def attempt() -> Sequence[Outcome]:
             # Before the transaction begins, because others may wait for its end.
-            new = [self._new(each, owner_id) for each in operations if isinstance(each, Creation)]
+            new = self._new([each for each in operations if isinstance(each, Creation)], owner_id)
             with self.unit_of_work() as work:
                 found = work.tasks.lock(named, owner_id=owner_id) if named else ()
                 batch = _Batch(
@@ -111,14 +111,19 @@ class ChangeTasks:
         self.changes.publish(owner_id)
         return outcomes
 
-    def _new(self, creation: Creation, owner_id: UserId) -> Task:
-        return Task.create(
-            id=self.identifiers.task_id(),
-            owner_id=owner_id,
-            title=creation.title,
-            description=creation.description,
-            now=self.clock.now(),
-        )
+    def _new(self, creations: Sequence[Creation], owner_id: UserId) -> Sequence[Task]:
+        now = self.clock.now()
+        ids = self.identifiers.task_ids(len(creations), created_at=now)
+        return [
+            Task.create(
+                id=task_id,
+                owner_id=owner_id,
+                title=creation.title,
+                description=creation.description,
+                now=now,
+            )
+            for task_id, creation in zip(ids, creations, strict=True)
+        ]
 
 
 class _Batch:

@@ -54,12 +54,10 @@ class CreateTask:
     def __call__(self, *, owner_id: UserId, title: str, description: str | None = None) -> Task:
         self.limiter.hit(Limit.TASKS, str(owner_id))
         for remaining in reversed(range(self.attempts)):
+            now = self.clock.now()
+            [task_id] = self.identifiers.task_ids(1, created_at=now)
             task = Task.create(
-                id=self.identifiers.task_id(),
-                owner_id=owner_id,
-                title=title,
-                description=description,
-                now=self.clock.now(),
+                id=task_id, owner_id=owner_id, title=title, description=description, now=now
             )
             try:
                 self.tasks.add(task, most=self.max_tasks)
