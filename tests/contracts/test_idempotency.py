@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from threading import Event
 from unittest.mock import patch
 from uuid import uuid4
@@ -17,7 +18,7 @@ import pytest
 from todo_adapters.sql import kept_responses
 from todo_api.container import Container
 from todo_core.entities.idempotency import RETENTION, IdempotencyKey, IdempotentRequest
-from todo_core.entities.task import Task
+from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_operation import Creation
 from todo_core.entities.user import User
 from todo_core.errors import IdempotencyInProgress
@@ -34,6 +35,17 @@ def registered(container: Container) -> User:
 
 def request_of(user: User, key: str = "a-key") -> IdempotentRequest:
     return IdempotentRequest(user.id, IdempotencyKey(key), "a request")
+
+
+@contextmanager
+def ids_of_new_tasks(container: Container, ids: Iterator[TaskId]) -> Iterator[None]:
+    """Give these ids to new tasks while the block runs."""
+
+    def task_ids(_: object, count: int, *, created_at: datetime) -> list[TaskId]:
+        return list(islice(ids, count))
+
+    with patch.object(type(container.identifiers()), "task_ids", task_ids):
+        yield
 
 
 class SlowWrite:
@@ -122,8 +134,8 @@ def test_an_identifier_in_use_makes_the_whole_transaction_run_again(container: C
     """PostgreSQL refuses every further statement of a transaction after the error."""
     application, ada = container.application(), registered(container)
     taken = application.create_task(owner_id=ada.id, title="The first").id
-    drawn = iter([taken, taken, taken + 1])
-    with patch.object(type(container.identifiers()), "task_id", lambda _: next(drawn)):
+    drawn = iter([taken, taken, TaskId(taken + 1)])
+    with ids_of_new_tasks(container, drawn):
         written = application.write_once(
             request_of(ada),
             lambda writes: str(writes.create_task(owner_id=ada.id, title="Second").id).encode(),
@@ -138,14 +150,14 @@ def test_an_identifier_in_use_makes_the_transaction_of_a_bulk_run_again(
 ) -> None:
     application, ada = container.application(), registered(container)
     taken = application.create_task(owner_id=ada.id, title="The first").id
-    drawn = iter([taken, taken + 1])
+    drawn = iter([taken, TaskId(taken + 1)])
 
     def create(writes: TaskWrites) -> bytes:
         [task] = writes.change_tasks(owner_id=ada.id, operations=[Creation("Second")])
         assert isinstance(task, Task)
         return str(task.id).encode()
 
-    with patch.object(type(container.identifiers()), "task_id", lambda _: next(drawn)):
+    with ids_of_new_tasks(container, drawn):
         written = application.write_once(request_of(ada), create)
     assert written == Written(str(taken + 1).encode(), is_replay=False)
     assert len(application.list_tasks(owner_id=ada.id).tasks) == 2
