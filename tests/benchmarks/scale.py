@@ -23,8 +23,8 @@ from tests.benchmarks.processes import ProcessTree, Server
 from tests.benchmarks.results import Ratio
 from tests.benchmarks.service import Data, User, create_data, running_service
 from tests.benchmarks.setup import Setup
+from tests.docs.optional_indexes import optional_index
 from tests.support.many_tasks import fill, half_of
-from tests.support.optional_indexes import optional_index
 
 type OpenSetup = Callable[[], AbstractContextManager[Setup]]
 

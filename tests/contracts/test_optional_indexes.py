@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 
-from tests.support.optional_indexes import optional_index
+from tests.docs.optional_indexes import optional_index
 from tests.support.plans import explain_for_values
 from todo_adapters.sql.statements import Query
 from todo_adapters.sql.task_lists import count_statement, page_parameters, page_statement
