@@ -22,7 +22,7 @@ from todo_api.http.routes import accounts, bulk, health, passwords, sessions, ta
 from todo_api.runtime.affinity import CoreAffinity
 from todo_api.runtime.request_context import END_STREAMS
 from todo_api.runtime.threads import WorkerThreads, fair_share
-from todo_api.server.middleware import BodyLimit, BrowserOnlyCors, RequestLog, UnhandledErrors
+from todo_api.server.middleware import BrowserOnlyCors, RequestLog, SizeLimits, UnhandledErrors
 from todo_api.settings import Settings
 
 _HASHING_NICENESS = 10
@@ -42,7 +42,7 @@ DESCRIPTION = (
 class _LeanFastAPI(FastAPI):
     """FastAPI with only those layers around the routes that this service uses.
 
-    `UnhandledErrors` and `BodyLimit` take the place of FastAPI's layers for errors and sizes; its
+    `UnhandledErrors` and `SizeLimits` take the place of FastAPI's layers for errors and sizes; its
     layer for uploaded files serves `APIRoute`, of which there is none. Without them, a request
     takes a twentieth less of the processor.
     """
@@ -141,7 +141,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
             max_age=600,
         ),
         Middleware(UnhandledErrors),
-        Middleware(BodyLimit, max_body_size=settings.max_body_size),
+        Middleware(SizeLimits, max_body_size=settings.max_body_size),
     ]
 
 

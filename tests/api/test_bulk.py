@@ -205,6 +205,11 @@ class TestFilters:
             ({"completed": "true", "limit": "1"}, ("/limit", "not_allowed")),
             ({"completed": "true", "cursor": "x"}, ("/cursor", "not_allowed")),
             ({"completed": "true", "skip": "1"}, ("/skip", "not_allowed")),
+            ({"search": " "}, ("/search", "blank")),
+            ({"q": "\u3000"}, ("/q", "blank")),
+            ({"status": "all", "search": "\t"}, ("/search", "blank")),
+            ({"search": "nothing like it", "q": ""}, ("/search", "repeated")),
+            ({"search": "a", "q": "b"}, ("/q", "repeated")),
         ],
     )
     def test_a_change_of_what_is_not_chosen_is_refused(
@@ -218,6 +223,15 @@ class TestFilters:
         before = ada.list()
         answer = ada.http.request(method, ada.tasks(path, **parameters))
         assert refusal(answer, 422) == [error]
+        assert ada.list() == before
+
+    @pytest.mark.parametrize(("method", "path"), [("DELETE", ""), ("POST", "/complete")])
+    def test_a_change_with_two_values_of_a_filter_is_refused(
+        self, ada: ApiUser, method: str, path: str
+    ) -> None:
+        before = ada.list()
+        url = f"{ada.tasks(path, status='completed')}&status=all"
+        assert refusal(ada.http.request(method, url), 422) == [("/status", "repeated")]
         assert ada.list() == before
 
 

@@ -115,6 +115,21 @@ def test_a_large_body_without_a_content_length_is_refused(ada: ApiUser) -> None:
     assert problem(answer)["code"] == "body_too_large"
 
 
+@pytest.mark.parametrize(
+    "query", ["a" * 8193, "&".join(["a=1"] * 101), "&" * 100], ids=["long", "many", "empty"]
+)
+def test_a_long_query_is_refused_before_it_is_parsed(http: httpx.Client, query: str) -> None:
+    for path in ("/healthz", "/api/tasks/events", "/nothing"):
+        answer = http.get(f"{path}?{query}")
+        assert answer.status_code == 414
+        assert problem(answer)["code"] == "uri_too_long"
+
+
+def test_the_longest_query_is_accepted(http: httpx.Client) -> None:
+    for query in ("a" * 8192, "&".join(["a=1"] * 100)):
+        assert http.get(f"/healthz?{query}").status_code == 200
+
+
 def test_an_unknown_url_is_not_found(http: httpx.Client) -> None:
     for path in (
         "/",

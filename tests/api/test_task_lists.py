@@ -175,6 +175,9 @@ class TestSearch:
         assert listed(ada, q="o", status="completed", sort="title") == ["four", "two"]
         assert listed(ada, q="o", skip="1", limit="1") == ["two"]
 
+    def test_an_empty_parameter_does_not_replace_its_alias(self, ada: ApiUser) -> None:
+        assert listed(ada, search="one", q="") == listed(ada, q="", search="one") == ["one"]
+
     def test_a_search_has_a_tag_of_its_own(self, ada: ApiUser) -> None:
         tag = ada.http.get(ada.tasks(q="one")).headers["etag"]
         headers = {"If-None-Match": tag}
@@ -310,6 +313,8 @@ BAD_VALUES: list[tuple[dict[str, str], list[str]]] = [
     ({"search": "a\0b"}, ["/search"]),
     ({"q": "\x1b[31m"}, ["/q"]),
     ({"created_after": "yesterday"}, ["/created_after"]),
+    ({"created_after": "T" * 8_000}, ["/created_after"]),
+    ({"created_before": "2026-12-01T" + "T " * 2_000}, ["/created_before"]),
     ({"created_before": "2026-13-01"}, ["/created_before"]),
     ({"updated_after": "0001-01-01T00:00:00+14:00"}, ["/updated_after"]),
     ({"limit": "0", "sort": "x", "updated_after": "\0"}, ["/limit", "/sort", "/updated_after"]),

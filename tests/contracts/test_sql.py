@@ -283,6 +283,27 @@ class TestIndexes:
         assert "ix_deleted_tasks_owner_id_revision" in parts
         assert not re.search(r"\bSort  \(|TEMP B-TREE", parts)
 
+    @pytest.mark.usefixtures("owner")
+    def test_the_trash_is_read_in_the_order_of_deletion(self, container: Container) -> None:
+        with container.database().engine.connect() as connection:
+            for statement in (
+                """
+                INSERT INTO deleted_tasks (owner_id, id, title, completed, version, created_at,
+                updated_at, revision, expires_at) SELECT owner_id, id, title, completed, version,
+                created_at, updated_at, id, updated_at FROM tasks
+                """,
+                "ANALYZE",
+            ):
+                connection.execute(text(statement))
+        limits_parts = container.database().dialect.limits_parts
+        query = TaskQuery(deleted=True, order=TaskOrder.UPDATED_AT)
+        for continues in (False, True):
+            page = page_statement(query, continues=continues, limits_parts=limits_parts)
+            plan = explain_for_any_values(container, page)
+            assert "ix_deleted_tasks_owner_id_revision" in plan
+            # PostgreSQL sorts those of one revision, of which there is one.
+            assert not re.search(r"(?<!Incremental )Sort  \(|TEMP B-TREE FOR ORDER BY", plan), plan
+
     def test_lists_of_some_time_or_text_are_planned_for_it(
         self, postgres_url: str, migrated_template: str
     ) -> None:

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.support.problems import problem
 from tests.support.servers import RunningServer
 from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
-from todo_api.server.middleware import BodyLimit
+from todo_api.server.middleware import SizeLimits
 from todo_core.entities.task import Description, Title
 from todo_core.errors import ValidationFailed
 
@@ -82,8 +82,9 @@ def test_a_body_that_is_too_large_does_not_interrupt_a_started_response() -> Non
     async def send(message: Message) -> None:
         sent.append(message)
 
-    limit = BodyLimit(answers_before_the_body_came, max_body_size=10)
-    anyio.run(limit, {"type": "http", "headers": []}, too_much, send)
+    limit = SizeLimits(answers_before_the_body_came, max_body_size=10)
+    scope = {"type": "http", "query_string": b"", "headers": []}
+    anyio.run(limit, scope, too_much, send)
     assert [message.get("body") for message in sent] == [None, b"all of it"]
 
 

@@ -21,11 +21,11 @@ def layers(app: FastAPI) -> Iterator[str]:
 def test_a_request_passes_only_the_layers_that_this_service_uses(tmp_path: Path) -> None:
     app = create_app(embedded_settings(tmp_path))
     assert list(layers(app)) == [
-        *("RequestLog", "BrowserOnlyCors", "UnhandledErrors", "BodyLimit", "ExceptionMiddleware")
+        *("RequestLog", "BrowserOnlyCors", "UnhandledErrors", "SizeLimits", "ExceptionMiddleware")
     ]
 
 
 def test_with_telemetry_a_request_passes_all_layers_of_fastapi(tmp_path: Path) -> None:
     settings = embedded_settings(tmp_path).model_copy(update={"opentelemetry_enabled": True})
     names = list(layers(create_app(settings)))
-    assert {"ExceptionTelemetryMiddleware", "RequestLog", "BodyLimit"} <= set(names)
+    assert {"ExceptionTelemetryMiddleware", "RequestLog", "SizeLimits"} <= set(names)

@@ -214,6 +214,11 @@ HTTP_PROBLEMS: Mapping[HTTPStatus, ProblemKind] = {
             "This URL does not support the method. Use one from the Allow header.",
         ),
         ProblemKind(
+            HTTPStatus.URI_TOO_LONG,
+            "uri_too_long",
+            "The query of the URL is too long. Send at most 8192 bytes and 100 parameters.",
+        ),
+        ProblemKind(
             HTTPStatus.CONTENT_TOO_LARGE,
             "body_too_large",
             "The body is too large. Send a smaller one.",

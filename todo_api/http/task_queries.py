@@ -41,7 +41,8 @@ _SORTS: Mapping[str, tuple[TaskOrder, bool]] = {  # the second is whether it is 
 }
 _ORDERS = {"asc": False, "desc": True}
 _BOOLEAN = TypeAdapter(bool)
-_OFFSET_AS_SPACE = re.compile(r"(T.*) (\d\d:\d\d)")
+_OFFSET_AS_SPACE = re.compile(r"(T[^ ]*) (\d\d:\d\d)")
+_LONGEST_TIME = 40
 _DECIMAL = re.compile(r"[0-9]{1,6}")
 
 
@@ -131,13 +132,17 @@ def is_permanent(request: Request) -> bool:
 def filter_request(request: Request) -> TaskQuery:
     """Read the parameters that choose the tasks of a change. At least one is required.
 
-    A part of the tasks that are chosen cannot be, so the parameters of a page are refused.
+    A part of the tasks that match cannot be chosen, so the parameters of a page are refused. So is
+    what a list may leave open: which of several values counts, and what white space searches for.
 
     Raises:
         ValidationFailed: naming every parameter whose value is not valid.
     """
     reader = _Reader(request.query_params)
+    reader.refuse_repeated()
     query = _filter(reader)
+    if reader.get("search") is not None and query.search is None and not reader.errors:
+        reader.refuse("search", "blank", "must be more than white space")
     for name in ("limit", "cursor", "offset", "deleted"):
         if reader.get(name) is not None:
             reader.refuse(name, "not_allowed", "is for lists only")
@@ -177,9 +182,14 @@ class _Reader:
 
     def __init__(self, parameters: QueryParams) -> None:
         self.errors: list[FieldError] = []
-        self._values = {
-            _ALIASES.get(name, name): (name, value) for name, value in parameters.items()
-        }
+        self._values: dict[str, tuple[str, str]] = {}
+        self._repeated: list[str] = []
+        for sent, value in parameters.multi_items():
+            name = _ALIASES.get(sent, sent)
+            if name in self._values:
+                self._repeated.append(name)
+            if value or name not in self._values:  # of several values, the last that is not empty
+                self._values[name] = (sent, value)
 
     def get(self, name: str) -> str | None:
         """Return the text of a parameter, or None if it was not sent or is empty."""
@@ -214,6 +224,12 @@ class _Reader:
             self.refuse("status", "contradiction", "contradicts completed")
         return completed if status is None else status
 
+    def refuse_repeated(self) -> None:
+        """Add an error for each filter that was sent more than once, or with its alias."""
+        for name in dict.fromkeys(self._repeated):
+            if name in _FILTERS:
+                self.refuse(name, "repeated", "must be sent only once")
+
     def refuse(self, name: str, code: str, predicate: str) -> None:
         """Add an error for a parameter, under the name by which it was sent."""
         sent = self._values[name][0]
@@ -240,6 +256,8 @@ def _number_in(smallest: int, largest: int) -> Callable[[str], int]:
 def _time(text: str) -> datetime:
     """Parse a time (RFC 3339) or a date, which begins at midnight. Without an offset it is UTC."""
     try:
+        if len(text) > _LONGEST_TIME:
+            raise ValueError
         # A plus that was not encoded arrives as a space.
         time = datetime.fromisoformat(_OFFSET_AS_SPACE.sub(r"\1+\2", text))
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from todo_core.entities.identity import Identity
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import UNCHANGED, Task, Unchanged
-from todo_core.entities.task_query import Position, TaskQuery
+from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.text import Validation
 from todo_core.entities.user import EmailAddress, Password, PasswordPolicy, PersonName, User, UserId
 from todo_core.errors import (
@@ -234,16 +234,17 @@ EXPORT_PAGE = 200
 """How many tasks of an export are read at once. In JSON, they usually have less than 64 KiB."""
 
 _ALL_TASKS = TaskQuery()
-_TRASH = TaskQuery(deleted=True)
+_TRASH = TaskQuery(deleted=True, order=TaskOrder.UPDATED_AT)
+"""In the order of deletion, which has an index: the trash would be sorted again for each page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
     """Everything that is stored about a user.
 
-    The tasks, the newest first, come in `pages`, and those in the trash in `trash_pages`. Each page
-    is read when it is requested, so that no more than one is in memory, and nothing is held in
-    between.
+    The tasks, the newest first, come in `pages`, and those in the trash, the last one that was
+    deleted first, in `trash_pages`. Each page is read when it is requested, so that no more than
+    one is in memory, and nothing is held in between.
 
     Raises, when a page is requested:
         AccountGone: if the account was deleted in the meantime.
