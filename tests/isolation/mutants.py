@@ -212,7 +212,7 @@ IDENTITIES = "todo_core/use_cases/identities.py"
 WHO = "todo_api/http/dependencies.py"
 BULK = "todo_core/use_cases/bulk.py"
 LIVE_EVENTS = "todo_core/use_cases/live_events.py"
-EVENT_STREAMS = "todo_api/http/event_streams.py"
+WATCHERS = "todo_api/http/watchers.py"
 EVENT_ROUTES = "todo_api/http/routes/events.py"
 TASK_ROUTES = "todo_api/http/routes/tasks.py"
 BULK_ROUTES = "todo_api/http/routes/bulk.py"
@@ -366,10 +366,10 @@ KINDS = (
     Kind("a stream of nobody's tasks", EVENT_ROUTES, _instead("caller.user_id", OTHERS)),
     Kind(
         "everybody is told",
-        EVENT_STREAMS,
+        WATCHERS,
         _instead(
-            "self._streams.get(owner_id, ())",
-            "[stream for each in self._streams.values() for stream in each]",
+            "self._watchers.get(owner_id, ())",
+            "[watcher for each in self._watchers.values() for watcher in each]",
         ),
     ),
     Kind("a subject may be another's id", IDENTITIES, _never("self._exists(user_id)")),
