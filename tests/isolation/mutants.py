@@ -214,6 +214,8 @@ BULK = "todo_core/use_cases/bulk.py"
 LIVE_EVENTS = "todo_core/use_cases/live_events.py"
 WATCHERS = "todo_api/http/watchers.py"
 EVENT_ROUTES = "todo_api/http/routes/events.py"
+LONG_POLLS = "todo_api/http/long_polls.py"
+CHANGE_ROUTES = "todo_api/http/routes/changes.py"
 TASK_ROUTES = "todo_api/http/routes/tasks.py"
 BULK_ROUTES = "todo_api/http/routes/bulk.py"
 OTHERS = "__import__('uuid').UUID(int=0)"
@@ -337,6 +339,8 @@ KINDS = (
     Kind("nobody for the owner", BULK, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", BULK_ROUTES, _argument("owner_id", OTHERS)),
+    Kind("changes of nobody's tasks", CHANGE_ROUTES, _instead("caller.user_id", OTHERS)),
+    Kind("a revoked session's wait", LONG_POLLS, _never("watchers.may_go_on(poll)")),
     Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
     Kind("sessions of nobody", REVOCATION, _argument("user_id", OTHERS)),
     Kind("an ended session goes on", AUTHENTICATION, _never("in self.revoked_sessions")),
