@@ -563,6 +563,11 @@ def test_the_trash_of_another_user_is_neither_restored_nor_erased(
             tasks.restore(TaskId(number), owner_id=middle, now=LATER, most=9)
         with pytest.raises(TaskNotFound):
             tasks.erase(TaskId(number), owner_id=middle, expires_at=LATER)
+        with pytest.raises(TaskNotFound):
+            tasks.get_in_trash(TaskId(number), owner_id=middle)
+        for version in (1, 2):
+            with pytest.raises(StaleVersion):
+                tasks.erase(TaskId(number), owner_id=middle, expires_at=LATER, version=version)
     with pytest.raises(QuotaExceeded):  # others' tasks do not count, and make no room either
         tasks.restore(TaskId(5), owner_id=middle, now=LATER, most=3)
     assert [_state(container, owner) for owner in owners] == before

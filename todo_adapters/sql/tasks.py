@@ -186,8 +186,8 @@ GET_IN_TRASH = (
     select(DeletedTaskRow)
     .with_only_columns(*(DELETED_TASKS.c[column.name] for column in TASK_COLUMNS))
     .where(*_THIS_IN_TRASH)
-    .with_for_update()
 )
+LOCK_IN_TRASH = GET_IN_TRASH.with_for_update()
 _ERASED = {
     DELETED_TASKS.c.title: null(),
     DELETED_TASKS.c.description: null(),
@@ -196,6 +196,7 @@ _ERASED = {
     DELETED_TASKS.c.expires_at: bindparam("new_expires_at", type_=UtcDateTime),
 }
 ERASE = update(DELETED_TASKS).where(*_THIS_IN_TRASH).values(_ERASED)
+ERASE_LOADED = ERASE.where(DELETED_TASKS.c.version == bindparam("loaded_version"))
 _KEY = tuple_(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id)
 _EXPIRED = (DELETED_TASKS.c.expires_at < bindparam("now", type_=UtcDateTime),)
 ERASE_EXPIRED = (
@@ -417,7 +418,7 @@ class SqlTaskRepository(TaskRepository):
     def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
         this_one = {"owner": owner_id, "task_id": task_id}
         with self._executor.atomically() as executor:
-            row = executor.row(GET_IN_TRASH, this_one)
+            row = executor.row(LOCK_IN_TRASH, this_one)
             if row is None:
                 raise TaskNotFound
             parameters = {**this_one, "new_updated_at": now, "most": most}
@@ -426,9 +427,25 @@ class SqlTaskRepository(TaskRepository):
             task = _to_task(row, owner_id)
         return replace(task, version=task.version + 1, updated_at=now)
 
-    def erase(self, task_id: TaskId, *, owner_id: UserId, expires_at: datetime) -> None:
+    def get_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Task:
+        row = self._executor.row(GET_IN_TRASH, {"owner": owner_id, "task_id": task_id})
+        if row is None:
+            raise TaskNotFound
+        return _to_task(row, owner_id)
+
+    def erase(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        expires_at: datetime,
+        version: int | None = None,
+    ) -> None:
         this_one = {"owner": owner_id, "task_id": task_id, "new_expires_at": expires_at}
-        if not self._executor.write(ERASE, this_one):
+        if version is not None:
+            if not self._executor.write(ERASE_LOADED, {**this_one, "loaded_version": version}):
+                raise StaleVersion
+        elif not self._executor.write(ERASE, this_one):
             raise TaskNotFound
 
     def erase_expired(self, *, now: datetime, expires_at: datetime, limit: int) -> int:
