@@ -192,6 +192,7 @@ def _instead(old: str, new: str) -> Change:
 
 
 SQL_TASKS = "todo_adapters/sql/tasks.py"
+SQL_TRASH = "todo_adapters/sql/trash.py"
 SQL_TASK_CHANGES = "todo_adapters/sql/task_changes.py"
 SQL_TASK_LISTS = "todo_adapters/sql/task_lists.py"
 SQL_REVISIONS = "todo_adapters/sql/revisions.py"
@@ -222,7 +223,12 @@ OTHERS = "__import__('uuid').UUID(int=0)"
 
 KINDS = (
     Kind("the owner's condition dropped", SQL_TASKS, _without_owner),
-    Kind("the owner's condition dropped", SQL_TASKS, _without_owner_in_tuple),
+    Kind("the owner's condition dropped", SQL_TRASH, _without_owner),
+    Kind("the owner's condition dropped", SQL_TRASH, _without_owner_in_tuple),
+    Kind("the owner is not", SQL_TRASH, _compared_by(ast.NotEq())),
+    Kind("the owner or any before", SQL_TRASH, _compared_by(ast.LtE())),
+    Kind("the owner or any after", SQL_TRASH, _compared_by(ast.GtE())),
+    Kind("the owner compared with itself", SQL_TRASH, _compared_with_itself),
     Kind("the owner's condition dropped", SQL_TASK_CHANGES, _without_owner),
     Kind("the owner compared with itself", SQL_TASK_CHANGES, _compared_with_itself),
     Kind("the owner is not", SQL_TASKS, _compared_by(ast.NotEq())),
