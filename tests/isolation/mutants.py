@@ -346,7 +346,7 @@ KINDS = (
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", BULK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("changes of nobody's tasks", CHANGE_ROUTES, _instead("caller.user_id", OTHERS)),
-    Kind("a revoked session's wait", LONG_POLLS, _never("watchers.may_go_on(poll)")),
+    Kind("a revoked session's wait", LONG_POLLS, _never("watchers.has_valid_session(poll)")),
     Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
     Kind("sessions of nobody", REVOCATION, _argument("user_id", OTHERS)),
     Kind("an ended session goes on", AUTHENTICATION, _never("in self.revoked_sessions")),

@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
+import pytest
+from starlette.requests import ClientDisconnect
+
 from todo_adapters.in_memory.changes import InMemoryChanges
 from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.in_memory.revoked_sessions import InMemoryRevokedSessions
 from todo_adapters.in_memory.store import InMemoryStore
 from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_api.http.event_streams import EventStream
+from todo_api.http.long_polls import LongPoll
 from todo_api.http.watchers import MAX_WATCHERS_PER_USER, Watcher, Watchers
 from todo_core.entities.caller import Caller
 from todo_core.entities.session import SessionId
@@ -88,29 +92,53 @@ def test_of_one_user_ten_wait_and_the_others_are_not_counted() -> None:
     asyncio.run(scenario())
 
 
-def test_a_watcher_may_go_on_until_its_session_is_revoked_or_expires() -> None:
+def test_a_session_is_valid_until_it_is_revoked_or_expires() -> None:
     async def scenario() -> None:
         owners = Owners()
         ada, bob = owners.caller(), owners.caller()
         of_ada, of_bob = Watcher(ada, revision=0), Watcher(bob, revision=0)
-        assert owners.watchers.may_go_on(of_ada)
+        assert owners.watchers.has_valid_session(of_ada)
         owners.revoked_sessions.add([ada.session_id])
-        assert not owners.watchers.may_go_on(of_ada)
-        assert owners.watchers.may_go_on(of_bob)
+        assert not owners.watchers.has_valid_session(of_ada)
+        assert owners.watchers.has_valid_session(of_bob)
         owners.clock.advance(timedelta(hours=1))
-        assert not owners.watchers.may_go_on(of_bob)
+        assert not owners.watchers.has_valid_session(of_bob)
 
     asyncio.run(scenario())
 
 
-def test_a_watcher_that_is_added_while_the_service_stops_is_over_at_once() -> None:
+def test_a_long_poll_is_changed_once_by_each_newer_revision() -> None:
+    async def scenario() -> None:
+        poll = LongPoll(Owners().caller(), revision=5)
+        waiting = asyncio.ensure_future(poll.is_changed())
+        for known in (4, 5):  # what was read before the answer may be told after it
+            poll.tell(known)
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+        poll.tell(6)
+        assert await waiting
+        again = asyncio.ensure_future(poll.is_changed())
+        await asyncio.sleep(0.01)
+        assert not again.done()
+        poll.end()
+        assert not await again
+        poll.tell(7)
+        assert await poll.is_changed(), "a change at the last moment is reported"
+        poll.leave()
+        with pytest.raises(ClientDisconnect):
+            await poll.is_changed()
+
+    asyncio.run(scenario())
+
+
+def test_a_watcher_that_is_added_while_the_service_stops_is_done_at_once() -> None:
     async def scenario() -> None:
         owners = Owners()
         before, after = (Watcher(owners.caller(), revision=0) for _ in range(2))
         owners.watchers.add(before)
         owners.watchers.end_all()
         owners.watchers.add(after)
-        assert before.is_over
-        assert after.is_over
+        assert before.is_done
+        assert after.is_done
 
     asyncio.run(scenario())

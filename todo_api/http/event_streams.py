@@ -57,7 +57,7 @@ class EventStream(Watcher):
 
     async def next(self) -> bytes | None:
         """Wait for what is to be sent next, and return it, or None if nothing is."""
-        while not self.is_over:
+        while not self.is_done:
             if (hint := self._hint()) is not None:
                 return hint
             if self._is_beat_due:

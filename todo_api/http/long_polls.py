@@ -28,12 +28,12 @@ class LongPoll(Watcher):
     async def is_changed(self) -> bool:
         """Wait for a revision after those that were seen, and return whether there is one.
 
-        There is none if the time is over, the service is stopping, or the session has ended.
+        There is none if the time has passed, the service stops, or the session is not valid.
 
         Raises:
             ClientDisconnect: if the client has left.
         """
-        while self.revision <= self._seen and not self.is_over:
+        while self.revision <= self._seen and not self.is_done:
             await self._wait()
         if self.has_left:
             raise ClientDisconnect
@@ -49,7 +49,8 @@ def waiting(
     """Let a poll that was added wait for so long, or until the client leaves.
 
     Raises:
-        InvalidAccessToken: at the end, if the session of the caller has ended.
+        InvalidAccessToken: at the end, if the session of the caller was revoked, or their token has
+            expired.
     """
     timer = asyncio.get_running_loop().call_later(seconds, poll.end)
     leaving = asyncio.ensure_future(disconnected(request.receive))
@@ -63,5 +64,5 @@ def waiting(
         timer.cancel()
         leaving.cancel()
         watchers.remove(poll)
-    if not watchers.may_go_on(poll):
+    if not watchers.has_valid_session(poll):
         raise InvalidAccessToken

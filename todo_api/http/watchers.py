@@ -69,8 +69,8 @@ class Watcher:
         self._wake()
 
     @property
-    def is_over(self) -> bool:
-        """Whether the response has ended, or the client has left."""
+    def is_done(self) -> bool:
+        """Whether nothing more is waited for: the response was ended, or the client has left."""
         return self._is_ended or self._has_left
 
     @property
@@ -79,7 +79,7 @@ class Watcher:
         return self._has_left
 
     async def _wait(self) -> None:
-        """Wait until something is told, due or over."""
+        """Wait until something is told or due, or the response is done."""
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
@@ -94,8 +94,8 @@ class Watcher:
 class Watchers:
     """All watchers of this process.
 
-    Every `tick_seconds` it ends those whose session was revoked or whose time is over, and lets
-    the others do what is due.
+    Several times in `session_check_seconds` it ends those whose session was revoked or whose token
+    has expired, and lets the others do what is due.
     """
 
     def __init__(
@@ -154,8 +154,8 @@ class Watchers:
             for watcher in watchers:
                 watcher.end()
 
-    def may_go_on(self, watcher: Watcher) -> bool:
-        """Return whether the session of the watcher's caller still lasts."""
+    def has_valid_session(self, watcher: Watcher) -> bool:
+        """Return whether the session of the caller is neither revoked nor expired."""
         return (
             self._clock.now().timestamp() < watcher.ends_at
             and watcher.caller.session_id not in self._revoked_sessions
@@ -174,7 +174,7 @@ class Watchers:
         now = self._loop.time()
         for watchers in self._watchers.values():
             for watcher in watchers:
-                if self.may_go_on(watcher):
+                if self.has_valid_session(watcher):
                     watcher.tick(now)
                 else:
                     watcher.end()
