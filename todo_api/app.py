@@ -15,10 +15,10 @@ from starlette.types import ASGIApp
 
 from todo_api.container import Container, close, start
 from todo_api.http import docs_page, openapi
-from todo_api.http.event_streams import EventStreams
 from todo_api.http.large_responses import ResponsesInFlight
 from todo_api.http.problems import handle_errors
 from todo_api.http.routes import accounts, bulk, health, passwords, sessions, task_alias, tasks
+from todo_api.http.watchers import Watchers
 from todo_api.runtime.affinity import CoreAffinity
 from todo_api.runtime.request_context import END_STREAMS
 from todo_api.runtime.threads import WorkerThreads, fair_share
@@ -157,12 +157,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
         for each in threads:
             each.start()
         await to_thread.run_sync(start, container)
-        app.state.event_streams = _event_streams(container)
+        app.state.watchers = _watchers(container)
         # These objects live as long as the process: exclude them from garbage collection.
         gc.collect()
         gc.freeze()
         async with _on_one_core(app.state.affinity):
-            yield {END_STREAMS: app.state.event_streams.end_all}
+            yield {END_STREAMS: app.state.watchers.end_all}
     finally:
         # First the threads that use the other parts: emails that they still send are delivered.
         for each in threads:
@@ -170,8 +170,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
         await to_thread.run_sync(close, container)
 
 
-def _event_streams(container: Container) -> EventStreams:
-    return EventStreams(
+def _watchers(container: Container) -> Watchers:
+    return Watchers(
         container.changes(),
         container.revoked_sessions(),
         container.clock(),

@@ -21,7 +21,7 @@ from tests.support.users import PASSWORD, ApiUser
 from tests.support.waiting import until
 from todo_adapters.in_memory.clock import ManualClock
 from todo_api.http import event_streams
-from todo_api.http.event_streams import MAX_STREAMS_PER_USER
+from todo_api.http.watchers import MAX_WATCHERS_PER_USER
 from todo_api.server.protocol import StrictHttpProtocol
 from todo_core.entities.stream_ticket import TICKET_LIFETIME
 from todo_core.errors import Unavailable
@@ -229,7 +229,7 @@ class TestOpening:
         self, server: RunningServer, ada: ApiUser, bob: ApiUser
     ) -> None:
         with ExitStack() as stack:
-            for _ in range(MAX_STREAMS_PER_USER - 1):
+            for _ in range(MAX_WATCHERS_PER_USER - 1):
                 stack.enter_context(watching(server.url, ada))
             with watching(server.url, ada):
                 refused = refused_stream(ada.http, ada.tasks("/events"))
@@ -238,7 +238,7 @@ class TestOpening:
                 assert refused.headers["Retry-After"] == "15"
                 with watching(server.url, bob):
                     pass
-            until(lambda: open_streams(server, ada) < MAX_STREAMS_PER_USER)
+            until(lambda: open_streams(server, ada) < MAX_WATCHERS_PER_USER)
             with watching(server.url, ada):
                 pass
         until(lambda: not open_streams(server, ada))
@@ -267,8 +267,8 @@ def comparable(answer: httpx.Response) -> tuple[bytes, tuple[tuple[str, str], ..
 
 
 def open_streams(server: RunningServer, user: ApiUser) -> int:
-    streams = server.app.state.event_streams._streams
-    return sum(len(each) for owner, each in streams.items() if str(owner) == user.id)
+    watchers = server.app.state.watchers._watchers
+    return sum(len(each) for owner, each in watchers.items() if str(owner) == user.id)
 
 
 class TestEnding:

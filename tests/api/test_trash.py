@@ -252,6 +252,41 @@ class TestDeletions:
         assert delete(ada, task, permanent=permanent, if_match='"1", "2"') == "204"
         assert trash(ada) == ([task] if permanent == "false" else [])
 
+    def test_only_the_version_that_the_client_has_is_deleted_from_the_trash(
+        self, ada: ApiUser, bob: ApiUser
+    ) -> None:
+        task = ada.create()
+        url = ada.tasks(f"/{task['id']}", permanent="true")
+        task = ada.http.patch(url, json={"title": "Buy oats"}).json()
+        delete(ada, task)
+        for stale in ('"1"', 'W/"2"', '"x"', '"1", "3"'):
+            answer = ada.http.delete(url, headers={"If-Match": stale})
+            assert answer.status_code == 412
+            assert problem(answer)["code"] == "stale_version"
+            assert answer.headers["etag"] == '"2"'
+        assert trash(ada) == [task]
+        for if_match in ('"1"', '"2"', "*"):
+            assert delete(bob, task, permanent="true", if_match=if_match) == "task_not_found"
+            assert delete(ada, task, if_match=if_match) == "task_not_found"
+        assert delete(ada, task, permanent="true", if_match='"1", "2"') == "204"
+        assert trash(ada) == []
+        for if_match in ('"1"', '"2"', "*"):
+            assert delete(ada, task, permanent="true", if_match=if_match) == "task_not_found"
+
+    def test_a_task_that_was_restored_is_not_deleted_from_the_trash(self, ada: ApiUser) -> None:
+        task = ada.create()
+        delete(ada, task)
+        restored = restore(ada, task).json()
+        answer = ada.http.delete(
+            ada.tasks(f"/{task['id']}", permanent="true"), headers={"If-Match": '"1"'}
+        )
+        assert answer.status_code == 412
+        assert answer.headers["etag"] == '"2"'
+        assert ada.list() == [restored]
+        delete(ada, task)
+        assert delete(ada, task, permanent="true", if_match="*") == "204"
+        assert trash(ada) == []
+
     def test_a_deletion_with_a_key_takes_effect_once(self, ada: ApiUser) -> None:
         task = ada.create()
         headers = {"Idempotency-Key": "a-key"}

@@ -31,7 +31,8 @@ from todo_adapters.sql.task_lists import (
     first_look_statement,
     page_statement,
 )
-from todo_adapters.sql.tasks import ERASE_EXPIRED, EXPIRED_TOMBSTONES, GET, WITH_EXCESS
+from todo_adapters.sql.tasks import GET
+from todo_adapters.sql.trash import ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS
 from todo_api.container import Container
 from todo_core.entities.task import Task
 from todo_core.entities.task_query import TaskOrder, TaskQuery

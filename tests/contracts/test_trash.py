@@ -208,6 +208,45 @@ class TestTrash:
         assert storage.tasks.forget_expired(now=FORGOTTEN, limit=9) == 0
         assert storage.tasks.forget_expired(now=FORGOTTEN + MICROSECOND, limit=9) == 1
 
+    def test_a_task_in_the_trash_is_read_by_its_owner_only(self, storage: Storage) -> None:
+        ada, bob = two_users(storage)
+        for user in (ada, bob):
+            stored_task(storage, user, 1)
+        task = storage.tasks.save(storage.tasks.get(TaskId(1), owner_id=ada.id))
+        stored_task(storage, ada, 2)
+        remove(storage, ada, 1)
+        assert storage.tasks.get_in_trash(TaskId(1), owner_id=ada.id) == task
+        for owner, id in ((bob, 1), (ada, 2), (ada, 3)):
+            with pytest.raises(TaskNotFound):
+                storage.tasks.get_in_trash(TaskId(id), owner_id=owner.id)
+        storage.tasks.erase(TaskId(1), owner_id=ada.id, expires_at=FORGOTTEN)
+        with pytest.raises(TaskNotFound):
+            storage.tasks.get_in_trash(TaskId(1), owner_id=ada.id)
+
+    def test_a_task_is_erased_if_it_has_the_version_that_is_given(self, storage: Storage) -> None:
+        ada, bob = two_users(storage)
+        stored_task(storage, ada, 1)
+        remove(storage, ada, 1)
+        restore(storage, ada, 1)
+
+        def erase(owner: User, id: int, version: int) -> None:
+            storage.tasks.erase(
+                TaskId(id), owner_id=owner.id, expires_at=FORGOTTEN, version=version
+            )
+
+        with pytest.raises(StaleVersion):
+            erase(ada, 1, 2)
+        remove(storage, ada, 1)
+        for owner, id, version in ((ada, 1, 1), (ada, 1, 3), (bob, 1, 2), (ada, 2, 2)):
+            with pytest.raises(StaleVersion):
+                erase(owner, id, version)
+        assert [task.version for task in trash(storage, ada)] == [2]
+        erase(ada, 1, 2)
+        assert trash(storage, ada) == []
+        with pytest.raises(StaleVersion):
+            erase(ada, 1, 2)
+        assert storage.tasks.forget_expired(now=FORGOTTEN + MICROSECOND, limit=9) == 1
+
     def test_a_failed_unit_of_work_leaves_the_trash_as_it_was(self, storage: Storage) -> None:
         ada = stored_user(storage)
         for id in (1, 2, 3):

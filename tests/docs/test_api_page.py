@@ -121,6 +121,7 @@ def test_the_session_about_synchronization_prints_what_the_page_says(service: Se
     assert printed == [
         *('"title":"Buy milk"', '"title":"Buy oats"'),
         *('"revision":3,"deleted":true', '"version":2'),
+        *('"title":"Buy rye"', '"pointer":"/wait"'),
     ]
     for line in printed:
         assert f"`{line}`" in PAGE

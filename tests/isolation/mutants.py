@@ -192,6 +192,7 @@ def _instead(old: str, new: str) -> Change:
 
 
 SQL_TASKS = "todo_adapters/sql/tasks.py"
+SQL_TRASH = "todo_adapters/sql/trash.py"
 SQL_TASK_CHANGES = "todo_adapters/sql/task_changes.py"
 SQL_TASK_LISTS = "todo_adapters/sql/task_lists.py"
 SQL_REVISIONS = "todo_adapters/sql/revisions.py"
@@ -212,15 +213,22 @@ IDENTITIES = "todo_core/use_cases/identities.py"
 WHO = "todo_api/http/dependencies.py"
 BULK = "todo_core/use_cases/bulk.py"
 LIVE_EVENTS = "todo_core/use_cases/live_events.py"
-EVENT_STREAMS = "todo_api/http/event_streams.py"
+WATCHERS = "todo_api/http/watchers.py"
 EVENT_ROUTES = "todo_api/http/routes/events.py"
+LONG_POLLS = "todo_api/http/long_polls.py"
+CHANGE_ROUTES = "todo_api/http/routes/changes.py"
 TASK_ROUTES = "todo_api/http/routes/tasks.py"
 BULK_ROUTES = "todo_api/http/routes/bulk.py"
 OTHERS = "__import__('uuid').UUID(int=0)"
 
 KINDS = (
     Kind("the owner's condition dropped", SQL_TASKS, _without_owner),
-    Kind("the owner's condition dropped", SQL_TASKS, _without_owner_in_tuple),
+    Kind("the owner's condition dropped", SQL_TRASH, _without_owner),
+    Kind("the owner's condition dropped", SQL_TRASH, _without_owner_in_tuple),
+    Kind("the owner is not", SQL_TRASH, _compared_by(ast.NotEq())),
+    Kind("the owner or any before", SQL_TRASH, _compared_by(ast.LtE())),
+    Kind("the owner or any after", SQL_TRASH, _compared_by(ast.GtE())),
+    Kind("the owner compared with itself", SQL_TRASH, _compared_with_itself),
     Kind("the owner's condition dropped", SQL_TASK_CHANGES, _without_owner),
     Kind("the owner compared with itself", SQL_TASK_CHANGES, _compared_with_itself),
     Kind("the owner is not", SQL_TASKS, _compared_by(ast.NotEq())),
@@ -337,6 +345,8 @@ KINDS = (
     Kind("nobody for the owner", BULK, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", BULK_ROUTES, _argument("owner_id", OTHERS)),
+    Kind("changes of nobody's tasks", CHANGE_ROUTES, _instead("caller.user_id", OTHERS)),
+    Kind("a revoked session's wait", LONG_POLLS, _never("watchers.has_valid_session(poll)")),
     Kind("sessions of nobody", SESSIONS, _argument("user_id", OTHERS)),
     Kind("sessions of nobody", REVOCATION, _argument("user_id", OTHERS)),
     Kind("an ended session goes on", AUTHENTICATION, _never("in self.revoked_sessions")),
@@ -366,10 +376,10 @@ KINDS = (
     Kind("a stream of nobody's tasks", EVENT_ROUTES, _instead("caller.user_id", OTHERS)),
     Kind(
         "everybody is told",
-        EVENT_STREAMS,
+        WATCHERS,
         _instead(
-            "self._streams.get(owner_id, ())",
-            "[stream for each in self._streams.values() for stream in each]",
+            "self._watchers.get(owner_id, ())",
+            "[watcher for each in self._watchers.values() for watcher in each]",
         ),
     ),
     Kind("a subject may be another's id", IDENTITIES, _never("self._exists(user_id)")),

@@ -1,5 +1,6 @@
 """Users cannot read, change, or learn the existence of data of other users."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from structlog.testing import capture_logs
 from tests.support.event_streams import open_stream, refused_stream, ticket_of, watching
 from tests.support.issuers import Key, claims, jwks
 from tests.support.jwks_server import running_jwks_server
+from tests.support.long_polls import long_poll, watchers_of
 from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import on_postgresql, on_sqlite
@@ -61,6 +63,7 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("DELETE", "?completed=false", None),
     ("POST", "/events/ticket", None),
     ("GET", "/changes", None),
+    ("GET", "/changes?wait=30", None),
     ("DELETE", "/{task_id}?permanent=true", None),
 ]
 ON_ONE_TASK = [
@@ -562,6 +565,11 @@ def test_the_trash_of_another_user_is_neither_restored_nor_erased(
             tasks.restore(TaskId(number), owner_id=middle, now=LATER, most=9)
         with pytest.raises(TaskNotFound):
             tasks.erase(TaskId(number), owner_id=middle, expires_at=LATER)
+        with pytest.raises(TaskNotFound):
+            tasks.get_in_trash(TaskId(number), owner_id=middle)
+        for version in (1, 2):
+            with pytest.raises(StaleVersion):
+                tasks.erase(TaskId(number), owner_id=middle, expires_at=LATER, version=version)
     with pytest.raises(QuotaExceeded):  # others' tasks do not count, and make no room either
         tasks.restore(TaskId(5), owner_id=middle, now=LATER, most=3)
     assert [_state(container, owner) for owner in owners] == before
@@ -675,6 +683,62 @@ def test_another_users_change_never_wakes_a_stream(
         ada.create()
         assert of_ada.next().revision == 1
         assert of_bob.is_quiet(STREAM_QUIET_SECONDS)
+
+
+def test_another_users_change_never_ends_a_wait(
+    server: RunningServer, ada: ApiUser, bob: ApiUser
+) -> None:
+    since = ada.http.get(ada.tasks("/changes")).json()["next"]
+    with long_poll(server, ada, since, wait=2) as of_ada:
+        with long_poll(server, bob) as of_bob:
+            bob.create()
+            assert [each["revision"] for each in of_bob.answer().json()["changes"]] == [1]
+        bob.create()
+        assert of_ada.answered_at() - of_ada.sent_at >= 2
+        answer = ada.http.get(ada.tasks("/changes", since=since), headers={"X-Request-ID": "same"})
+        assert answer.json()["changes"] == []
+        assert comparable(of_ada.answer()) == comparable(answer)
+
+
+def test_a_wait_for_another_users_changes_is_not_found_at_once(
+    server: RunningServer, ada: ApiUser, bob: ApiUser
+) -> None:
+    nobody = str(uuid4())
+    since = ada.http.get(ada.tasks("/changes")).json()["next"]
+    began = time.monotonic()
+    answers = [
+        comparable_response(
+            bob,
+            "GET",
+            bob.tasks_of(owner, "/changes", url_user_id=claimed, since=since, wait="30"),
+            None,
+        )
+        for owner, claimed in (
+            *((ada.id, bob.id), (ada.id, ada.id), (bob.id, ada.id)),
+            *((nobody, bob.id), (nobody, nobody), ("auth", bob.id)),
+        )
+    ]
+    assert answers[0][0] == 404
+    assert answers == [answers[0]] * len(answers)
+    own = bob.http.get(bob.tasks("/changes", since=since, wait="30"))
+    assert problem(own)["code"] == "invalid_cursor"
+    assert time.monotonic() - began < STREAM_QUIET_SECONDS
+    assert watchers_of(server, ada) == watchers_of(server, bob) == []
+
+
+def test_a_change_is_not_reported_to_a_wait_of_a_revoked_session(
+    server: RunningServer, ada: ApiUser
+) -> None:
+    login = {"email": ada.email, "password": PASSWORD}
+    second = ada.http.post("/api/auth/login", json=login).json()["access_token"]
+    with (
+        long_poll(server, ada) as poll,
+        server.client(Authorization=f"Bearer {second}") as other,
+    ):
+        ada.http.post("/api/auth/logout").raise_for_status()
+        other.post(ada.tasks(), json={"title": "Buy milk"}).raise_for_status()
+        assert poll.answer().status_code == 401
+        assert problem(poll.answer())["code"] == "invalid_token"
 
 
 def test_the_stream_of_another_user_is_not_found(

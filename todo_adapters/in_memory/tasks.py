@@ -117,9 +117,27 @@ class InMemoryTaskRepository(TaskRepository):
             self._put(restored)
             return restored
 
-    def erase(self, task_id: TaskId, *, owner_id: UserId, expires_at: datetime) -> None:
+    def get_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         with self._store.lock:
-            self._in_trash(task_id, owner_id)
+            return self._in_trash(task_id, owner_id)
+
+    def erase(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        expires_at: datetime,
+        version: int | None = None,
+    ) -> None:
+        with self._store.lock:
+            try:
+                task = self._in_trash(task_id, owner_id)
+            except TaskNotFound:
+                if version is None:
+                    raise
+                raise StaleVersion from None
+            if version not in (None, task.version):
+                raise StaleVersion
             self._erase((owner_id, task_id), expires_at)
 
     def erase_expired(self, *, now: datetime, expires_at: datetime, limit: int) -> int:

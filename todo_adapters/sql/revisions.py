@@ -25,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.sql.base import ColumnCollection
-from sqlmodel import Integer, Uuid, bindparam, exists, select, text, update
+from sqlmodel import Integer, Uuid, bindparam, case, exists, select, text, update
 
 from todo_adapters.sql.tables import TASK_OWNERS
 
@@ -34,6 +34,8 @@ OWNER_ROW = TASK_OWNERS.c.owner_id == bindparam("owner")
 # In the text of the statement, these need not be bound each time.
 ONE: ColumnElement[int] = literal_column("1", Integer)
 ZERO: ColumnElement[int] = literal_column("0", Integer)
+
+HAS_ROOM = TASK_OWNERS.c.total < bindparam("most", type_=Integer)
 
 type BuildWrite = Callable[[ColumnElement[int], ColumnElement[bool]], Insert | Update | Delete]
 """Builds the write of a task, from the new revision and from whether there is one."""
@@ -46,6 +48,11 @@ OPEN_OWNER = text(
     " ON CONFLICT (owner_id) DO NOTHING"
 ).bindparams(bindparam("owner", type_=Uuid))
 """Adds the row of an owner who has none, with their tasks counted. Otherwise nothing is counted."""
+
+
+def one_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return what a task adds to a count of the owner's row."""
+    return case((condition, ONE), else_=ZERO)
 
 
 def advance_owner(**counts: ColumnElement[int]) -> Update:

@@ -1,7 +1,6 @@
 """Tasks in SQL. Every statement on an existing task has the owner in its WHERE clause."""
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,12 +8,10 @@ from functools import partial
 from typing import NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, null, tuple_
+from sqlalchemy import ARRAY, Select
 from sqlmodel import (
     JSON,
-    BigInteger,
     Boolean,
-    Integer,
     String,
     Uuid,
     bindparam,
@@ -28,28 +25,27 @@ from sqlmodel import (
     update,
 )
 
+from todo_adapters.sql import trash
 from todo_adapters.sql.database import SqlExecutor
 from todo_adapters.sql.folding import folded_unless_ascii
 from todo_adapters.sql.revisions import (
+    HAS_ROOM,
     ONE,
     OPEN_OWNER,
     OWNER_ROW,
     ZERO,
     Advance,
-    RevisedMove,
     RevisedWrite,
     advance_owner,
+    one_if,
 )
 from todo_adapters.sql.rows import plain_text
 from todo_adapters.sql.statements import AnyRow, Parameters, Query
 from todo_adapters.sql.tables import (
-    DELETED_TASKS,
     TASK_OWNERS,
     TASKS,
-    DeletedTaskRow,
     TaskOwnerRow,
     TaskRow,
-    UtcDateTime,
 )
 from todo_adapters.sql.task_changes import BEFORE_ALL, changes_statement
 from todo_adapters.sql.task_lists import (
@@ -71,7 +67,6 @@ from todo_core.ports.repositories import UNLIMITED, TaskRepository
 
 _OWNED = TASKS.c.owner_id == bindparam("owner")
 _THIS_ONE = TASKS.c.id == bindparam("task_id")
-_HAS_ROOM = TASK_OWNERS.c.total < bindparam("most", type_=Integer)
 _AS_LOADED = TASKS.c.version == bindparam("loaded_version")
 
 _NEW_VALUES = {
@@ -97,14 +92,10 @@ REMOVE_BATCH = delete(TASKS).where(
 )
 
 
-def _count(completed: ColumnElement[bool]) -> ColumnElement[int]:
-    return case((completed, ONE), else_=ZERO)
-
-
 _ADDED = advance_owner(
     total=TASK_OWNERS.c.total + ONE,
-    completed=TASK_OWNERS.c.completed + _count(bindparam("new_completed", type_=Boolean)),
-).where(_HAS_ROOM)
+    completed=TASK_OWNERS.c.completed + one_if(bindparam("new_completed", type_=Boolean)),
+).where(HAS_ROOM)
 ADD = RevisedWrite(
     Advance(_ADDED, _ADDED),
     lambda revision, advanced: insert(TASKS).from_select(
@@ -117,8 +108,8 @@ SAVE = RevisedWrite(
         select(TASKS.c.completed).where(_OWNED, _THIS_ONE, _AS_LOADED),
         lambda loaded: advance_owner(
             completed=TASK_OWNERS.c.completed
-            + _count(bindparam("new_completed", type_=Boolean))
-            - select(_count(loaded.c.completed)).scalar_subquery(),
+            + one_if(bindparam("new_completed", type_=Boolean))
+            - select(one_if(loaded.c.completed)).scalar_subquery(),
         ).where(exists(select(loaded.c.completed))),
     ),
     lambda revision, advanced: (
@@ -134,121 +125,6 @@ SAVE = RevisedWrite(
             version=TASKS.c.version + ONE,
             revision=revision,
         )
-    ),
-)
-
-
-def _trash(*conditions: ColumnElement[bool]) -> RevisedMove:
-    return RevisedMove(
-        lambda found: advance_owner(
-            total=TASK_OWNERS.c.total - ONE,
-            completed=TASK_OWNERS.c.completed - select(_count(found.c.completed)).scalar_subquery(),
-            deleted=TASK_OWNERS.c.deleted + ONE,
-        ).where(exists(select(found.c.completed))),
-        TASKS,
-        DELETED_TASKS,
-        conditions,
-        lambda task: {
-            "title": _unless_permanently(task.title),
-            "description": _unless_permanently(task.description),
-            "folded_title": _unless_permanently(task.folded_title),
-            "folded_description": _unless_permanently(task.folded_description),
-            "expires_at": bindparam("expires_at", type_=UtcDateTime),
-        },
-    )
-
-
-def _unless_permanently(column: ColumnElement[str]) -> ColumnElement[str]:
-    return case((bindparam("permanently", type_=Boolean), null()), else_=column)
-
-
-REMOVE = _trash(_OWNED, _THIS_ONE)
-REMOVE_LOADED = _trash(_OWNED, _THIS_ONE, _AS_LOADED)
-
-_DELETED_OWNED = DELETED_TASKS.c.owner_id == bindparam("owner")
-_IN_TRASH = DELETED_TASKS.c.title.is_not(None)
-_THIS_IN_TRASH = (_DELETED_OWNED, DELETED_TASKS.c.id == bindparam("task_id"), _IN_TRASH)
-RESTORE = RevisedMove(
-    lambda found: advance_owner(
-        total=TASK_OWNERS.c.total + ONE,
-        completed=TASK_OWNERS.c.completed + select(_count(found.c.completed)).scalar_subquery(),
-        deleted=TASK_OWNERS.c.deleted - ONE,
-    ).where(exists(select(found.c.completed)), _HAS_ROOM),
-    DELETED_TASKS,
-    TASKS,
-    _THIS_IN_TRASH,
-    lambda deleted: {
-        "version": deleted.version + ONE,
-        "updated_at": bindparam("new_updated_at", type_=UtcDateTime),
-    },
-)
-GET_IN_TRASH = (
-    select(DeletedTaskRow)
-    .with_only_columns(*(DELETED_TASKS.c[column.name] for column in TASK_COLUMNS))
-    .where(*_THIS_IN_TRASH)
-    .with_for_update()
-)
-_ERASED = {
-    DELETED_TASKS.c.title: null(),
-    DELETED_TASKS.c.description: null(),
-    DELETED_TASKS.c.folded_title: null(),
-    DELETED_TASKS.c.folded_description: null(),
-    DELETED_TASKS.c.expires_at: bindparam("new_expires_at", type_=UtcDateTime),
-}
-ERASE = update(DELETED_TASKS).where(*_THIS_IN_TRASH).values(_ERASED)
-_KEY = tuple_(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id)
-_EXPIRED = (DELETED_TASKS.c.expires_at < bindparam("now", type_=UtcDateTime),)
-ERASE_EXPIRED = (
-    update(DELETED_TASKS)
-    .where(
-        _KEY.in_(
-            select(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id)
-            .where(*_EXPIRED, _IN_TRASH)
-            .limit(bindparam("limit"))
-        )
-    )
-    .values(_ERASED)
-)
-
-
-def _forgettable(*conditions: ColumnElement[bool]) -> Select[tuple[UserId, TaskId, int]]:
-    # Locked, so that no other process forgets or restores them.
-    return (
-        select(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id, DELETED_TASKS.c.revision)
-        .where(*conditions)
-        .limit(bindparam("limit"))
-        .with_for_update(skip_locked=True)
-    )
-
-
-EXPIRED_TOMBSTONES = _forgettable(*_EXPIRED, DELETED_TASKS.c.title.is_(None))
-WITH_EXCESS = (
-    select(TaskOwnerRow)
-    .with_only_columns(TASK_OWNERS.c.owner_id, TASK_OWNERS.c.deleted)
-    .where(TASK_OWNERS.c.deleted > bindparam("kept", type_=Integer))
-    .limit(ONE)
-    .with_for_update()  # so that no other process forgets the excess too
-)
-OLDEST_DELETED = _forgettable(_DELETED_OWNED).order_by(DELETED_TASKS.c.revision)
-_REVISION = bindparam("up_to", type_=BigInteger)
-FORGET = delete(DELETED_TASKS).where(
-    _DELETED_OWNED, DELETED_TASKS.c.id == bindparam("task_id", type_=BigInteger)
-)
-NOTE_FORGOTTEN = (
-    update(TASK_OWNERS)
-    .where(OWNER_ROW)
-    .values(
-        deleted=TASK_OWNERS.c.deleted - bindparam("count", type_=Integer),
-        forgotten_revision=case(
-            (TASK_OWNERS.c.forgotten_revision < _REVISION, _REVISION),
-            else_=TASK_OWNERS.c.forgotten_revision,
-        ),
-    )
-)
-REMOVE_DELETED_BATCH = delete(DELETED_TASKS).where(
-    _DELETED_OWNED,
-    DELETED_TASKS.c.id.in_(
-        select(DELETED_TASKS.c.id).where(_DELETED_OWNED).limit(bindparam("limit"))
     ),
 )
 
@@ -409,51 +285,69 @@ class SqlTaskRepository(TaskRepository):
             "permanently": permanently,
         }
         if version is not None:
-            if not self._write(REMOVE_LOADED, {**this_one, "loaded_version": version}):
+            if not self._write(trash.REMOVE_LOADED, {**this_one, "loaded_version": version}):
                 raise StaleVersion
-        elif not self._write(REMOVE, this_one):
+        elif not self._write(trash.REMOVE, this_one):
             raise TaskNotFound
 
     def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
         this_one = {"owner": owner_id, "task_id": task_id}
         with self._executor.atomically() as executor:
-            row = executor.row(GET_IN_TRASH, this_one)
+            row = executor.row(trash.LOCK_IN_TRASH, this_one)
             if row is None:
                 raise TaskNotFound
             parameters = {**this_one, "new_updated_at": now, "most": most}
-            if not executor.write_revised(RESTORE, parameters, _CONSTRAINT_ERRORS):
+            if not executor.write_revised(trash.RESTORE, parameters, _CONSTRAINT_ERRORS):
                 self._raise_no_room(owner_id)
             task = _to_task(row, owner_id)
         return replace(task, version=task.version + 1, updated_at=now)
 
-    def erase(self, task_id: TaskId, *, owner_id: UserId, expires_at: datetime) -> None:
+    def get_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Task:
+        row = self._executor.row(trash.GET_IN_TRASH, {"owner": owner_id, "task_id": task_id})
+        if row is None:
+            raise TaskNotFound
+        return _to_task(row, owner_id)
+
+    def erase(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        expires_at: datetime,
+        version: int | None = None,
+    ) -> None:
         this_one = {"owner": owner_id, "task_id": task_id, "new_expires_at": expires_at}
-        if not self._executor.write(ERASE, this_one):
+        if version is not None:
+            if not self._executor.write(
+                trash.ERASE_LOADED, {**this_one, "loaded_version": version}
+            ):
+                raise StaleVersion
+        elif not self._executor.write(trash.ERASE, this_one):
             raise TaskNotFound
 
     def erase_expired(self, *, now: datetime, expires_at: datetime, limit: int) -> int:
         return self._executor.write(
-            ERASE_EXPIRED, {"now": now, "new_expires_at": expires_at, "limit": limit}
+            trash.ERASE_EXPIRED, {"now": now, "new_expires_at": expires_at, "limit": limit}
         )
 
     def forget_expired(self, *, now: datetime, limit: int) -> int:
         with self._executor.atomically() as executor:
-            return _forget(
-                executor, executor.rows(EXPIRED_TOMBSTONES, {"now": now, "limit": limit})
+            return trash.forget(
+                executor, executor.rows(trash.EXPIRED_TOMBSTONES, {"now": now, "limit": limit})
             )
 
     def forget_excess(self, *, most: int, limit: int) -> int:
         with self._executor.atomically() as executor:
-            for owner_id, deleted in executor.rows(WITH_EXCESS, {"kept": most}):
+            for owner_id, deleted in executor.rows(trash.WITH_EXCESS, {"kept": most}):
                 oldest = {"owner": owner_id, "limit": min(deleted - most, limit)}
-                return _forget(executor, executor.rows(OLDEST_DELETED, oldest))
+                return trash.forget(executor, executor.rows(trash.OLDEST_DELETED, oldest))
         return 0
 
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
         removed = self._executor.write(REMOVE_BATCH, {"owner": owner_id, "limit": limit})
         if removed < limit:
             removed += self._executor.write(
-                REMOVE_DELETED_BATCH, {"owner": owner_id, "limit": limit - removed}
+                trash.REMOVE_DELETED_BATCH, {"owner": owner_id, "limit": limit - removed}
             )
         return removed
 
@@ -500,25 +394,6 @@ class SqlTaskRepository(TaskRepository):
             self._executor.write(OPEN_OWNER, parameters, _CONSTRAINT_ERRORS)
             written = self._executor.write_revised(write, parameters, _CONSTRAINT_ERRORS)
         return written
-
-
-def _forget(executor: SqlExecutor, rows: Sequence[AnyRow]) -> int:
-    """Delete these rows, and note for each owner up to which revision deletions are forgotten."""
-    by_owner = defaultdict[UserId, list[int]](list)
-    for owner_id, _, revision in rows:
-        by_owner[owner_id].append(revision)
-    if rows:
-        executor.write_many(
-            NOTE_FORGOTTEN,
-            [
-                {"owner": owner_id, "count": len(revisions), "up_to": max(revisions)}
-                for owner_id, revisions in sorted(by_owner.items())
-            ],
-        )
-        executor.write_many(
-            FORGET, [{"owner": owner_id, "task_id": task_id} for owner_id, task_id, _ in rows]
-        )
-    return len(rows)
 
 
 def _to_row(task: Task) -> Parameters:

@@ -16,6 +16,7 @@ from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
+from todo_api.http.long_polls import LONGEST_WAIT_SECONDS
 from todo_core.entities.task_query import TaskOrder, TaskQuery
 from todo_core.entities.text import SearchText
 from todo_core.errors import FieldError, ValidationFailed
@@ -97,10 +98,11 @@ def list_request(request: Request) -> ListRequest:
 
 @dataclass(frozen=True)
 class ChangesRequest:
-    """What a client asks for: the arguments of `ListChanges`."""
+    """What a client asks for: the arguments of `ListChanges`, and how long it may wait."""
 
     since: str | None
     limit: int
+    wait_seconds: int
 
 
 def changes_request(request: Request) -> ChangesRequest:
@@ -111,9 +113,10 @@ def changes_request(request: Request) -> ChangesRequest:
     """
     reader = _Reader(request.query_params)
     limit = reader.read("limit", _number_in(1, LONGEST_PAGE))
+    wait_seconds = reader.read("wait", _number_in(0, LONGEST_WAIT_SECONDS))
     if reader.errors:
         raise ValidationFailed(*reader.errors)
-    return ChangesRequest(reader.get("since"), limit or LONGEST_PAGE)
+    return ChangesRequest(reader.get("since"), limit or LONGEST_PAGE, wait_seconds or 0)
 
 
 def is_permanent(request: Request) -> bool:
@@ -330,6 +333,11 @@ CHANGES_PARAMETERS: Sequence[Mapping[str, Any]] = (
         "Where to continue: `next` of an earlier response. Without it, all tasks are listed.",
     ),
     _LIMIT,
+    _parameter(
+        "wait",
+        {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS, "default": 0},
+        "For how many seconds the response may wait for a change, if there is none yet.",
+    ),
 )
 
 LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (

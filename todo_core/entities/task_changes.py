@@ -33,8 +33,12 @@ class FoundChanges:
 
 @dataclass(frozen=True, slots=True)
 class ChangesPage:
-    """Some changes, the token that continues after them, and whether there are more already."""
+    """Some changes, the token that continues after them, and whether there are more already.
+
+    `revision` is the newest one of the owner at that moment.
+    """
 
     changes: Sequence[Change]
     next_token: str
     has_more: bool
+    revision: int

@@ -434,11 +434,29 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def erase(self, task_id: TaskId, *, owner_id: UserId, expires_at: datetime) -> None:
-        """Replace a task in this owner's trash with its tombstone, kept until `expires_at`.
+    def get_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Task:
+        """Return the task with this id in the trash of this owner.
 
         Raises:
             TaskNotFound: if the task is not in the trash of this owner.
+        """
+
+    @abstractmethod
+    def erase(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        expires_at: datetime,
+        version: int | None = None,
+    ) -> None:
+        """Replace a task in the trash of this owner with its tombstone, kept until `expires_at`.
+
+        It must have this version, if one is given.
+
+        Raises:
+            TaskNotFound: if no version is given, and the task is not in the trash of this owner.
+            StaleVersion: if no task with this id and the given version is in it.
         """
 
     @abstractmethod

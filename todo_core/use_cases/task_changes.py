@@ -36,6 +36,12 @@ class ListChanges:
         self, *, owner_id: UserId, since: str | None = None, limit: int = LONGEST_PAGE
     ) -> ChangesPage:
         self.limiter.hit(Limit.TASKS, str(owner_id))
+        return self.again(owner_id=owner_id, since=since, limit=limit)
+
+    def again(
+        self, *, owner_id: UserId, since: str | None = None, limit: int = LONGEST_PAGE
+    ) -> ChangesPage:
+        """Do the same for a request that was counted, and has waited for changes since."""
         scope = f"changes {owner_id}"
         listed, began = None, None
         if since is not None:
@@ -49,4 +55,4 @@ class ListChanges:
         changes = found.changes[:limit]
         listed = changes[-1].revision if changes else (listed or 0)
         token = self.cursors.issue(f"{listed} {began}", scope=scope)
-        return ChangesPage(changes, token, len(found.changes) > limit)
+        return ChangesPage(changes, token, len(found.changes) > limit, found.revision)

@@ -233,16 +233,12 @@ class ToggleCompletion:
         return _change(self.tasks, self.changes, owner_id, task_id, toggle, expected)
 
 
-def load_expected(
-    tasks: TaskRepository, owner_id: UserId, task_id: TaskId, expected: Collection[int] | None
-) -> Task:
+def require_expected(task: Task, expected: Collection[int] | None) -> Task:
     """Return the task, if it has one of the expected versions or none are given.
 
     Raises:
-        TaskNotFound: if the owner has no such task.
         PreconditionFailed: if the task has none of the expected versions.
     """
-    task = tasks.get(task_id, owner_id=owner_id)
     if expected is not None and task.version not in expected:
         raise PreconditionFailed(task.version)
     return task
@@ -259,7 +255,7 @@ def _change(
     """Load the task, apply the change, and save and publish it if the task is different."""
 
     def attempt() -> Task:
-        task = load_expected(tasks, owner_id, task_id, expected)
+        task = require_expected(tasks.get(task_id, owner_id=owner_id), expected)
         changed = change(task)
         if changed is task:
             return task

@@ -1,6 +1,6 @@
 """Deleting tasks, and restoring them from the trash."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
 from todo_core.use_cases.retrying import retry_on_conflict
-from todo_core.use_cases.tasks import EDIT_ATTEMPTS, load_expected
+from todo_core.use_cases.tasks import EDIT_ATTEMPTS, require_expected
 
 TOMBSTONE_LIFETIME = timedelta(days=60)
 """How long it is known that a task was deleted, after its contents are gone.
@@ -49,28 +49,32 @@ class DeleteTask:
         kept_for = TOMBSTONE_LIFETIME if permanently else self.trash_lifetime
         expires_at = self.clock.now() + kept_for
 
-        def remove(version: int | None) -> None:
-            self.tasks.remove(
-                task_id,
-                owner_id=owner_id,
-                expires_at=expires_at,
-                permanently=permanently,
-                version=version,
-            )
+        def version_of(get: Callable[..., Task]) -> int | None:
+            if expected is None:
+                return None
+            return require_expected(get(task_id, owner_id=owner_id), expected).version
 
-        def remove_expected() -> None:
-            remove(load_expected(self.tasks, owner_id, task_id, expected).version)
+        def attempt() -> None:
+            try:
+                self.tasks.remove(
+                    task_id,
+                    owner_id=owner_id,
+                    expires_at=expires_at,
+                    permanently=permanently,
+                    version=version_of(self.tasks.get),
+                )
+            except TaskNotFound:
+                if not permanently:
+                    raise
+                self.tasks.erase(
+                    task_id,
+                    owner_id=owner_id,
+                    expires_at=expires_at,
+                    version=version_of(self.tasks.get_in_trash),
+                )
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        try:
-            if expected is None:
-                remove(None)
-            else:
-                retry_on_conflict(remove_expected, attempts=EDIT_ATTEMPTS)
-        except TaskNotFound:
-            if not permanently:
-                raise
-            self.tasks.erase(task_id, owner_id=owner_id, expires_at=expires_at)
+        retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)
         self.changes.publish(owner_id)
 
 

@@ -13,11 +13,12 @@ from todo_api.http.dependencies import (
     application_of,
     owner_name,
 )
-from todo_api.http.event_streams import TOO_MANY_STREAMS, EventStreamResponse, EventStreams
+from todo_api.http.event_streams import EventStream, EventStreamResponse
 from todo_api.http.json_route import JsonRoute
 from todo_api.http.openapi import problems
 from todo_api.http.problems import problem_response
 from todo_api.http.schemas.events import StreamTicketResponse
+from todo_api.http.watchers import TOO_MANY_WATCHERS, Watchers
 from todo_api.runtime.request_context import caller_key
 from todo_api.runtime.threads import WorkerThreads
 
@@ -68,11 +69,11 @@ async def stream_events(request: Request, caller: StreamCallerDependency) -> Res
     threads: WorkerThreads = request.app.state.worker_threads
     watch = partial(application_of(request).watch_tasks, owner_id=caller.user_id)
     revision = await threads.run(watch, key=caller_key(request.scope))
-    streams: EventStreams = request.app.state.event_streams
-    stream = streams.open(caller, revision=revision, told=_last_event_id(request))
-    if stream is None:
-        return problem_response(TOO_MANY_STREAMS)
-    return EventStreamResponse(streams, stream)
+    watchers: Watchers = request.app.state.watchers
+    stream = EventStream(caller, revision=revision, told=_last_event_id(request))
+    if not watchers.add(stream):
+        return problem_response(TOO_MANY_WATCHERS)
+    return EventStreamResponse(watchers, stream)
 
 
 def _last_event_id(request: Request) -> int | None:

@@ -17,9 +17,8 @@ from todo_api.http.preconditions import (
     list_tag,
     not_modified,
 )
-from todo_api.http.routes import events
+from todo_api.http.routes import changes, events
 from todo_api.http.schemas.tasks import (
-    TaskChangesResponse,
     TaskCreate,
     TaskListResponse,
     TaskPatch,
@@ -28,17 +27,14 @@ from todo_api.http.schemas.tasks import (
     TaskUpdate,
     TaskUpdateStatus,
     entity_tag,
-    task_changes_json,
     task_envelope_json,
     task_json,
     task_list_json,
     task_stats_json,
 )
 from todo_api.http.task_queries import (
-    CHANGES_PARAMETERS,
     LIST_PARAMETERS,
     PERMANENT,
-    changes_request,
     is_permanent,
     list_request,
     next_link,
@@ -170,27 +166,7 @@ def count_tasks(request: Request, owner_id: OwnerDependency) -> Response:
 
 
 # Before the route of a task, which has the same form.
-router.routes.extend(events.router.routes)
-
-
-@router.get(
-    "/changes",
-    openapi_extra={"parameters": [*OWNER_PARAMETERS, *CHANGES_PARAMETERS]},
-    summary="List the changes of your tasks",
-    response_model=TaskChangesResponse,
-    responses=problems(400, 401, 404, 410, 422, 429, 503),
-)
-def list_changes(request: Request, owner_id: OwnerDependency) -> Response:
-    """Return each task that was changed or deleted since an earlier response, as it is now.
-
-    Begin without `since`, and repeat with the `since` that is `next` of the last response. If
-    `more` is true, there are more changes already. 410 means to begin again.
-    """
-    asked = changes_request(request)
-    page = application_of(request).list_changes(
-        owner_id=owner_id, since=asked.since, limit=asked.limit
-    )
-    return Response(task_changes_json(page), media_type="application/json")
+router.routes.extend([*events.router.routes, *changes.router.routes])
 
 
 @router.get(

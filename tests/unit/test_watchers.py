@@ -1,0 +1,144 @@
+"""Responses that wait are told every change of their owner's tasks, and only of theirs."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from todo_adapters.in_memory.changes import InMemoryChanges
+from todo_adapters.in_memory.clock import ManualClock
+from todo_adapters.in_memory.revoked_sessions import InMemoryRevokedSessions
+from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.tasks import InMemoryTaskRepository
+from todo_api.http.event_streams import EventStream
+from todo_api.http.long_polls import LongPoll
+from todo_api.http.watchers import MAX_WATCHERS_PER_USER, Watcher, Watchers
+from todo_core.entities.caller import Caller
+from todo_core.entities.session import SessionId
+from todo_core.entities.user import UserId
+
+
+@dataclass
+class Owners:
+    """Owners whose tasks change, and the watchers of a process."""
+
+    store: InMemoryStore = field(default_factory=InMemoryStore)
+    clock: ManualClock = field(default_factory=ManualClock)
+    revoked_sessions: InMemoryRevokedSessions = field(default_factory=InMemoryRevokedSessions)
+
+    def __post_init__(self) -> None:
+        self.changes = InMemoryChanges(InMemoryTaskRepository(self.store))
+        self.watchers = Watchers(
+            self.changes, self.revoked_sessions, self.clock, session_check_seconds=60
+        )
+
+    def caller(self) -> Caller:
+        """Return a new user, in a session of an hour."""
+        expires_at = self.clock.now() + timedelta(hours=1)
+        return Caller(UserId(uuid4()), SessionId(uuid4()), expires_at=expires_at)
+
+    async def change(self, owner_id: UserId) -> None:
+        """Change a task of this owner, and let the watchers know."""
+        self.store.owner_revisions[owner_id] = self.store.owner_revisions.get(owner_id, 0) + 1
+        self.changes.publish(owner_id)
+        await asyncio.sleep(0)
+
+
+def test_a_watcher_is_told_what_changed_after_its_revision_was_read() -> None:
+    async def scenario() -> None:
+        owners = Owners()
+        ada, bob = owners.caller(), owners.caller()
+        first, second, of_bob = (Watcher(each, revision=0) for each in (ada, ada, bob))
+        await owners.change(ada.user_id)
+        assert owners.watchers.add(first)
+        assert owners.watchers.add(of_bob)
+        await asyncio.sleep(0)
+        assert first.revision == 1, "the first watcher of an owner is told the present revision"
+        assert owners.watchers.add(second)
+        assert second.revision == 1, "another one begins with what the first was told"
+        await owners.change(ada.user_id)
+        assert (first.revision, second.revision, of_bob.revision) == (2, 2, 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_that_opens_during_a_change_sends_it_although_another_stream_had_it() -> None:
+    async def scenario() -> None:
+        owners = Owners()
+        ada = owners.caller()
+        owners.watchers.add(EventStream(ada, revision=0, told=None))
+        late = EventStream(ada, revision=0, told=0)
+        await owners.change(ada.user_id)
+        owners.watchers.add(late)
+        assert b"id: 1\n" in late.beginning()
+
+    asyncio.run(scenario())
+
+
+def test_of_one_user_ten_wait_and_the_others_are_not_counted() -> None:
+    async def scenario() -> None:
+        owners = Owners()
+        ada, bob = owners.caller(), owners.caller()
+        waiting = [Watcher(ada, revision=0) for _ in range(MAX_WATCHERS_PER_USER)]
+        assert all(map(owners.watchers.add, waiting))
+        assert not owners.watchers.add(Watcher(ada, revision=0))
+        assert owners.watchers.add(Watcher(bob, revision=0))
+        owners.watchers.remove(waiting[0])
+        assert owners.watchers.add(Watcher(ada, revision=0))
+
+    asyncio.run(scenario())
+
+
+def test_a_session_is_valid_until_it_is_revoked_or_expires() -> None:
+    async def scenario() -> None:
+        owners = Owners()
+        ada, bob = owners.caller(), owners.caller()
+        of_ada, of_bob = Watcher(ada, revision=0), Watcher(bob, revision=0)
+        assert owners.watchers.has_valid_session(of_ada)
+        owners.revoked_sessions.add([ada.session_id])
+        assert not owners.watchers.has_valid_session(of_ada)
+        assert owners.watchers.has_valid_session(of_bob)
+        owners.clock.advance(timedelta(hours=1))
+        assert not owners.watchers.has_valid_session(of_bob)
+
+    asyncio.run(scenario())
+
+
+def test_a_long_poll_is_changed_once_by_each_newer_revision() -> None:
+    async def scenario() -> None:
+        poll = LongPoll(Owners().caller(), revision=5)
+        waiting = asyncio.ensure_future(poll.is_changed())
+        for known in (4, 5):  # what was read before the answer may be told after it
+            poll.tell(known)
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+        poll.tell(6)
+        assert await waiting
+        again = asyncio.ensure_future(poll.is_changed())
+        await asyncio.sleep(0.01)
+        assert not again.done()
+        poll.end()
+        assert not await again
+        poll.tell(7)
+        assert await poll.is_changed(), "a change at the last moment is reported"
+        poll.leave()
+        with pytest.raises(ClientDisconnect):
+            await poll.is_changed()
+
+    asyncio.run(scenario())
+
+
+def test_a_watcher_that_is_added_while_the_service_stops_is_done_at_once() -> None:
+    async def scenario() -> None:
+        owners = Owners()
+        before, after = (Watcher(owners.caller(), revision=0) for _ in range(2))
+        owners.watchers.add(before)
+        owners.watchers.end_all()
+        owners.watchers.add(after)
+        assert before.is_done
+        assert after.is_done
+
+    asyncio.run(scenario())
