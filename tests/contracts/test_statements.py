@@ -248,7 +248,7 @@ class TestEffects:
         modules = {name.partition(".")[0] for name in STATEMENTS}
         assert modules == {
             *("identities", "kept_responses", "password_resets", "revisions", "revocations"),
-            *("sessions", "stream_tickets", "tasks", "users"),
+            *("sessions", "stream_tickets", "tasks", "trash", "users"),
         }
         assert len(STATEMENTS) > 40
 
