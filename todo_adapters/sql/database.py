@@ -454,6 +454,7 @@ def open_database(
         url,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
+        pool_reset_on_return=None,  # each transaction is ended by what began it
         pool_size=pool_size,
         max_overflow=0,
         pool_use_lifo=True,  # the connection that was used last has the warmest caches

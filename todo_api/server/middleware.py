@@ -31,6 +31,7 @@ from todo_api.server.headers import (
     request_id_header,
 )
 
+_SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 _MAX_QUERY_SIZE = 8 * 1024
 _MAX_PARAMETERS = 100
 _MAX_LENGTH_DIGITS = 19
@@ -73,7 +74,10 @@ class RequestLog:
                 status = int(message["status"])
                 headers = message["headers"]
                 present = {name for name, _ in headers}
-                headers.extend(header for header in SECURITY_HEADERS if header[0] not in present)
+                if present.isdisjoint(_SECURITY_NAMES):  # as almost always
+                    headers.extend(SECURITY_HEADERS)
+                else:
+                    headers.extend(each for each in SECURITY_HEADERS if each[0] not in present)
                 headers.append(request_id_header(request_id))
                 if scope["scheme"] == "https":
                     headers.append(STRICT_TRANSPORT_SECURITY)
