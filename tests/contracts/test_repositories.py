@@ -1120,6 +1120,16 @@ class TestTasks:
         storage.tasks.save(replace(task, created_at=NOW + timedelta(days=1)))
         assert storage.tasks.get(task.id, owner_id=ada.id).created_at == NOW
 
+    def test_a_task_without_an_account_is_neither_saved_nor_removed(self, storage: Storage) -> None:
+        nobody = a_user("nobody@example.com")
+        tasks, unknown = storage.tasks, a_task(nobody)
+        with pytest.raises(StaleVersion):
+            tasks.save(unknown)
+        with pytest.raises(TaskNotFound):
+            tasks.remove(unknown.id, owner_id=nobody.id, expires_at=NOW)
+        with pytest.raises(StaleVersion):
+            tasks.remove(unknown.id, owner_id=nobody.id, expires_at=NOW, version=1)
+
     def test_a_stale_task_is_not_saved(self, storage: Storage) -> None:
         ada = stored_user(storage)
         task = stored_task(storage, ada)

@@ -245,7 +245,7 @@ class SqlTaskRepository(TaskRepository):
         return _to_task(row, owner_id)
 
     def save(self, task: Task) -> Task:
-        saved = self._write(
+        saved = self._change(
             SAVE,
             {
                 "owner": task.owner_id,
@@ -285,9 +285,9 @@ class SqlTaskRepository(TaskRepository):
             "permanently": permanently,
         }
         if version is not None:
-            if not self._write(trash.REMOVE_LOADED, {**this_one, "loaded_version": version}):
+            if not self._change(trash.REMOVE_LOADED, {**this_one, "loaded_version": version}):
                 raise StaleVersion
-        elif not self._write(trash.REMOVE, this_one):
+        elif not self._change(trash.REMOVE, this_one):
             raise TaskNotFound
 
     def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
@@ -385,6 +385,13 @@ class SqlTaskRepository(TaskRepository):
             owners = json.dumps([owner.hex for owner in owner_ids])  # as SQLite stores them
             rows = self._executor.rows(REVISIONS["json"], {"owners": owners})
         return dict.fromkeys(owner_ids, 0) | dict(map(tuple, rows))
+
+    def _change(self, write: RevisedWrite, parameters: Parameters) -> int:
+        """Run the write of an existing task, of which an owner without an account has none."""
+        try:
+            return self._write(write, parameters)
+        except AccountGone:
+            return 0
 
     def _write(self, write: RevisedWrite, parameters: Parameters) -> int:
         """Run the write, and add the owner's row if it is missing."""
