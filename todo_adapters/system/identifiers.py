@@ -12,8 +12,8 @@ from todo_core.entities.user import UserId
 from todo_core.ports.identifiers import Identifiers
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
-_TICK = timedelta(milliseconds=16)
-_RANDOM_BITS = 16
+_TICK = timedelta(milliseconds=2**24)  # 4.7 hours
+_RANDOM_BITS = 36
 _LARGEST_TASK_ID = 2**53 - 1
 
 _low_bits = Random()  # noqa: S311 - they make ids distinct, and protect nothing
@@ -21,10 +21,11 @@ os.register_at_fork(after_in_child=_low_bits.seed)
 
 
 class TimeOrderedIdentifiers(Identifiers):
-    """Draws UUIDs of version 4 (RFC 9562). The id of a task is its time and 16 random bits.
+    """Draws UUIDs of version 4 (RFC 9562). The id of a task is its time and 36 random bits.
 
-    So databases store the tasks that one owner creates one after another next to each other. The
-    time, in units of 16 ms since 2020, fits into the other 37 bits until 2089.
+    So databases store the tasks that an owner creates on one day next to each other. The time, in
+    units of 4.7 hours since 2020, fits into the other 17 bits until 2089. It is so coarse because a
+    new id must not be one that the owner deleted a moment ago: clients would see two tasks as one.
     """
 
     def user_id(self) -> UserId:
