@@ -193,3 +193,15 @@ def test_a_request_with_a_key_counts_once_and_a_replay_counts_too() -> None:
     with pytest.raises(RateLimited):
         world.application.write_once(request_of(ada), Creating(ada))
     world.application.write_once(request_of(bob), Creating(bob))
+
+
+def test_a_write_that_counts_as_several_requests_is_counted_before_it_begins() -> None:
+    limits = LIMITS | {Limit.TASKS: Rule("10/minute")}
+    world = World(limiter=LimitsRateLimiter("memory://", limits))
+    ada, once = world.register(), world.application.write_once
+    create = Creating(ada)
+    assert not once(request_of(ada), create, hits=4).is_replay
+    assert once(request_of(ada), create, hits=4).is_replay
+    with pytest.raises(RateLimited):
+        once(request_of(ada, "another"), create, hits=4)
+    assert create.runs == len(world.store.tasks) == 1

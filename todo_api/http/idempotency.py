@@ -13,6 +13,7 @@ from fastapi import Request, Response
 
 from todo_api.http.dependencies import application_of
 from todo_api.runtime.request_context import BODY
+from todo_api.runtime.threads import without_giving_way
 from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest
 from todo_core.entities.user import UserId
 from todo_core.errors import InvalidIdempotencyKey
@@ -25,12 +26,13 @@ _ESCAPED = re.compile(r'\\(["\\])')
 
 
 def respond_once(
-    request: Request, user_id: UserId, write: Callable[[TaskWrites], Response]
+    request: Request, user_id: UserId, write: Callable[[TaskWrites], Response], *, hits: int = 1
 ) -> Response:
     """Run a write, once for each idempotency key of the user if the request has one.
 
     Endpoints that change tasks respond through it. The write must take effect through the use
-    cases that it is given, and nothing else, because it may be repeated from the start.
+    cases that it is given, and nothing else, because it may be repeated from the start. `hits` is
+    how many requests those use cases would count it as.
 
     Raises:
         InvalidIdempotencyKey: if the header is not one key.
@@ -49,7 +51,8 @@ def respond_once(
         scope["query_string"],
         scope.get(BODY, b""),
     )
-    written = application.write_once(once, lambda writes: _to_bytes(write(writes)))
+    with without_giving_way():  # the response is rendered within the unit of work
+        written = application.write_once(once, lambda writes: _to_bytes(write(writes)), hits=hits)
     response = _from_bytes(written.response)
     if written.is_replay:
         response.headers[REPLAYED] = "true"

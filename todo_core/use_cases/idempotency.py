@@ -39,13 +39,16 @@ class WriteOnce:
     `write` may be called several times, each time in a new unit of work, so it must not change
     anything else.
 
+    The request counts as `hits` requests, before the unit of work begins. So a replay counts as
+    much as the write: only the unit of work tells the two apart.
+
     Raises:
         IdempotencyKeyReused: if the key was sent before with a request of another fingerprint.
         IdempotencyInProgress: if a request with this key is in progress.
         ResponseTooLarge: if the response is too large to be kept.
         IdTaken, StaleVersion, EditConflict: if every attempt met a conflict.
         AccountGone: if the user was deleted.
-        RateLimited: after too many requests of this user about tasks. A replay counts too.
+        RateLimited: after too many requests of this user about tasks.
     """
 
     writes: TaskWrites
@@ -54,8 +57,11 @@ class WriteOnce:
     changes: ChangePublisher
     clock: Clock
 
-    def __call__(self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes]) -> Written:
-        self.limiter.hit(Limit.TASKS, str(request.user_id))
+    def __call__(
+        self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes], *, hits: int = 1
+    ) -> Written:
+        for _ in range(hits):
+            self.limiter.hit(Limit.TASKS, str(request.user_id))
         for remaining in reversed(range(ATTEMPTS)):
             try:
                 written = self._attempt(request, write)
