@@ -5,6 +5,7 @@ quotes, which is accepted too, and means the same key.
 """
 
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,12 @@ from todo_core.errors import InvalidIdempotencyKey
 from todo_core.use_cases.task_writes import TaskWrites
 
 REPLAYED = "Idempotent-Replayed"
+
+_COMPRESSED_FROM = 2048
+"""Responses of at least this many bytes are compressed: not most of those about one task.
+
+The response to a bulk becomes several times smaller. docs/decisions/kept-responses.md has figures.
+"""
 
 _STRING = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _ESCAPED = re.compile(r'\\(["\\])')
@@ -72,13 +79,19 @@ def _key(fields: list[str]) -> IdempotencyKey:
 
 
 def _to_bytes(response: Response) -> bytes:
-    """Return status, header and body of a response: a line of JSON, and then the body."""
+    """Return status, header and body of a response: a line of JSON, and then the body.
+
+    A long one is compressed. The formats are distinguished by their first byte.
+    """
     headers = [each for each in response.headers.items() if each[0] != "content-length"]
     head = orjson.dumps({"status": response.status_code, "headers": headers})
-    return head + b"\n" + bytes(response.body)
+    content = head + b"\n" + bytes(response.body)
+    return content if len(content) < _COMPRESSED_FROM else zlib.compress(content, level=1)
 
 
 def _from_bytes(content: bytes) -> Response:
+    if not content.startswith(b"{"):
+        content = zlib.decompress(content)
     head, _, body = content.partition(b"\n")
     fields = orjson.loads(head)
     return Response(body, fields["status"], dict(fields["headers"]))
