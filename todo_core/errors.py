@@ -31,6 +31,7 @@
     │   ├── StaleVersion          the entity was changed since it was loaded
     │   └── EditConflict          StaleVersion at every attempt
     ├── RateLimited               too many requests; says when to try again
+    ├── TooManyKeptResponses      as much is kept for requests with keys as may be; says until when
     └── Unavailable               a dependency does not respond
 
 Adapters raise only these errors and unexpected ones. How each one is presented to clients is
@@ -209,6 +210,17 @@ class Allowance:
     limit: int
     window: timedelta
     resets_in: timedelta
+
+
+class TooManyKeptResponses(TodoError):
+    """As many bytes as may be are kept for the user's requests with idempotency keys.
+
+    `resets_in` is the time until that is counted from zero again.
+    """
+
+    def __init__(self, resets_in: timedelta) -> None:
+        super().__init__(f"too many responses are kept; try again in {resets_in}")
+        self.resets_in = resets_in
 
 
 class Unavailable(TodoError):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -10,11 +11,15 @@ from tests.support.problems import problem
 from tests.support.servers import running_server
 from tests.support.settings import on_sqlite
 from tests.support.users import ApiUser
+from todo_api.runtime.threads import WorkerThreads
 
 
-def send(user: ApiUser, *operations: Any, **body: Any) -> httpx.Response:
+def send(
+    user: ApiUser, *operations: Any, headers: dict[str, str] | None = None, **body: Any
+) -> httpx.Response:
     """Send a bulk of these operations."""
-    return user.http.post(user.tasks("/bulk"), json={"operations": operations, **body})
+    document = {"operations": operations, **body}
+    return user.http.post(user.tasks("/bulk"), json=document, headers=headers)
 
 
 def refusal(answer: httpx.Response, status: int) -> list[tuple[str, str]]:
@@ -235,11 +240,27 @@ class TestFilters:
         assert ada.list() == before
 
 
-def test_a_bulk_counts_as_several_requests(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "a-key"}], ids=["plain", "with a key"])
+def test_a_bulk_counts_as_several_requests(tmp_path: Path, key: dict[str, str]) -> None:
     with on_sqlite(tmp_path) as settings:
-        limits = {"rate_limit_enabled": True, "limit_tasks": "10/minute"}
+        limits = {"rate_limit_enabled": True, "limit_tasks": "20/minute"}
         with running_server(settings.model_copy(update=limits)) as server:
             ada = server.register()
             with ada.http:
-                assert send(ada, *[{"create": {"title": "a"}}] * 451).status_code == 200
+                for _ in range(2):  # with a key, the second one is a replay
+                    answer = send(ada, *[{"create": {"title": "a"}}] * 451, headers=key)
+                    assert answer.status_code == 200
                 assert ada.http.get(ada.tasks()).status_code == 429
+
+
+def test_a_bulk_with_a_key_does_not_pause_while_others_wait_for_its_transaction(
+    ada: ApiUser,
+) -> None:
+    def pauses(headers: dict[str, str]) -> int:
+        with patch.object(WorkerThreads, "pause") as pause:
+            answer = send(ada, *[{"create": {"title": "a"}}] * 500, headers=headers)
+        assert answer.status_code == 200
+        return pause.call_count
+
+    assert pauses({}) > 0
+    assert pauses({"Idempotency-Key": "a-key"}) == 0

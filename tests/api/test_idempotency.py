@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import Uuid, bindparam, text
 
 from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import on_postgresql, on_sqlite
 from tests.support.users import ApiUser, register_user
+from todo_core.use_cases import idempotency as use_case
 
 type Body = dict[str, Any] | None  # JSON
 
@@ -137,6 +139,47 @@ def test_a_change_that_changes_nothing_is_replayed_too(ada: ApiUser) -> None:
     ada.http.patch(ada.tasks(f"/{task['id']}"), json={"title": "Buy flour"})
     require_replay(change_task(ada, "k", task["id"], ("PATCH", "", {})), first)
     assert first.json() == task
+
+
+def test_a_long_response_is_replayed_and_kept_in_few_bytes(
+    server: RunningServer, ada: ApiUser
+) -> None:
+    task = ada.create(description="é" * 1000)
+    url, operation = ada.tasks("/bulk"), {"complete": {"id": task["id"]}}
+    first = send(ada, "k", "POST", url, {"operations": [operation] * 500})
+    require_replay(send(ada, "k", "POST", url, {"operations": [operation] * 500}), first)
+    assert len(first.content) > 2**20
+    [size] = server.container.database().values(
+        text("SELECT length(response) FROM kept_responses WHERE user_id = :owner").bindparams(
+            bindparam("owner", type_=Uuid)
+        ),
+        {"owner": UUID(ada.id)},
+    )
+    assert size < 50_000
+
+
+def test_writes_with_new_keys_are_refused_when_much_is_kept_and_none_is_forgotten(
+    ada: ApiUser, bob: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use_case, "MAX_KEPT_BYTES", 10_000)
+    firsts: dict[str, httpx.Response] = {}
+    while (answer := create(ada, f"key-{len(firsts)}")).is_success:
+        firsts[f"key-{len(firsts)}"] = answer
+    assert 8 <= len(firsts) <= 12
+    assert code_of(answer) == (429, "too_many_kept_responses")
+    assert 86_000 < int(answer.headers["retry-after"]) <= 86_400
+    task = firsts["key-0"].json()
+    for change in CHANGES.values():
+        refused = change_task(ada, "another", task["id"], change)
+        assert code_of(refused) == (429, "too_many_kept_responses")
+    for key, first in firsts.items():
+        require_replay(create(ada, key), first)
+    assert create(bob, "key-0").status_code == 201
+    # What needs no key is not affected, and the refused writes have changed nothing.
+    created = {each.json()["id"]: each.json() for each in firsts.values()}
+    assert {each["id"]: each for each in ada.list()} == created
+    ada.create("Buy oats")
+    assert len(ada.list()) == len(firsts) + 1
 
 
 def test_a_key_with_another_request_is_refused(ada: ApiUser) -> None:

@@ -13,7 +13,12 @@ import pytest
 from tests.support.concurrency import at_once
 from tests.support.storages import Storage
 from tests.support.tasks import all_tasks, revisions_of
-from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest, KeptResponse
+from todo_core.entities.idempotency import (
+    MAX_KEPT_BYTES,
+    IdempotencyKey,
+    IdempotentRequest,
+    KeptResponse,
+)
 from todo_core.entities.identity import Identity, Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
@@ -33,8 +38,10 @@ from todo_core.errors import (
     SessionNotFound,
     StaleVersion,
     TaskNotFound,
+    TooManyKeptResponses,
     UserNotFound,
 )
+from todo_core.ports.unit_of_work import UnitOfWork
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -615,9 +622,21 @@ def claim(
     with storage.unit_of_work() as work:
         kept = work.kept_responses.claim(request, now=now, kept_since=now - HOUR)
         if kept is None:
-            work.kept_responses.keep(request, KeptResponse(request.fingerprint, b""))
+            keep(work, request, KeptResponse(request.fingerprint, b""), now=now)
             raise _Undo
         return kept
+
+
+def keep(
+    work: UnitOfWork,
+    request: IdempotentRequest,
+    response: KeptResponse,
+    *,
+    now: datetime = NOW,
+    most: int = MAX_KEPT_BYTES,
+) -> None:
+    """Keep the response for an hour."""
+    work.kept_responses.keep(request, response, now=now, kept_since=now - HOUR, most=most)
 
 
 class _Undo(Exception):
@@ -631,13 +650,27 @@ def is_free(storage: Storage, request: IdempotentRequest, *, now: datetime = NOW
 
 
 def kept_response(
-    storage: Storage, request: IdempotentRequest, content: bytes, *, now: datetime = NOW
+    storage: Storage,
+    request: IdempotentRequest,
+    content: bytes,
+    *,
+    now: datetime = NOW,
+    most: int = MAX_KEPT_BYTES,
 ) -> KeptResponse:
     response = KeptResponse(request.fingerprint, content)
     with storage.unit_of_work() as work:
         assert work.kept_responses.claim(request, now=now, kept_since=now - HOUR) is None
-        work.kept_responses.keep(request, response)
+        keep(work, request, response, now=now, most=most)
     return response
+
+
+def refused(
+    storage: Storage, request: IdempotentRequest, content: bytes, *, now: datetime = NOW, most: int
+) -> timedelta:
+    """Try to keep a response, and return until when no more is kept."""
+    with pytest.raises(TooManyKeptResponses) as error:
+        kept_response(storage, request, content, now=now, most=most)
+    return error.value.resets_in
 
 
 class TestKeptResponses:
@@ -712,6 +745,62 @@ class TestKeptResponses:
         assert storage.kept_responses.purge(claimed_before=NOW + MICROSECOND, limit=2) == 1
         assert claim(storage, a_request(user, "later"), now=NOW + HOUR) == later
 
+    def test_the_responses_of_a_user_are_refused_from_a_number_of_bytes_on(
+        self, storage: Storage
+    ) -> None:
+        ada, bob = stored_user(storage), stored_user(storage, "bob@example.com")
+        small, large = b"x" * 100, b"x" * 5000
+        most = KeptResponse("", small).size * 2 + KeptResponse("", large).size
+        for user in (ada, bob):
+            first = a_request(user, "first")
+            kept = kept_response(storage, first, large, most=most)
+            later = NOW + HOUR / 3
+            for _ in range(2):  # a refused one does not count, and its key stays free
+                second = a_request(user, "second")
+                assert refused(storage, second, large, now=later, most=most) == HOUR * 2 / 3
+            assert is_free(storage, second, now=later)
+            kept_response(storage, second, small, now=later, most=most)
+            kept_response(storage, a_request(user, "third"), small, now=later, most=most)
+            fourth = a_request(user, "fourth")
+            assert refused(storage, fourth, b"", now=later, most=most) == HOUR * 2 / 3
+            assert claim(storage, first, now=later) == kept
+
+    def test_bytes_are_counted_again_from_zero_when_the_first_response_is_no_longer_kept(
+        self, storage: Storage
+    ) -> None:
+        user = stored_user(storage)
+        most = KeptResponse("", b"").size
+        kept_response(storage, a_request(user), b"", most=most)
+        at_the_end, after = NOW + HOUR, NOW + HOUR + MICROSECOND
+        another = a_request(user, "another")
+        assert refused(storage, another, b"", now=at_the_end, most=most) == timedelta()
+        kept_response(storage, another, b"", now=after, most=most)
+        third = a_request(user, "third")
+        assert refused(storage, third, b"", now=after, most=most) == HOUR
+        assert storage.kept_responses.purge(claimed_before=after, limit=10) == 1
+        assert refused(storage, third, b"", now=after, most=most) == HOUR
+
+    def test_a_write_whose_response_is_refused_is_rolled_back(self, storage: Storage) -> None:
+        user = stored_user(storage)
+        task = stored_task(storage, user)
+        with pytest.raises(TooManyKeptResponses), storage.unit_of_work() as work:
+            work.kept_responses.claim(a_request(user), now=NOW, kept_since=NOW)
+            work.tasks.save(task.with_completion(True, now=NOW))
+            keep(work, a_request(user), KeptResponse("", b""), most=1)
+        assert all_tasks(storage.tasks, user.id) == [task]
+        assert storage.tasks.counts(user.id).total == 1
+
+    def test_of_many_concurrent_responses_as_many_are_kept_as_may_be(
+        self, storage: Storage
+    ) -> None:
+        user = stored_user(storage)
+        most = KeptResponse("", b"").size * 5
+        outcomes = at_once(
+            16, lambda number: kept_response(storage, a_request(user, str(number)), b"", most=most)
+        )
+        assert outcomes.count(TooManyKeptResponses) == 11
+        assert storage.kept_responses.purge(claimed_before=NOW + HOUR, limit=16) == 5
+
     def test_of_many_concurrent_claims_of_a_key_exactly_one_writes(self, storage: Storage) -> None:
         user = stored_user(storage)
 
@@ -722,7 +811,7 @@ class TestKeptResponses:
                 if kept is None:
                     work.tasks.add(a_task(user, number + 1))
                     kept = KeptResponse(request.fingerprint, str(number + 1).encode())
-                    work.kept_responses.keep(request, kept)
+                    keep(work, request, kept)
                 seen.append(kept.content)
 
         seen: list[bytes] = []
@@ -758,7 +847,7 @@ class TestKeptResponses:
             assert deleted == []
             task = work.tasks.get(TaskId(1), owner_id=user.id)
             work.tasks.save(task.with_completion(True, now=NOW))
-            work.kept_responses.keep(request, KeptResponse("a request", b"kept"))
+            keep(work, request, KeptResponse("a request", b"kept"))
         deletion.join(10)
         assert deleted == [user]
         assert storage.kept_responses.purge(claimed_before=NOW + HOUR, limit=10) == 0

@@ -147,6 +147,8 @@ def parameters_of(statement: Statement, container: Container) -> list[Parameters
     chosen: dict[str, object] = {**_NEW_PARAMETERS}
     if "deleted_tasks.id =" in compiled.string:
         chosen["task_id"] = _DELETED_TASK_ID
+    if "kept_from <" in compiled.string:
+        chosen["kept_since"] = TOMORROW
     return [
         {
             name: chosen.get(name, value_of(parameter.type, user_id=user_id, completed=completed))
@@ -235,7 +237,10 @@ def filled(container: Container) -> Container:
             | {"revision": id, "expires_at": YESTERDAY}
             for id, title in ((_DELETED_TASK_ID, "Buy milk"), (_DELETED_TASK_ID + 1, None))
         ],
-        "task_owners": [{"owner_id": ADA, "revision": 2, "total": 2, "completed": 1, "deleted": 2}],
+        "task_owners": [
+            {"owner_id": ADA, "revision": 2, "total": 2, "completed": 1, "deleted": 2}
+            | {"kept_size": 1, "kept_from": NOW}
+        ],
     }
     with container.database().engine.connect() as connection:
         for table in metadata.sorted_tables:
@@ -275,7 +280,8 @@ class TestEffects:
             for name, statement in STATEMENTS.items()
             if isinstance(statement, Update | Delete)
             and not statement._returning
-            and not name.endswith((".at_once", ".advance"))  # these run once for each task
+            # These run once for each task, or for each request.
+            and not name.endswith((".at_once", ".advance", "ON_POSTGRESQL"))
         ],
     )
     def test_a_statement_for_several_sets_of_parameters_has_the_effects_of_sqlalchemys(

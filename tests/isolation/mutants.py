@@ -269,6 +269,14 @@ KINDS = (
             " if key[1] == request.key), None)",
         ),
     ),
+    Kind(
+        "another's responses count",
+        MEMORY_KEPT,
+        _instead(
+            "self._store.kept_sizes.get(request.user_id)",
+            "next(iter(self._store.kept_sizes.values()), None)",
+        ),
+    ),
     Kind("any request is a replay", IDEMPOTENCY, _never("kept.fingerprint")),
     Kind(
         "a key of nobody",

@@ -24,13 +24,22 @@ from tests.support.settings import on_postgresql, on_sqlite
 from tests.support.tasks import all_tasks
 from tests.support.users import PASSWORD, ApiUser
 from tests.support.world import World
+from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_api.container import Container
 from todo_api.settings import ExternalIssuer
+from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest, KeptResponse
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_operation import Completion, Deletion, Edit, TaskOperation
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.user import UserId
-from todo_core.errors import InvalidCursor, QuotaExceeded, StaleVersion, TaskNotFound
+from todo_core.errors import (
+    InvalidCursor,
+    QuotaExceeded,
+    StaleVersion,
+    TaskNotFound,
+    TooManyKeptResponses,
+)
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
@@ -615,6 +624,42 @@ def test_changes_continue_at_the_revision_of_their_own_user(
         for owner, page in pages.items()
     }
     assert counts == {first: 0, middle: 1, last: 0}
+
+
+@pytest.mark.parametrize("is_in_memory", [False, True], ids=["sql", "in memory"])
+def test_what_is_kept_for_one_user_does_not_count_for_another(
+    container: Container, owners: tuple[UserId, UserId, UserId], is_in_memory: bool
+) -> None:
+    if is_in_memory:
+        world = World()
+        begin: BeginUnitOfWork = BeginInMemoryUnitOfWork(world.store)
+        emails = (f"{name}@example.com" for name in ("first", "middle", "last"))
+        first, middle, last = (world.register(email).id for email in emails)
+    else:
+        begin, (first, middle, last) = container.unit_of_work(), owners
+    day, response = timedelta(days=1), KeptResponse("a request", b"kept")
+
+    def keep(owner: UserId, key: str, now: datetime) -> None:
+        request = IdempotentRequest(owner, IdempotencyKey(key), response.fingerprint)
+        with begin() as work:
+            assert work.kept_responses.claim(request, now=now, kept_since=now - day) is None
+            work.kept_responses.keep(
+                request, response, now=now, kept_since=now - day, most=2 * response.size
+            )
+
+    began = {middle: LATER, last: LATER + day / 8, first: LATER + day / 4}
+    for owner, now in began.items():
+        keep(owner, "first", now)
+    for owner in began:
+        keep(owner, "second", LATER + day / 2)
+    for owner, began_at in began.items():
+        with pytest.raises(TooManyKeptResponses) as error:
+            keep(owner, "third", LATER + day / 2)
+        assert error.value.resets_in == began_at - (LATER - day / 2)
+    keep(middle, "third", LATER + day * 9 / 8)
+    for owner in (first, last):
+        with pytest.raises(TooManyKeptResponses):
+            keep(owner, "third", LATER + day * 9 / 8)
 
 
 def test_changes_by_a_filter_are_those_of_the_caller(ada: ApiUser, bob: ApiUser) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.support.world import LIMITS, World
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_core.entities.idempotency import (
+    MAX_KEPT_BYTES,
     RETENTION,
     IdempotencyKey,
     IdempotentRequest,
@@ -25,8 +26,10 @@ from todo_core.errors import (
     StaleVersion,
     TaskNotFound,
     TodoError,
+    TooManyKeptResponses,
 )
 from todo_core.ports.limits import Limit
+from todo_core.use_cases import idempotency
 from todo_core.use_cases.idempotency import ATTEMPTS, Written
 from todo_core.use_cases.task_writes import TaskWrites
 
@@ -159,11 +162,42 @@ def test_a_response_that_is_too_large_is_not_kept_and_neither_is_the_write(world
     assert len(tasks_of(world, ada)) == 1
 
 
+def test_a_write_is_refused_if_too_much_would_be_kept_and_earlier_ones_are_replayed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, bob, once = (
+        world.register(),
+        world.register("bob@example.com"),
+        world.application.write_once,
+    )
+    create = Creating(ada)
+    size = KeptResponse("", create.content).size
+    monkeypatch.setattr(idempotency, "MAX_KEPT_BYTES", 2 * size)
+    for key in ("first", "second"):
+        assert not once(request_of(ada, key), create).is_replay
+        world.clock.advance(SECOND)
+    for _ in range(2):
+        with pytest.raises(TooManyKeptResponses) as error:
+            once(request_of(ada, "third"), create)
+        assert error.value.resets_in == RETENTION - 2 * SECOND
+    assert once(request_of(ada, "first"), create).is_replay
+    assert len(tasks_of(world, ada)) == 2
+    assert not once(request_of(bob), Creating(bob)).is_replay
+    world.clock.advance(RETENTION - SECOND)
+    assert not once(request_of(ada, "third"), create).is_replay
+    assert len(tasks_of(world, ada)) == 3
+
+
+def test_ten_thousands_of_writes_of_one_task_are_kept_for_a_day() -> None:
+    assert MAX_KEPT_BYTES / KeptResponse("", b"x" * 500).size > 30_000
+
+
 def test_the_write_of_a_deleted_account_is_refused(world: World) -> None:
     ada = world.register()
     world.application.write_once(request_of(ada), Creating(ada))
     world.users.remove(ada)
     assert world.store.kept_responses == {}
+    assert world.store.kept_sizes == {}
     with pytest.raises(AccountGone):
         world.application.write_once(request_of(ada), Creating(ada))
 
@@ -193,3 +227,15 @@ def test_a_request_with_a_key_counts_once_and_a_replay_counts_too() -> None:
     with pytest.raises(RateLimited):
         world.application.write_once(request_of(ada), Creating(ada))
     world.application.write_once(request_of(bob), Creating(bob))
+
+
+def test_a_write_that_counts_as_several_requests_is_counted_before_it_begins() -> None:
+    limits = LIMITS | {Limit.TASKS: Rule("10/minute")}
+    world = World(limiter=LimitsRateLimiter("memory://", limits))
+    ada, once = world.register(), world.application.write_once
+    create = Creating(ada)
+    assert not once(request_of(ada), create, hits=4).is_replay
+    assert once(request_of(ada), create, hits=4).is_replay
+    with pytest.raises(RateLimited):
+        once(request_of(ada, "another"), create, hits=4)
+    assert create.runs == len(world.store.tasks) == 1

@@ -11,7 +11,7 @@ from threading import Event, Lock
 
 import pytest
 
-from todo_api.runtime.threads import WorkerThreads, fair_share, give_way
+from todo_api.runtime.threads import WorkerThreads, fair_share, give_way, without_giving_way
 from todo_core.errors import Unavailable
 
 LONG_SECONDS = 30.0
@@ -311,6 +311,23 @@ def test_a_short_call_and_other_threads_do_not_pause() -> None:
     assert asyncio.run(run()) < 0.0001
     compute(0.005)
     assert seconds_to_give_way() < 0.0001
+
+
+def test_a_long_call_does_not_pause_while_others_wait_for_what_it_holds() -> None:
+    def long_call() -> tuple[float, float]:
+        compute(0.005)
+        with without_giving_way():
+            held = seconds_to_give_way()
+        return held, seconds_to_give_way()
+
+    async def run() -> tuple[float, float]:
+        with started(WorkerThreads(2, share=1)) as threads:
+            return await threads.run(long_call, key="ada")
+
+    held, after_that = asyncio.run(run())
+    assert held < 0.0001 <= after_that
+    with without_giving_way():  # on any other thread too
+        assert seconds_to_give_way() < 0.0001
 
 
 def test_an_exception_of_a_call_reaches_its_caller_and_frees_the_thread() -> None:

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from todo_adapters.in_memory.store import InMemoryStore, KeptResponseRecord
+from todo_adapters.in_memory.store import InMemoryStore, KeptResponseRecord, KeptSize
 from todo_core.entities.idempotency import IdempotentRequest, KeptResponse
-from todo_core.errors import AccountGone, IdempotencyInProgress
+from todo_core.errors import AccountGone, IdempotencyInProgress, TooManyKeptResponses
 from todo_core.ports.repositories import KeptResponseRepository
 
 
@@ -29,8 +29,23 @@ class InMemoryKeptResponseRepository(KeptResponseRepository):
                 raise IdempotencyInProgress
             return record.response
 
-    def keep(self, request: IdempotentRequest, response: KeptResponse) -> None:
+    def keep(
+        self,
+        request: IdempotentRequest,
+        response: KeptResponse,
+        *,
+        now: datetime,
+        kept_since: datetime,
+        most: int,
+    ) -> None:
         with self._store.lock:
+            counted = self._store.kept_sizes.get(request.user_id)
+            if counted is None or counted.since < kept_since:
+                counted = KeptSize(now, 0)
+            if counted.size + response.size > most:
+                raise TooManyKeptResponses(counted.since - kept_since)
+            total = KeptSize(counted.since, counted.size + response.size)
+            self._store.kept_sizes[request.user_id] = total
             claimed = self._store.kept_responses[request.user_id, request.key]
             kept = KeptResponseRecord(claimed.claimed_at, response)
             self._store.kept_responses[request.user_id, request.key] = kept

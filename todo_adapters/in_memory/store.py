@@ -35,6 +35,14 @@ class KeptResponseRecord:
     response: KeptResponse | None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptSize:
+    """How many bytes of responses were kept for a user since this time."""
+
+    since: datetime
+    size: int
+
+
 @dataclass(slots=True)
 class InMemoryStore:
     """Everything that is stored. Hold the lock to read or write it.
@@ -52,6 +60,7 @@ class InMemoryStore:
     kept_responses: dict[tuple[UserId, IdempotencyKey], KeptResponseRecord] = field(
         default_factory=dict
     )
+    kept_sizes: dict[UserId, KeptSize] = field(default_factory=dict)
     stream_tickets: dict[str, StreamTicket] = field(default_factory=dict)
     tasks: dict[TaskKey, Task] = field(default_factory=dict)
     task_revisions: dict[TaskKey, int] = field(default_factory=dict)

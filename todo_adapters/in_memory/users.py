@@ -81,6 +81,7 @@ class InMemoryUserRepository(UserRepository):
                 del by_task[key]
         store.owner_revisions.pop(user_id, None)
         store.forgotten_revisions.pop(user_id, None)
+        store.kept_sizes.pop(user_id, None)
 
     def _remove_all_but_tasks(self, user: User) -> None:
         self.lock(user)

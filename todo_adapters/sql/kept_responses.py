@@ -9,19 +9,32 @@ transaction wait instead.
 
 The account is locked before the row, so that a deletion of the account waits before it has locked
 anything that this transaction needs.
+
+What is kept is counted in the owner's row: a sum over the responses of a user would take longer
+the more there are. The clean-up does not subtract what it deletes, because its transactions and
+those of users would wait for each other. Instead, the count begins again after some time.
 """
 
 from datetime import datetime
 from hashlib import blake2b
 
-from sqlalchemy import LargeBinary, TextClause, tuple_
-from sqlmodel import BigInteger, String, Uuid, bindparam, delete, select, text, update
+from sqlalchemy import LargeBinary, TextClause, exists, tuple_
+from sqlmodel import BigInteger, String, Uuid, bindparam, delete, or_, select, text, update
 
 from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.statements import Parameters
-from todo_adapters.sql.tables import KEPT_RESPONSES, USERS, KeptResponseRow, UserRow, UtcDateTime
+from todo_adapters.sql.tables import (
+    KEPT_RESPONSES,
+    TASK_OWNERS,
+    USERS,
+    KeptResponseRow,
+    TaskOwnerRow,
+    UserRow,
+    UtcDateTime,
+)
 from todo_core.entities.idempotency import IdempotentRequest, KeptResponse
-from todo_core.errors import AccountGone, IdempotencyInProgress
+from todo_core.errors import AccountGone, IdempotencyInProgress, TooManyKeptResponses
 from todo_core.ports.repositories import KeptResponseRepository
 
 _OWNED = KEPT_RESPONSES.c.user_id == bindparam("owner")
@@ -60,10 +73,38 @@ _GET = (
         KEPT_RESPONSES.c.response.is_not(None),
     )
 )
+_COUNT = (
+    update(TASK_OWNERS)
+    .where(
+        TASK_OWNERS.c.owner_id == bindparam("owner"),
+        TASK_OWNERS.c.kept_from >= bindparam("kept_since"),
+        TASK_OWNERS.c.kept_size <= bindparam("most_before"),
+    )
+    .values(kept_size=TASK_OWNERS.c.kept_size + bindparam("size", type_=BigInteger))
+)
+"""Counts a response, unless that would be too many bytes or the count has to begin."""
+
+_BEGIN_COUNT = (
+    update(TASK_OWNERS)
+    .where(
+        TASK_OWNERS.c.owner_id == bindparam("owner"),
+        or_(TASK_OWNERS.c.kept_from.is_(None), TASK_OWNERS.c.kept_from < bindparam("kept_since")),
+    )
+    .values(kept_size=0, kept_from=bindparam("now"))
+)
 _KEEP = (
     update(KEPT_RESPONSES)
     .where(_OWNED, _THIS_KEY)
     .values(response=bindparam("new_response", type_=LargeBinary))
+)
+_COUNTED = _COUNT.returning(TASK_OWNERS.c.owner_id).cte("counted")
+KEEP_ON_POSTGRESQL = _KEEP.where(exists(select(_COUNTED.c.owner_id)))
+"""Counts and keeps a response in one round trip."""
+
+_GET_KEPT_FROM = (
+    select(TaskOwnerRow)
+    .with_only_columns(TASK_OWNERS.c.kept_from)
+    .where(TASK_OWNERS.c.owner_id == bindparam("owner"))
 )
 _GET_ACCOUNT = (
     select(UserRow)
@@ -115,15 +156,37 @@ class SqlKeptResponseRepository(KeptResponseRepository):
             raise AccountGone
         raise IdempotencyInProgress
 
-    def keep(self, request: IdempotentRequest, response: KeptResponse) -> None:
-        self._executor.write(
-            _KEEP,
-            {
-                "owner": request.user_id,
-                "this_key": request.key.text,
-                "new_response": response.content,
-            },
-        )
+    def keep(
+        self,
+        request: IdempotentRequest,
+        response: KeptResponse,
+        *,
+        now: datetime,
+        kept_since: datetime,
+        most: int,
+    ) -> None:
+        parameters: Parameters = {
+            "owner": request.user_id,
+            "this_key": request.key.text,
+            "new_response": response.content,
+            "size": response.size,
+            "most_before": most - response.size,
+            "now": now,
+            "kept_since": kept_since,
+        }
+        if self._keep(parameters):
+            return
+        self._executor.write(OPEN_OWNER, parameters)
+        self._executor.write(_BEGIN_COUNT, parameters)
+        if not self._keep(parameters):
+            [kept_from] = self._executor.values(_GET_KEPT_FROM, parameters)
+            raise TooManyKeptResponses(kept_from - kept_since)
+
+    def _keep(self, parameters: Parameters) -> int:
+        """Count the response and keep it, or return 0."""
+        if self._executor.dialect.queries_may_write:
+            return self._executor.write(KEEP_ON_POSTGRESQL, parameters)
+        return self._executor.write(_COUNT, parameters) and self._executor.write(_KEEP, parameters)
 
     def purge(self, *, claimed_before: datetime, limit: int) -> int:
         return self._executor.write(_PURGE, {"claimed_before": claimed_before, "limit": limit})

@@ -236,6 +236,9 @@ class TaskOwnerRow(Row, table=True):
     `deleted` counts tasks in the trash and tombstones, which are not in `total`. Tombstones up to
     `forgotten_revision` may have been purged. Every write of a task updates this row in its
     transaction (see `todo_adapters.sql.revisions`).
+
+    `kept_size` is the size of the responses that were kept for them since `kept_from`. It is here,
+    and not in a table of its own, because a write that keeps a response updates this row anyway.
     """
 
     __tablename__ = "task_owners"
@@ -255,6 +258,8 @@ class TaskOwnerRow(Row, table=True):
     completed: int
     deleted: int = Field(sa_column_kwargs={"server_default": "0"})
     forgotten_revision: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    kept_size: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    kept_from: datetime | None = Field(sa_type=UtcDateTime)
 
 
 class TaskRow(Row, table=True):

@@ -5,6 +5,7 @@ quotes, which is accepted too, and means the same key.
 """
 
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from fastapi import Request, Response
 
 from todo_api.http.dependencies import application_of
 from todo_api.runtime.request_context import BODY
+from todo_api.runtime.threads import without_giving_way
 from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest
 from todo_core.entities.user import UserId
 from todo_core.errors import InvalidIdempotencyKey
@@ -20,17 +22,24 @@ from todo_core.use_cases.task_writes import TaskWrites
 
 REPLAYED = "Idempotent-Replayed"
 
+_COMPRESSED_FROM = 2048
+"""Responses of at least this many bytes are compressed: not most of those about one task.
+
+The response to a bulk becomes several times smaller. docs/decisions/kept-responses.md has figures.
+"""
+
 _STRING = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _ESCAPED = re.compile(r'\\(["\\])')
 
 
 def respond_once(
-    request: Request, user_id: UserId, write: Callable[[TaskWrites], Response]
+    request: Request, user_id: UserId, write: Callable[[TaskWrites], Response], *, hits: int = 1
 ) -> Response:
     """Run a write, once for each idempotency key of the user if the request has one.
 
     Endpoints that change tasks respond through it. The write must take effect through the use
-    cases that it is given, and nothing else, because it may be repeated from the start.
+    cases that it is given, and nothing else, because it may be repeated from the start. `hits` is
+    how many requests those use cases would count it as.
 
     Raises:
         InvalidIdempotencyKey: if the header is not one key.
@@ -49,7 +58,8 @@ def respond_once(
         scope["query_string"],
         scope.get(BODY, b""),
     )
-    written = application.write_once(once, lambda writes: _to_bytes(write(writes)))
+    with without_giving_way():  # the response is rendered within the unit of work
+        written = application.write_once(once, lambda writes: _to_bytes(write(writes)), hits=hits)
     response = _from_bytes(written.response)
     if written.is_replay:
         response.headers[REPLAYED] = "true"
@@ -69,13 +79,19 @@ def _key(fields: list[str]) -> IdempotencyKey:
 
 
 def _to_bytes(response: Response) -> bytes:
-    """Return status, header and body of a response: a line of JSON, and then the body."""
+    """Return status, header and body of a response: a line of JSON, and then the body.
+
+    A long one is compressed. The formats are distinguished by their first byte.
+    """
     headers = [each for each in response.headers.items() if each[0] != "content-length"]
     head = orjson.dumps({"status": response.status_code, "headers": headers})
-    return head + b"\n" + bytes(response.body)
+    content = head + b"\n" + bytes(response.body)
+    return content if len(content) < _COMPRESSED_FROM else zlib.compress(content, level=1)
 
 
 def _from_bytes(content: bytes) -> Response:
+    if not content.startswith(b"{"):
+        content = zlib.decompress(content)
     head, _, body = content.partition(b"\n")
     fields = orjson.loads(head)
     return Response(body, fields["status"], dict(fields["headers"]))

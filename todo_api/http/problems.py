@@ -178,6 +178,11 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "rate_limited",
         "You have sent too many requests. Wait a moment and try again.",
     ),
+    core.TooManyKeptResponses: ProblemKind(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too_many_kept_responses",
+        "Too much is kept for requests with an Idempotency-Key. Send them without one, or later.",
+    ),
     core.Unavailable: ProblemKind(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "unavailable",
@@ -321,6 +326,10 @@ async def _core_error(_: Request, error: Exception) -> Response:
     elif isinstance(error, core.RateLimited):
         _log.warning("request.throttled", kind="security", rule=error.allowance.rule)
         return problem_response(replace(kind, headers=_rate_limit_headers(error.allowance)))
+    elif isinstance(error, core.TooManyKeptResponses):
+        _log.warning("request.throttled", kind="security", rule="kept_responses")
+        seconds = max(1, math.ceil(error.resets_in.total_seconds()))
+        kind = replace(kind, headers={"Retry-After": str(seconds)})
     elif isinstance(error, core.PreconditionFailed):
         kind = replace(kind, headers={"ETag": entity_tag(error.version)})
     return problem_response(kind, errors=errors)

@@ -7,8 +7,8 @@ import sys
 import time
 from asyncio import AbstractEventLoop, Future
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
@@ -329,7 +329,10 @@ class WorkerThreads:
 
 
 _here = local()
-"""On a worker thread, `call`: its `WorkerThreads`, the key of the call, and when it began."""
+"""On a worker thread, `call`: its `WorkerThreads`, the key of the call, and when it began.
+
+It is None while the call must not pause.
+"""
 
 
 def give_way() -> None:
@@ -347,6 +350,20 @@ def give_way() -> None:
         threads, key, began = call
         if time.thread_time() - began > _SHORT_CALL_SECONDS:
             threads.pause(key)
+
+
+@contextmanager
+def without_giving_way() -> Iterator[None]:
+    """Let `give_way` do nothing on this thread, because others wait for what the block holds.
+
+    A pause in a transaction would delay every call that waits for its locks: on SQLite, all writes.
+    """
+    call = getattr(_here, "call", None)
+    _here.call = None
+    try:
+        yield
+    finally:
+        _here.call = call
 
 
 def _settle(future: Future[Any], outcome: Outcome) -> None:

@@ -12,6 +12,13 @@ from todo_core.errors import InvalidIdempotencyKey, ResponseTooLarge
 RETENTION = timedelta(hours=24)
 """How long a response is kept. After that, its key counts as new."""
 
+MAX_KEPT_BYTES = 32 * 2**20
+"""How many bytes are kept for a user's requests within `RETENTION`.
+
+They are counted from the first response on, and from zero again when that is no longer kept. So at
+any time, at most twice as many are stored. It suffices for tens of thousands of writes of one task.
+"""
+
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -55,13 +62,15 @@ class KeptResponse:
     """The response to a write that took effect, and the fingerprint of the request.
 
     The core does not read the content: it is what the caller of the use case needs in order to
-    respond again, at most `MAX_SIZE` bytes.
+    respond again, at most `MAX_SIZE` bytes. `size` is about what a database needs to store it.
 
     Raises:
         ResponseTooLarge: if the content is longer.
     """
 
     MAX_SIZE: ClassVar = 2**20
+    OVERHEAD: ClassVar = 512
+    """About what the key, the fingerprint and the entries of indexes need beside the content."""
 
     fingerprint: str
     content: bytes
@@ -69,3 +78,8 @@ class KeptResponse:
     def __post_init__(self) -> None:
         if len(self.content) > self.MAX_SIZE:
             raise ResponseTooLarge
+
+    @property
+    def size(self) -> int:
+        """The number of bytes that count against `MAX_KEPT_BYTES`."""
+        return len(self.content) + self.OVERHEAD

@@ -301,8 +301,24 @@ class KeptResponseRepository(Protocol):
         """
 
     @abstractmethod
-    def keep(self, request: IdempotentRequest, response: KeptResponse) -> None:
-        """Store the response to a request whose key this unit of work has claimed."""
+    def keep(
+        self,
+        request: IdempotentRequest,
+        response: KeptResponse,
+        *,
+        now: datetime,
+        kept_since: datetime,
+        most: int,
+    ) -> None:
+        """Store the response to a request whose key this unit of work has claimed.
+
+        The user's responses may have `most` bytes together, by their `size`. They are counted from
+        the first one on, and from zero again when that was kept before `kept_since`. Call it last
+        in a unit of work: others of this user may wait for its end.
+
+        Raises:
+            TooManyKeptResponses: if they would have more.
+        """
 
     @abstractmethod
     def purge(self, *, claimed_before: datetime, limit: int) -> int:

@@ -56,6 +56,11 @@ type ChangeOne = Callable[[TaskRepository, Task], None]
 """Changes a task that is locked, and stores the change in this repository."""
 
 
+def hits_of(operations: Sequence[TaskOperation]) -> int:
+    """Return how many requests these operations count as against the limit, at least one."""
+    return max(1, ceil(min(len(operations), MAX_OPERATIONS) / OPERATIONS_PER_HIT))
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeTasks:
     """Apply several operations to the owner's tasks, in their order: all of them, or none.
@@ -88,8 +93,7 @@ class ChangeTasks:
     def __call__(
         self, *, owner_id: UserId, operations: Sequence[TaskOperation]
     ) -> Sequence[Outcome]:
-        hits = ceil(min(len(operations), MAX_OPERATIONS) / OPERATIONS_PER_HIT)
-        for _ in range(max(1, hits)):
+        for _ in range(hits_of(operations)):
             self.limiter.hit(Limit.TASKS, str(owner_id))
         _validate(operations)
         named = [each.id for each in operations if not isinstance(each, Creation)]

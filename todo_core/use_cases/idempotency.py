@@ -7,7 +7,12 @@ again with the same key (draft-ietf-httpapi-idempotency-key-header-07).
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from todo_core.entities.idempotency import RETENTION, IdempotentRequest, KeptResponse
+from todo_core.entities.idempotency import (
+    MAX_KEPT_BYTES,
+    RETENTION,
+    IdempotentRequest,
+    KeptResponse,
+)
 from todo_core.errors import EditConflict, IdempotencyKeyReused, IdTaken, StaleVersion
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
@@ -36,16 +41,23 @@ class WriteOnce:
     since. Writes and response are stored in one unit of work: both, or neither. If `write` raises,
     nothing is kept, and the key can be used again. Responses are kept for `RETENTION`.
 
+    No response is dropped earlier, because its write would take effect twice if it was sent again.
+    Instead, a write is refused if more than `MAX_KEPT_BYTES` would be kept.
+
     `write` may be called several times, each time in a new unit of work, so it must not change
     anything else.
+
+    The request counts as `hits` requests, before the unit of work begins. So a replay counts as
+    much as the write: only the unit of work tells the two apart.
 
     Raises:
         IdempotencyKeyReused: if the key was sent before with a request of another fingerprint.
         IdempotencyInProgress: if a request with this key is in progress.
         ResponseTooLarge: if the response is too large to be kept.
+        TooManyKeptResponses: if too much would be kept for this user.
         IdTaken, StaleVersion, EditConflict: if every attempt met a conflict.
         AccountGone: if the user was deleted.
-        RateLimited: after too many requests of this user about tasks. A replay counts too.
+        RateLimited: after too many requests of this user about tasks.
     """
 
     writes: TaskWrites
@@ -54,8 +66,11 @@ class WriteOnce:
     changes: ChangePublisher
     clock: Clock
 
-    def __call__(self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes]) -> Written:
-        self.limiter.hit(Limit.TASKS, str(request.user_id))
+    def __call__(
+        self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes], *, hits: int = 1
+    ) -> Written:
+        for _ in range(hits):
+            self.limiter.hit(Limit.TASKS, str(request.user_id))
         for remaining in reversed(range(ATTEMPTS)):
             try:
                 written = self._attempt(request, write)
@@ -69,12 +84,15 @@ class WriteOnce:
 
     def _attempt(self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes]) -> Written:
         now = self.clock.now()
+        kept_since = now - RETENTION
         with self.unit_of_work() as work:
-            kept = work.kept_responses.claim(request, now=now, kept_since=now - RETENTION)
+            kept = work.kept_responses.claim(request, now=now, kept_since=kept_since)
             if kept is None:
-                response = write(self.writes.within(work))
-                work.kept_responses.keep(request, KeptResponse(request.fingerprint, response))
-                return Written(response, is_replay=False)
+                response = KeptResponse(request.fingerprint, write(self.writes.within(work)))
+                work.kept_responses.keep(
+                    request, response, now=now, kept_since=kept_since, most=MAX_KEPT_BYTES
+                )
+                return Written(response.content, is_replay=False)
         if kept.fingerprint != request.fingerprint:
             raise IdempotencyKeyReused
         return Written(kept.content, is_replay=True)

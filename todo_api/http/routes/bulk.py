@@ -15,6 +15,7 @@ from todo_api.http.schemas.bulk import (
     bulk_json,
 )
 from todo_api.http.task_queries import FILTER_PARAMETERS, filter_request
+from todo_core.use_cases.bulk import hits_of
 from todo_core.use_cases.task_writes import TaskWrites
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
@@ -44,7 +45,7 @@ def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) ->
         outcomes = writes.change_tasks(owner_id=owner_id, operations=operations)
         return Response(bulk_json(outcomes), media_type="application/json")
 
-    return respond_once(request, owner_id, write)
+    return respond_once(request, owner_id, write, hits=hits_of(operations))
 
 
 @router.post(
