@@ -13,7 +13,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import func
 
-from todo_core.entities.text import SearchText, fold
+from todo_core.entities.text import SearchText, fold, searchable
 
 _ESCAPE = "/"
 _ESCAPED = str.maketrans({character: _ESCAPE + character for character in f"%_{_ESCAPE}"})
@@ -42,7 +42,7 @@ def _in_postgresql(element: _AsciiLower, compiler: SQLCompiler, **options: Any) 
 
 def folded_unless_ascii(text: str | None) -> str | None:
     """Return the folded text to be stored, or None if it is in ASCII."""
-    return None if text is None or text.isascii() else fold(text)
+    return None if text is None or text.isascii() else searchable(text)
 
 
 def folded(stored: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[str]:
