@@ -32,6 +32,8 @@ _FOLLOW_LOAD_SECONDS = 1.0
 _ISSUER_THREADS = 4
 _EXPENSIVE_SECONDS = 0.01
 """The processor time of a request after which the requests of its user run one at a time."""
+_SLOW_SECONDS = 0.25
+"""How long a request may take before those of its user run one at a time."""
 
 DESCRIPTION = (
     "A task list for each user. Only the owner of a task can read it, change it, or learn that it"
@@ -78,8 +80,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.worker_threads = WorkerThreads(
         settings.database_pool_size,
         share=fair_share(settings.database_pool_size),
+        crowd=max(1, settings.database_pool_size // 2),
         longest_wait=settings.database_pool_timeout.total_seconds(),
         expensive_seconds=_EXPENSIVE_SECONDS,
+        slow_seconds=_SLOW_SECONDS,
         affinity=affinity,
     )
     app.state.hashing_threads = WorkerThreads(

@@ -4,16 +4,20 @@ These tests check the parts of what `test_database_lost` checks as a whole.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from tests.support.settings import postgres_settings
 from tests.support.waiting import until
-from todo_adapters.sql.database import Database
+from todo_adapters.sql import sqlite
+from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.postgresql import RESPONSE_TIMEOUT_SECONDS, set_timeout
 from todo_api.container import Container
 from todo_api.runtime.threads import WorkerThreads
@@ -93,3 +97,75 @@ def test_only_migrations_wait_for_the_database_without_a_timeout(postgres_url: s
         assert getattr(driver, "response_timeout", "unset") is None
     assert response_timeout(database) == RESPONSE_TIMEOUT_SECONDS
     database.close()
+
+
+ENDLESS = text(
+    "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION SELECT n + 1 FROM numbers)"
+    " SELECT count(*) FROM numbers"
+)
+COUNT = text(
+    "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2e6)"
+    " SELECT count(*) FROM numbers"
+)
+"""Takes longer than `SHORT_SECONDS`."""
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Database]:
+    """An SQLite database with one connection, whose statements may take `SHORT_SECONDS`."""
+    database = open_database(f"sqlite:///{tmp_path / 'todo.db'}", pool_size=1, pool_timeout=1)
+    database.write(text("CREATE TABLE numbers_seen (n INTEGER)"), {})
+    sqlite.set_timeout(driver_connection(database), SHORT_SECONDS)
+    yield database
+    database.close()
+
+
+def driver_connection(database: Database) -> DBAPIConnection:
+    with database.engine.connect() as connection:
+        driver = connection.connection.dbapi_connection
+    assert driver is not None
+    return driver
+
+
+def test_a_statement_on_sqlite_is_interrupted_and_its_connection_remains(
+    embedded: Database,
+) -> None:
+    before = driver_connection(embedded)
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="database"):
+            embedded.rows(ENDLESS, {})
+    assert 2 * SHORT_SECONDS <= time.monotonic() - began < SOON_SECONDS
+    assert embedded.rows(text("SELECT 1"), {}) == [(1,)]
+    assert driver_connection(embedded) is before
+
+
+def test_a_transaction_on_sqlite_that_is_interrupted_is_rolled_back(embedded: Database) -> None:
+    before = driver_connection(embedded)
+    with pytest.raises(Unavailable, match="database"), embedded.transaction() as transaction:
+        transaction.write(text("INSERT INTO numbers_seen VALUES (1)"), {})
+        transaction.rows(ENDLESS, {})
+    assert embedded.rows(text("SELECT n FROM numbers_seen"), {}) == []
+    with embedded.transaction() as transaction:
+        transaction.write(text("INSERT INTO numbers_seen VALUES (2)"), {})
+    assert embedded.rows(text("SELECT n FROM numbers_seen"), {}) == [(2,)]
+    assert driver_connection(embedded) is before
+
+
+def test_the_time_of_a_statement_on_sqlite_does_not_count_for_the_next_one(
+    embedded: Database,
+) -> None:
+    embedded.rows(text("SELECT 1"), {})
+    time.sleep(1.5 * SHORT_SECONDS)
+    some = text(str(COUNT).replace("2e6", "1e4"))  # enough steps for a look at the time
+    assert embedded.rows(some, {}) == [(10_000,)]
+
+
+def test_only_migrations_take_any_time_on_sqlite(embedded: Database) -> None:
+    with pytest.raises(Unavailable, match="database"):
+        embedded.rows(COUNT, {})
+    with embedded.schema_change() as connection:
+        assert vars(connection.connection.dbapi_connection)["timeout"] == math.inf
+        assert connection.execute(COUNT).scalar() == 2_000_000
+    restored = vars(driver_connection(embedded))["timeout"]
+    assert restored == sqlite.STATEMENT_TIMEOUT_SECONDS == RESPONSE_TIMEOUT_SECONDS

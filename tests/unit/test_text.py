@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from todo_core.entities.task import Description, Title
-from todo_core.entities.text import SearchText, Text, Validation, fold
+from todo_core.entities.text import SearchText, Text, Validation, fold, searchable
 from todo_core.entities.user import EmailAddress, Password, PasswordPolicy, PersonName
 from todo_core.errors import ValidationFailed
 
@@ -226,7 +226,21 @@ def test_texts_that_differ_in_case_or_form_are_folded_to_the_same(texts: tuple[s
 
 def test_a_search_text_is_trimmed_and_bounded() -> None:
     assert SearchText(" a\r\nb\t ") == "a\nb"
-    assert len(SearchText("ß" * 200)) == 200
-    assert code_of(lambda: SearchText("ß" * 201)) == "too_long"
+    assert len(SearchText("ä" * 200)) == 200
+    assert code_of(lambda: SearchText("ä" * 201)) == "too_long"
     assert code_of(lambda: SearchText(" ")) == "too_short"
     assert code_of(lambda: SearchText("a\0")) == "invalid_characters"
+
+
+def test_a_search_text_is_bounded_after_it_was_folded() -> None:
+    assert len(SearchText("ß" * 100)) == 100
+    assert code_of(lambda: SearchText("ß" * 101)) == "too_long"
+    assert len(SearchText("\ufdfa" * 11)) == 11
+    assert code_of(lambda: SearchText("\ufdfa" * 12)) == "too_long"
+
+
+def test_the_longest_description_is_searchable_unless_it_becomes_longer_than_twice_as_long() -> (
+    None
+):
+    assert searchable("ß" * 999 + "a") == "ss" * 999 + "a"
+    assert searchable("\ufdfa" * 1000) == fold("\ufdfa" * 1000)[:2000]

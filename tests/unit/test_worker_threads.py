@@ -195,7 +195,8 @@ def test_a_cancelled_call_leaves_the_queue_and_one_that_has_begun_is_completed()
     assert completed == jobs.began == ["begun"]
 
 
-def test_each_of_many_concurrent_calls_runs_once_and_frees_its_thread() -> None:
+@pytest.mark.parametrize("crowd_size", [1, 2, 5])
+def test_each_of_many_concurrent_calls_runs_once_and_frees_its_thread(crowd_size: int) -> None:
     jobs, made = Jobs(), Counter[int]()
     random = Random(0)  # noqa: S311 - no secret
     keys = [f"user {number}" for number in range(6)]
@@ -223,7 +224,9 @@ def test_each_of_many_concurrent_calls_runs_once_and_frees_its_thread() -> None:
         jobs.release_all()
         await asyncio.gather(*last)
 
-    with started(WorkerThreads(4, share=2, max_waiting=5000, max_waiting_per_key=5000)) as threads:
+    with started(
+        WorkerThreads(4, share=2, crowd=crowd_size, max_waiting=5000, max_waiting_per_key=5000)
+    ) as threads:
         asyncio.run(crowd(threads))
     assert max(jobs.most_running.values()) <= 2
 
@@ -256,6 +259,89 @@ def test_expensive_calls_of_a_user_run_one_at_a_time() -> None:
     with started(WorkerThreads(4, share=3, expensive_seconds=0.01)) as threads:
         asyncio.run(flood(threads))
     assert jobs.most_running["ada"] <= 1
+
+
+def test_no_call_of_a_user_begins_beside_one_that_is_slow() -> None:
+    jobs = Jobs()
+
+    async def flood(threads: WorkerThreads) -> None:
+        first = asyncio.create_task(threads.run(jobs.blocking("ada", "first"), key="ada"))
+        await until(lambda: jobs.began == ["first"])
+        second = asyncio.create_task(threads.run(jobs.blocking("ada", "second"), key="ada"))
+        await until(lambda: "second" in jobs.began)
+        await asyncio.sleep(2 * SHORT_SECONDS)
+        others = await all_of(threads, jobs, "ada", 3)
+        bob = asyncio.create_task(threads.run(jobs.blocking("bob"), key="bob"))
+        await until(lambda: "bob" in jobs.began)
+        jobs.release("second")
+        await second
+        assert jobs.began == ["first", "second", "bob"]
+        jobs.most_running.clear()
+        jobs.release_all()
+        await asyncio.gather(first, bob, *others)
+
+    with started(WorkerThreads(4, share=3, slow_seconds=SHORT_SECONDS)) as threads:
+        asyncio.run(flood(threads))
+    assert jobs.began[3:] == ["ada 0", "ada 1", "ada 2"]
+    assert jobs.most_running["ada"] == 1
+
+
+def test_calls_of_a_user_run_together_again_after_slow_ones() -> None:
+    jobs = Jobs()
+
+    async def two_rounds(threads: WorkerThreads) -> None:
+        await threads.run(partial(time.sleep, 2 * SHORT_SECONDS), key="ada")
+        calls = await all_of(threads, jobs, "ada", 3)
+        await until(lambda: jobs.running["ada"] == 3)
+        jobs.release_all()
+        await asyncio.gather(*calls)
+
+    with started(WorkerThreads(4, share=3, slow_seconds=SHORT_SECONDS)) as threads:
+        asyncio.run(two_rounds(threads))
+
+
+def test_a_few_users_with_long_calls_leave_threads_to_others() -> None:
+    jobs = Jobs()
+    users = ("ada", "bob", "carol", "dan")
+
+    async def flood(threads: WorkerThreads) -> None:
+        calls = [call for user in users for call in await all_of(threads, jobs, user, 3)]
+        await until(lambda: len(jobs.began) == 7)
+        assert jobs.running == {"ada": 3, "bob": 2, "carol": 1, "dan": 1}
+        others = [
+            asyncio.create_task(threads.run(jobs.blocking(name), key=name))
+            for name in ("erin", "frank", "grace")
+        ]
+        await until(lambda: len(jobs.began) == 10)
+        jobs.release_all()
+        await asyncio.gather(*calls, *others)
+
+    with started(WorkerThreads(10, share=3, crowd=5)) as threads:
+        asyncio.run(flood(threads))
+    assert set(jobs.began[7:10]) == {"erin", "frank", "grace"}
+    assert len(jobs.began) == 15
+
+
+def test_calls_that_waited_in_a_crowd_begin_before_newer_ones_of_their_user() -> None:
+    jobs = Jobs()
+
+    async def flood(threads: WorkerThreads) -> None:
+        calls = [
+            asyncio.create_task(threads.run(jobs.blocking(key, name), key=key))
+            for key, name in (("ada", "first"), ("bob", "bob"), ("ada", "second"))
+        ]
+        await until(lambda: len(jobs.began) == 2)
+        jobs.release("bob")
+        await calls[1]
+        calls.append(asyncio.create_task(threads.run(jobs.blocking("ada", "third"), key="ada")))
+        await asyncio.sleep(SHORT_SECONDS)
+        jobs.release_all()
+        await asyncio.gather(*calls)
+
+    with started(WorkerThreads(3, share=3, crowd=2)) as threads:
+        asyncio.run(flood(threads))
+    assert set(jobs.began[:2]) == {"first", "bob"}
+    assert jobs.began[2:] == ["second", "third"]
 
 
 def compute(seconds: float) -> None:

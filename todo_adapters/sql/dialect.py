@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, TextClause, text
 
@@ -10,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, TextClause, text
 class DatabaseDialect(ABC):
     """One kind of database: how to connect to it, begin a transaction, and change its schema."""
 
-    connect_arguments: Mapping[str, int | None]
+    connect_arguments: Mapping[str, Any]
     """The arguments that its driver connects with."""
 
     commit = text("COMMIT")

@@ -5,18 +5,25 @@ result is stored only for text that is not in ASCII. For other text it is the lo
 can compute. So most tasks take no more space, and no index has to be maintained.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text
+from sqlalchemy import Boolean, ColumnElement, Text, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlmodel import func
+from sqlmodel import bindparam, func
 
-from todo_core.entities.text import SearchText, fold
+from todo_core.entities.text import SearchText, fold, searchable
 
 _ESCAPE = "/"
 _ESCAPED = str.maketrans({character: _ESCAPE + character for character in f"%_{_ESCAPE}"})
+_PATTERN_LENGTH = 32
+"""How many characters of the text that is searched for are compared by a pattern.
+
+An index of trigrams finds patterns only. To compare a long one takes its length times that of the
+text, so it has only the beginning.
+"""
 
 
 class _AsciiLower(FunctionElement[str]):
@@ -42,7 +49,7 @@ def _in_postgresql(element: _AsciiLower, compiler: SQLCompiler, **options: Any) 
 
 def folded_unless_ascii(text: str | None) -> str | None:
     """Return the folded text to be stored, or None if the text is in ASCII."""
-    return None if text is None or text.isascii() else fold(text)
+    return None if text is None or text.isascii() else searchable(text)
 
 
 def folded(stored: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElement[str]:
@@ -50,11 +57,36 @@ def folded(stored: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElemen
     return func.coalesce(stored, _AsciiLower(text))
 
 
-def contains(text: ColumnElement[str], pattern: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition that a folded text matches a `search_pattern`."""
-    return text.like(pattern, escape=_ESCAPE)
+class _Contains(FunctionElement[bool]):
+    """Whether the first text contains the second. The third is the pattern of its beginning."""
+
+    type = Boolean()
+    inherit_cache = True
 
 
-def search_pattern(text: SearchText) -> str:
-    """Return the LIKE pattern of folded texts that contain this one, with wildcards escaped."""
-    return f"%{fold(text).translate(_ESCAPED)}%"
+@compiles(_Contains, "sqlite")
+def _contains_in_sqlite(element: _Contains, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - as SQLAlchemy passes them
+    text, searched, _ = element.clauses
+    condition = func.instr(text, searched) > literal_column("0")
+    return f"({compiler.process(condition, **options)})"
+
+
+@compiles(_Contains, "postgresql")
+def _contains_in_postgresql(element: _Contains, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - as SQLAlchemy passes them
+    text, searched, pattern = element.clauses
+    condition = text.like(pattern, escape=_ESCAPE) & (
+        func.strpos(text, searched) > literal_column("0")
+    )
+    return f"({compiler.process(condition, **options)})"
+
+
+def contains(text: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a folded text contains the one of `search_parameters`."""
+    return _Contains(text, bindparam("search", type_=Text), bindparam("search_pattern", type_=Text))
+
+
+def search_parameters(text: SearchText) -> Mapping[str, str]:
+    """Return the parameters of `contains`, in which no character is special."""
+    searched = fold(text)
+    pattern = searched[:_PATTERN_LENGTH].translate(_ESCAPED)
+    return {"search": searched, "search_pattern": f"%{pattern}%"}

@@ -16,7 +16,6 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
-    Text,
     false,
     literal_column,
     true,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.base import ColumnCollection
 from sqlmodel import BigInteger, bindparam, case, func, select
 
-from todo_adapters.sql.folding import contains, folded, search_pattern
+from todo_adapters.sql.folding import contains, folded, search_parameters
 from todo_adapters.sql.revisions import ONE, OWNER_ROW, ZERO
 from todo_adapters.sql.statements import PLAN_EACH_TIME, Parameters, Query
 from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS, DeletedTaskRow, TaskRow
@@ -56,10 +55,9 @@ _FOLDED = (TASKS.c.folded_title, TASKS.c.folded_description)
 
 def _contains_text(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
     """Return the condition that the title or the description contains the search text."""
-    pattern = bindparam("search", type_=Text)
     title = folded(columns["folded_title"], columns["title"])
     description = folded(columns["folded_description"], columns["description"])
-    return contains(title, pattern) | contains(description, pattern)
+    return contains(title) | contains(description)
 
 
 def _sort_value(columns: ColumnCollection[str, Any], order: TaskOrder) -> ColumnElement[Any]:
@@ -183,9 +181,8 @@ def count_statement(query: TaskQuery) -> Query:
 def count_parameters(owner_id: UserId, query: TaskQuery) -> Parameters:
     """Return the parameters of `count_statement`."""
     parameters = {name: getattr(query, name) for name in _used_conditions(query)}
-    if query.search is not None:
-        parameters["search"] = search_pattern(query.search)
-    return {"owner": owner_id, **parameters}
+    search = {} if query.search is None else search_parameters(query.search)
+    return {"owner": owner_id, **parameters, **search}
 
 
 def _used_conditions(query: TaskQuery) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ type Outcome = tuple[Any, BaseException | None]  # what a call returned, or rais
 class _Job:
     """A call, its key, and the future for its outcome."""
 
-    __slots__ = ("call", "future", "key", "loop")
+    __slots__ = ("began", "call", "future", "key", "loop")
 
     def __init__(
         self, key: str, call: Callable[[], Any], loop: AbstractEventLoop, future: Future[Any]
@@ -42,6 +42,8 @@ class _Job:
         self.call = call
         self.loop = loop
         self.future = future
+        self.began = math.inf
+        """When it began, by the monotonic clock."""
 
 
 class WorkerThreads:
@@ -49,14 +51,18 @@ class WorkerThreads:
 
     - At most `share` calls of one key run at the same time. If `share` is less than `count`, one
       user or address never holds all threads.
+    - While `crowd` threads are busy, only keys without a running call begin one. So a few keys
+      whose calls are slow do not hold all threads together.
     - The other calls of the key wait in a queue of their own, first in, first out.
     - A thread that becomes free takes the next call of the next key, in rotation.
     - At most `max_waiting_per_key` calls of one key wait, and at most `max_waiting` in total.
       If the total is reached, the key with the longest queue loses its newest call: a flood
       from a few keys does not shut out the others.
-    - After a call that took more than `expensive_seconds` of processor time, the calls of its key
-      run one at a time until none is running or waiting. Only one thread computes at any moment
-      (the GIL), so each further busy thread slows down all other calls.
+    - After a call that took more than `expensive_seconds` of processor time, or `slow_seconds` of
+      any time, the calls of its key run one at a time until none is running or waiting. Only one
+      thread computes at any moment (the GIL), so each further busy thread slows down all other
+      calls. A slow call keeps a connection busy, whichever process computes.
+    - While a call runs that is slow already, no other call of its key begins.
     - A call that has not begun within `longest_wait` seconds is refused and never runs. A call
       that has begun always completes, even if its caller is cancelled.
 
@@ -77,19 +83,23 @@ class WorkerThreads:
         count: int,
         *,
         share: int,
+        crowd: float = math.inf,
         affinity: CoreAffinity | None = None,
         niceness: int = 0,
         longest_wait: float = _MAX_WAIT_SECONDS,
         expensive_seconds: float = math.inf,
+        slow_seconds: float = math.inf,
         max_waiting_per_key: int = _MAX_WAITING_PER_KEY,
         max_waiting: int = _MAX_WAITING,
     ) -> None:
         self._count = count
         self._share = min(share, count)
+        self._crowd = crowd
         self._affinity = affinity
         self._niceness = niceness
         self._longest_wait = longest_wait
         self._expensive_seconds = expensive_seconds
+        self._slow_seconds = slow_seconds
         self._max_waiting_per_key = max_waiting_per_key
         self._max_waiting = max_waiting
         self._threads: list[Thread] = []
@@ -100,8 +110,8 @@ class WorkerThreads:
         """Guards all attributes below."""
         self._idle = count
         """The number of threads without a job."""
-        self._running: dict[str, int] = {}
-        """The number of running jobs of each key."""
+        self._running: dict[str, list[_Job]] = {}
+        """The running jobs of each key, in the order in which they began; no list is empty."""
         self._waiting: dict[str, deque[_Job]] = {}
         """The waiting jobs of each key; no queue is empty."""
         self._waiting_in_total = 0
@@ -150,11 +160,11 @@ class WorkerThreads:
         with self._lock:
             if not self._is_running:
                 raise Unavailable("threads")
-            # While a thread is idle, no waiting job may begin.
-            begins = self._idle > 0 and self._may_begin(key)
+            # While a thread is idle, only jobs wait whose key has one running.
+            begins = self._idle > 0 and key not in self._waiting and self._may_begin(key)
             if begins:
                 self._idle -= 1
-                self._count_running(key)
+                self._count_running(job)
                 self._jobs.put(job)
             else:
                 self._enqueue(job)
@@ -204,9 +214,9 @@ class WorkerThreads:
             outcome: Outcome = (job.call(), None)
         except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
             outcome = (None, error)
-        is_expensive = time.thread_time() - began > self._expensive_seconds
+        is_expensive = time.thread_time() - began > self._expensive_seconds or self._is_slow(job)
         with self._lock:
-            successor = self._take_successor(job.key, is_expensive=is_expensive)
+            successor = self._take_successor(job, is_expensive=is_expensive)
         with suppress(RuntimeError):  # the event loop is closed, and nothing awaits the outcome
             if successor is None:
                 job.loop.call_soon_threadsafe(self._finish, job, outcome)
@@ -219,7 +229,7 @@ class WorkerThreads:
     def _finish(self, job: _Job, outcome: Outcome) -> None:
         """Deliver the outcome of a call, and count its thread as idle unless a job is waiting."""
         with self._lock:
-            self._count_finished(job.key)
+            self._count_finished(job)
             successor = self._take_next() if self._is_running else None
             if successor is None:
                 self._idle += 1
@@ -234,35 +244,37 @@ class WorkerThreads:
     # With the lock held
 
     def _may_begin(self, key: str) -> bool:
-        running = self._running.get(key, 0)
-        return running < self._share and (not running or key not in self._expensive)
+        running = self._running.get(key)
+        if not running:
+            return True
+        if len(running) >= self._share or self._count - self._idle >= self._crowd:
+            return False
+        return key not in self._expensive and not self._is_slow(running[0])
 
-    def _count_running(self, key: str) -> None:
-        self._running[key] = self._running.get(key, 0) + 1
+    def _is_slow(self, job: _Job) -> bool:
+        return time.monotonic() - job.began > self._slow_seconds
 
-    def _take_successor(self, key: str, *, is_expensive: bool) -> _Job | None:
-        """Take the next job for the thread that finished a call of the key, if one is waiting."""
+    def _count_running(self, job: _Job) -> None:
+        job.began = time.monotonic()
+        self._running.setdefault(job.key, []).append(job)
+
+    def _take_successor(self, job: _Job, *, is_expensive: bool) -> _Job | None:
+        """Take the next job for the thread that finished this one, if one may begin."""
         if is_expensive:
-            self._expensive.add(key)
+            self._expensive.add(job.key)
         if not self._waiting_in_total or not self._is_running:
             return None
-        if not self._rotation and key not in self._expensive:
-            # No other key waits for its turn, so a job of the same key takes the place of the call.
-            queue = self._waiting.get(key)
-            if queue is None:
-                return None
-            job = queue.popleft()
-            self._count_taken(key)
-            return job
-        self._count_finished(key)
+        self._count_finished(job)
         successor = self._take_next()
         if successor is None:
-            self._count_running(key)
+            self._count_running(job)  # until `_finish`
         return successor
 
-    def _count_finished(self, key: str) -> None:
-        self._running[key] -= 1
-        if not self._running[key]:
+    def _count_finished(self, job: _Job) -> None:
+        key = job.key
+        running = self._running[key]
+        running.remove(job)
+        if not running:
             del self._running[key]
         self._forget_if_unused(key)
         if key in self._waiting and self._may_begin(key):
@@ -273,10 +285,10 @@ class WorkerThreads:
         while self._rotation:
             key, _ = self._rotation.popitem(last=False)
             if not self._may_begin(key):
-                continue  # it became expensive; `_finish` puts it back
+                continue  # `_count_finished` puts it back
             queue = self._waiting[key]
             job = queue.popleft()
-            self._count_running(key)
+            self._count_running(job)
             self._count_taken(key)
             if queue and self._may_begin(key):
                 self._rotation[key] = None

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final, NewType, Self
 
-from todo_core.entities.text import Prose, SearchText, Text, Validation, fold
+from todo_core.entities.text import Prose, SearchText, Text, Validation, fold, searchable
 from todo_core.entities.user import UserId
 
 TaskId = NewType("TaskId", int)
@@ -154,10 +154,10 @@ class Task:
         )
 
     def contains(self, text: SearchText) -> bool:
-        """Return whether this text is in the title or in the description, both folded."""
+        """Return whether this text is in the title or in the description, all of them folded."""
         folded = fold(text)
-        return folded in fold(self.title) or (
-            self.description is not None and folded in fold(self.description)
+        return folded in searchable(self.title) or (
+            self.description is not None and folded in searchable(self.description)
         )
 
     def with_completion(self, completed: bool, *, now: datetime) -> Self:

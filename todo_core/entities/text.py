@@ -35,6 +35,19 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
+SEARCHABLE_LENGTH = 2000
+"""How many characters of a folded text are searched.
+
+One character may fold to eighteen, so without a limit the longest description would take 18,000.
+All of a text is searched unless most of its characters fold to several.
+"""
+
+
+def searchable(text: str) -> str:
+    """Return the part of the folded text in which a search looks."""
+    return fold(text)[:SEARCHABLE_LENGTH]
+
+
 class Text(str):
     """A string that satisfies the rules of its class.
 
@@ -125,7 +138,10 @@ class Prose(Text):
 
 
 class SearchText(Prose):
-    """What is searched for: 1 to 200 characters, without surrounding white space."""
+    """What is searched for: 1 to 200 characters, without surrounding white space.
+
+    The folded text, which is what is compared, has at most as many.
+    """
 
     __slots__ = ()
 
@@ -136,6 +152,16 @@ class SearchText(Prose):
     def strip_surroundings(cls, raw: str) -> str:
         """Remove surrounding white space."""
         return raw.strip()
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Refuse a text that becomes too long when it is folded."""
+        if len(fold(text)) > cls.max_length:
+            raise cls.refusal(
+                "too_long",
+                f"{cls.label()} must have at most {cls.max_length} characters,"
+                " where a ligature counts as its letters.",
+            )
 
 
 class Validation:
