@@ -213,7 +213,7 @@ class TestForgetting:
         assert [each["task"] for each in first["changes"] + rest["changes"]] == kept
         assert rest["more"] is False
 
-    def test_the_first_list_expires_if_what_it_has_not_listed_is_forgotten(
+    def test_the_first_list_expires_if_what_it_has_not_listed_is_purged(
         self, server: RunningServer, ada: ApiUser, clock: ManualClock
     ) -> None:
         tasks = [ada.create(str(number)) for number in range(3)]
@@ -223,7 +223,7 @@ class TestForgetting:
         clean_up_everything(server.container)
         assert send(ada, first["next"]).status_code == 410
 
-    def test_of_more_deletions_than_the_quota_the_oldest_are_forgotten(
+    def test_of_more_deletions_than_the_quota_the_oldest_are_purged(
         self, server: RunningServer, ada: ApiUser
     ) -> None:
         before = changes(ada)["next"]

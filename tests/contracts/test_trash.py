@@ -34,7 +34,7 @@ NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
 EXPIRES = NOW + timedelta(days=30)
-FORGOTTEN = NOW + timedelta(days=90)
+PURGED = NOW + timedelta(days=90)
 IN_TRASH = TaskQuery(deleted=True)
 
 
@@ -150,7 +150,7 @@ class TestTrash:
             remove(storage, ada, 1)
             assert restore(storage, ada, 1).version == turn + 1
         assert storage.tasks.counts(ada.id) == TaskCounts(7, total=1, completed=0)
-        assert storage.tasks.forget_excess(most=0, limit=9) == 0, "none is deleted"
+        assert storage.tasks.purge_excess(most=0, limit=9) == 0, "none is deleted"
 
     def test_only_a_task_in_the_trash_of_its_owner_is_restored(self, storage: Storage) -> None:
         ada, bob = two_users(storage)
@@ -187,7 +187,7 @@ class TestTrash:
         with pytest.raises(TaskNotFound):
             restore(storage, ada, 1)
         with pytest.raises(TaskNotFound):
-            storage.tasks.erase(TaskId(1), owner_id=ada.id, expires_at=FORGOTTEN)
+            storage.tasks.erase(TaskId(1), owner_id=ada.id, expires_at=PURGED)
         assert storage.tasks.counts(ada.id) == TaskCounts(2, total=0, completed=0)
 
     def test_an_erased_task_is_a_tombstone_of_the_same_revision(self, storage: Storage) -> None:
@@ -197,16 +197,16 @@ class TestTrash:
         remove(storage, ada, 1, 2)
         for owner, id in ((bob, 1), (ada, 3)):
             with pytest.raises(TaskNotFound):
-                storage.tasks.erase(TaskId(id), owner_id=owner.id, expires_at=FORGOTTEN)
-        storage.tasks.erase(TaskId(1), owner_id=ada.id, expires_at=FORGOTTEN)
+                storage.tasks.erase(TaskId(id), owner_id=owner.id, expires_at=PURGED)
+        storage.tasks.erase(TaskId(1), owner_id=ada.id, expires_at=PURGED)
         assert [task.id for task in trash(storage, ada)] == [2]
         assert changes(storage, ada) == FoundChanges(
             [Change(TaskId(1), 3, None), Change(TaskId(2), 4, None)], 4, 0
         )
         with pytest.raises(TaskNotFound):
             restore(storage, ada, 1)
-        assert storage.tasks.forget_expired(now=FORGOTTEN, limit=9) == 0
-        assert storage.tasks.forget_expired(now=FORGOTTEN + MICROSECOND, limit=9) == 1
+        assert storage.tasks.purge_tombstones(now=PURGED, limit=9) == 0
+        assert storage.tasks.purge_tombstones(now=PURGED + MICROSECOND, limit=9) == 1
 
     def test_a_task_in_the_trash_is_read_by_its_owner_only(self, storage: Storage) -> None:
         ada, bob = two_users(storage)
@@ -219,7 +219,7 @@ class TestTrash:
         for owner, id in ((bob, 1), (ada, 2), (ada, 3)):
             with pytest.raises(TaskNotFound):
                 storage.tasks.get_in_trash(TaskId(id), owner_id=owner.id)
-        storage.tasks.erase(TaskId(1), owner_id=ada.id, expires_at=FORGOTTEN)
+        storage.tasks.erase(TaskId(1), owner_id=ada.id, expires_at=PURGED)
         with pytest.raises(TaskNotFound):
             storage.tasks.get_in_trash(TaskId(1), owner_id=ada.id)
 
@@ -230,9 +230,7 @@ class TestTrash:
         restore(storage, ada, 1)
 
         def erase(owner: User, id: int, version: int) -> None:
-            storage.tasks.erase(
-                TaskId(id), owner_id=owner.id, expires_at=FORGOTTEN, version=version
-            )
+            storage.tasks.erase(TaskId(id), owner_id=owner.id, expires_at=PURGED, version=version)
 
         with pytest.raises(StaleVersion):
             erase(ada, 1, 2)
@@ -245,7 +243,7 @@ class TestTrash:
         assert trash(storage, ada) == []
         with pytest.raises(StaleVersion):
             erase(ada, 1, 2)
-        assert storage.tasks.forget_expired(now=FORGOTTEN + MICROSECOND, limit=9) == 1
+        assert storage.tasks.purge_tombstones(now=PURGED + MICROSECOND, limit=9) == 1
 
     def test_a_failed_unit_of_work_leaves_the_trash_as_it_was(self, storage: Storage) -> None:
         ada = stored_user(storage)
@@ -255,7 +253,7 @@ class TestTrash:
         before = changes(storage, ada)
         with pytest.raises(ZeroDivisionError), storage.unit_of_work() as work:
             work.tasks.restore(TaskId(1), owner_id=ada.id, now=NOW, most=9)
-            work.tasks.erase(TaskId(2), owner_id=ada.id, expires_at=FORGOTTEN)
+            work.tasks.erase(TaskId(2), owner_id=ada.id, expires_at=PURGED)
             work.tasks.remove(TaskId(3), owner_id=ada.id, expires_at=EXPIRES)
             raise ZeroDivisionError
         assert changes(storage, ada) == before
@@ -279,7 +277,7 @@ class TestPages:
             storage.tasks.add(a_task(bob, id, now=created))
         remove(storage, ada, *range(2, 25, 2))
         remove(storage, bob, 3, 4)
-        storage.tasks.erase(TaskId(24), owner_id=ada.id, expires_at=FORGOTTEN)
+        storage.tasks.erase(TaskId(24), owner_id=ada.id, expires_at=PURGED)
         return ada
 
     @pytest.mark.parametrize("descending", [True, False])
@@ -356,21 +354,21 @@ class TestExpiry:
             remove(storage, user, 4, permanently=True)
 
         def erase(now: datetime, limit: int) -> int:
-            return storage.tasks.erase_expired(now=now, expires_at=FORGOTTEN, limit=limit)
+            return storage.tasks.erase_expired(now=now, expires_at=PURGED, limit=limit)
 
         assert erase(EXPIRES, 99) == 0, "they expire after this time"
         assert [erase(EXPIRES + MICROSECOND, 3) for _ in range(3)] == [3, 1, 0]
         for user in users:
             assert [task.id for task in trash(storage, user)] == [3]
             assert deletions(storage, user) == [1, 2, 3, 4]
-            assert changes(storage, user).forgotten_revision == 0
+            assert changes(storage, user).purged_revision == 0
         with pytest.raises(TaskNotFound):
             restore(storage, users[0], 1)
-        assert storage.tasks.forget_expired(now=FORGOTTEN, limit=99) == 2, "the permanent ones"
-        assert storage.tasks.forget_expired(now=FORGOTTEN + HOUR, limit=99) == 4
+        assert storage.tasks.purge_tombstones(now=PURGED, limit=99) == 2, "the permanent ones"
+        assert storage.tasks.purge_tombstones(now=PURGED + HOUR, limit=99) == 4
         assert [task.id for task in trash(storage, users[0])] == [3]
 
-    def test_expired_tombstones_are_forgotten_a_bounded_number_at_a_time(
+    def test_expired_tombstones_are_purged_a_bounded_number_at_a_time(
         self, storage: Storage
     ) -> None:
         ada, bob = two_users(storage)
@@ -382,45 +380,45 @@ class TestExpiry:
         remove(storage, ada, 5)
         remove(storage, bob, 1, permanently=True, expires_at=EXPIRES + HOUR)
 
-        def forget(now: datetime) -> int:
-            return storage.tasks.forget_expired(now=now, limit=2)
+        def purge(now: datetime) -> int:
+            return storage.tasks.purge_tombstones(now=now, limit=2)
 
-        assert forget(EXPIRES) == 0
-        assert [forget(EXPIRES + MICROSECOND) for _ in range(3)] == [2, 1, 0]
+        assert purge(EXPIRES) == 0
+        assert [purge(EXPIRES + MICROSECOND) for _ in range(3)] == [2, 1, 0]
         assert deletions(storage, ada) == [4, 5]
-        assert changes(storage, ada).forgotten_revision == 8
+        assert changes(storage, ada).purged_revision == 8
         assert changes(storage, ada).revision == 10
-        assert changes(storage, bob).forgotten_revision == 0
+        assert changes(storage, bob).purged_revision == 0
         assert deletions(storage, bob) == [1]
         assert [task.id for task in trash(storage, ada)] == [5]
-        assert forget(EXPIRES + HOUR + MICROSECOND) == 2
-        assert changes(storage, ada).forgotten_revision == 9
-        assert changes(storage, bob).forgotten_revision == 6
+        assert purge(EXPIRES + HOUR + MICROSECOND) == 2
+        assert changes(storage, ada).purged_revision == 9
+        assert changes(storage, bob).purged_revision == 6
         assert changes(storage, bob).changes[-1].revision == 5
         # Of what is left, both counts are right: one of Ada's tasks is deleted and none of Bob's.
-        assert storage.tasks.forget_excess(most=1, limit=9) == 0
-        assert storage.tasks.forget_excess(most=0, limit=9) == 1
+        assert storage.tasks.purge_excess(most=1, limit=9) == 0
+        assert storage.tasks.purge_excess(most=0, limit=9) == 1
 
-    def test_the_oldest_deletions_beyond_a_number_are_forgotten(self, storage: Storage) -> None:
+    def test_the_oldest_deletions_beyond_a_number_are_purged(self, storage: Storage) -> None:
         ada, bob = two_users(storage)
         for id in range(1, 8):
             stored_task(storage, ada, id)
             stored_task(storage, bob, id)
         remove(storage, ada, 7, 1, 6)
-        remove(storage, ada, 2, permanently=True, expires_at=FORGOTTEN)
+        remove(storage, ada, 2, permanently=True, expires_at=PURGED)
         remove(storage, ada, 5, 3)
         remove(storage, bob, 1, 2)
-        assert storage.tasks.forget_excess(most=6, limit=9) == 0
-        assert storage.tasks.forget_excess(most=2, limit=3) == 3
+        assert storage.tasks.purge_excess(most=6, limit=9) == 0
+        assert storage.tasks.purge_excess(most=2, limit=3) == 3
         assert deletions(storage, ada) == [2, 5, 3]
-        assert changes(storage, ada).forgotten_revision == 10
-        assert storage.tasks.forget_excess(most=2, limit=3) == 1
-        assert storage.tasks.forget_excess(most=2, limit=3) == 0
+        assert changes(storage, ada).purged_revision == 10
+        assert storage.tasks.purge_excess(most=2, limit=3) == 1
+        assert storage.tasks.purge_excess(most=2, limit=3) == 0
         assert deletions(storage, ada) == [5, 3]
-        assert changes(storage, ada).forgotten_revision == 11
+        assert changes(storage, ada).purged_revision == 11
         assert {task.id for task in trash(storage, ada)} == {3, 5}
         assert deletions(storage, bob) == [1, 2]
-        assert changes(storage, bob).forgotten_revision == 0
+        assert changes(storage, bob).purged_revision == 0
         with pytest.raises(TaskNotFound):
             restore(storage, ada, 7)
         assert storage.tasks.counts(ada.id) == TaskCounts(13, total=1, completed=0)
@@ -431,7 +429,7 @@ class TestExpiry:
             for id in (1, 2, 3):
                 stored_task(storage, user, id)
             remove(storage, user, 1, 2, 3)
-        assert [storage.tasks.forget_excess(most=1, limit=9) for _ in range(3)] == [2, 2, 0]
+        assert [storage.tasks.purge_excess(most=1, limit=9) for _ in range(3)] == [2, 2, 0]
         assert [deletions(storage, user) for user in users] == [[3], [3]]
 
     def test_a_restored_task_is_not_among_the_deletions_that_are_counted(
@@ -442,23 +440,23 @@ class TestExpiry:
             stored_task(storage, ada, id)
         remove(storage, ada, 1, 2)
         restore(storage, ada, 1)
-        assert storage.tasks.forget_excess(most=1, limit=9) == 0
-        storage.tasks.erase(TaskId(2), owner_id=ada.id, expires_at=FORGOTTEN)
-        assert storage.tasks.forget_excess(most=1, limit=9) == 0
-        assert storage.tasks.forget_excess(most=0, limit=9) == 1
+        assert storage.tasks.purge_excess(most=1, limit=9) == 0
+        storage.tasks.erase(TaskId(2), owner_id=ada.id, expires_at=PURGED)
+        assert storage.tasks.purge_excess(most=1, limit=9) == 0
+        assert storage.tasks.purge_excess(most=0, limit=9) == 1
 
-    def test_a_later_deletion_is_never_forgotten_less_than_an_earlier_one(
+    def test_a_later_deletion_is_never_purged_less_than_an_earlier_one(
         self, storage: Storage
     ) -> None:
         ada = stored_user(storage)
         for id in (1, 2):
             stored_task(storage, ada, id)
-        remove(storage, ada, 1, permanently=True, expires_at=FORGOTTEN)
+        remove(storage, ada, 1, permanently=True, expires_at=PURGED)
         remove(storage, ada, 2, permanently=True, expires_at=EXPIRES)
-        assert storage.tasks.forget_expired(now=EXPIRES + HOUR, limit=9) == 1
-        assert changes(storage, ada).forgotten_revision == 4
-        assert storage.tasks.forget_expired(now=FORGOTTEN + HOUR, limit=9) == 1
-        assert changes(storage, ada).forgotten_revision == 4
+        assert storage.tasks.purge_tombstones(now=EXPIRES + HOUR, limit=9) == 1
+        assert changes(storage, ada).purged_revision == 4
+        assert storage.tasks.purge_tombstones(now=PURGED + HOUR, limit=9) == 1
+        assert changes(storage, ada).purged_revision == 4
 
 
 class TestQuota:
@@ -528,7 +526,7 @@ class TestChanges:
         nobody = UserId(uuid4())
         for owner_id, after in product((ada.id, nobody), (None, 0, 5)):
             found = storage.tasks.changes(owner_id, after=after, limit=9)
-            assert (list(found.changes), found.revision, found.forgotten_revision) == ([], 0, 0)
+            assert (list(found.changes), found.revision, found.purged_revision) == ([], 0, 0)
 
     def test_each_task_is_listed_once_with_its_newest_change(self, storage: Storage) -> None:
         ada, bob = two_users(storage)
@@ -644,7 +642,7 @@ class TestOwnersWithoutRow:
         with pytest.raises(TaskNotFound):
             restore(storage, owner, 1)
         assert trash(storage, owner) == []
-        assert storage.tasks.forget_excess(most=0, limit=9) == 0
+        assert storage.tasks.purge_excess(most=0, limit=9) == 0
 
 
 class TestAccounts:
@@ -680,8 +678,8 @@ class TestAccounts:
         with pytest.raises(TaskNotFound):
             restore(storage, ada, 1)
         assert len(trash(storage, bob)) == 1
-        assert storage.tasks.forget_expired(now=NOW + HOUR, limit=9) == 1, "Bob's"
-        assert storage.tasks.erase_expired(now=FORGOTTEN, expires_at=FORGOTTEN, limit=9) == 1
+        assert storage.tasks.purge_tombstones(now=NOW + HOUR, limit=9) == 1, "Bob's"
+        assert storage.tasks.erase_expired(now=PURGED, expires_at=PURGED, limit=9) == 1
 
 
 class TestConcurrency:
@@ -704,25 +702,25 @@ class TestConcurrency:
                 if number:
                     restore(storage, ada, id)
                 else:
-                    storage.tasks.erase(TaskId(id), owner_id=ada.id, expires_at=FORGOTTEN)
+                    storage.tasks.erase(TaskId(id), owner_id=ada.id, expires_at=PURGED)
 
             assert sorted(at_once(2, change), key=str) == [TaskNotFound, None]
         restored = len(all_tasks(storage.tasks, ada.id))
         assert storage.tasks.counts(ada.id) == TaskCounts(38 + restored, restored, 0)
         assert len(deletions(storage, ada)) == 19 - restored
 
-    def test_concurrent_clean_ups_forget_no_more_than_the_excess(self, storage: Storage) -> None:
+    def test_concurrent_clean_ups_purge_no_more_than_the_excess(self, storage: Storage) -> None:
         ada = stored_user(storage)
         for turn in range(5):
             ids = range(turn * 10 + 1, turn * 10 + 11)
             for id in ids:
                 stored_task(storage, ada, id)
             remove(storage, ada, *ids)
-            forgotten: list[int] = []
-            at_once(4, lambda _: forgotten.append(storage.tasks.forget_excess(most=6, limit=9)))  # noqa: B023 - run at once
-            while count := storage.tasks.forget_excess(most=6, limit=9):
-                forgotten.append(count)
-            assert sum(forgotten) == (4 if turn == 0 else 10)
+            purged: list[int] = []
+            at_once(4, lambda _: purged.append(storage.tasks.purge_excess(most=6, limit=9)))  # noqa: B023 - run at once
+            while count := storage.tasks.purge_excess(most=6, limit=9):
+                purged.append(count)
+            assert sum(purged) == (4 if turn == 0 else 10)
             assert deletions(storage, ada) == [*ids][4:]
 
     def test_everything_at_once_neither_waits_for_each_other_nor_miscounts(
@@ -758,8 +756,8 @@ class TestConcurrency:
         def clean_up(user: User, id: int, random: Random) -> None:
             if random.random() < 0.2:
                 storage.tasks.erase_expired(now=NOW, expires_at=expired, limit=2)
-            storage.tasks.forget_expired(now=NOW, limit=3)
-            storage.tasks.forget_excess(most=5, limit=3)
+            storage.tasks.purge_tombstones(now=NOW, limit=3)
+            storage.tasks.purge_excess(most=5, limit=3)
 
         def add(user: User, id: int, random: Random) -> None:
             # An id of a deleted task is never used again.
@@ -791,10 +789,10 @@ class TestConcurrency:
             assert revisions == sorted(set(revisions))
         # The count of deleted tasks is right: as many as are listed are in excess of none.
         left = sum(len(deletions(storage, user)) for user in users)
-        forgotten = 0
-        while count := storage.tasks.forget_excess(most=0, limit=99):
-            forgotten += count
-        assert forgotten == left
+        purged = 0
+        while count := storage.tasks.purge_excess(most=0, limit=99):
+            purged += count
+        assert purged == left
 
     def test_no_transaction_of_the_trash_is_rolled_back_by_a_deadlock(
         self, postgresql_container: Container
@@ -814,8 +812,8 @@ class TestConcurrency:
                     elif number % 3 == 1:
                         remove(storage, ada, id, expires_at=NOW - HOUR)
                     else:
-                        storage.tasks.forget_excess(most=7, limit=1)
-                        storage.tasks.forget_expired(now=NOW, limit=2)
+                        storage.tasks.purge_excess(most=7, limit=1)
+                        storage.tasks.purge_tombstones(now=NOW, limit=2)
 
         # A deadlock would be a StaleVersion, which none of these raises otherwise.
         errors: list[type[TodoError] | None] = at_once(9, work)

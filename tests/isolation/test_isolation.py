@@ -587,21 +587,21 @@ def test_the_trash_of_another_user_is_neither_restored_nor_erased(
         assert tasks.restore(TaskId(3), owner_id=owner, now=LATER, most=3).owner_id == owner
 
 
-def test_the_clean_up_of_one_users_trash_forgets_nothing_of_another(
+def test_the_clean_up_of_one_users_trash_purges_nothing_of_another(
     container: Container, owners: tuple[UserId, UserId, UserId]
 ) -> None:
     tasks, (first, middle, last) = container.tasks(), owners
     for number in (1, 2):
         tasks.remove(TaskId(number), owner_id=middle, expires_at=LATER)
     before = {owner: _state(container, owner) for owner in (first, last)}
-    assert tasks.forget_excess(most=3, limit=9) == 2
+    assert tasks.purge_excess(most=3, limit=9) == 2
     changes, _, _, trash = _state(container, middle)
     assert [each.id for each in changes.changes] == [5, 1, 2]
     assert changes.forgotten_revision == 6  # each was added and removed before the next one
     assert {task.id for task in trash} == {1, 2, 5}
     assert {owner: _state(container, owner) for owner in (first, last)} == before
     tasks.erase(TaskId(1), owner_id=middle, expires_at=LATER - timedelta(days=1))
-    assert tasks.forget_expired(now=LATER, limit=9) == 1
+    assert tasks.purge_tombstones(now=LATER, limit=9) == 1
     assert {owner: _state(container, owner) for owner in (first, last)} == before
     assert tasks.remove_batch(middle, limit=9) == 2
     assert {owner: _state(container, owner) for owner in (first, last)} == before

@@ -1,6 +1,6 @@
 """Copies of an owner's tasks equal the server's, while many writers change them.
 
-Writers, and the clean-up that forgets deletions, work at the same time as two replicas that read
+Writers, and the clean-up that purges deletions, work at the same time as two replicas that read
 short pages. When the writers pause, each replica reads what is left, and is compared.
 """
 
@@ -75,17 +75,17 @@ class Stage:
             for seed, tasks in enumerate((self.ada, self.ada, self.bob))
         ]
 
-    def run(self, operations: int, *, rounds: int, forgets: bool = False) -> None:
+    def run(self, operations: int, *, rounds: int, purges: bool = False) -> None:
         """Run rounds with so many operations in all. After each, the replicas equal the server."""
         each = operations // rounds // len(self.writers)
         for number in range(rounds):
-            # A replica that is not read for a round misses what is forgotten meanwhile.
+            # A replica that is not read for a round misses what is purged in the meantime.
             reading = self.replicas[number % 2 :]
             with ThreadPoolExecutor(len(self.writers) + len(self.replicas) + 1) as threads:
                 done = Event()
                 others = [threads.submit(self._read, replica, done) for _, replica in reading]
-                if forgets:
-                    others.append(threads.submit(self._forget, done))
+                if purges:
+                    others.append(threads.submit(self._purge, done))
                 writing = [
                     threads.submit(self._write, index, each) for index in range(len(self.writers))
                 ]
@@ -106,9 +106,9 @@ class Stage:
             assert dict(replica.tasks) == {task.id: task for task in stored}
             assert self._service.tasks.counts(tasks.owner_id).total == len(stored)
 
-    def forget_all(self) -> None:
+    def purge_all(self) -> None:
         """Forget all deletions, as the clean-up does after some months."""
-        while self._forget_some(limit=100):
+        while self._purge_some(limit=100):
             pass
 
     def _write(self, index: int, operations: int) -> None:
@@ -121,16 +121,16 @@ class Stage:
         while not done.is_set():
             replica.read_page()
 
-    def _forget(self, done: Event) -> None:
+    def _purge(self, done: Event) -> None:
         while not done.wait(0.01):
-            self._forget_some(limit=3)
-            self._service.tasks.forget_excess(most=10, limit=3)
+            self._purge_some(limit=3)
+            self._service.tasks.purge_excess(most=10, limit=3)
 
-    def _forget_some(self, *, limit: int) -> int:
+    def _purge_some(self, *, limit: int) -> int:
         now = datetime.now(UTC) + ERASED_AFTER
         erased = self._service.tasks.erase_expired(now=now, expires_at=now, limit=limit)
         later = now + timedelta(seconds=1)
-        return erased + self._service.tasks.forget_expired(now=later, limit=limit)
+        return erased + self._service.tasks.purge_tombstones(now=later, limit=limit)
 
     def note(self, where: str) -> None:
         done = sum((writer.done for writer in self.writers), Counter[str]())
@@ -160,29 +160,29 @@ def test_replicas_equal_the_server_after_each_drain(service: Service) -> None:
         assert all(replica.restarts == 0 for _, replica in stage.replicas)
 
 
-def test_a_replica_that_missed_forgotten_deletions_begins_again_and_equals_the_server(
+def test_a_replica_that_missed_purged_deletions_begins_again_and_equals_the_server(
     service: Service,
 ) -> None:
     with staged(service, "everyday") as stage:
-        stage.run(EVERYDAY_OPERATIONS, rounds=ROUNDS, forgets=True)
+        stage.run(EVERYDAY_OPERATIONS, rounds=ROUNDS, purges=True)
         [(tasks, replica), *_] = stage.replicas
         task = service.application.create_task(owner_id=tasks.owner_id, title="Buy milk")
         stage.compare()
         before = replica.restarts
         service.application.delete_task(owner_id=tasks.owner_id, task_id=task.id)
-        stage.forget_all()
+        stage.purge_all()
         stage.compare()
         assert replica.restarts == before + 1
-        # What was forgotten before it began again does not matter to it.
+        # What was purged before it began again does not matter to it.
         stage.compare()
         assert replica.restarts == before + 1
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("forgets", [False, True], ids=["", "forgetting"])
+@pytest.mark.parametrize("purges", [False, True], ids=["", "purging"])
 def test_replicas_equal_the_server_over_ten_thousand_operations(
-    service: Service, forgets: bool, request: pytest.FixtureRequest
+    service: Service, purges: bool, request: pytest.FixtureRequest
 ) -> None:
     with staged(service, request.node.callspec.id) as stage:
-        stage.run(PROOF_OPERATIONS, rounds=PROOF_ROUNDS, forgets=forgets)
+        stage.run(PROOF_OPERATIONS, rounds=PROOF_ROUNDS, purges=purges)
         require_every_operation(stage)

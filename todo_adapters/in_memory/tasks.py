@@ -38,31 +38,31 @@ class InMemoryTaskRepository(TaskRepository):
         offset: int = 0,
     ) -> Found:
         with self._store.lock:
-            chosen = self._chosen(owner_id, query)
+            matching = self._matching(owner_id, query)
             revision = self._store.owner_revisions.get(owner_id, 0)
         if after is not None:
-            chosen = [
+            matching = [
                 each
-                for each in chosen
+                for each in matching
                 if (each[0] < after if query.descending else each[0] > after)
             ]
-        found = chosen[offset : offset + limit]
-        last = found[-1][0] if offset + limit < len(chosen) else None
+        found = matching[offset : offset + limit]
+        last = found[-1][0] if offset + limit < len(matching) else None
         return Found([task for _, task in found], revision if found else 0, last)
 
     def count(self, owner_id: UserId, query: TaskQuery) -> int:
-        return len(self._chosen(owner_id, query))
+        return len(self._matching(owner_id, query))
 
-    def _chosen(self, owner_id: UserId, query: TaskQuery) -> Sequence[tuple[Position, Task]]:
-        """Return the tasks that the query chooses and their places, in its order."""
+    def _matching(self, owner_id: UserId, query: TaskQuery) -> Sequence[tuple[Position, Task]]:
+        """Return the tasks that match the query and their places, in its order."""
         with self._store.lock:
             tasks = self._trash() if query.deleted else self._living()
-            chosen = [
+            matching = [
                 (Position.of(task, query.order, revision=revision), task)
                 for task, revision in tasks
                 if task.owner_id == owner_id and query.includes(task)
             ]
-        return sorted(chosen, key=lambda each: each[0], reverse=query.descending)
+        return sorted(matching, key=lambda each: each[0], reverse=query.descending)
 
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         with self._store.lock:
@@ -151,22 +151,22 @@ class InMemoryTaskRepository(TaskRepository):
                 self._erase(key, expires_at)
             return len(expired)
 
-    def forget_expired(self, *, now: datetime, limit: int) -> int:
+    def purge_tombstones(self, *, now: datetime, limit: int) -> int:
         with self._store.lock:
             expired = [
                 key
                 for key, deleted in self._store.deleted_tasks.items()
                 if deleted.task is None and deleted.expires_at < now
             ][:limit]
-            return self._forget(expired)
+            return self._purge(expired)
 
-    def forget_excess(self, *, most: int, limit: int) -> int:
+    def purge_excess(self, *, most: int, limit: int) -> int:
         with self._store.lock:
             for owner_id in self._store.users:
                 keys = [key for key in self._store.deleted_tasks if key[0] == owner_id]
                 if len(keys) > most:
                     keys.sort(key=lambda key: self._store.deleted_tasks[key].revision)
-                    return self._forget(keys[: min(len(keys) - most, limit)])
+                    return self._purge(keys[: min(len(keys) - most, limit)])
             return 0
 
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
@@ -174,14 +174,14 @@ class InMemoryTaskRepository(TaskRepository):
             removed = [key for key in self._store.tasks if key[0] == owner_id][:limit]
             for key in removed:
                 self._delete(key)
-            forgotten = [key for key in self._store.deleted_tasks if key[0] == owner_id]
-            return len(removed) + self._forget(forgotten[: limit - len(removed)])
+            purged = [key for key in self._store.deleted_tasks if key[0] == owner_id]
+            return len(removed) + self._purge(purged[: limit - len(removed)])
 
     def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> FoundChanges:
         with self._store.lock:
             changed = [
                 Change(task.id, self._store.task_revisions[owner_id, task.id], task)
-                for _, task in self._chosen(owner_id, TaskQuery())
+                for _, task in self._matching(owner_id, TaskQuery())
             ]
             deleted = [
                 Change(key[1], deleted.revision, None)
@@ -238,11 +238,11 @@ class InMemoryTaskRepository(TaskRepository):
         revision = self._store.deleted_tasks[key].revision
         self._store.deleted_tasks[key] = DeletedTask(None, revision, expires_at)
 
-    def _forget(self, keys: Sequence[TaskKey]) -> int:
-        forgotten = self._store.forgotten_revisions
+    def _purge(self, keys: Sequence[TaskKey]) -> int:
+        purged = self._store.forgotten_revisions
         for key in keys:
             revision = self._store.deleted_tasks.pop(key).revision
-            forgotten[key[0]] = max(revision, forgotten.get(key[0], 0))
+            purged[key[0]] = max(revision, purged.get(key[0], 0))
         return len(keys)
 
     def _put(self, task: Task) -> None:

@@ -54,8 +54,8 @@ class DriverStatement:
             for name, parameter in bound.items()
         }
         options = statement.get_execution_options()
-        is_planned_anew = dialect.name == "postgresql" and options.get(PLAN_EACH_TIME, False)
-        self._options = {"prepare": False} if is_planned_anew else {}
+        plans_each_time = dialect.name == "postgresql" and options.get(PLAN_EACH_TIME, False)
+        self._options = {"prepare": False} if plans_each_time else {}
         self._by_position = compiled.positional
         self._parameters = [
             (name, conversions[name]) for name in compiled.positiontup or conversions

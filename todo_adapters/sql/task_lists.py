@@ -193,7 +193,7 @@ def _used_conditions(query: TaskQuery) -> tuple[str, ...]:
 def _count_statement(completed: bool | None, conditions: Sequence[str], deleted: bool) -> Query:
     table, row = (DELETED_TASKS, DeletedTaskRow) if deleted else (TASKS, TaskRow)
     statement = _owned(select(row).with_only_columns(func.count()), table.c)
-    return _planned(_chosen(statement, table.c, completed, conditions), conditions)
+    return _planned(_filtered(statement, table.c, completed, conditions), conditions)
 
 
 def _owned(
@@ -259,10 +259,10 @@ def _part(shape: _Shape, completed: bool | None) -> Select[*tuple[Any, ...]]:
             bindparam("after_value", type_=value.type), bindparam("after_id", type_=BigInteger)
         )
         statement = statement.where(place < after if shape.descending else place > after)
-    return _chosen(statement, columns, completed, shape.conditions)
+    return _filtered(statement, columns, completed, shape.conditions)
 
 
-def _chosen(
+def _filtered(
     statement: Select[*tuple[Any, ...]],
     columns: ColumnCollection[str, Any],
     completed: bool | None,

@@ -330,17 +330,17 @@ class SqlTaskRepository(TaskRepository):
             trash.ERASE_EXPIRED, {"now": now, "new_expires_at": expires_at, "limit": limit}
         )
 
-    def forget_expired(self, *, now: datetime, limit: int) -> int:
+    def purge_tombstones(self, *, now: datetime, limit: int) -> int:
         with self._executor.atomically() as executor:
-            return trash.forget(
+            return trash.purge(
                 executor, executor.rows(trash.EXPIRED_TOMBSTONES, {"now": now, "limit": limit})
             )
 
-    def forget_excess(self, *, most: int, limit: int) -> int:
+    def purge_excess(self, *, most: int, limit: int) -> int:
         with self._executor.atomically() as executor:
             for owner_id, deleted in executor.rows(trash.WITH_EXCESS, {"kept": most}):
                 oldest = {"owner": owner_id, "limit": min(deleted - most, limit)}
-                return trash.forget(executor, executor.rows(trash.OLDEST_DELETED, oldest))
+                return trash.purge(executor, executor.rows(trash.OLDEST_DELETED, oldest))
         return 0
 
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:

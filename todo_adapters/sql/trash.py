@@ -118,8 +118,8 @@ ERASE_EXPIRED = (
 )
 
 
-def _forgettable(*conditions: ColumnElement[bool]) -> Select[tuple[UserId, TaskId, int]]:
-    # Locked, so that no other process forgets or restores them.
+def _purgeable(*conditions: ColumnElement[bool]) -> Select[tuple[UserId, TaskId, int]]:
+    # Locked, so that no other process purges or restores them.
     return (
         select(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id, DELETED_TASKS.c.revision)
         .where(*conditions)
@@ -128,20 +128,20 @@ def _forgettable(*conditions: ColumnElement[bool]) -> Select[tuple[UserId, TaskI
     )
 
 
-EXPIRED_TOMBSTONES = _forgettable(*_EXPIRED, DELETED_TASKS.c.title.is_(None))
+EXPIRED_TOMBSTONES = _purgeable(*_EXPIRED, DELETED_TASKS.c.title.is_(None))
 WITH_EXCESS = (
     select(TaskOwnerRow)
     .with_only_columns(TASK_OWNERS.c.owner_id, TASK_OWNERS.c.deleted)
     .where(TASK_OWNERS.c.deleted > bindparam("kept", type_=Integer))
     .limit(ONE)
-    .with_for_update()  # so that no other process forgets the excess too
+    .with_for_update()  # so that no other process purges the excess too
 )
-OLDEST_DELETED = _forgettable(_DELETED_OWNED).order_by(DELETED_TASKS.c.revision)
+OLDEST_DELETED = _purgeable(_DELETED_OWNED).order_by(DELETED_TASKS.c.revision)
 _REVISION = bindparam("up_to", type_=BigInteger)
-FORGET = delete(DELETED_TASKS).where(
+PURGE = delete(DELETED_TASKS).where(
     _DELETED_OWNED, DELETED_TASKS.c.id == bindparam("task_id", type_=BigInteger)
 )
-NOTE_FORGOTTEN = (
+RECORD_PURGED = (
     update(TASK_OWNERS)
     .where(OWNER_ROW)
     .values(
@@ -160,20 +160,20 @@ REMOVE_DELETED_BATCH = delete(DELETED_TASKS).where(
 )
 
 
-def forget(executor: SqlExecutor, rows: Sequence[AnyRow]) -> int:
-    """Delete these rows, and note for each owner up to which revision deletions are forgotten."""
+def purge(executor: SqlExecutor, rows: Sequence[AnyRow]) -> int:
+    """Delete these rows, and record for each owner up to which revision deletions are purged."""
     by_owner = defaultdict[UserId, list[int]](list)
     for owner_id, _, revision in rows:
         by_owner[owner_id].append(revision)
     if rows:
         executor.write_many(
-            NOTE_FORGOTTEN,
+            RECORD_PURGED,
             [
                 {"owner": owner_id, "count": len(revisions), "up_to": max(revisions)}
                 for owner_id, revisions in sorted(by_owner.items())
             ],
         )
         executor.write_many(
-            FORGET, [{"owner": owner_id, "task_id": task_id} for owner_id, task_id, _ in rows]
+            PURGE, [{"owner": owner_id, "task_id": task_id} for owner_id, task_id, _ in rows]
         )
     return len(rows)

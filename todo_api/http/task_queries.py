@@ -1,4 +1,4 @@
-"""The parameters with which a client chooses a page of tasks.
+"""The parameters with which a client filters, sorts and pages tasks.
 
 Parameters that are not known are ignored. One that is known must have a value that is.
 """
@@ -133,9 +133,9 @@ def is_permanent(request: Request) -> bool:
 
 
 def filter_request(request: Request) -> TaskQuery:
-    """Read the parameters that choose the tasks of a change. At least one is required.
+    """Read the filter of a change of many tasks. At least one parameter is required.
 
-    A part of the tasks that match cannot be chosen, so the parameters of a page are refused. So is
+    All tasks that match are changed, so the parameters of a page are refused. So is
     what a list may leave open: which of several values counts, and what white space searches for.
 
     Raises:
@@ -151,7 +151,7 @@ def filter_request(request: Request) -> TaskQuery:
             reader.refuse(name, "not_allowed", "is for lists only")
     if not reader.errors and all(reader.get(name) is None for name in _FILTERS):
         raise ValidationFailed(
-            FieldError("", "filter_required", f"Choose tasks by one of {', '.join(_FILTERS)}.")
+            FieldError("", "filter_required", f"Filter the tasks by one of {', '.join(_FILTERS)}.")
         )
     if reader.errors:
         raise ValidationFailed(*reader.errors)
@@ -159,7 +159,7 @@ def filter_request(request: Request) -> TaskQuery:
 
 
 def _filter(reader: "_Reader") -> TaskQuery:
-    """Read which tasks are chosen, whatever their order and page."""
+    """Read which tasks match, whatever their order and page."""
     return TaskQuery(
         completed=reader.completed(),
         created_after=reader.read("created_after", _time),
@@ -220,7 +220,7 @@ class _Reader:
         return self.read(name, parse)
 
     def completed(self) -> bool | None:
-        """Return which tasks `status` and `completed` choose, or None for all."""
+        """Return which tasks match `status` and `completed`, or None for all."""
         completed = self.read("completed", _boolean)
         status = self.one_of("status", _STATUSES)
         if completed is not None and status not in (None, completed):
@@ -310,7 +310,7 @@ FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
         " letters. No character has a special meaning. `q` is the same.",
     ),
 )
-"""The parameters that choose tasks, for the OpenAPI document."""
+"""The parameters that filter tasks, for the OpenAPI document."""
 
 _FILTERS = tuple(parameter["name"] for parameter in FILTER_PARAMETERS)
 
@@ -368,7 +368,7 @@ LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter(
         "count",
         {"type": "boolean", "default": False},
-        "Whether to count all tasks that are chosen, in `X-Total-Count`.",
+        "Whether to count all tasks that match, in `X-Total-Count`.",
     ),
 )
 """The parameters, for the OpenAPI document."""

@@ -121,7 +121,7 @@ class Watchers:
         """Add a watcher and return True, or return False if its caller has too many.
 
         It is told each change that was committed after its revision was read. If it is the first
-        one of its owner, the present revision is reported soon. Otherwise the others may have been
+        one of its owner, the current revision is reported soon. Otherwise the others may have been
         told a change already, so it begins with what they know.
         """
         watchers = self._watchers.setdefault(watcher.caller.user_id, [])

@@ -378,7 +378,7 @@ class TaskRepository(Protocol):
         after: Position | None = None,
         offset: int = 0,
     ) -> Found:
-        """Return at most `limit` of the owner's tasks that the query chooses, in its order.
+        """Return at most `limit` of the owner's tasks that match the query, in its order.
 
         The first is the one that follows the position `after`, if that is given, and then
         `offset` more. There are none if the owner does not exist.
@@ -386,7 +386,7 @@ class TaskRepository(Protocol):
 
     @abstractmethod
     def count(self, owner_id: UserId, query: TaskQuery) -> int:
-        """Return how many of the owner's tasks the query chooses."""
+        """Return how many of the owner's tasks match the query."""
 
     @abstractmethod
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
@@ -483,11 +483,11 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def forget_expired(self, *, now: datetime, limit: int) -> int:
+    def purge_tombstones(self, *, now: datetime, limit: int) -> int:
         """Delete at most `limit` expired tombstones, and return how many."""
 
     @abstractmethod
-    def forget_excess(self, *, most: int, limit: int) -> int:
+    def purge_excess(self, *, most: int, limit: int) -> int:
         """Delete the oldest deleted tasks of one owner who has more than `most` of them.
 
         At most `limit` are deleted, until `most` are left. Tombstones count as well as tasks in

@@ -20,7 +20,7 @@ class ListChanges:
 
     A token holds two revisions: up to which one changes were listed, and the newest one when the
     first list without a token was read. What was deleted before that was never listed, so that it
-    does not matter if it is forgotten.
+    does not matter if it is purged.
 
     Raises:
         InvalidCursor: if the token was not issued for this owner.

@@ -120,6 +120,6 @@ class PurgeTrash:
         now = self.clock.now()
         return (
             self.tasks.erase_expired(now=now, expires_at=now + TOMBSTONE_LIFETIME, limit=limit)
-            + self.tasks.forget_expired(now=now, limit=limit)
-            + self.tasks.forget_excess(most=self.max_tasks, limit=limit)
+            + self.tasks.purge_tombstones(now=now, limit=limit)
+            + self.tasks.purge_excess(most=self.max_tasks, limit=limit)
         )

@@ -62,7 +62,7 @@ _EVENTS = {
 async def stream_events(request: Request, caller: StreamCallerDependency) -> Response:
     """Send an event each time your tasks have changed.
 
-    An event `changed` has the present revision of your tasks as its id and in its data. It does not
+    An event `changed` has the current revision of your tasks as its id and in its data. It does not
     say what has changed. Several changes may be one event. A client that connects again with
     `Last-Event-ID` gets an event at once if the revision is another one.
     """

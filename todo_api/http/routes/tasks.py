@@ -86,7 +86,7 @@ _PAGE_HEADERS = {
         "schema": {"type": "string"},
     },
     "X-Total-Count": {
-        "description": "How many tasks were chosen, if `count` is true.",
+        "description": "How many tasks match, if `count` is true.",
         "schema": {"type": "integer"},
     },
 }
@@ -124,7 +124,7 @@ def _task_response(task: Task) -> Response:
     | _NOT_MODIFIED,
 )
 def list_tasks(request: Request, owner_id: OwnerDependency) -> Response:
-    """Return your tasks, the newest first, or those that you choose.
+    """Return your tasks, the newest first, or those that match the parameters.
 
     If there are more than fit on a page, the `Link` header leads to the next one.
     """

@@ -99,7 +99,7 @@ class TaskListEnvelope(BaseModel):
 
     tasks: list[TaskResponse]
     total: int = Field(
-        description="The number of tasks that were chosen, if they are on one page or `count` is"
+        description="The number of tasks that match, if they are on one page or `count` is"
         " true, and otherwise of those on this page."
     )
 
