@@ -597,7 +597,7 @@ def test_the_clean_up_of_one_users_trash_purges_nothing_of_another(
     assert tasks.purge_excess(most=3, limit=9) == 2
     changes, _, _, trash = _state(container, middle)
     assert [each.id for each in changes.changes] == [5, 1, 2]
-    assert changes.forgotten_revision == 6  # each was added and removed before the next one
+    assert changes.purged_revision == 6  # each was added and removed before the next one
     assert {task.id for task in trash} == {1, 2, 5}
     assert {owner: _state(container, owner) for owner in (first, last)} == before
     tasks.erase(TaskId(1), owner_id=middle, expires_at=LATER - timedelta(days=1))

@@ -66,7 +66,7 @@ class InMemoryStore:
     task_revisions: dict[TaskKey, int] = field(default_factory=dict)
     deleted_tasks: dict[TaskKey, DeletedTask] = field(default_factory=dict)
     owner_revisions: dict[UserId, int] = field(default_factory=dict)
-    forgotten_revisions: dict[UserId, int] = field(default_factory=dict)
+    purged_revisions: dict[UserId, int] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
 
     @contextmanager

@@ -198,7 +198,7 @@ class InMemoryTaskRepository(TaskRepository):
                     key=lambda change: change.revision,
                 )[:limit],
                 self._store.owner_revisions.get(owner_id, 0),
-                self._store.forgotten_revisions.get(owner_id, 0),
+                self._store.purged_revisions.get(owner_id, 0),
             )
 
     def counts(self, owner_id: UserId) -> TaskCounts:
@@ -239,7 +239,7 @@ class InMemoryTaskRepository(TaskRepository):
         self._store.deleted_tasks[key] = DeletedTask(None, revision, expires_at)
 
     def _purge(self, keys: Sequence[TaskKey]) -> int:
-        purged = self._store.forgotten_revisions
+        purged = self._store.purged_revisions
         for key in keys:
             revision = self._store.deleted_tasks.pop(key).revision
             purged[key[0]] = max(revision, purged.get(key[0], 0))

@@ -80,7 +80,7 @@ class InMemoryUserRepository(UserRepository):
             for key in [key for key in by_task if key[0] == user_id]:
                 del by_task[key]
         store.owner_revisions.pop(user_id, None)
-        store.forgotten_revisions.pop(user_id, None)
+        store.purged_revisions.pop(user_id, None)
         store.kept_sizes.pop(user_id, None)
 
     def _remove_all_but_tasks(self, user: User) -> None:

@@ -360,7 +360,7 @@ class SqlTaskRepository(TaskRepository):
         rows = self._executor.rows(
             changes_statement(limits_parts=self._executor.dialect.limits_parts), parameters
         )
-        revision, forgotten = rows[0][:2]
+        revision, purged = rows[0][:2]
         return FoundChanges(
             [
                 Change(row[4], row[2], None if row[3] else _to_task(row[4:], owner_id))
@@ -368,7 +368,7 @@ class SqlTaskRepository(TaskRepository):
                 if row[2] is not None
             ],
             revision,
-            forgotten,
+            purged,
         )
 
     def counts(self, owner_id: UserId) -> TaskCounts:

@@ -23,12 +23,12 @@ class FoundChanges:
     """Some changes in the order of their revisions, and the state of their owner at that moment.
 
     `revision` is the newest one of the owner. Of the tasks that were deleted up to
-    `forgotten_revision`, some are no longer known.
+    `purged_revision`, some are no longer known.
     """
 
     changes: Sequence[Change]
     revision: int
-    forgotten_revision: int
+    purged_revision: int
 
 
 @dataclass(frozen=True, slots=True)

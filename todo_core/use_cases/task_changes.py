@@ -50,7 +50,7 @@ class ListChanges:
         found = self.tasks.changes(owner_id, after=listed, limit=limit + 1)
         if listed is None or began is None:
             began = found.revision
-        elif max(listed, began) < found.forgotten_revision:
+        elif max(listed, began) < found.purged_revision:
             raise SyncTokenExpired
         changes = found.changes[:limit]
         listed = changes[-1].revision if changes else (listed or 0)
