@@ -31,7 +31,7 @@
     │   ├── StaleVersion          the entity was changed since it was loaded
     │   └── EditConflict          StaleVersion at every attempt
     ├── RateLimited               too many requests; says when to try again
-    ├── TooManyKeptResponses      as much is kept for requests with keys as may be; says until when
+    ├── TooManyKeptResponses      the quota of kept responses is used up; says until when
     └── Unavailable               a dependency does not respond
 
 Adapters raise only these errors and unexpected ones. How each one is presented to clients is
@@ -213,13 +213,13 @@ class Allowance:
 
 
 class TooManyKeptResponses(TodoError):
-    """As many bytes as may be are kept for the user's requests with idempotency keys.
+    """The user's quota of kept responses, in bytes, is used up.
 
-    `resets_in` is the time until that is counted from zero again.
+    `resets_in` is the time until they are counted from zero again.
     """
 
     def __init__(self, resets_in: timedelta) -> None:
-        super().__init__(f"too many responses are kept; try again in {resets_in}")
+        super().__init__(f"the quota of kept responses is used up; try again in {resets_in}")
         self.resets_in = resets_in
 
 

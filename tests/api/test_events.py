@@ -2,9 +2,9 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,8 +16,15 @@ from tests.support.concurrency import at_once
 from tests.support.event_streams import open_stream, refused_stream, ticket_of, watching
 from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
+from tests.support.session_ends import (
+    CHECK_SECONDS,
+    SESSION_ENDS,
+    checking_server,
+    end_session,
+    second_token,
+)
 from tests.support.settings import embedded_settings, migrate
-from tests.support.users import PASSWORD, ApiUser
+from tests.support.users import ApiUser
 from tests.support.waiting import until
 from todo_adapters.in_memory.clock import ManualClock
 from todo_api.http import event_streams
@@ -27,18 +34,6 @@ from todo_core.entities.stream_ticket import TICKET_LIFETIME
 from todo_core.errors import Unavailable
 
 QUIET_SECONDS = 0.3
-CHECK_SECONDS = 2.0
-
-
-@contextmanager
-def checking_server(folder: Path, **settings: object) -> Iterator[RunningServer]:
-    """Run a service that looks for revoked sessions every two seconds."""
-    given = embedded_settings(folder).model_copy(
-        update={"session_check_interval": timedelta(seconds=CHECK_SECONDS), **settings}
-    )
-    migrate(given)
-    with running_server(given) as server:
-        yield server
 
 
 class TestEvents:
@@ -273,12 +268,11 @@ def open_streams(server: RunningServer, user: ApiUser) -> int:
 
 class TestEnding:
     @pytest.mark.parametrize("way", ["token", "ticket"])
-    @pytest.mark.parametrize("end", ["logout", "elsewhere", "password", "deletion"])
+    @pytest.mark.parametrize("end", SESSION_ENDS)
     def test_a_stream_ends_with_its_session(self, tmp_path: Path, way: str, end: str) -> None:
         with checking_server(tmp_path) as server:
             ada = server.register()
-            login = {"email": ada.email, "password": PASSWORD}
-            second = ada.http.post("/api/auth/login", json=login).json()["access_token"]
+            second = second_token(ada)
             if way == "token":
                 opened = open_stream(server.url, ada.tasks("/events"), token=ada.token)
             else:
@@ -291,19 +285,7 @@ class TestEnding:
             ):
                 stream.next()
                 stream.next()
-                if end == "logout":
-                    done = ada.http.post("/api/auth/logout")
-                elif end == "elsewhere":
-                    with neighbour.client(Authorization=f"Bearer {ada.token}") as far:
-                        done = far.post("/api/auth/logout")
-                elif end == "password":
-                    change = {"current_password": PASSWORD, "new_password": "another long sentence"}
-                    done = other.post("/api/auth/change-password", json=change)
-                else:
-                    done = other.request(
-                        "DELETE", "/api/auth/me", json={"current_password": PASSWORD}
-                    )
-                assert done.is_success, done.text
+                end_session(end, ada, other=other, neighbour=neighbour)
                 ended = time.monotonic()
                 assert stream.ends_within(10) - ended < CHECK_SECONDS
 

@@ -2,9 +2,9 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -16,28 +16,22 @@ from tests.support.event_streams import refused_stream, watching
 from tests.support.long_polls import LongPoll, long_poll, watchers_of
 from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
-from tests.support.settings import embedded_settings, migrate
+from tests.support.session_ends import (
+    CHECK_SECONDS,
+    SESSION_ENDS,
+    checking_server,
+    end_session,
+    second_token,
+)
 from tests.support.sockets import connected
-from tests.support.users import PASSWORD, ApiUser
+from tests.support.users import ApiUser
 from tests.support.waiting import until
 from todo_api.http.watchers import MAX_WATCHERS_PER_USER, Watcher
 
 AT_ONCE_SECONDS = 0.5
 BETWEEN_PROCESSES_SECONDS = 1.5
-CHECK_SECONDS = 2.0
 WRITERS = 3
 WRITES = 15
-
-
-@contextmanager
-def checking_server(folder: Path, **settings: object) -> Iterator[RunningServer]:
-    """Run a service that looks for revoked sessions every two seconds."""
-    given = embedded_settings(folder).model_copy(
-        update={"session_check_interval": timedelta(seconds=CHECK_SECONDS), **settings}
-    )
-    migrate(given)
-    with running_server(given) as server:
-        yield server
 
 
 def send(user: ApiUser, since: str | None = None, **query: str) -> httpx.Response:
@@ -276,31 +270,18 @@ class TestLimits:
 
 
 class TestEnding:
-    @pytest.mark.parametrize("end", ["logout", "elsewhere", "password", "deletion"])
+    @pytest.mark.parametrize("end", SESSION_ENDS)
     def test_a_wait_ends_with_its_session(self, tmp_path: Path, end: str) -> None:
         with checking_server(tmp_path) as server:
             ada = server.register()
-            login = {"email": ada.email, "password": PASSWORD}
-            second = ada.http.post("/api/auth/login", json=login).json()["access_token"]
+            second = second_token(ada)
             with (
                 closing(ada.http),
                 long_poll(server, ada) as poll,
                 server.client(Authorization=f"Bearer {second}") as other,
                 running_server(server.container.settings()) as neighbour,
             ):
-                if end == "logout":
-                    done = ada.http.post("/api/auth/logout")
-                elif end == "elsewhere":
-                    with neighbour.client(Authorization=f"Bearer {ada.token}") as far:
-                        done = far.post("/api/auth/logout")
-                elif end == "password":
-                    change = {"current_password": PASSWORD, "new_password": "another long sentence"}
-                    done = other.post("/api/auth/change-password", json=change)
-                else:
-                    done = other.request(
-                        "DELETE", "/api/auth/me", json={"current_password": PASSWORD}
-                    )
-                assert done.is_success, done.text
+                end_session(end, ada, other=other, neighbour=neighbour)
                 ended = time.monotonic()
                 assert poll.answered_at() - ended < CHECK_SECONDS
                 assert poll.answer().status_code == 401

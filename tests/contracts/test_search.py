@@ -8,18 +8,17 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.storages import Storage
+from tests.support.storages import Storage, stored_owner
 from tests.support.tasks import revisions_of
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.text import SearchText
-from todo_core.entities.user import EmailAddress, PersonName, User, UserId
+from todo_core.entities.user import User
 
 pytestmark = pytest.mark.parametrize(
     "storage", ["in_memory", "sqlite", "postgresql", "turkish_postgresql"], indirect=True
@@ -42,16 +41,7 @@ ON_ONE_STORAGE = settings(
 
 
 def an_owner(storage: Storage) -> User:
-    number = next(NUMBERS)
-    user = User.register(
-        id=UserId(UUID(int=number)),
-        name=PersonName("Ada"),
-        email=EmailAddress(f"user{number}@example.com"),
-        password_hash=None,
-        now=NOW,
-    )
-    storage.users.add(user)
-    return user
+    return stored_owner(storage, next(NUMBERS), now=NOW)
 
 
 def add(storage: Storage, owner: User, *texts: tuple[str, str | None]) -> Sequence[Task]:

@@ -5,15 +5,14 @@ Users choose both the text that is searched for and the texts in which it is sea
 
 import time
 from datetime import UTC, datetime
-from uuid import UUID
 
 import pytest
 
-from tests.support.storages import Storage
+from tests.support.storages import Storage, stored_owner
 from todo_core.entities.task import Description, Task, TaskId
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.text import SearchText, fold
-from todo_core.entities.user import EmailAddress, PersonName, User, UserId
+from todo_core.entities.user import UserId
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TASKS = 300
@@ -48,14 +47,7 @@ def test_a_hostile_search_takes_a_small_multiple_of_an_ordinary_one(
 
 
 def an_owner_of_tasks(storage: Storage, number: int, description: str) -> UserId:
-    owner = User.register(
-        id=UserId(UUID(int=number)),
-        name=PersonName("Ada"),
-        email=EmailAddress(f"user{number}@example.com"),
-        password_hash=None,
-        now=NOW,
-    )
-    storage.users.add(owner)
+    owner = stored_owner(storage, number, now=NOW)
     with storage.unit_of_work() as work:
         for task_id in range(1, TASKS + 1):
             work.tasks.add(

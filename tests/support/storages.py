@@ -1,6 +1,8 @@
 """The three kinds of storage, which are all held to the same contract."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from todo_adapters.in_memory.identities import InMemoryIdentityRepository
 from todo_adapters.in_memory.kept_responses import InMemoryKeptResponseRepository
@@ -13,6 +15,7 @@ from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_adapters.in_memory.users import InMemoryUserRepository
 from todo_api.container import Container
+from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.ports.repositories import (
     IdentityRepository,
     KeptResponseRepository,
@@ -39,6 +42,19 @@ class Storage:
     stream_tickets: StreamTicketRepository
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
+
+
+def stored_owner(storage: Storage, number: int, *, now: datetime) -> User:
+    """Store and return a user, who differs from those with other numbers."""
+    user = User.register(
+        id=UserId(UUID(int=number)),
+        name=PersonName("Ada"),
+        email=EmailAddress(f"user{number}@example.com"),
+        password_hash=None,
+        now=now,
+    )
+    storage.users.add(user)
+    return user
 
 
 def storage_in_memory() -> Storage:

@@ -306,6 +306,20 @@ class TestExport:
         assert [*export.pages] == [[task]]
         assert len(export.sessions) == 1
 
+    def test_an_export_lists_tasks_by_creation_and_the_trash_by_deletion(
+        self, world: World
+    ) -> None:
+        ada = world.register()
+        titles = {}
+        for title in ("a", "b", "c", "d"):
+            titles[title] = world.application.create_task(owner_id=ada.id, title=title).id
+            world.clock.advance(timedelta(minutes=1))
+        for title in ("d", "b"):
+            world.application.delete_task(owner_id=ada.id, task_id=titles[title])
+        export = world.application.export_account(user_id=ada.id)
+        assert [task.title for page in export.pages for task in page] == ["c", "a"]
+        assert [task.title for page in export.trash_pages for task in page] == ["b", "d"]
+
     def test_exports_are_limited_for_each_user(self, world: World) -> None:
         ada, bob = world.register(), world.register("bob@example.com")
         for _ in range(2):

@@ -27,7 +27,7 @@ _random = Random()  # noqa: S311 - it spreads load, and protects nothing
 class EventStream(Watcher):
     """One open stream: what its client was told, and what it is to be told next.
 
-    `revision` is the present one of the owner, `told` the one that the client knows.
+    `revision` is the current one of the owner, and `told` the one that the client knows.
     """
 
     __slots__ = ("_is_beat_due", "_quiet_since", "_told")

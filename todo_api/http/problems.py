@@ -181,7 +181,7 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
     core.TooManyKeptResponses: ProblemKind(
         HTTPStatus.TOO_MANY_REQUESTS,
         "too_many_kept_responses",
-        "Too much is kept for requests with an Idempotency-Key. Send them without one, or later.",
+        "You have sent too much with an Idempotency-Key. Send the request without one, or later.",
     ),
     core.Unavailable: ProblemKind(
         HTTPStatus.SERVICE_UNAVAILABLE,

@@ -145,7 +145,7 @@ def filter_request(request: Request) -> TaskQuery:
     reader.refuse_repeated()
     query = _filter(reader)
     if reader.get("search") is not None and query.search is None and not reader.errors:
-        reader.refuse("search", "blank", "must be more than white space")
+        reader.refuse("search", "blank", "must not be blank")
     for name in ("limit", "cursor", "offset", "deleted"):
         if reader.get(name) is not None:
             reader.refuse(name, "not_allowed", "is for lists only")
