@@ -174,9 +174,8 @@ class TestWaiting:
                     time.sleep(random.choice([0, 0, 0.01, 0.1]))
             return time.monotonic()
 
-        def follow() -> tuple[list[int], float]:
+        def follow(since: str) -> tuple[list[int], float]:
             revisions: list[int] = []
-            since = token(ada)
             with server.client(Authorization=f"Bearer {ada.token}") as http:
                 while len(revisions) < WRITERS * WRITES:
                     answer = http.get(ada.tasks("/changes", since=since, wait="20"))
@@ -190,7 +189,7 @@ class TestWaiting:
             running_server(server.container.settings()) as other,
             ThreadPoolExecutor(WRITERS + 1) as pool,
         ):
-            following = pool.submit(follow)
+            following = pool.submit(follow, token(ada))
             written = max(pool.map(write, range(WRITERS)))
             revisions, followed = following.result()
         assert revisions == list(range(1, WRITERS * WRITES + 1))

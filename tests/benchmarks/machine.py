@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 import sysconfig
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +28,7 @@ def machine() -> str:
     versions = ", ".join(f"{name} {version(named)}" for name, named in _DISTRIBUTIONS.items())
     return (
         f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}"
-        f" ({_optimisation()}), {versions}"
+        f" ({_build()}), {versions}"
     )
 
 
@@ -39,15 +40,19 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _optimisation() -> str:
-    """Return how the interpreter was compiled, which makes a tenth of difference."""
+def _build() -> str:
+    """Return who compiled the interpreter and how, which makes a difference of up to a half."""
     options = str(sysconfig.get_config_var("CONFIG_ARGS"))
     used = [
         name
         for name, option in (("PGO", "--enable-optimizations"), ("LTO", "--with-lto"))
         if option in options
     ]
-    return f"compiled with {' and '.join(used)}" if used else "compiled without PGO and LTO"
+    if used:
+        return f"compiled with {' and '.join(used)}"
+    if sys.base_prefix == "/usr":  # a distribution's build need not show its options
+        return f"of {platform.freedesktop_os_release()['PRETTY_NAME']}"
+    return "compiled without PGO and LTO"
 
 
 def conditions(layout: Layout, *, seconds: int, rounds: int) -> str:
