@@ -77,10 +77,12 @@ from todo_core.use_cases.tasks import (
     CountTasks,
     CreateTask,
     GetTask,
+    ListTags,
     ListTasks,
     ToggleCompletion,
     UpdateTask,
 )
+from todo_core.use_cases.time_zones import LocateQuery
 from todo_core.use_cases.trash import DeleteTask, PurgeTrash, RestoreTask
 
 
@@ -213,6 +215,7 @@ class Application:
             unit_of_work=ports.unit_of_work,
             reauthenticate=reauthenticate,
             mailer=ports.mailer,
+            changes=ports.changes,
             clock=ports.clock,
             security_log=ports.security_log,
         )
@@ -327,12 +330,17 @@ class Application:
         )
 
         # Tasks
-        self.list_tasks = ListTasks(tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter)
-        self.count_tasks = CountTasks(tasks=ports.tasks, limiter=ports.limiter)
+        locate = LocateQuery(users=ports.users, clock=ports.clock)
+        self.list_tasks = ListTasks(
+            tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter, locate=locate
+        )
+        self.count_tasks = CountTasks(tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock)
+        self.list_tags = ListTags(tasks=ports.tasks, limiter=ports.limiter)
         self.get_task = GetTask(tasks=ports.tasks, limiter=ports.limiter)
         self.task_writes = TaskWrites(
             create_task=CreateTask(
                 tasks=ports.tasks,
+                unit_of_work=ports.unit_of_work,
                 limiter=ports.limiter,
                 identifiers=ports.identifiers,
                 changes=ports.changes,
@@ -340,7 +348,11 @@ class Application:
                 max_tasks=policy.max_tasks_per_user,
             ),
             update_task=UpdateTask(
-                tasks=ports.tasks, limiter=ports.limiter, changes=ports.changes, clock=ports.clock
+                tasks=ports.tasks,
+                unit_of_work=ports.unit_of_work,
+                limiter=ports.limiter,
+                changes=ports.changes,
+                clock=ports.clock,
             ),
             toggle_completion=ToggleCompletion(
                 tasks=ports.tasks, limiter=ports.limiter, changes=ports.changes, clock=ports.clock
@@ -386,7 +398,10 @@ class Application:
             tasks=ports.tasks, cursors=ports.cursors, limiter=ports.limiter
         )
         change_matching = ChangeMatchingTasks(
-            tasks=ports.tasks, unit_of_work=ports.unit_of_work, changes=ports.changes
+            tasks=ports.tasks,
+            unit_of_work=ports.unit_of_work,
+            changes=ports.changes,
+            locate=locate,
         )
         self.complete_matching_tasks = CompleteMatchingTasks(
             change_matching=change_matching, limiter=ports.limiter, clock=ports.clock

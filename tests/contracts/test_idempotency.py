@@ -156,7 +156,7 @@ def test_an_identifier_in_use_makes_the_transaction_of_a_bulk_run_again(
     drawn = iter([taken, TaskId(taken + 1)])
 
     def create(writes: TaskWrites) -> bytes:
-        [task] = writes.change_tasks(owner_id=ada.id, operations=[Creation("Second")])
+        [task] = writes.change_tasks(owner_id=ada.id, operations=[Creation({"title": "Second"})])
         assert isinstance(task, Task)
         return str(task.id).encode()
 

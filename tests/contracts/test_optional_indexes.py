@@ -73,7 +73,7 @@ def test_a_list_by_title_uses_its_index_and_is_the_same(container: Container) ->
     before = [two_pages(container, owner, query) for query in BY_TITLE]
     with created(container, "tasks_by_title"):
         for query in BY_TITLE:
-            page = page_statement(query, continues=False, limits_parts=limits_parts)
+            page = page_statement(query, limits_parts=limits_parts)
             plan = plan_of(container, owner, query, page)
             assert "tasks_by_title" in plan
             assert "Sort" not in plan
@@ -87,7 +87,7 @@ def test_a_list_by_title_uses_its_index_and_is_the_same(container: Container) ->
 def test_a_search_uses_its_index_and_finds_the_same(postgresql_container: Container) -> None:
     owner = owner_of_many(postgresql_container)
     query = TaskQuery(search=SearchText("A 0770"))
-    page = page_statement(query, continues=False, limits_parts=True)
+    page = page_statement(query, limits_parts=True)
     before = two_pages(postgresql_container, owner, query)
     with created(postgresql_container, "tasks_search"):
         for statement in (page, count_statement(query)):

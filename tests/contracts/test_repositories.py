@@ -946,7 +946,9 @@ class TestTasks:
                 for task in all_tasks(storage.tasks, ada.id)
                 if completed in (None, task.completed)
             ),
-            key=lambda task: Position.of(task, order, revision=revisions[task.id]),
+            key=lambda task: Position.of(task, order, revision=revisions[task.id]).sort_key(
+                descending=descending
+            ),
             reverse=descending,
         )
         assert storage.tasks.page(ada.id, query, limit=99).tasks == everything

@@ -201,7 +201,9 @@ def test_a_search_can_be_combined_with_every_other_choice(storage: Storage) -> N
                 )
                 expected = sorted(
                     (task for task in tasks if query.includes(task)),
-                    key=lambda task: Position.of(task, query.order, revision=revisions[task.id]),
+                    key=lambda task: Position.of(
+                        task, query.order, revision=revisions[task.id]
+                    ).sort_key(descending=True),
                     reverse=True,
                 )
                 ids = [task.id for task in expected]

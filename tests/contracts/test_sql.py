@@ -26,6 +26,7 @@ from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS
 from todo_adapters.sql.task_changes import changes_statement
 from todo_adapters.sql.task_lists import (
+    Continues,
     can_look_first,
     count_statement,
     first_look_statement,
@@ -137,13 +138,13 @@ class TestOwnership:
                 count_statement(SEARCH),
                 first_look_statement(
                     SEARCH,
-                    continues=False,
+                    continues=Continues.NOT,
                     limits_parts=container.database().dialect.limits_parts,
                 ),
                 *(
                     page_statement(
                         query,
-                        continues=False,
+                        continues=Continues.NOT,
                         limits_parts=container.database().dialect.limits_parts,
                     )
                     for query in QUERIES
@@ -225,7 +226,7 @@ class TestIndexes:
     @pytest.mark.usefixtures("owner")
     def test_a_page_reads_the_tasks_of_its_owner_in_order(self, container: Container) -> None:
         limits_parts = container.database().dialect.limits_parts
-        for query, continues in product(QUERIES, (False, True)):
+        for query, continues in product(QUERIES, Continues):
             statement = page_statement(query, continues=continues, limits_parts=limits_parts)
             plan = explain_for_any_values(container, statement)
             assert any(index in plan for index in OWNER_INDEX + PRIMARY_KEY), query
@@ -248,7 +249,7 @@ class TestIndexes:
         limits_parts = container.database().dialect.limits_parts
         searches = [query for query in QUERIES if can_look_first(query, offset=0)]
         assert len(searches) == 12
-        for query, continues in product(searches, (False, True)):
+        for query, continues in product(searches, (Continues.NOT, Continues.AFTER_VALUE)):
             statement = first_look_statement(query, continues=continues, limits_parts=limits_parts)
             plan = explain_for_any_values(container, statement)
             assert OWNER_INDEX[0] in plan, query
@@ -298,7 +299,7 @@ class TestIndexes:
                 connection.execute(text(statement))
         limits_parts = container.database().dialect.limits_parts
         query = TaskQuery(deleted=True, order=TaskOrder.UPDATED_AT)
-        for continues in (False, True):
+        for continues in (Continues.NOT, Continues.AFTER_VALUE):
             page = page_statement(query, continues=continues, limits_parts=limits_parts)
             plan = explain_for_any_values(container, page)
             assert "ix_deleted_tasks_owner_id_revision" in plan

@@ -292,6 +292,9 @@ class TestPages:
         def place(task: Task) -> Position:
             return Position.of(task, order, revision=revisions[task.id])
 
+        def key(task: Task) -> tuple[object, ...]:
+            return place(task).sort_key(descending=descending)
+
         for completed, created_after, created_before, updated_after, search in product(
             (None, True, False),
             (None, NOW + timedelta(minutes=1)),
@@ -309,7 +312,7 @@ class TestPages:
                 descending=descending,
                 deleted=True,
             )
-            chosen = sorted(filter(query.includes, everything), key=place, reverse=descending)
+            chosen = sorted(filter(query.includes, everything), key=key, reverse=descending)
             assert trash(storage, owner, query) == chosen, query
             assert storage.tasks.count(owner.id, query) == len(chosen), query
             if chosen:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -429,7 +429,7 @@ def test_a_bulk_or_a_filter_leaves_anothers_tasks_with_the_same_ids(container: C
             container.tasks().add(_task(owner, number))
     before = todo.list_tasks(owner_id=bob).tasks
     operations: list[TaskOperation] = [
-        Edit(TaskId(1), title="Buy oats"),
+        Edit(TaskId(1), {"title": "Buy oats"}),
         Completion(TaskId(2)),
         Deletion(TaskId(3)),
     ]
@@ -488,7 +488,7 @@ def test_a_refused_change_takes_no_revision_though_another_user_has_such_a_task(
     tasks.add(_task(ada, 1))
     tasks.add(_task(bob, 2))
     with pytest.raises(StaleVersion):
-        tasks.save(replace(_task(bob, 1), completed=True))
+        tasks.save(_task(bob, 1).with_completion(True, now=LATER))
     with pytest.raises(StaleVersion):
         tasks.remove(TaskId(1), owner_id=bob, expires_at=LATER, version=1)
     with pytest.raises(TaskNotFound):

@@ -14,7 +14,7 @@ import todo_adapters.sql
 from todo_adapters.sql.revisions import RevisedWrite
 from todo_adapters.sql.statements import DriverStatement, Statement
 from todo_adapters.sql.tables import TASKS, TaskRow
-from todo_adapters.sql.task_lists import TASK_COLUMNS
+from todo_adapters.sql.task_rows import TASK_COLUMNS
 
 TASKS_OF_OWNER = (
     select(TaskRow)

@@ -108,9 +108,12 @@ class Writer:
         found = self._application.list_tasks(
             owner_id=tasks.owner_id, limit=self._random.randint(1, 4)
         ).tasks
-        operations: list[TaskOperation] = [Creation(self._title()), Creation(self._title())]
+        operations: list[TaskOperation] = [
+            Creation({"title": self._title()}),
+            Creation({"title": self._title()}),
+        ]
         for task in found:
-            operations.append(Edit(task.id, title=self._title()))
+            operations.append(Edit(task.id, {"title": self._title()}))
             operations.append(
                 self._random.choice((Completion(task.id, completed=True), Deletion(task.id)))
             )

@@ -37,7 +37,7 @@ def ada(world: World) -> UserId:
 
 
 def created(world: World, owner: UserId, *titles: str) -> list[Task]:
-    operations = [Creation(title) for title in titles]
+    operations = [Creation({"title": title}) for title in titles]
     outcomes = world.application.change_tasks(owner_id=owner, operations=operations)
     return [each for each in outcomes if isinstance(each, Task)]
 
@@ -53,12 +53,12 @@ class TestOperations:
         outcomes = world.application.change_tasks(
             owner_id=ada,
             operations=[
-                Edit(first.id, title="1", description="the first"),
+                Edit(first.id, {"title": "1", "description": "the first"}),
                 Completion(first.id),
-                Creation("four", "the last"),
+                Creation({"title": "four", "description": "the last"}),
                 Deletion(second.id),
                 Completion(third.id, completed=False),
-                Edit(first.id, version=3, completed=False),
+                Edit(first.id, {"completed": False}, version=3),
             ],
         )
         edited, completed, new, deleted, unchanged, reopened = outcomes
@@ -93,9 +93,9 @@ class TestOperations:
         first, second = created(world, ada, "one", "two")
         before = world.application.count_tasks(owner_id=ada)
         operations: list[TaskOperation] = [
-            Creation("three"),
+            Creation({"title": "three"}),
             Completion(first.id, version=1),
-            Edit(second.id, version=2, title="2"),
+            Edit(second.id, {"title": "2"}, version=2),
             Deletion(TaskId(1)),
         ]
         with pytest.raises(PreconditionFailed) as stale:
@@ -112,9 +112,9 @@ class TestOperations:
     ) -> None:
         operations: list[TaskOperation] = [
             Deletion(TaskId(1)),
-            Creation("", "a" * 1001),
-            Edit(TaskId(2), title="a\nb", description="\0"),
-            Edit(TaskId(3), completed=True),
+            Creation({"title": "", "description": "a" * 1001}),
+            Edit(TaskId(2), {"title": "a\nb", "description": "\0"}),
+            Edit(TaskId(3), {"completed": True}),
         ]
         with pytest.raises(ValidationFailed) as failure:
             world.application.change_tasks(owner_id=ada, operations=operations)
@@ -129,7 +129,7 @@ class TestOperations:
     def test_the_number_of_operations_is_limited(
         self, world: World, ada: UserId, count: int, code: str
     ) -> None:
-        operations = [Creation("one")] * count
+        operations = [Creation({"title": "one"})] * count
         with pytest.raises(ValidationFailed) as failure:
             world.application.change_tasks(owner_id=ada, operations=operations)
         [error] = failure.value.errors
@@ -139,7 +139,7 @@ class TestOperations:
     def test_a_deleted_owner_can_create_no_tasks(self, world: World) -> None:
         nobody = world.identifiers.user_id()
         with pytest.raises(AccountGone):
-            world.application.change_tasks(owner_id=nobody, operations=[Creation("one")])
+            world.application.change_tasks(owner_id=nobody, operations=[Creation({"title": "one"})])
 
     def test_other_ids_are_drawn_for_all_new_tasks_if_one_is_in_use(
         self, world: World, ada: UserId
@@ -147,8 +147,10 @@ class TestOperations:
         begin = BeginInMemoryUnitOfWork(world.store)
         ids = FixedIdentifiers([TaskId(id) for id in (1, 2, 1, 3, 4)])
         change_tasks = ChangeTasks(begin, world.limiter, ids, world.changes, world.clock, 1000, DAY)
-        change_tasks(owner_id=ada, operations=[Creation("one")])
-        change_tasks(owner_id=ada, operations=[Creation("two"), Creation("three")])
+        change_tasks(owner_id=ada, operations=[Creation({"title": "one"})])
+        change_tasks(
+            owner_id=ada, operations=[Creation({"title": "two"}), Creation({"title": "three"})]
+        )
         assert {task.title: task.id for task in listed(world, ada).values()} == {
             "one": 1,
             "two": 3,
@@ -159,9 +161,9 @@ class TestOperations:
         begin = BeginInMemoryUnitOfWork(world.store)
         ids = FixedIdentifiers([TaskId(1)] * 9)
         change_tasks = ChangeTasks(begin, world.limiter, ids, world.changes, world.clock, 1000, DAY)
-        change_tasks(owner_id=ada, operations=[Creation("one")])
+        change_tasks(owner_id=ada, operations=[Creation({"title": "one"})])
         with pytest.raises(EditConflict):
-            change_tasks(owner_id=ada, operations=[Creation("two")])
+            change_tasks(owner_id=ada, operations=[Creation({"title": "two"})])
 
     @pytest.mark.parametrize(("operations", "hits"), [(1, 1), (50, 1), (51, 2), (500, 10)])
     def test_fifty_operations_count_as_one_request(
@@ -172,7 +174,7 @@ class TestOperations:
         change_tasks = ChangeTasks(
             begin, limiter, world.identifiers, world.changes, world.clock, 1000, DAY
         )
-        change_tasks(owner_id=ada, operations=[Creation("one")] * operations)
+        change_tasks(owner_id=ada, operations=[Creation({"title": "one"})] * operations)
         for _ in range(10 - hits):
             limiter.hit(Limit.TASKS, str(ada))
         with pytest.raises(RateLimited):

@@ -1,6 +1,7 @@
 """The use cases of tasks."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import override
@@ -22,7 +23,6 @@ from todo_core.errors import (
     ValidationFailed,
 )
 from todo_core.ports.limits import Limit
-from todo_core.use_cases.tasks import CreateTask, UpdateTask
 
 HOUR = timedelta(hours=1)
 
@@ -47,9 +47,7 @@ def test_an_invalid_task_is_not_stored(world: World) -> None:
 def test_another_task_id_is_drawn_if_the_first_is_in_use(world: World) -> None:
     ada = world.register()
     ids = iter([TaskId(1), TaskId(1), TaskId(2)])
-    create_task = CreateTask(
-        world.tasks, world.limiter, FixedIdentifiers(ids), world.changes, world.clock, 9
-    )
+    create_task = replace(world.application.create_task, identifiers=FixedIdentifiers(ids))
     first = create_task(owner_id=ada.id, title="The first")
     second = create_task(owner_id=ada.id, title="The second")
     assert (first.id, second.id) == (1, 2)
@@ -58,9 +56,7 @@ def test_another_task_id_is_drawn_if_the_first_is_in_use(world: World) -> None:
 def test_creating_a_task_gives_up_after_three_used_ids(world: World) -> None:
     ada = world.register()
     ids = iter([TaskId(1)] * 100)
-    create_task = CreateTask(
-        world.tasks, world.limiter, FixedIdentifiers(ids), world.changes, world.clock, 9
-    )
+    create_task = replace(world.application.create_task, identifiers=FixedIdentifiers(ids))
     create_task(owner_id=ada.id, title="The first")
     with pytest.raises(IdTaken):
         create_task(owner_id=ada.id, title="The second")
@@ -138,7 +134,7 @@ def test_an_edit_that_loses_a_race_is_applied_to_the_newer_version(world: World)
     ada = world.register()
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=3)
-    edited = UpdateTask(contested, world.limiter, world.changes, world.clock)(
+    edited = replace(world.application.update_task, tasks=contested)(
         owner_id=ada.id, task_id=task.id, title="Buy oats"
     )
     assert (edited.title, edited.description) == ("Buy oats", "Changed 3 times")
@@ -149,7 +145,7 @@ def test_an_edit_that_loses_every_race_raises_a_conflict(world: World) -> None:
     task = world.application.create_task(owner_id=ada.id, title="Buy milk")
     contested = ContestedTasks(world, losses=1000)
     with pytest.raises(EditConflict):
-        UpdateTask(contested, world.limiter, world.changes, world.clock)(
+        replace(world.application.update_task, tasks=contested)(
             owner_id=ada.id, task_id=task.id, title="Buy oats"
         )
 

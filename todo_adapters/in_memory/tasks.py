@@ -1,13 +1,17 @@
 """Tasks in memory."""
 
+import operator
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from todo_adapters.in_memory.store import DeletedTask, InMemoryStore, TaskKey
+from todo_core.entities.tags import TagCount
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_changes import Change, FoundChanges
 from todo_core.entities.task_query import Found, Position, TaskQuery
+from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, QuotaExceeded, StaleVersion, TaskNotFound
 from todo_core.ports.repositories import UNLIMITED, TaskRepository
@@ -41,10 +45,12 @@ class InMemoryTaskRepository(TaskRepository):
             matching = self._matching(owner_id, query)
             revision = self._store.owner_revisions.get(owner_id, 0)
         if after is not None:
+            place = after.sort_key(descending=query.descending)
+            follows = operator.lt if query.descending else operator.gt
             matching = [
                 each
                 for each in matching
-                if (each[0] < after if query.descending else each[0] > after)
+                if follows(each[0].sort_key(descending=query.descending), place)
             ]
         found = matching[offset : offset + limit]
         last = found[-1][0] if offset + limit < len(matching) else None
@@ -62,7 +68,11 @@ class InMemoryTaskRepository(TaskRepository):
                 for task, revision in tasks
                 if task.owner_id == owner_id and query.includes(task)
             ]
-        return sorted(matching, key=lambda each: each[0], reverse=query.descending)
+
+        def place(each: tuple[Position, Task]) -> tuple[object, ...]:
+            return each[0].sort_key(descending=query.descending)
+
+        return sorted(matching, key=place, reverse=query.descending)
 
     def get(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         with self._store.lock:
@@ -209,6 +219,32 @@ class InMemoryTaskRepository(TaskRepository):
                 total=len(owned),
                 completed=sum(task.completed for task in owned),
             )
+
+    def tag_counts(self, owner_id: UserId, *, limit: int) -> Sequence[TagCount]:
+        names = defaultdict[str, list[str]](list)
+        with self._store.lock:
+            for task in self._store.tasks.values():
+                if task.owner_id == owner_id:
+                    for tag in task.tags:
+                        names[tag.key].append(tag)
+        by_count = sorted(names.items(), key=lambda each: (-len(each[1]), each[0]))
+        return [TagCount(min(each), len(each)) for _, each in by_count[:limit]]
+
+    def move_due_days(self, owner_id: UserId, zone: TimeZone) -> None:
+        def moved(task: Task) -> Task:
+            due_date = task.due_date
+            return replace(task, due_date=None if due_date is None else due_date.in_zone(zone))
+
+        with self._store.lock:
+            tasks, deleted_tasks = self._store.tasks, self._store.deleted_tasks
+            for key in [key for key in tasks if key[0] == owner_id]:
+                tasks[key] = moved(tasks[key])
+            for key in [key for key in deleted_tasks if key[0] == owner_id]:
+                deleted = deleted_tasks[key]
+                if deleted.task is not None:
+                    deleted_tasks[key] = replace(deleted, task=moved(deleted.task))
+            if owner_id in self._store.owner_revisions:
+                self._next_revision(owner_id)
 
     def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:
         with self._store.lock:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from todo_adapters.in_memory.store import InMemoryStore
+from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import EmailAddress, User, UserId
 from todo_core.errors import EmailTaken, StaleVersion, UserNotFound
 from todo_core.ports.repositories import UserRepository
@@ -34,6 +35,9 @@ class InMemoryUserRepository(UserRepository):
                 if user.email is not None and user.email.key == email.key:
                     return user
         raise UserNotFound
+
+    def time_zone(self, user_id: UserId) -> TimeZone:
+        return self.get(user_id).time_zone
 
     def save(self, user: User) -> User:
         with self._store.lock:

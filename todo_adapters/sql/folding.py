@@ -8,7 +8,7 @@ can compute. So most tasks take no more space, and no index has to be maintained
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Text, literal_column
+from sqlalchemy import Boolean, ColumnElement, Integer, Text, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -57,6 +57,23 @@ def folded(stored: ColumnElement[Any], text: ColumnElement[Any]) -> ColumnElemen
     return func.coalesce(stored, _AsciiLower(text))
 
 
+class PositionIn(FunctionElement[int]):
+    """The position in the first text at which the second one begins, from 1 on, or 0."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(PositionIn, "sqlite")
+def _position_in_sqlite(element: PositionIn, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - as SQLAlchemy passes them
+    return f"instr({compiler.process(element.clauses, **options)})"
+
+
+@compiles(PositionIn, "postgresql")
+def _position_in_postgresql(element: PositionIn, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - as SQLAlchemy passes them
+    return f"strpos({compiler.process(element.clauses, **options)})"
+
+
 class _Contains(FunctionElement[bool]):
     """Whether the first text contains the second. The third is the pattern of its beginning."""
 
@@ -67,7 +84,7 @@ class _Contains(FunctionElement[bool]):
 @compiles(_Contains, "sqlite")
 def _contains_in_sqlite(element: _Contains, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - as SQLAlchemy passes them
     text, searched, _ = element.clauses
-    condition = func.instr(text, searched) > literal_column("0")
+    condition = PositionIn(text, searched) > literal_column("0")
     return f"({compiler.process(condition, **options)})"
 
 
@@ -75,7 +92,7 @@ def _contains_in_sqlite(element: _Contains, compiler: SQLCompiler, **options: An
 def _contains_in_postgresql(element: _Contains, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - as SQLAlchemy passes them
     text, searched, pattern = element.clauses
     condition = text.like(pattern, escape=_ESCAPE) & (
-        func.strpos(text, searched) > literal_column("0")
+        PositionIn(text, searched) > literal_column("0")
     )
     return f"({compiler.process(condition, **options)})"
 

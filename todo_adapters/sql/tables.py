@@ -6,11 +6,11 @@ distinguished. The migrations make these tables; a test compares the two.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, override
 from uuid import UUID
 
-from sqlalchemy import Dialect, LargeBinary, Text, Uuid
+from sqlalchemy import Date, Dialect, LargeBinary, SmallInteger, Text, Uuid
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import (
     BigInteger,
@@ -28,6 +28,7 @@ from sqlmodel import (
 from todo_core.entities.idempotency import KeptResponse
 from todo_core.entities.session import UNKNOWN_DEVICE
 from todo_core.entities.task import Description, Title
+from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import EmailAddress, PersonName
 
 metadata = MetaData(
@@ -126,6 +127,9 @@ class UserRow(Row, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
     email_key: str | None = Field(max_length=EmailAddress.max_length)
     deleted_at: datetime | None = Field(sa_type=UtcDateTime)
+    time_zone: str = Field(
+        max_length=TimeZone.max_length, sa_column_kwargs={"server_default": DEFAULT_TIME_ZONE}
+    )
 
 
 class SessionRow(Row, table=True):
@@ -262,14 +266,34 @@ class TaskOwnerRow(Row, table=True):
     kept_from: datetime | None = Field(sa_type=UtcDateTime)
 
 
-class TaskRow(Row, table=True):
-    """A task.
-
-    The owner is part of its key, so that the row of another owner cannot be addressed. SQLite
-    stores the rows in the order of the key, those of one owner together.
+class TaskContent(Row):
+    """The columns of a task and of a deleted one that have what its owner has entered, but a title.
 
     `folded_title` and `folded_description` are stored only if the text is not in ASCII: for text in
     ASCII, queries compute them (see `todo_adapters.sql.folding`).
+
+    `due_at` is the moment at which the task is due, and `due_on` the day, unless it is due at that
+    moment. `tags` and `tag_keys` are arrays in JSON (see `todo_adapters.sql.tags`).
+    """
+
+    description: str | None = Field(max_length=Description.max_length)
+    folded_title: str | None = Field(sa_type=Text)
+    folded_description: str | None = Field(sa_type=Text)
+    priority: int | None = Field(sa_type=SmallInteger)
+    due_at: datetime | None = Field(sa_type=UtcDateTime)
+    due_on: date | None = Field(sa_type=Date)
+    tags: str | None = Field(sa_type=Text)
+    tag_keys: str | None = Field(sa_type=Text)
+    completed_at: datetime | None = Field(sa_type=UtcDateTime)
+
+
+class TaskRow(TaskContent, table=True):
+    """A task.
+
+    The owner is part of its key, so that the row of another owner cannot be addressed. SQLite
+    stores the rows in the order of the key, those of one owner together. A task of which a release
+    before these columns wrote the row has no `priority`, which means medium, and may be completed
+    without `completed_at`.
     """
 
     __tablename__ = "tasks"
@@ -277,6 +301,9 @@ class TaskRow(Row, table=True):
         _length("title", Title.min_length, Title.max_length),
         _length("description", Description.min_length, Description.max_length),
         CheckConstraint("version >= 1", "version_positive"),
+        CheckConstraint("priority BETWEEN 0 AND 4", "priority_known"),
+        CheckConstraint("due_on IS NULL OR due_at IS NOT NULL", "due_day_with_moment"),
+        CheckConstraint("(tags IS NULL) = (tag_keys IS NULL)", "tag_keys_with_tags"),
         {"sqlite_with_rowid": False},
     )
 
@@ -285,18 +312,15 @@ class TaskRow(Row, table=True):
     )
     id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
     title: str = Field(max_length=Title.max_length)
-    description: str | None = Field(max_length=Description.max_length)
     completed: bool = Field(sa_type=CheckedBoolean, sa_column_kwargs={"server_default": false()})
     version: int
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     revision: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
-    folded_title: str | None = Field(sa_type=Text)
-    folded_description: str | None = Field(sa_type=Text)
 
 
-class DeletedTaskRow(Row, table=True):
-    """A deleted task: one in the trash, or its tombstone, which has no title and no description.
+class DeletedTaskRow(TaskContent, table=True):
+    """A deleted task: one in the trash, or its tombstone, which has no title and no content.
 
     At `expires_at`, a task in the trash becomes a tombstone, and a tombstone is deleted.
     """
@@ -309,15 +333,12 @@ class DeletedTaskRow(Row, table=True):
     )
     id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
     title: str | None = Field(max_length=Title.max_length)
-    description: str | None = Field(max_length=Description.max_length)
     completed: bool = Field(sa_type=CheckedBoolean)
     version: int
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     revision: int = Field(sa_type=BigInteger)
     expires_at: datetime = Field(sa_type=UtcDateTime)
-    folded_title: str | None = Field(sa_type=Text)
-    folded_description: str | None = Field(sa_type=Text)
 
 
 USERS = metadata.tables["users"]
@@ -367,6 +388,16 @@ Index(
     TASKS.c.completed,
     TASKS.c.revision,
     TASKS.c.id,
+)
+# The tasks that are due, in that order. Those without a due date are not in it, and pay nothing.
+Index(
+    "ix_tasks_owner_id_completed_due_at_id",
+    TASKS.c.owner_id,
+    TASKS.c.completed,
+    TASKS.c.due_at,
+    TASKS.c.id,
+    sqlite_where=TASKS.c.due_at.is_not(None),
+    postgresql_where=TASKS.c.due_at.is_not(None),
 )
 Index("ix_deleted_tasks_owner_id_revision", DELETED_TASKS.c.owner_id, DELETED_TASKS.c.revision)
 Index("ix_deleted_tasks_expires_at", DELETED_TASKS.c.expires_at)

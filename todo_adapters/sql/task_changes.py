@@ -20,7 +20,7 @@ from todo_adapters.sql.tables import (
     TaskOwnerRow,
     TaskRow,
 )
-from todo_adapters.sql.task_lists import TASK_COLUMNS
+from todo_adapters.sql.task_rows import TASK_COLUMNS
 
 BEFORE_ALL = -(2**62)
 """A revision before all others. Tasks from before there were revisions have negative ones."""

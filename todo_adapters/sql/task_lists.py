@@ -7,7 +7,9 @@ order of titles, all tasks of the owner are read and sorted. A search reads all 
 a first look at some hundred tasks, in the order of creation, finds enough matches for the page.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
+    and_,
     false,
     literal_column,
     true,
@@ -29,20 +32,17 @@ from todo_adapters.sql.folding import contains, folded, search_parameters
 from todo_adapters.sql.revisions import ONE, OWNER_ROW, ZERO
 from todo_adapters.sql.statements import PLAN_EACH_TIME, Parameters, Query
 from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS, DeletedTaskRow, TaskRow
+from todo_adapters.sql.tags import has_any_tag, has_tags, tag_parameters
+from todo_adapters.sql.task_rows import (
+    TASK_COLUMNS,
+    has_priority,
+    priority_parameters,
+    stored_completed_at,
+    stored_priority,
+)
 from todo_core.entities.task import Title
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.user import UserId
-
-# The owner is not selected: a row that was found belongs to the owner who was asked for.
-TASK_COLUMNS = (
-    TASKS.c.id,
-    TASKS.c.title,
-    TASKS.c.description,
-    TASKS.c.completed,
-    TASKS.c.version,
-    TASKS.c.created_at,
-    TASKS.c.updated_at,
-)
 
 _OWNED = TASKS.c.owner_id == bindparam("owner")
 _DELETED_OWNED = DELETED_TASKS.c.owner_id == bindparam("owner")
@@ -61,21 +61,62 @@ def _contains_text(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
 
 
 def _sort_value(columns: ColumnCollection[str, Any], order: TaskOrder) -> ColumnElement[Any]:
-    if order is TaskOrder.TITLE:
-        # Text in ASCII is not longer when it is folded.
-        first = func.substr(columns["folded_title"], ONE, literal_column(str(Title.max_length)))
-        return folded(first, columns["title"])
-    name = "revision" if order is TaskOrder.UPDATED_AT else order
-    column: ColumnElement[Any] = columns[name]
+    match order:
+        case TaskOrder.TITLE:
+            # Text in ASCII is not longer when it is folded.
+            first = func.substr(columns["folded_title"], ONE, literal_column(str(Title.max_length)))
+            return folded(first, columns["title"])
+        case TaskOrder.PRIORITY:
+            return stored_priority(columns)
+        case TaskOrder.COMPLETED_AT:
+            return stored_completed_at(columns)
+    column: ColumnElement[Any] = columns[_SORT_COLUMNS[order]]
     return column
 
 
-_CONDITIONS: Mapping[str, Callable[[ColumnCollection[str, Any]], ColumnElement[bool]]] = {
-    "created_after": lambda columns: columns["created_at"] > bindparam("created_after"),
-    "created_before": lambda columns: columns["created_at"] < bindparam("created_before"),
-    "updated_after": lambda columns: columns["updated_at"] > bindparam("updated_after"),
-    "search": _contains_text,
+_SORT_COLUMNS = {
+    TaskOrder.CREATED_AT: "created_at",
+    TaskOrder.UPDATED_AT: "revision",
+    TaskOrder.DUE_DATE: "due_at",
 }
+
+
+class _Condition(NamedTuple):
+    """A condition of a query: how it is built, and its parameters, by the value in the query."""
+
+    build: Callable[[ColumnCollection[str, Any]], ColumnElement[bool]]
+    parameters: Callable[[Any], Parameters] = lambda _: {}
+
+
+def _compared(name: str, column: str, compare: Callable[[Any, Any], Any]) -> _Condition:
+    return _Condition(
+        lambda columns: compare(columns[column], bindparam(name)), lambda value: {name: value}
+    )
+
+
+def _is_overdue(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
+    return and_(columns["completed"] == false(), columns["due_at"] < bindparam("now"))
+
+
+_CONDITIONS: Mapping[str, _Condition] = {
+    "priorities": _Condition(has_priority, priority_parameters),
+    "tags": _Condition(has_tags, lambda tags: tag_parameters("tags", tags)),
+    "any_tags": _Condition(has_any_tag, lambda tags: tag_parameters("any_tags", tags)),
+    "due_after": _compared("due_after", "due_at", operator.ge),
+    "due_before": _compared("due_before", "due_at", operator.lt),
+    "has_due": _Condition(lambda columns: columns["due_at"].is_not(None)),
+    "has_due_not": _Condition(lambda columns: columns["due_at"].is_(None)),
+    "overdue": _Condition(_is_overdue),
+    "overdue_not": _Condition(lambda columns: func.coalesce(~_is_overdue(columns), true())),
+    "created_after": _compared("created_after", "created_at", operator.gt),
+    "created_before": _compared("created_before", "created_at", operator.lt),
+    "updated_after": _compared("updated_after", "updated_at", operator.gt),
+    "search": _Condition(_contains_text, search_parameters),
+}
+"""The conditions by the attributes of a query. That for a False has `_not` after the name."""
+
+_DATED = {"due_after", "due_before", "has_due", "overdue"}
+"""The conditions that only tasks with a due date meet."""
 
 
 _LOOKED_AT_FIRST, _LOOKED_AT_FOR_EACH = 500, 10
@@ -85,6 +126,29 @@ It is the larger of the first number, and the second one for each task of the pa
 """
 
 
+class Values(Enum):
+    """Which of the tasks that match have a value by which they are sorted."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+
+
+class Continues(Enum):
+    """Where a page begins: at the start, or after a task that has a value, or has none."""
+
+    NOT = "not"
+    AFTER_VALUE = "after a value"
+    AFTER_NONE = "after none"
+
+    @classmethod
+    def after(cls, position: Position | None) -> "Continues":
+        """Return where the page after this position begins."""
+        if position is None:
+            return cls.NOT
+        return cls.AFTER_NONE if position.value is None else cls.AFTER_VALUE
+
+
 class _Shape(NamedTuple):
     """What the SQL of a query depends on."""
 
@@ -92,7 +156,7 @@ class _Shape(NamedTuple):
     conditions: tuple[str, ...]
     order: TaskOrder
     descending: bool
-    continues: bool
+    continues: "Continues"
     skips: bool
     limits_parts: bool
     deleted: bool
@@ -103,11 +167,39 @@ class _Shape(NamedTuple):
         """The columns of the table with the tasks, or of that with the trash."""
         return DELETED_TASKS.c if self.deleted else TASKS.c
 
+    @property
+    def values(self) -> "Values":
+        """Which of the tasks that match have a value by which they are sorted."""
+        match self.order:
+            case TaskOrder.DUE_DATE if not _DATED.isdisjoint(self.conditions):
+                return Values.ALL
+            case TaskOrder.DUE_DATE:
+                return Values.NONE if "has_due_not" in self.conditions else Values.SOME
+            case TaskOrder.COMPLETED_AT if self.completed is None:
+                return Values.SOME
+            case TaskOrder.COMPLETED_AT:
+                return Values.ALL if self.completed else Values.NONE
+        return Values.ALL
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether all tasks that match are sorted, because no index has them in this order."""
+        return (
+            self.deleted
+            or self.order in {TaskOrder.TITLE, TaskOrder.PRIORITY, TaskOrder.COMPLETED_AT}
+            or "search" in self.conditions
+            or self.values is not Values.ALL
+        )
+
 
 def page_statement(
-    query: TaskQuery, *, continues: bool, skips: bool = False, limits_parts: bool
+    query: TaskQuery,
+    *,
+    continues: Continues = Continues.NOT,
+    skips: bool = False,
+    limits_parts: bool,
 ) -> Query:
-    """Return the statement for a page, after a position if it `continues`.
+    """Return the statement for a page.
 
     It has an offset only if it `skips` tasks: two more parameters would take 2 % of the time of a
     list.
@@ -146,7 +238,17 @@ def can_look_first(query: TaskQuery, *, offset: int) -> bool:
     return query.search is not None and is_usual and not offset
 
 
-def first_look_statement(query: TaskQuery, *, continues: bool, limits_parts: bool) -> Query:
+def can_divide(query: TaskQuery, *, offset: int) -> bool:
+    """Return whether a page in the order of due dates is one of those with one, then of the others.
+
+    Otherwise the query asks for either kind anyway, or all tasks that match are read and sorted.
+    """
+    asks_for_due = (query.has_due, query.overdue, query.due_after, query.due_before)
+    is_usual = query.search is None and not query.deleted
+    return is_usual and not offset and all(each is None for each in asks_for_due)
+
+
+def first_look_statement(query: TaskQuery, *, continues: Continues, limits_parts: bool) -> Query:
     """Return the statement for the matches of a search among the tasks of the first look."""
     conditions = tuple(name for name in _used_conditions(query) if name != "search")
     return _page_statement(
@@ -180,13 +282,25 @@ def count_statement(query: TaskQuery) -> Query:
 
 def count_parameters(owner_id: UserId, query: TaskQuery) -> Parameters:
     """Return the parameters of `count_statement`."""
-    parameters = {name: getattr(query, name) for name in _used_conditions(query)}
-    search = {} if query.search is None else search_parameters(query.search)
-    return {"owner": owner_id, **parameters, **search}
+    parameters: dict[str, Any] = {"owner": owner_id}
+    for name in _used_conditions(query):
+        value = getattr(query, name.removesuffix("_not"))
+        parameters.update(_CONDITIONS[name].parameters(value))
+    if query.depends_on_clock:
+        parameters["now"] = query.now
+    return parameters
 
 
 def _used_conditions(query: TaskQuery) -> tuple[str, ...]:
-    return tuple(name for name in _CONDITIONS if getattr(query, name) is not None)
+    values = {name: getattr(query, name) for name in _QUERIED}
+    return tuple(
+        f"{name}_not" if value is False else name
+        for name, value in values.items()
+        if value is not None
+    )
+
+
+_QUERIED = tuple(name for name in _CONDITIONS if not name.endswith("_not"))
 
 
 @lru_cache
@@ -227,8 +341,7 @@ def _built_first_look(shape: _Shape) -> Select[*tuple[Any, ...]]:
 
 def _built_page_statement(shape: _Shape) -> Select[*tuple[Any, ...]] | CompoundSelect[Any]:
     offset: BindParameter[int] | None = bindparam("offset") if shape.skips else None
-    is_sorted = shape.deleted or shape.order is TaskOrder.TITLE or "search" in shape.conditions
-    if shape.completed is not None or is_sorted:
+    if shape.completed is not None or shape.is_sorted:
         one = _part(shape, shape.completed).order_by(*_order(shape))
         return one.limit(bindparam("limit")).offset(offset)
     parts = [_part(shape, completed) for completed in (False, True)]
@@ -252,14 +365,22 @@ def _part(shape: _Shape, completed: bool | None) -> Select[*tuple[Any, ...]]:
     row = DeletedTaskRow if shape.deleted else TaskRow
     selected = select(row).with_only_columns(*(columns[name] for name in names), _REVISION)
     statement = _owned(selected, columns)
-    if shape.continues:
-        value = _sort_value(columns, shape.order)
-        place = tuple_(value, columns["id"])
-        after = tuple_(
-            bindparam("after_value", type_=value.type), bindparam("after_id", type_=BigInteger)
-        )
-        statement = statement.where(place < after if shape.descending else place > after)
+    if shape.continues is not Continues.NOT:
+        statement = statement.where(_follows(shape))
     return _filtered(statement, columns, completed, shape.conditions)
+
+
+def _follows(shape: _Shape) -> ColumnElement[bool]:
+    """Return the condition that a task comes after the position in the parameters."""
+    compare = operator.lt if shape.descending else operator.gt
+    value, task_id = _sort_value(shape.columns, shape.order), shape.columns["id"]
+    after_id = bindparam("after_id", type_=BigInteger)
+    if shape.continues is Continues.AFTER_NONE:
+        follows: ColumnElement[bool] = compare(task_id, after_id)
+        return follows if shape.values is Values.NONE else value.is_(None) & follows
+    after = tuple_(bindparam("after_value", type_=value.type), after_id)
+    follows = compare(tuple_(value, task_id), after)
+    return follows if shape.values is Values.ALL else value.is_(None) | follows
 
 
 def _filtered(
@@ -276,11 +397,16 @@ def _filtered(
     elif completed is not None:
         # As a literal, so that each value gets a plan of its own.
         statement = statement.where(columns["completed"] == (true() if completed else false()))
-    return statement.where(*(_CONDITIONS[name](columns) for name in conditions))
+    return statement.where(*(_CONDITIONS[name].build(columns) for name in conditions))
 
 
 def _order(shape: _Shape) -> Sequence[ColumnElement[Any]]:
-    return _directed(shape, _sort_value(shape.columns, shape.order), shape.columns["id"])
+    task_id = shape.columns["id"]
+    if shape.values is Values.NONE:
+        return _directed(shape, task_id)
+    value = _sort_value(shape.columns, shape.order)
+    directed = _directed(shape, value, task_id)
+    return directed if shape.values is Values.ALL else [value.is_(None), *directed]
 
 
 def _directed(shape: _Shape, *place: ColumnElement[Any]) -> Sequence[ColumnElement[Any]]:

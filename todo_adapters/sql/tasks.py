@@ -27,7 +27,6 @@ from sqlmodel import (
 
 from todo_adapters.sql import trash
 from todo_adapters.sql.database import SqlExecutor
-from todo_adapters.sql.folding import folded_unless_ascii
 from todo_adapters.sql.revisions import (
     HAS_ROOM,
     ONE,
@@ -39,17 +38,21 @@ from todo_adapters.sql.revisions import (
     advance_owner,
     one_if,
 )
-from todo_adapters.sql.rows import plain_text
 from todo_adapters.sql.statements import AnyRow, Parameters, Query
 from todo_adapters.sql.tables import (
+    DELETED_TASKS,
     TASK_OWNERS,
     TASKS,
+    DeletedTaskRow,
     TaskOwnerRow,
     TaskRow,
+    UtcDateTime,
 )
+from todo_adapters.sql.tags import TAG_COUNTS
 from todo_adapters.sql.task_changes import BEFORE_ALL, changes_statement
 from todo_adapters.sql.task_lists import (
-    TASK_COLUMNS,
+    Continues,
+    can_divide,
     can_look_first,
     count_parameters,
     count_statement,
@@ -58,9 +61,19 @@ from todo_adapters.sql.task_lists import (
     page_parameters,
     page_statement,
 )
-from todo_core.entities.task import Description, Task, TaskCounts, TaskId, Title
+from todo_adapters.sql.task_rows import (
+    EDITED_VALUES,
+    NEW_VALUES,
+    TASK_COLUMNS,
+    edited_parameters,
+    new_parameters,
+    to_task,
+)
+from todo_core.entities.tags import TagCount
+from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_changes import Change, FoundChanges
 from todo_core.entities.task_query import Found, Position, TaskOrder, TaskQuery
+from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import UserId
 from todo_core.errors import AccountGone, IdTaken, QuotaExceeded, StaleVersion, TaskNotFound
 from todo_core.ports.repositories import UNLIMITED, TaskRepository
@@ -69,13 +82,6 @@ _OWNED = TASKS.c.owner_id == bindparam("owner")
 _THIS_ONE = TASKS.c.id == bindparam("task_id")
 _AS_LOADED = TASKS.c.version == bindparam("loaded_version")
 
-_NEW_VALUES = {
-    TASKS.c.owner_id: bindparam("owner", type_=TASKS.c.owner_id.type),
-    **{
-        column: bindparam(f"new_{column.name}", type_=column.type)
-        for column in (*TASK_COLUMNS, TASKS.c.folded_title, TASKS.c.folded_description)
-    },
-}
 _SELECT_OWNED = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
 GET = _SELECT_OWNED.where(_THIS_ONE)
 # The SQL must not depend on the number of ids. Both databases know this function; its other
@@ -99,8 +105,8 @@ _ADDED = advance_owner(
 ADD = RevisedWrite(
     Advance(_ADDED, _ADDED),
     lambda revision, advanced: insert(TASKS).from_select(
-        [*_NEW_VALUES, TASKS.c.revision],
-        select(*_NEW_VALUES.values(), revision).where(advanced),  # type: ignore[call-overload]  # it knows four columns
+        [*NEW_VALUES, TASKS.c.revision],
+        select(*NEW_VALUES.values(), revision).where(advanced),  # type: ignore[call-overload]  # it knows four columns
     ),
 )
 SAVE = RevisedWrite(
@@ -116,12 +122,7 @@ SAVE = RevisedWrite(
         update(TASKS)
         .where(_OWNED, _THIS_ONE, _AS_LOADED, advanced)
         .values(
-            title=bindparam("new_title"),
-            description=bindparam("new_description"),
-            folded_title=bindparam("new_folded_title"),
-            folded_description=bindparam("new_folded_description"),
-            completed=bindparam("new_completed"),
-            updated_at=bindparam("new_updated_at"),
+            **EDITED_VALUES,
             version=TASKS.c.version + ONE,
             revision=revision,
         )
@@ -156,6 +157,24 @@ REVISIONS = {
 }
 """The revisions of several owners, by how a database takes them: see `has_arrays`."""
 
+_WITH_TRASH = ((TASKS, TaskRow), (DELETED_TASKS, DeletedTaskRow))
+# The tasks are locked in the order of their ids, like those of a bulk, and before the owner's row.
+LOCK_DUE_DAYS = tuple(
+    select(row)
+    .with_only_columns(table.c.due_on)
+    .where(table.c.owner_id == bindparam("owner"), table.c.due_on.is_not(None))
+    .order_by(table.c.id)
+    .with_for_update()
+    for table, row in _WITH_TRASH
+)
+MOVE_DUE_DAYS = tuple(
+    update(table)
+    .where(table.c.owner_id == bindparam("owner"), table.c.due_on == bindparam("day"))
+    .values(due_at=bindparam("new_due_at", type_=UtcDateTime))
+    for table, _ in _WITH_TRASH
+)
+ADVANCE_OWNER = advance_owner()
+
 _CONSTRAINT_ERRORS = {
     "pk_tasks": IdTaken,
     "fk_tasks_owner_id_users": AccountGone,
@@ -170,7 +189,7 @@ class SqlTaskRepository(TaskRepository):
         self._executor = executor
 
     def add(self, task: Task, *, most: int = UNLIMITED) -> None:
-        if not self._write(ADD, {**_to_row(task), "most": most}):
+        if not self._write(ADD, {**new_parameters(task), "most": most}):
             self._raise_no_room(task.owner_id)
 
     def _raise_no_room(self, owner_id: UserId) -> NoReturn:
@@ -186,7 +205,41 @@ class SqlTaskRepository(TaskRepository):
         after: Position | None = None,
         offset: int = 0,
     ) -> Found:
-        continues, limits_parts = after is not None, self._executor.dialect.limits_parts
+        if query.order is TaskOrder.DUE_DATE and can_divide(query, offset=offset):
+            return self._by_due_date(owner_id, query, limit=limit, after=after)
+        return self._page(owner_id, query, limit=limit, after=after, offset=offset)
+
+    def _by_due_date(
+        self, owner_id: UserId, query: TaskQuery, *, limit: int, after: Position | None
+    ) -> Found:
+        """Return a page of the tasks with a due date, which an index has in order, then of others.
+
+        A task that gains or loses its due date between the two queries may be missing, or be on
+        the page twice.
+        """
+        dated = Found([], 0, None)
+        if after is None or after.value is not None:
+            dated = self._page(owner_id, replace(query, has_due=True), limit=limit, after=after)
+            if dated.last is not None:
+                return dated
+            after = None
+        rest = limit - len(dated.tasks)
+        others = self._page(owner_id, replace(query, has_due=False), limit=rest, after=after)
+        last = others.last
+        if last is not None and not rest:
+            last = Position.of(dated.tasks[-1], query.order, revision=0)
+        return Found([*dated.tasks, *others.tasks], dated.revision or others.revision, last)
+
+    def _page(
+        self,
+        owner_id: UserId,
+        query: TaskQuery,
+        *,
+        limit: int,
+        after: Position | None = None,
+        offset: int = 0,
+    ) -> Found:
+        continues, limits_parts = Continues.after(after), self._executor.dialect.limits_parts
         read = limit + 1  # the additional one tells whether more tasks follow
         if can_look_first(query, offset=offset):
             found = self._found(
@@ -218,15 +271,15 @@ class SqlTaskRepository(TaskRepository):
         owner_revision = 0
         revisions: list[int] = []
 
-        def to_task(row: AnyRow) -> Task:
+        def of_owner(row: AnyRow) -> Task:
             nonlocal owner_revision
             *fields, revision = row
             owner_revision = revision or 0  # of an owner who has no row yet, it is null
             if is_by_change:
                 revisions.append(fields.pop())
-            return _to_task(fields, owner_id)
+            return to_task(fields, owner_id)
 
-        tasks = self._executor.entities(statement, parameters, to_task)
+        tasks = self._executor.entities(statement, parameters, of_owner)
         if len(tasks) <= limit:
             return Found(tasks, owner_revision, None)
         revision = revisions[limit - 1] if is_by_change else 0
@@ -242,21 +295,16 @@ class SqlTaskRepository(TaskRepository):
         row = self._executor.row(GET, {"owner": owner_id, "task_id": task_id})
         if row is None:
             raise TaskNotFound
-        return _to_task(row, owner_id)
+        return to_task(row, owner_id)
 
     def save(self, task: Task) -> Task:
         saved = self._change(
             SAVE,
             {
+                **edited_parameters(task),
                 "owner": task.owner_id,
                 "task_id": task.id,
                 "loaded_version": task.version,
-                "new_title": plain_text(task.title),
-                "new_description": plain_text(task.description),
-                "new_folded_title": folded_unless_ascii(task.title),
-                "new_folded_description": folded_unless_ascii(task.description),
-                "new_completed": task.completed,
-                "new_updated_at": task.updated_at,
             },
         )
         if not saved:
@@ -266,8 +314,8 @@ class SqlTaskRepository(TaskRepository):
     def lock(self, task_ids: Sequence[TaskId], *, owner_id: UserId) -> Sequence[Task]:
         # Sorted by id, PostgreSQL locks them in this order. SQLite has locked the database.
         ids = dict.fromkeys(map(str, task_ids))
-        to_task = partial(_to_task, owner_id=owner_id)
-        return self._executor.entities(LOCK, {"owner": owner_id, "task_ids": ids}, to_task)
+        of_owner = partial(to_task, owner_id=owner_id)
+        return self._executor.entities(LOCK, {"owner": owner_id, "task_ids": ids}, of_owner)
 
     def remove(
         self,
@@ -299,14 +347,14 @@ class SqlTaskRepository(TaskRepository):
             parameters = {**this_one, "new_updated_at": now, "most": most}
             if not executor.write_revised(trash.RESTORE, parameters, _CONSTRAINT_ERRORS):
                 self._raise_no_room(owner_id)
-            task = _to_task(row, owner_id)
+            task = to_task(row, owner_id)
         return replace(task, version=task.version + 1, updated_at=now)
 
     def get_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         row = self._executor.row(trash.GET_IN_TRASH, {"owner": owner_id, "task_id": task_id})
         if row is None:
             raise TaskNotFound
-        return _to_task(row, owner_id)
+        return to_task(row, owner_id)
 
     def erase(
         self,
@@ -363,7 +411,7 @@ class SqlTaskRepository(TaskRepository):
         revision, purged = rows[0][:2]
         return FoundChanges(
             [
-                Change(row[4], row[2], None if row[3] else _to_task(row[4:], owner_id))
+                Change(row[4], row[2], None if row[3] else to_task(row[4:], owner_id))
                 for row in rows
                 if row[2] is not None
             ],
@@ -377,6 +425,22 @@ class SqlTaskRepository(TaskRepository):
             # They have not written a task since owners have rows, so theirs are few or old.
             [row] = self._executor.rows(_COUNT_TASKS, {"owner": owner_id})
         return TaskCounts(*row)
+
+    def tag_counts(self, owner_id: UserId, *, limit: int) -> Sequence[TagCount]:
+        kind = "array" if self._executor.dialect.has_arrays else "json"
+        rows = self._executor.rows(TAG_COUNTS[kind], {"owner": owner_id, "limit": limit})
+        return [TagCount(name, count) for name, count in rows]
+
+    def move_due_days(self, owner_id: UserId, zone: TimeZone) -> None:
+        with self._executor.atomically() as executor:
+            for lock, move in zip(LOCK_DUE_DAYS, MOVE_DUE_DAYS, strict=True):
+                days = sorted(set(executor.values(lock, {"owner": owner_id})))
+                ends = [
+                    {"owner": owner_id, "day": day, "new_due_at": zone.end_of(day)} for day in days
+                ]
+                if ends:
+                    executor.write_many(move, ends)
+            executor.write(ADVANCE_OWNER, {"owner": owner_id})
 
     def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:
         if self._executor.dialect.has_arrays:
@@ -401,33 +465,3 @@ class SqlTaskRepository(TaskRepository):
             self._executor.write(OPEN_OWNER, parameters, _CONSTRAINT_ERRORS)
             written = self._executor.write_revised(write, parameters, _CONSTRAINT_ERRORS)
         return written
-
-
-def _to_row(task: Task) -> Parameters:
-    return {
-        "owner": task.owner_id,
-        "new_id": task.id,
-        "new_title": plain_text(task.title),
-        "new_description": plain_text(task.description),
-        "new_folded_title": folded_unless_ascii(task.title),
-        "new_folded_description": folded_unless_ascii(task.description),
-        "new_completed": task.completed,
-        "new_version": task.version,
-        "new_created_at": task.created_at,
-        "new_updated_at": task.updated_at,
-    }
-
-
-def _to_task(row: AnyRow, owner_id: UserId) -> Task:
-    task_id, title, description, completed, version, created_at, updated_at = row
-    # By position: for a list of tasks, keywords would take a tenth longer.
-    return Task(
-        task_id,
-        owner_id,
-        Title.stored(title),
-        None if description is None else Description.stored(description),
-        completed,
-        version,
-        created_at,
-        updated_at,
-    )

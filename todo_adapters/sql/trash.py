@@ -38,7 +38,7 @@ from todo_adapters.sql.tables import (
     TaskOwnerRow,
     UtcDateTime,
 )
-from todo_adapters.sql.task_lists import TASK_COLUMNS
+from todo_adapters.sql.task_rows import CONTENT, TASK_COLUMNS
 from todo_core.entities.task import TaskId
 from todo_core.entities.user import UserId
 
@@ -54,10 +54,7 @@ def _trash(*conditions: ColumnElement[bool]) -> RevisedMove:
         DELETED_TASKS,
         conditions,
         lambda task: {
-            "title": _unless_permanently(task.title),
-            "description": _unless_permanently(task.description),
-            "folded_title": _unless_permanently(task.folded_title),
-            "folded_description": _unless_permanently(task.folded_description),
+            **{name: _unless_permanently(task[name]) for name in CONTENT},
             "expires_at": bindparam("expires_at", type_=UtcDateTime),
         },
     )
@@ -95,10 +92,7 @@ GET_IN_TRASH = (
 )
 LOCK_IN_TRASH = GET_IN_TRASH.with_for_update()
 _ERASED = {
-    DELETED_TASKS.c.title: null(),
-    DELETED_TASKS.c.description: null(),
-    DELETED_TASKS.c.folded_title: null(),
-    DELETED_TASKS.c.folded_description: null(),
+    **{DELETED_TASKS.c[name]: null() for name in CONTENT},
     DELETED_TASKS.c.expires_at: bindparam("new_expires_at", type_=UtcDateTime),
 }
 ERASE = update(DELETED_TASKS).where(*_THIS_IN_TRASH).values(_ERASED)

@@ -21,6 +21,7 @@ from todo_adapters.sql.tables import (
     USERS,
     UserRow,
 )
+from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
 from todo_core.errors import EmailTaken, StaleVersion, UserNotFound
 from todo_core.ports.repositories import UserRepository
@@ -36,6 +37,7 @@ _COLUMNS = (
     USERS.c.version,
     USERS.c.created_at,
     USERS.c.updated_at,
+    USERS.c.time_zone,
 )
 
 _AS_LOADED = (
@@ -45,6 +47,14 @@ _AS_LOADED = (
 _ADD = insert(USERS)
 _SELECT = select(UserRow).with_only_columns(*_COLUMNS)
 _GET = _SELECT.where(USERS.c.id == bindparam("user_id"), USERS.c.deleted_at.is_(None))
+# Locked, so that a unit of work that writes what depends on the zone cannot be overtaken by one
+# that changes it.
+_TIME_ZONE = (
+    select(UserRow)
+    .with_only_columns(USERS.c.time_zone)
+    .where(USERS.c.id == bindparam("user_id"), USERS.c.deleted_at.is_(None))
+    .with_for_update(read=True)
+)
 _GET_BY_EMAIL = _SELECT.where(USERS.c.email_key == bindparam("email_key"))
 _SAVE = (
     update(USERS)
@@ -54,6 +64,7 @@ _SAVE = (
         email=bindparam("email"),
         email_key=bindparam("email_key"),
         password_hash=bindparam("password_hash"),
+        time_zone=bindparam("time_zone"),
         updated_at=bindparam("updated_at"),
         version=USERS.c.version + 1,
     )
@@ -120,6 +131,11 @@ class SqlUserRepository(UserRepository):
             raise UserNotFound
         return _to_user(row)
 
+    def time_zone(self, user_id: UserId) -> TimeZone:
+        for zone in self._executor.values(_TIME_ZONE, {"user_id": user_id}):
+            return TimeZone.stored(zone)
+        raise UserNotFound
+
     def save(self, user: User) -> User:
         saved = self._executor.write(
             _SAVE,
@@ -130,6 +146,7 @@ class SqlUserRepository(UserRepository):
                 "email": plain_text(user.email),
                 "email_key": _email_key(user),
                 "password_hash": user.password_hash,
+                "time_zone": plain_text(user.time_zone),
                 "updated_at": user.updated_at,
             },
             _CONSTRAINT_ERRORS,
@@ -185,11 +202,12 @@ def _to_row(user: User) -> Parameters:
         "version": user.version,
         "created_at": user.created_at,
         "updated_at": user.updated_at,
+        "time_zone": plain_text(user.time_zone),
     }
 
 
 def _to_user(row: AnyRow) -> User:
-    user_id, name, email, password_hash, version, created_at, updated_at = row
+    user_id, name, email, password_hash, version, created_at, updated_at, time_zone = row
     return User(
         id=user_id,
         name=PersonName.stored(name),
@@ -198,4 +216,5 @@ def _to_user(row: AnyRow) -> User:
         version=version,
         created_at=created_at,
         updated_at=updated_at,
+        time_zone=TimeZone.stored(time_zone),
     )

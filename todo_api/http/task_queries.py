@@ -17,15 +17,27 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
 from todo_api.http.long_polls import LONGEST_WAIT_SECONDS
-from todo_core.entities.task_query import TaskOrder, TaskQuery
+from todo_core.entities.priority import Priority
+from todo_core.entities.tags import Tags
+from todo_core.entities.task_query import TaskOrder, TaskQuery, When
 from todo_core.entities.text import SearchText
 from todo_core.errors import FieldError, ValidationFailed
 from todo_core.use_cases.tasks import ALL_TASKS, LONGEST_PAGE
 
 LARGEST_OFFSET = 10_000
 
-_ALIASES = {"q": "search", "skip": "offset", "sort_by": "sort", "sort_order": "order"}
+_ALIASES = {
+    "q": "search",
+    "skip": "offset",
+    "sort_by": "sort",
+    "sort_order": "order",
+    "due_date_from": "due_after",
+    "due_date_to": "due_before",
+}
 """Other names of parameters, which existing front ends use."""
+
+_LISTS = {"priority", "tags", "tags_any"}
+"""The parameters with several values, separated by commas or sent one by one."""
 
 _STATUSES = {"all": None, "pending": False, "active": False, "completed": True}
 _SORTS: Mapping[str, tuple[TaskOrder, bool]] = {  # the second is whether it is descending
@@ -37,6 +49,12 @@ _SORTS: Mapping[str, tuple[TaskOrder, bool]] = {  # the second is whether it is 
     "updated_at": (TaskOrder.UPDATED_AT, False),
     "-updated_at": (TaskOrder.UPDATED_AT, True),
     "updated": (TaskOrder.UPDATED_AT, True),
+    "completed_at": (TaskOrder.COMPLETED_AT, False),
+    "-completed_at": (TaskOrder.COMPLETED_AT, True),
+    "due_date": (TaskOrder.DUE_DATE, False),
+    "-due_date": (TaskOrder.DUE_DATE, True),
+    "priority": (TaskOrder.PRIORITY, False),
+    "-priority": (TaskOrder.PRIORITY, True),
     "title": (TaskOrder.TITLE, False),
     "-title": (TaskOrder.TITLE, True),
 }
@@ -45,6 +63,8 @@ _BOOLEAN = TypeAdapter(bool)
 _OFFSET_AS_SPACE = re.compile(r"(T[^ ]*) (\d\d:\d\d)")
 _LONGEST_TIME = 40
 _DECIMAL = re.compile(r"[0-9]{1,6}")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_TAG = re.compile(r"(?:[^,\\]|\\.)+", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,11 @@ class ListRequest:
     cursor: str | None = None
     offset: int = 0
     counts: bool = False
+
+    @property
+    def has_tag(self) -> bool:
+        """Whether the page stays the same until the tasks change, even as time passes."""
+        return not self.query.deleted and not self.query.depends_on_clock
 
     @cached_property
     def tag(self) -> str:
@@ -144,8 +169,18 @@ def filter_request(request: Request) -> TaskQuery:
     reader = _Reader(request.query_params)
     reader.refuse_repeated()
     query = _filter(reader)
-    if reader.get("search") is not None and query.search is None and not reader.errors:
-        reader.refuse("search", "blank", "must not be blank")
+    blank = [
+        name
+        for name, value in {
+            "search": query.search,
+            "priority": query.priorities,
+            "tags": query.tags,
+            "tags_any": query.any_tags,
+        }.items()
+        if value is None and reader.get(name) is not None and not reader.errors
+    ]
+    for name in blank:
+        reader.refuse(name, "blank", "must not be blank")
     for name in ("limit", "cursor", "offset", "deleted"):
         if reader.get(name) is not None:
             reader.refuse(name, "not_allowed", "is for lists only")
@@ -162,6 +197,13 @@ def _filter(reader: "_Reader") -> TaskQuery:
     """Read which tasks match, whatever their order and page."""
     return TaskQuery(
         completed=reader.completed(),
+        priorities=reader.read("priority", _priorities),
+        tags=reader.read("tags", _tag_keys),
+        any_tags=reader.read("tags_any", _tag_keys),
+        due_after=reader.read("due_after", _when),
+        due_before=reader.read("due_before", _when),
+        has_due=reader.read("has_due", _boolean),
+        overdue=reader.read("overdue", _boolean),
         created_after=reader.read("created_after", _time),
         created_before=reader.read("created_before", _time),
         updated_after=reader.read("updated_after", _time),
@@ -189,7 +231,9 @@ class _Reader:
         self._repeated: list[str] = []
         for sent, value in parameters.multi_items():
             name = _ALIASES.get(sent, sent)
-            if name in self._values:
+            if name in self._values and name in _LISTS:
+                value = f"{self._values[name][1]},{value}"
+            elif name in self._values:
                 self._repeated.append(name)
             if value or name not in self._values:  # of several values, the last that is not empty
                 self._values[name] = (sent, value)
@@ -258,14 +302,52 @@ def _number_in(smallest: int, largest: int) -> Callable[[str], int]:
 
 def _time(text: str) -> datetime:
     """Parse a time (RFC 3339) or a date, which begins at midnight. Without an offset it is UTC."""
+    time = _local_time(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+def _when(text: str) -> When:
+    """Parse a time or a date as `_time` does, but in the time zone of the user."""
+    time = _local_time(text)
+    return time.date() if _DATE.fullmatch(text) else time
+
+
+def _local_time(text: str) -> datetime:
+    """Parse a time, which is one in UTC if it has an offset, or a date."""
     try:
         if len(text) > _LONGEST_TIME:
             raise ValueError
         # A plus that was not encoded arrives as a space.
         time = datetime.fromisoformat(_OFFSET_AS_SPACE.sub(r"\1+\2", text))
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        return time if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("must be a date or a time such as 2026-12-01T16:00:00Z") from None
+
+
+def _priorities(text: str) -> frozenset[Priority] | None:
+    """Parse one or more priorities, separated by commas. Without any, all are asked for."""
+    try:
+        return frozenset(map(Priority.parse, filter(str.strip, text.split(",")))) or None
+    except ValidationFailed as failure:
+        raise ValueError(_predicate(failure, "Priority")) from None
+
+
+def _tag_keys(text: str) -> frozenset[str] | None:
+    r"""Parse one or more tags, separated by commas. A comma in a tag is written as `\,`.
+
+    Without any, all tasks are asked for.
+    """
+    names = [re.sub(r"\\([\\,])", r"\1", name) for name in _TAG.findall(text) if name.strip()]
+    try:
+        tags = Tags.parse(names)
+    except ValidationFailed as failure:
+        raise ValueError(_predicate(failure, "Tag")) from None
+    return frozenset(tags.keys) or None
+
+
+def _predicate(failure: ValidationFailed, subject: str) -> str:
+    """Return the first message of a failure without its subject."""
+    return failure.errors[0].message.removeprefix(f"{subject} ").rstrip(".")
 
 
 def _search_text(text: str) -> SearchText | None:
@@ -275,8 +357,7 @@ def _search_text(text: str) -> SearchText | None:
     try:
         return SearchText(text)
     except ValidationFailed as failure:
-        [error] = failure.errors
-        raise ValueError(error.message.removeprefix(f"{SearchText.label()} ").rstrip(".")) from None
+        raise ValueError(_predicate(failure, SearchText.label())) from None
 
 
 def _parameter(name: str, schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
@@ -299,6 +380,40 @@ FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
         "completed",
         {"type": "boolean"},
         "Only completed tasks (true) or only open ones (false).",
+    ),
+    _parameter(
+        "priority",
+        {"type": "string", "examples": ["high", "high,urgent"]},
+        "Only tasks with this priority, or with one of several, separated by commas.",
+    ),
+    _parameter(
+        "tags",
+        {"type": "string", "examples": ["home", "home,shop"]},
+        "Only tasks with this tag, or with all of several, separated by commas. A comma in a tag is"
+        " written as `\\,`.",
+    ),
+    _parameter(
+        "tags_any",
+        {"type": "string", "examples": ["home,shop"]},
+        "Only tasks with one of these tags.",
+    ),
+    _parameter(
+        "due_after",
+        _TIME,
+        "Only tasks that are due at this time or later. A date begins at midnight, in your time"
+        " zone. `due_date_from` is the same.",
+    ),
+    _parameter(
+        "due_before",
+        _TIME,
+        "Only tasks that are due before this time. A task that is due on a day is due when that"
+        " day ends. `due_date_to` is the same.",
+    ),
+    _parameter("has_due", {"type": "boolean"}, "Only tasks with (true) or without a due date."),
+    _parameter(
+        "overdue",
+        {"type": "boolean"},
+        "Only open tasks that were due before now (true), or only the others.",
     ),
     _parameter("created_after", _TIME, "Only tasks created after this time."),
     _parameter("created_before", _TIME, "Only tasks created before this time."),
@@ -350,7 +465,8 @@ LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter(
         "sort",
         {"type": "string", "enum": [*_SORTS], "default": "-created_at"},
-        "The order; `-` is descending. `created`, `updated` and `newest` are descending."
+        "The order; `-` is descending. `created`, `updated` and `newest` are descending. Tasks"
+        " without a value come last."
         " `sort_by` is the same.",
     ),
     _parameter(

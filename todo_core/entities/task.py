@@ -1,24 +1,19 @@
 """Tasks. Only their owner can see them."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum
-from typing import Final, NewType, Self
+from typing import Any, NewType, Self, TypedDict, Unpack
 
+from todo_core.entities.due_date import DueDate, depends_on_zone
+from todo_core.entities.priority import Priority
+from todo_core.entities.tags import NO_TAGS, Tags
 from todo_core.entities.text import Prose, SearchText, Text, Validation, fold, searchable
+from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
 
 TaskId = NewType("TaskId", int)
 """A positive integer below 2**53, which every JSON parser reads exactly (RFC 8259 §6)."""
-
-
-class Unchanged(Enum):
-    """The type of `UNCHANGED`, the value of a field that is not to be changed."""
-
-    UNCHANGED = "unchanged"
-
-
-UNCHANGED: Final = Unchanged.UNCHANGED
 
 
 class Title(Text):
@@ -63,6 +58,8 @@ class TaskCounts:
     revision: int
     total: int
     completed: int
+    overdue: int = 0
+    """How many open tasks were due before now, if that was counted."""
 
     @property
     def pending(self) -> int:
@@ -70,11 +67,63 @@ class TaskCounts:
         return self.total - self.completed
 
 
+class _Details(TypedDict, total=False):
+    """The fields that a new task may be given, and that may be changed later."""
+
+    description: str | None
+    priority: str | None
+    due_date: str | None
+    tags: Sequence[str] | None
+
+
+class NewTaskFields(_Details):
+    """The fields of a new task, as its owner wrote them. Those that are missing have defaults."""
+
+    title: str
+
+
+class TaskFields(_Details, total=False):
+    """The fields of a task to change, as its owner wrote them. The others keep their values."""
+
+    title: str
+    completed: bool
+
+
+_PARSERS: Mapping[str, Callable[[Any, TimeZone], object]] = {
+    "title": lambda raw, _: Title(raw),
+    "description": lambda raw, _: Description.or_none(raw),
+    "priority": lambda raw, _: Priority.parse(raw),
+    "due_date": DueDate.or_none,
+    "tags": lambda raw, _: Tags.parse(raw),
+}
+"""How what an owner in some time zone wrote becomes the value of a field."""
+
+
+def need_zone(fields: Mapping[str, Any]) -> bool:
+    """Return whether the values of these fields depend on the time zone of the owner."""
+    return depends_on_zone(fields.get("due_date"))
+
+
+def parsed(fields: Mapping[str, Any], zone: TimeZone = DEFAULT_TIME_ZONE) -> dict[str, Any]:
+    """Return the values of these fields, other than `completed`, which has no rules.
+
+    Raises:
+        ValidationFailed: naming every field that breaks its rules.
+    """
+    with Validation() as valid:
+        return {
+            name: valid(_PARSERS[name], raw, zone)
+            for name, raw in fields.items()
+            if name in _PARSERS
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A task and its owner.
 
-    `version` counts how often the task was saved. It makes concurrent changes safe (see
+    `completed_at` is when it was completed, and None as long as it is open. `version` counts how
+    often the task was saved. It makes concurrent changes safe (see
     `todo_core.ports.repositories.TaskRepository.save`). All times are aware and in UTC.
     """
 
@@ -82,7 +131,10 @@ class Task:
     owner_id: UserId
     title: Title
     description: Description | None
-    completed: bool
+    priority: Priority
+    due_date: DueDate | None
+    tags: Tags
+    completed_at: datetime | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -93,65 +145,56 @@ class Task:
         *,
         id: TaskId,
         owner_id: UserId,
-        title: str,
-        description: str | None,
         now: datetime,
+        zone: TimeZone = DEFAULT_TIME_ZONE,
+        **fields: Unpack[NewTaskFields],
     ) -> Self:
-        """Create a task that is not completed.
+        """Create a task of an owner in this time zone, which is not completed.
 
         Raises:
             ValidationFailed: naming every field that breaks its rules.
         """
-        with Validation() as valid:
-            valid_title = valid(Title, title)
-            valid_description = valid(Description.or_none, description)
         return cls(
             id=id,
             owner_id=owner_id,
-            title=valid_title,
-            description=valid_description,
-            completed=False,
+            completed_at=None,
             version=1,
             created_at=now,
             updated_at=now,
+            **{**_DEFAULTS, **parsed(fields, zone)},
         )
+
+    @property
+    def completed(self) -> bool:
+        """Whether the task is completed."""
+        return self.completed_at is not None
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Return whether the task is open, and was due before this moment."""
+        return not self.completed and self.due_date is not None and self.due_date.at < now
 
     def edited(
         self,
         *,
-        title: str | Unchanged = UNCHANGED,
-        description: str | Unchanged | None = UNCHANGED,
-        completed: bool | Unchanged = UNCHANGED,
         now: datetime,
+        zone: TimeZone = DEFAULT_TIME_ZONE,
+        **fields: Unpack[TaskFields],
     ) -> Self:
-        """Return the task with these fields changed. Fields that are not given keep their value.
+        """Return the task with these fields changed by its owner, who is in this time zone.
 
         If nothing changes, this same object is returned, so that the caller need not save it.
 
         Raises:
             ValidationFailed: naming every field that breaks its rules.
         """
-        with Validation() as valid:
-            new_title = self.title if title is UNCHANGED else valid(Title, title)
-            new_description = (
-                self.description
-                if description is UNCHANGED
-                else valid(Description.or_none, description)
-            )
-        new_completed = self.completed if completed is UNCHANGED else completed
-        if (new_title, new_description, new_completed) == (
-            self.title,
-            self.description,
-            self.completed,
-        ):
-            return self
-        return replace(
-            self,
-            title=new_title,
-            description=new_description,
-            completed=new_completed,
-            updated_at=now,
-        )
+        changed = {
+            name: value
+            for name, value in parsed(fields, zone).items()
+            if value != getattr(self, name)
+        }
+        if fields.get("completed", self.completed) != self.completed:
+            changed["completed_at"] = None if self.completed else now
+        return replace(self, **changed, updated_at=now) if changed else self
 
     def contains(self, text: SearchText) -> bool:
         """Return whether this text is in the title or in the description, all of them folded."""
@@ -163,3 +206,12 @@ class Task:
     def with_completion(self, completed: bool, *, now: datetime) -> Self:
         """Return the task, completed or not. If nothing changes, it is this same object."""
         return self.edited(completed=completed, now=now)
+
+
+_DEFAULTS: Mapping[str, object] = {
+    "description": None,
+    "priority": Priority.MEDIUM,
+    "due_date": None,
+    "tags": NO_TAGS,
+}
+"""The values of the fields that a new task need not be given."""

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from todo_core.entities.task import UNCHANGED, Description, TaskId, Title, Unchanged
-from todo_core.entities.text import Validation
+from todo_core.entities.task import NewTaskFields, TaskFields, TaskId, parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +12,7 @@ class Creation:
 
     kind: ClassVar[str] = "create"
 
-    title: str
-    description: str | None = None
+    fields: NewTaskFields
 
     def validate(self) -> None:
         """Check the values.
@@ -22,9 +20,7 @@ class Creation:
         Raises:
             ValidationFailed: naming every field that breaks its rules.
         """
-        with Validation() as valid:
-            valid(Title, self.title)
-            valid(Description.or_none, self.description)
+        parsed(self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +30,12 @@ class Edit:
     kind: ClassVar[str] = "update"
 
     id: TaskId
+    fields: TaskFields
     version: int | None = None
-    title: str | Unchanged = UNCHANGED
-    description: str | Unchanged | None = UNCHANGED
-    completed: bool | Unchanged = UNCHANGED
 
     def validate(self) -> None:
         """Check the values, as `Creation.validate` does."""
-        with Validation() as valid:
-            if self.title is not UNCHANGED:
-                valid(Title, self.title)
-            if self.description is not UNCHANGED:
-                valid(Description.or_none, self.description)
+        parsed(self.fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,10 +179,12 @@ class Validation:
     def __init__(self) -> None:
         self._errors: list[FieldError] = []
 
-    def __call__[Raw, Value](self, build: Callable[[Raw], Value], raw: Raw) -> Value:
+    def __call__[**Raw, Value](
+        self, build: Callable[Raw, Value], *raw: Raw.args, **named: Raw.kwargs
+    ) -> Value:
         """Build a value object. Collect its errors instead of raising them."""
         try:
-            return build(raw)
+            return build(*raw, **named)
         except ValidationFailed as failure:
             self._errors.extend(failure.errors)
             # This None is never used: leaving the block raises.

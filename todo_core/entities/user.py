@@ -4,10 +4,11 @@ import re
 import unicodedata
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NewType, Self
+from typing import NewType, Self, TypedDict
 from uuid import UUID
 
 from todo_core.entities.text import Text
+from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 
 UserId = NewType("UserId", UUID)
 
@@ -113,12 +114,21 @@ class PasswordPolicy:
         return password
 
 
+class ProfileFields(TypedDict, total=False):
+    """The fields of a profile to change, as the user wrote them. The others keep their values."""
+
+    name: str
+    email: str
+    time_zone: str
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """A user, who has an account.
 
     Users of an external issuer have no `password_hash`. They have no `email` if the issuer gives
-    none, or gives one that another account has. `version` counts how often the user was saved.
+    none, or gives one that another account has. Their `time_zone` decides when a day ends on which
+    a task of theirs is due. `version` counts how often the user was saved.
     All times are aware and in UTC.
     """
 
@@ -129,6 +139,7 @@ class User:
     version: int
     created_at: datetime
     updated_at: datetime
+    time_zone: TimeZone = DEFAULT_TIME_ZONE
 
     @classmethod
     def register(
@@ -155,8 +166,19 @@ class User:
         """Return the user with another password hash."""
         return replace(self, password_hash=password_hash, updated_at=now)
 
-    def with_profile(self, *, name: PersonName, email: EmailAddress | None, now: datetime) -> Self:
-        """Return the user with this name and email. If nothing changes, it is this same object."""
-        if (name, email) == (self.name, self.email):
+    def with_profile(
+        self,
+        *,
+        name: PersonName,
+        email: EmailAddress | None,
+        time_zone: TimeZone | None = None,
+        now: datetime,
+    ) -> Self:
+        """Return the user with this name and email, and this time zone unless it is None.
+
+        If nothing changes, it is this same object.
+        """
+        time_zone = self.time_zone if time_zone is None else time_zone
+        if (name, email, time_zone) == (self.name, self.email, self.time_zone):
             return self
-        return replace(self, name=name, email=email, updated_at=now)
+        return replace(self, name=name, email=email, time_zone=time_zone, updated_at=now)

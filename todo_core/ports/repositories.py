@@ -14,9 +14,11 @@ from todo_core.entities.identity import Identity, LinkedIdentity
 from todo_core.entities.password_reset import PasswordReset
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.stream_ticket import StreamTicket
+from todo_core.entities.tags import TagCount
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_changes import FoundChanges
 from todo_core.entities.task_query import Found, Position, TaskQuery
+from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import EmailAddress, User, UserId
 
 UNLIMITED = 2**31 - 1
@@ -50,6 +52,14 @@ class UserRepository(Protocol):
 
         Raises:
             UserNotFound: if there is none.
+        """
+
+    @abstractmethod
+    def time_zone(self, user_id: UserId) -> TimeZone:
+        """Return the time zone of the user. It stays the same until the unit of work ends.
+
+        Raises:
+            UserNotFound: if there is no such user.
         """
 
     @abstractmethod
@@ -511,6 +521,21 @@ class TaskRepository(Protocol):
     @abstractmethod
     def counts(self, owner_id: UserId) -> TaskCounts:
         """Return the owner's revision and how many tasks they have."""
+
+    @abstractmethod
+    def tag_counts(self, owner_id: UserId, *, limit: int) -> Sequence[TagCount]:
+        """Return the owner's tags, those of most tasks first, and then in the order of their keys.
+
+        Of several spellings, the name is the first in the order of code points.
+        """
+
+    @abstractmethod
+    def move_due_days(self, owner_id: UserId, zone: TimeZone) -> None:
+        """Set at which moment the tasks are due that are due on a day, from now on in this zone.
+
+        Tasks in the trash too. The tasks keep their versions and revisions, since what clients see
+        of them does not change, but the owner takes the next revision, since lists change.
+        """
 
     @abstractmethod
     def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:

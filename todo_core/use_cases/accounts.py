@@ -2,13 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 from todo_core.entities.identity import Identity
 from todo_core.entities.session import Session, SessionId
-from todo_core.entities.task import UNCHANGED, Task, Unchanged
+from todo_core.entities.task import Task
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.text import Validation
-from todo_core.entities.user import EmailAddress, Password, PasswordPolicy, PersonName, User, UserId
+from todo_core.entities.time_zone import TimeZone
+from todo_core.entities.user import (
+    EmailAddress,
+    Password,
+    PasswordPolicy,
+    PersonName,
+    ProfileFields,
+    User,
+    UserId,
+)
 from todo_core.errors import (
     AccountGone,
     EditConflict,
@@ -17,6 +27,7 @@ from todo_core.errors import (
     UserNotFound,
 )
 from todo_core.ports.background import Background
+from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
@@ -132,14 +143,14 @@ class ReadProfile:
 
 @dataclass(frozen=True, slots=True)
 class UpdateProfile:
-    """Change a user's name or email. Fields that are not given keep their value.
+    """Change a user's name, email or time zone. Fields that are not given keep their value.
 
-    A change of the email needs the current password. The old address is notified, and a password
-    reset that was sent there is withdrawn.
+    A change of the time zone moves the ends of the days on which tasks are due. A change of the
+    email needs the current password. The old address is notified, and a password reset that was
+    sent there is withdrawn.
 
     Raises:
-        ValidationFailed: if the name or the email breaks its rules, or the current
-            password is missing or wrong.
+        ValidationFailed: if a field breaks its rules, or the current password is missing or wrong.
         NoPassword: if a user without a password wants to change the email.
         EmailTaken: if another account has this email.
         RateLimited: after too many attempts to confirm the password.
@@ -151,6 +162,7 @@ class UpdateProfile:
     unit_of_work: BeginUnitOfWork
     reauthenticate: Reauthenticate
     mailer: Mailer
+    changes: ChangePublisher
     clock: Clock
     security_log: SecurityLog
 
@@ -158,54 +170,49 @@ class UpdateProfile:
         self,
         *,
         user_id: UserId,
-        name: str | Unchanged = UNCHANGED,
-        email: str | Unchanged = UNCHANGED,
         current_password: str | None = None,
+        **fields: Unpack[ProfileFields],
     ) -> User:
-        return self.admit(
-            user_id=user_id, name=name, email=email, current_password=current_password
-        ).complete()
+        return self.admit(user_id=user_id, current_password=current_password, **fields).complete()
 
     def admit(
         self,
         *,
         user_id: UserId,
-        name: str | Unchanged = UNCHANGED,
-        email: str | Unchanged = UNCHANGED,
         current_password: str | None = None,
+        **fields: Unpack[ProfileFields],
     ) -> Admitted[User]:
         """Validate the change, count the password if it needs one, and return the rest of it.
 
         Raises:
-            ValidationFailed: if the name or the email breaks its rules, or the current
-                password is missing.
+            ValidationFailed: if a field breaks its rules, or the current password is missing.
             NoPassword: if a user without a password wants to change the email.
             RateLimited: after too many attempts to confirm the password.
             AccountGone: if the account was deleted.
         """
         user = self.get_profile(user_id=user_id)
-        needs_password = self._apply(user, name, email).email != user.email
+        needs_password = self._apply(user, fields).email != user.email
         admitted = self.reauthenticate.admit(user, current_password) if needs_password else None
         return Admitted(
-            lambda: retry_on_conflict(lambda: self._update(user_id, name, email, admitted)),
+            lambda: retry_on_conflict(lambda: self._update(user_id, fields, admitted)),
             hashes=needs_password,
         )
 
-    def _apply(self, user: User, name: str | Unchanged, email: str | Unchanged) -> User:
+    def _apply(self, user: User, fields: ProfileFields) -> User:
         with Validation() as valid:
-            new_name = user.name if name is UNCHANGED else valid(PersonName, name)
-            new_email = user.email if email is UNCHANGED else valid(EmailAddress, email)
-        return user.with_profile(name=new_name, email=new_email, now=self.clock.now())
+            name = valid(PersonName, fields["name"]) if "name" in fields else user.name
+            email = valid(EmailAddress, fields["email"]) if "email" in fields else user.email
+            zone = valid(TimeZone, fields["time_zone"]) if "time_zone" in fields else None
+        return user.with_profile(name=name, email=email, time_zone=zone, now=self.clock.now())
 
     def _update(
         self,
         user_id: UserId,
-        name: str | Unchanged,
-        email: str | Unchanged,
+        fields: ProfileFields,
         admitted: Reauthentication | None,
     ) -> User:
         user = self.get_profile(user_id=user_id)
-        changed = self._apply(user, name, email)
+        changed = self._apply(user, fields)
         if changed is user:
             return user
         if changed.email != user.email:
@@ -216,6 +223,8 @@ class UpdateProfile:
         if changed.email != user.email:
             self.security_log.record(SecurityEvent.EMAIL_CHANGED, user_id=user_id)
             self._notify(user, changed.email)
+        if changed.time_zone != user.time_zone:
+            self.changes.publish(user_id)
         return saved
 
     def _notify(self, user: User, new_email: EmailAddress | None) -> None:
@@ -227,6 +236,8 @@ class UpdateProfile:
             saved = work.users.save(changed)
             if changed.email != user.email:
                 work.password_resets.withdraw(user.id)
+            if changed.time_zone != user.time_zone:
+                work.tasks.move_due_days(user.id, changed.time_zone)
         return saved
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from math import ceil
 
-from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task import Task, TaskId, need_zone
 from todo_core.entities.task_operation import (
     Completion,
     Creation,
@@ -19,6 +19,7 @@ from todo_core.entities.task_operation import (
     TaskOperation,
 )
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
+from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
 from todo_core.errors import (
     FieldError,
@@ -36,6 +37,7 @@ from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.retrying import DEFAULT_ATTEMPTS, retry_on_conflict
+from todo_core.use_cases.time_zones import LocateQuery, zone_of
 
 MAX_OPERATIONS = 500
 """How many operations a request may have."""
@@ -97,14 +99,22 @@ class ChangeTasks:
             self.limiter.hit(Limit.TASKS, str(owner_id))
         _validate(operations)
         named = [each.id for each in operations if not isinstance(each, Creation)]
+        creations = [each for each in operations if isinstance(each, Creation)]
+        needs_zone = any(
+            need_zone(each.fields) for each in operations if isinstance(each, Creation | Edit)
+        )
 
         def attempt() -> Sequence[Outcome]:
-            # Before the transaction begins, because others may wait for its end.
-            new = self._new([each for each in operations if isinstance(each, Creation)], owner_id)
+            # Before the transaction begins, if possible, because others may wait for its end.
+            new = () if needs_zone else self._new(creations, owner_id, DEFAULT_TIME_ZONE)
             with self.unit_of_work() as work:
+                zone = DEFAULT_TIME_ZONE
+                if needs_zone:
+                    zone = zone_of(owner_id, work.users)
+                    new = self._new(creations, owner_id, zone)
                 found = work.tasks.lock(named, owner_id=owner_id) if named else ()
                 batch = _Batch(
-                    work.tasks, found, new, self.clock, self.max_tasks, self.trash_lifetime
+                    work.tasks, found, new, zone, self.clock, self.max_tasks, self.trash_lifetime
                 )
                 return [
                     batch.apply(operation, field=_field(index, operation))
@@ -115,17 +125,13 @@ class ChangeTasks:
         self.changes.publish(owner_id)
         return outcomes
 
-    def _new(self, creations: Sequence[Creation], owner_id: UserId) -> Sequence[Task]:
+    def _new(
+        self, creations: Sequence[Creation], owner_id: UserId, zone: TimeZone
+    ) -> Sequence[Task]:
         now = self.clock.now()
         ids = self.identifiers.task_ids(len(creations), created_at=now)
         return [
-            Task.create(
-                id=task_id,
-                owner_id=owner_id,
-                title=creation.title,
-                description=creation.description,
-                now=now,
-            )
+            Task.create(id=task_id, owner_id=owner_id, now=now, zone=zone, **creation.fields)
             for task_id, creation in zip(ids, creations, strict=True)
         ]
 
@@ -138,6 +144,7 @@ class _Batch:
         tasks: TaskRepository,
         found: Sequence[Task],
         new: Sequence[Task],
+        zone: TimeZone,
         clock: Clock,
         max_tasks: int,
         trash_lifetime: timedelta,
@@ -145,6 +152,7 @@ class _Batch:
         self._tasks = tasks
         self._current = {task.id: task for task in found}
         self._new = iter(new)
+        self._zone = zone
         self._clock = clock
         self._max_tasks = max_tasks
         self._trash_lifetime = trash_lifetime
@@ -169,7 +177,7 @@ class _Batch:
             )
             del self._current[task.id]
             return task.id
-        changed = _changed(task, operation, self._clock)
+        changed = self._changed(task, operation)
         if changed is not task:
             changed = self._current[task.id] = self._tasks.save(changed)
         return changed
@@ -182,6 +190,12 @@ class _Batch:
         self._current[task.id] = task
         return task
 
+    def _changed(self, task: Task, operation: Edit | Completion) -> Task:
+        now = self._clock.now()
+        if isinstance(operation, Completion):
+            return task.with_completion(operation.completed, now=now)
+        return task.edited(now=now, zone=self._zone, **operation.fields)
+
     def _expected(self, operation: Edit | Completion | Deletion) -> Task:
         task = self._current.get(operation.id)
         if task is None:
@@ -189,17 +203,6 @@ class _Batch:
         if operation.version not in (None, task.version):
             raise PreconditionFailed(task.version)
         return task
-
-
-def _changed(task: Task, operation: Edit | Completion, clock: Clock) -> Task:
-    if isinstance(operation, Completion):
-        return task.with_completion(operation.completed, now=clock.now())
-    return task.edited(
-        title=operation.title,
-        description=operation.description,
-        completed=operation.completed,
-        now=clock.now(),
-    )
 
 
 def _field(index: int, operation: TaskOperation) -> str:
@@ -240,9 +243,10 @@ class ChangeMatchingTasks:
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
     changes: ChangePublisher
+    locate: LocateQuery
 
     def __call__(self, owner_id: UserId, query: TaskQuery, change: ChangeOne) -> int:
-        query = replace(query, order=TaskOrder.CREATED_AT, descending=True)
+        query = replace(self.locate(owner_id, query), order=TaskOrder.CREATED_AT, descending=True)
         changed = 0
         after: Position | None = None
         while True:

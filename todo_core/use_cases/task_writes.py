@@ -1,6 +1,6 @@
 """The use cases that change tasks, together."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from todo_core.entities.user import UserId
@@ -54,11 +54,26 @@ class TaskWrites:
         and announces the changes when it has ended.
         """
         tasks, limiter, changes = work.tasks, _ALREADY_COUNTED, _NOT_YET_STORED
+
+        def same() -> AbstractContextManager[UnitOfWork]:
+            return nullcontext(work)
+
         return TaskWrites(
             create_task=replace(
-                self.create_task, tasks=tasks, limiter=limiter, changes=changes, attempts=1
+                self.create_task,
+                tasks=tasks,
+                unit_of_work=same,
+                limiter=limiter,
+                changes=changes,
+                attempts=1,
             ),
-            update_task=replace(self.update_task, tasks=tasks, limiter=limiter, changes=changes),
+            update_task=replace(
+                self.update_task,
+                tasks=tasks,
+                unit_of_work=same,
+                limiter=limiter,
+                changes=changes,
+            ),
             toggle_completion=replace(
                 self.toggle_completion, tasks=tasks, limiter=limiter, changes=changes
             ),
@@ -66,7 +81,7 @@ class TaskWrites:
             restore_task=replace(self.restore_task, tasks=tasks, limiter=limiter, changes=changes),
             change_tasks=replace(
                 self.change_tasks,
-                unit_of_work=lambda: nullcontext(work),
+                unit_of_work=same,
                 limiter=limiter,
                 changes=changes,
                 attempts=1,

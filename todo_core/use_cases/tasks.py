@@ -1,10 +1,21 @@
 """What users do with their tasks. Each request about tasks counts against the user's limit."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Unpack
 
-from todo_core.entities.task import UNCHANGED, Task, TaskCounts, TaskId, Unchanged
+from todo_core.entities.tags import TagCount
+from todo_core.entities.task import (
+    NewTaskFields,
+    Task,
+    TaskCounts,
+    TaskFields,
+    TaskId,
+    need_zone,
+)
 from todo_core.entities.task_query import Position, TaskPage, TaskQuery
+from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
 from todo_core.errors import IdTaken, PreconditionFailed
 from todo_core.ports.changes import ChangePublisher
@@ -13,7 +24,9 @@ from todo_core.ports.cursors import Cursors
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.retrying import retry_on_conflict
+from todo_core.use_cases.time_zones import LocateQuery, zone_of
 
 EDIT_ATTEMPTS = 50
 """How often an edit of a task is attempted.
@@ -30,13 +43,16 @@ ALL_TASKS = TaskQuery()
 LONGEST_PAGE = 500
 """How many tasks a page has at most."""
 
+MOST_TAGS = 1000
+"""How many tags are listed at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class CreateTask:
     """Create a task, which is not completed yet.
 
     Raises:
-        ValidationFailed: if the title or the description breaks its rules.
+        ValidationFailed: naming every field that breaks its rules.
         QuotaExceeded: if the owner has `max_tasks` tasks.
         AccountGone: if the owner was deleted.
         IdTaken: if each of the `attempts` to choose an identifier met one in use.
@@ -44,6 +60,7 @@ class CreateTask:
     """
 
     tasks: TaskRepository
+    unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
     identifiers: Identifiers
     changes: ChangePublisher
@@ -51,21 +68,31 @@ class CreateTask:
     max_tasks: int
     attempts: int = ID_ATTEMPTS
 
-    def __call__(self, *, owner_id: UserId, title: str, description: str | None = None) -> Task:
+    def __call__(self, *, owner_id: UserId, **fields: Unpack[NewTaskFields]) -> Task:
         self.limiter.hit(Limit.TASKS, str(owner_id))
         for remaining in reversed(range(self.attempts)):
-            now = self.clock.now()
-            [task_id] = self.identifiers.task_ids(1, created_at=now)
-            task = Task.create(
-                id=task_id, owner_id=owner_id, title=title, description=description, now=now
-            )
             try:
-                self.tasks.add(task, most=self.max_tasks)
+                task = self._attempt(owner_id, fields)
                 break
             except IdTaken:
                 if not remaining:
                     raise
         self.changes.publish(owner_id)
+        return task
+
+    def _attempt(self, owner_id: UserId, fields: NewTaskFields) -> Task:
+        if not need_zone(fields):
+            return self._add(self.tasks, owner_id, DEFAULT_TIME_ZONE, fields)
+        with self.unit_of_work() as work:
+            return self._add(work.tasks, owner_id, zone_of(owner_id, work.users), fields)
+
+    def _add(
+        self, tasks: TaskRepository, owner_id: UserId, zone: TimeZone, fields: NewTaskFields
+    ) -> Task:
+        now = self.clock.now()
+        [task_id] = self.identifiers.task_ids(1, created_at=now)
+        task = Task.create(id=task_id, owner_id=owner_id, now=now, zone=zone, **fields)
+        tasks.add(task, most=self.max_tasks)
         return task
 
 
@@ -80,12 +107,14 @@ class ListTasks:
 
     Raises:
         InvalidCursor: if the cursor is not one of this query and this owner.
+        AccountGone: if times in the owner's time zone are asked for, and the owner was deleted.
         RateLimited: after too many requests of this user about tasks.
     """
 
     tasks: TaskRepository
     cursors: Cursors
     limiter: RateLimiter
+    locate: LocateQuery
 
     def __call__(
         self,
@@ -102,8 +131,9 @@ class ListTasks:
         if known and (revision := self.tasks.counts(owner_id).revision) in known:
             return TaskPage([], revision, is_unchanged=True)
         after = None if cursor is None else self._position(cursor, owner_id, query)
-        found = self.tasks.page(owner_id, query, limit=limit, after=after, offset=offset)
-        total = self._total(owner_id, query) if counts else None
+        located = self.locate(owner_id, query)
+        found = self.tasks.page(owner_id, located, limit=limit, after=after, offset=offset)
+        total = self._total(owner_id, located) if counts else None
         following = None if found.last is None else self._cursor(found.last, owner_id, query)
         return TaskPage(found.tasks, found.revision, following, total)
 
@@ -129,7 +159,25 @@ def _list_scope(owner_id: UserId, query: TaskQuery) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CountTasks:
-    """Return how many tasks the owner has.
+    """Return how many tasks the owner has, and how many of them are overdue.
+
+    Raises:
+        RateLimited: after too many requests of this user about tasks.
+    """
+
+    tasks: TaskRepository
+    limiter: RateLimiter
+    clock: Clock
+
+    def __call__(self, *, owner_id: UserId) -> TaskCounts:
+        self.limiter.hit(Limit.TASKS, str(owner_id))
+        overdue = TaskQuery(overdue=True, now=self.clock.now())
+        return replace(self.tasks.counts(owner_id), overdue=self.tasks.count(owner_id, overdue))
+
+
+@dataclass(frozen=True, slots=True)
+class ListTags:
+    """Return the owner's tags, those of most tasks first: at most `MOST_TAGS`.
 
     Raises:
         RateLimited: after too many requests of this user about tasks.
@@ -138,9 +186,9 @@ class CountTasks:
     tasks: TaskRepository
     limiter: RateLimiter
 
-    def __call__(self, *, owner_id: UserId) -> TaskCounts:
+    def __call__(self, *, owner_id: UserId) -> Sequence[TagCount]:
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return self.tasks.counts(owner_id)
+        return self.tasks.tag_counts(owner_id, limit=MOST_TAGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +218,13 @@ class UpdateTask:
     Raises:
         TaskNotFound: if the owner has no such task, even if another user has.
         PreconditionFailed: if the task has none of the expected versions.
-        ValidationFailed: if the title or the description breaks its rules.
+        ValidationFailed: naming every field that breaks its rules.
         EditConflict: if the task keeps being changed at the same time.
         RateLimited: after too many requests of this user about tasks.
     """
 
     tasks: TaskRepository
+    unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
     changes: ChangePublisher
     clock: Clock
@@ -185,21 +234,23 @@ class UpdateTask:
         *,
         owner_id: UserId,
         task_id: TaskId,
-        title: str | Unchanged = UNCHANGED,
-        description: str | Unchanged | None = UNCHANGED,
-        completed: bool | Unchanged = UNCHANGED,
         expected: Collection[int] | None = None,
+        **fields: Unpack[TaskFields],
     ) -> Task:
-        def edit(task: Task) -> Task:
-            return task.edited(
-                title=title,
-                description=description,
-                completed=completed,
-                now=self.clock.now(),
-            )
+        def attempt(tasks: TaskRepository, zone: TimeZone) -> tuple[Task, bool]:
+            def edit(task: Task) -> Task:
+                return task.edited(now=self.clock.now(), zone=zone, **fields)
+
+            return _change(tasks, owner_id, task_id, edit, expected)
+
+        def attempt_in_zone() -> tuple[Task, bool]:
+            with self.unit_of_work() as work:
+                return attempt(work.tasks, zone_of(owner_id, work.users))
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _change(self.tasks, self.changes, owner_id, task_id, edit, expected)
+        if need_zone(fields):
+            return _publish(self.changes, owner_id, attempt_in_zone)
+        return _publish(self.changes, owner_id, partial(attempt, self.tasks, DEFAULT_TIME_ZONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +281,11 @@ class ToggleCompletion:
             return task.with_completion(wanted, now=self.clock.now())
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _change(self.tasks, self.changes, owner_id, task_id, toggle, expected)
+        return _publish(
+            self.changes,
+            owner_id,
+            lambda: _change(self.tasks, owner_id, task_id, toggle, expected),
+        )
 
 
 def require_expected(task: Task, expected: Collection[int] | None) -> Task:
@@ -246,21 +301,22 @@ def require_expected(task: Task, expected: Collection[int] | None) -> Task:
 
 def _change(
     tasks: TaskRepository,
-    changes: ChangePublisher,
     owner_id: UserId,
     task_id: TaskId,
     change: Callable[[Task], Task],
     expected: Collection[int] | None,
+) -> tuple[Task, bool]:
+    """Load the task, apply the change, and save it if it is different. Return whether it is."""
+    task = require_expected(tasks.get(task_id, owner_id=owner_id), expected)
+    changed = change(task)
+    return (task, False) if changed is task else (tasks.save(changed), True)
+
+
+def _publish(
+    changes: ChangePublisher, owner_id: UserId, attempt: Callable[[], tuple[Task, bool]]
 ) -> Task:
-    """Load the task, apply the change, and save and publish it if the task is different."""
-
-    def attempt() -> Task:
-        task = require_expected(tasks.get(task_id, owner_id=owner_id), expected)
-        changed = change(task)
-        if changed is task:
-            return task
-        saved = tasks.save(changed)
+    """Change a task, again after a conflict, and publish that it has changed, if it has."""
+    task, has_changed = retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)
+    if has_changed:
         changes.publish(owner_id)
-        return saved
-
-    return retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)
+    return task

@@ -23,7 +23,7 @@ from todo_api.http.schemas.sessions import (
     session_list_json,
     token_fields,
 )
-from todo_api.http.schemas.users import UserProfileResponse
+from todo_api.http.schemas.users import UserResponse
 from todo_core.entities.session import SessionId
 from todo_core.errors import SessionNotFound
 
@@ -48,8 +48,7 @@ async def login(request: Request, body: LoginRequest) -> LoginResponse:
         ),
     )
     return LoginResponse.model_validate(
-        token_fields(logged_in.tokens)
-        | {"user": UserProfileResponse.model_validate(logged_in.user)}
+        token_fields(logged_in.tokens) | {"user": UserResponse.model_validate(logged_in.user)}
     )
 
 

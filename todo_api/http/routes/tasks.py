@@ -19,6 +19,7 @@ from todo_api.http.preconditions import (
 )
 from todo_api.http.routes import changes, events
 from todo_api.http.schemas.tasks import (
+    TagListResponse,
     TaskCreate,
     TaskListResponse,
     TaskPatch,
@@ -27,6 +28,7 @@ from todo_api.http.schemas.tasks import (
     TaskUpdate,
     TaskUpdateStatus,
     entity_tag,
+    tag_list_json,
     task_envelope_json,
     task_json,
     task_list_json,
@@ -138,10 +140,9 @@ def list_tasks(request: Request, owner_id: OwnerDependency) -> Response:
         cursor=asked.cursor,
         offset=asked.offset,
         counts=asked.counts,
-        known=() if asked.query.deleted else known_revisions(request, tag),
+        known=known_revisions(request, tag) if asked.has_tag else (),
     )
-    # What is in the trash depends on the time too.
-    headers = {} if asked.query.deleted else {"ETag": list_tag(page.revision, tag)}
+    headers = {"ETag": list_tag(page.revision, tag)} if asked.has_tag else {}
     if page.is_unchanged:
         return Response(status_code=304, headers=headers)
     content = task_envelope_json(page) if enveloped else task_list_json(page.tasks)
@@ -163,6 +164,22 @@ def count_tasks(request: Request, owner_id: OwnerDependency) -> Response:
     """Return how many tasks you have. It takes the same time, however many they are."""
     counts = application_of(request).count_tasks(owner_id=owner_id)
     return Response(task_stats_json(counts), media_type="application/json")
+
+
+@router.get(
+    "/tags",
+    openapi_extra=_ON_TASKS,
+    summary="List your tags",
+    response_model=TagListResponse,
+    responses=problems(401, 404, 422, 429, 503),
+)
+def list_tags(request: Request, owner_id: OwnerDependency) -> Response:
+    """Return your tags with the numbers of your tasks that have them, the most used first.
+
+    At most 1000 are listed.
+    """
+    tags = application_of(request).list_tags(owner_id=owner_id)
+    return Response(tag_list_json(tags), media_type="application/json")
 
 
 # Before the route of a task, which has the same form.
@@ -203,7 +220,7 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
     """Create a task."""
 
     def write(writes: TaskWrites) -> Response:
-        task = writes.create_task(owner_id=owner_id, title=body.title, description=body.description)
+        task = writes.create_task(owner_id=owner_id, **body.to_core())
         location = _location(request, owner_id, task)
         headers = {"Location": location, "ETag": entity_tag(task.version)}
         return Response(task_json(task), 201, headers, "application/json")
@@ -219,9 +236,9 @@ def create_task(request: Request, owner_id: OwnerDependency, body: TaskCreate) -
     responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _CHANGED,
 )
 def update_task(request: Request, owner_id: OwnerDependency, body: TaskUpdate) -> Response:
-    """Set the title and the description of a task.
+    """Set the title of a task, and the other fields that are sent. The others keep their values.
 
-    A description that is not sent keeps its value. Null or an empty text removes it.
+    Null or an empty text removes a description or a due date. `completed` is ignored here.
     """
     return _update(request, owner_id, body)
 
@@ -244,7 +261,7 @@ def _update(request: Request, owner_id: UserId, body: TaskUpdate | TaskPatch) ->
             owner_id=owner_id,
             task_id=_task_id(request),
             expected=expected_versions(request),
-            **body.model_dump(),
+            **body.to_core(),
         )
         return _task_response(task)
 
@@ -270,7 +287,7 @@ def toggle_completion(
             owner_id=owner_id,
             task_id=_task_id(request),
             expected=expected_versions(request),
-            **(body.model_dump() if body else {}),
+            completed=body.to_core().get("completed") if body else None,
         )
         return _task_response(task)
 

@@ -10,8 +10,9 @@ from todo_api.http.schemas.passwords import NewPasswordText, PasswordText
 from todo_api.http.schemas.sessions import StoredSession
 from todo_api.http.schemas.tasks import TaskResponse, task_list_json
 from todo_api.http.schemas.text import LINE_PATTERN
-from todo_api.http.schemas.users import UserProfileResponse
+from todo_api.http.schemas.users import UserProfileResponse, UserResponse
 from todo_core.entities.task import Task
+from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import EmailAddress, PersonName
 from todo_core.use_cases.accounts import Export
 
@@ -35,6 +36,17 @@ EmailText = Annotated[
 ]
 
 
+TimeZoneName = Annotated[
+    str,
+    Field(
+        json_schema_extra={"maxLength": TimeZone.max_length},
+        description="A name from the IANA time zone database. It decides when a day ends on which"
+        " a task of yours is due.",
+        examples=["Europe/Berlin"],
+    ),
+]
+
+
 class RegisterRequest(BaseModel):
     """A new account."""
 
@@ -43,7 +55,7 @@ class RegisterRequest(BaseModel):
     password: NewPasswordText
 
 
-class RegisterResponse(UserProfileResponse):
+class RegisterResponse(UserResponse):
     """The account that was created."""
 
     email: str
@@ -58,6 +70,7 @@ class UpdateProfileRequest(BaseModel):
 
     name: NameText | MISSING = MISSING
     email: EmailText | MISSING = MISSING
+    time_zone: TimeZoneName | MISSING = MISSING
     current_password: PasswordText | MISSING = MISSING
 
 

@@ -109,15 +109,14 @@ class BulkOperation(BaseModel):
     def to_core(self) -> TaskOperation:
         """Return the operation as the use case takes it."""
         if self.update is not MISSING:
-            fields = self.update.model_dump(exclude={"id", "version"})
-            return Edit(self.update.task_id, self.update.expected, **fields)
+            return Edit(self.update.task_id, self.update.to_core(), self.update.expected)
         if self.complete is not MISSING:
             complete = self.complete
             return Completion(complete.task_id, complete.expected, complete.completed)
         if self.delete is not MISSING:
             return Deletion(self.delete.task_id, self.delete.expected)
         assert self.create is not MISSING  # noqa: S101 - there is exactly one
-        return Creation(self.create.title, self.create.description)
+        return Creation(self.create.to_core())
 
 
 class TaskBulk(BaseModel):

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from todo_api.http.schemas.passwords import PasswordText
-from todo_api.http.schemas.users import UserProfileResponse
+from todo_api.http.schemas.users import UserResponse
 from todo_core.entities.session import Session, SessionId
 from todo_core.use_cases.sessions import Tokens
 
@@ -43,7 +43,7 @@ class RefreshTokenResponse(BaseModel):
 class LoginResponse(RefreshTokenResponse):
     """The tokens of a new session, and its user."""
 
-    user: UserProfileResponse
+    user: UserResponse
 
 
 def token_fields(tokens: Tokens) -> dict[str, str | int]:

@@ -1,27 +1,44 @@
 """Tasks, as JSON."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import batched
-from typing import Annotated
+from typing import Annotated, Literal, Self, cast
 from uuid import UUID
 
 import orjson
 from pydantic import (
     MISSING,
     AliasChoices,
+    AliasGenerator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     RootModel,
     StrictBool,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_api.runtime.threads import give_way
-from todo_core.entities.task import Description, Task, TaskCounts, Title
+from todo_core.entities.priority import Priority
+from todo_core.entities.tags import MAX_TAGS, Tag, TagCount
+from todo_core.entities.task import (
+    Description,
+    NewTaskFields,
+    Task,
+    TaskCounts,
+    TaskFields,
+    Title,
+)
 from todo_core.entities.task_changes import Change, ChangesPage
 from todo_core.entities.task_query import TaskPage
+
+_COMPLETED = "completed"
+_LONGEST_TAG_LIST = 1000  # spellings of the same tag count as one
+_PRIORITY_LABELS = tuple(priority.label for priority in Priority)
 
 CHUNK = 64
 """The number of items of an array that are rendered at once."""
@@ -47,32 +64,122 @@ DescriptionText = Annotated[
 ]
 
 
-class TaskCreate(BaseModel):
+PriorityName = Annotated[
+    str | None,
+    Field(
+        description="One of none, low, medium, high and urgent, whatever the case. `critical` is"
+        " urgent; `normal` is medium, and so are null and an empty text.",
+        examples=["high"],
+    ),
+]
+DueDateText = Annotated[
+    str | None,
+    Field(
+        json_schema_extra={"anyOf": [{"format": "date-time"}, {"format": "date"}]},
+        description="A date, or a time (RFC 3339). A time without an offset is one in your time"
+        " zone. Null or an empty text removes it.",
+        examples=["2026-12-01", "2026-12-01T16:00:00Z"],
+    ),
+]
+TagNames = Annotated[
+    list[str] | None,
+    Field(
+        max_length=_LONGEST_TAG_LIST,
+        json_schema_extra={"maxItems": MAX_TAGS},
+        description=f"Up to {MAX_TAGS} tags of 1 to {Tag.max_length} characters. Tags that differ"
+        " only in case are the same.",
+        examples=[["home", "shop"]],
+    ),
+]
+PriorityLabel = Literal["none", "low", "medium", "high", "urgent"]
+StatusName = Annotated[
+    Literal["pending", "active", "completed"],
+    BeforeValidator(lambda status: status.lower() if isinstance(status, str) else status),
+    Field(description="The same as `completed`, as a word."),
+]
+
+
+_OTHER_NAMES: Mapping[str, Sequence[str]] = {"due_date": ("dueDate", "due_at")}
+"""Other names of the fields of a task in a request, which existing front ends use."""
+
+
+def _names(field: str) -> AliasChoices:
+    return AliasChoices(field, *_OTHER_NAMES.get(field, ()))
+
+
+class _Details(BaseModel):
+    """The fields that a task need not have. Fields that are not sent keep their value."""
+
+    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=_names))
+
+    description: DescriptionText | MISSING = MISSING
+    priority: PriorityName | MISSING = MISSING
+    due_date: DueDateText | MISSING = MISSING
+    tags: TagNames | MISSING = MISSING
+
+
+class _State(BaseModel):
+    """Whether a task is completed, in one of two ways."""
+
+    completed: StrictBool | MISSING = MISSING
+    status: StatusName | MISSING = MISSING
+
+    @model_validator(mode="after")
+    def _require_one_state(self) -> Self:
+        is_completed = self.status == _COMPLETED
+        if MISSING not in (self.completed, self.status) and self.completed != is_completed:
+            raise PydanticCustomError("contradiction", "status contradicts completed")
+        return self
+
+
+class TaskCreate(_Details):
     """A new task."""
 
     title: TitleText
-    description: DescriptionText = None
+
+    def to_core(self) -> NewTaskFields:
+        """Return the fields as use cases take them."""
+        return cast(NewTaskFields, self.model_dump())
 
 
-class TaskUpdate(BaseModel):
-    """The new title and description. A description that is not sent keeps its value."""
+class TaskUpdate(_Details):
+    """The new values. Except for the title, fields that are not sent keep their value."""
 
     title: TitleText
-    description: DescriptionText | MISSING = MISSING
+    status: StatusName | MISSING = MISSING
+
+    def to_core(self) -> TaskFields:
+        """Return the fields as use cases take them."""
+        return _to_core(self)
 
 
-class TaskPatch(BaseModel):
+class TaskPatch(_Details, _State):
     """The fields to change. Fields that are not sent keep their value."""
 
     title: TitleText | MISSING = MISSING
-    description: DescriptionText | MISSING = MISSING
-    completed: StrictBool | MISSING = MISSING
+
+    def to_core(self) -> TaskFields:
+        """Return the fields as use cases take them."""
+        return _to_core(self)
 
 
-class TaskUpdateStatus(BaseModel):
+class TaskUpdateStatus(_State):
     """The new state of the task. If it is not sent, the state is toggled."""
 
-    completed: StrictBool | MISSING = MISSING
+    def to_core(self) -> TaskFields:
+        """Return `completed`, if it was sent, as use cases take it."""
+        return _to_core(self)
+
+
+def _to_core(body: BaseModel) -> TaskFields:
+    sent = body.model_dump(include=_CHANGEABLE)
+    if (status := sent.pop("status", None)) is not None:
+        sent["completed"] = status == _COMPLETED
+    return cast(TaskFields, sent)
+
+
+_CHANGEABLE = {*TaskPatch.model_fields}
+"""The names of all fields that may change: those of the operations of a bulk have more."""
 
 
 class TaskResponse(BaseModel):
@@ -88,6 +195,18 @@ class TaskResponse(BaseModel):
     created_at: datetime
     updated_at: datetime
     version: int = Field(description="Increases by one with every change.")
+    status: Literal["pending", "completed"]
+    completed_at: datetime | None
+    priority: Annotated[PriorityLabel, BeforeValidator(lambda priority: priority.label)]
+    due_date: Annotated[
+        str | None,
+        BeforeValidator(lambda due_date: due_date and str(due_date)),
+        Field(
+            json_schema_extra={"anyOf": [{"format": "date-time"}, {"format": "date"}]},
+            description="A date, or a time in UTC: in the form in which it was sent.",
+        ),
+    ]
+    tags: list[str]
 
 
 class TaskListResponse(RootModel[list[TaskResponse]]):
@@ -110,6 +229,18 @@ class TaskStatsResponse(BaseModel):
     total: int
     pending: int = Field(description="Those that are not completed.")
     completed: int
+    overdue: int = Field(description="Those that are not completed, and were due before now.")
+
+
+class TagCountResponse(BaseModel):
+    """A tag, and how many tasks have it."""
+
+    name: str
+    count: int
+
+
+class TagListResponse(RootModel[list[TagCountResponse]]):
+    """The tags of a user, those of most tasks first."""
 
 
 class TaskChange(BaseModel):
@@ -140,6 +271,11 @@ def task_fields(task: Task) -> dict[str, object]:
         "created_at": task.created_at,
         "updated_at": task.updated_at,
         "version": task.version,
+        "status": "pending" if task.completed_at is None else _COMPLETED,
+        "completed_at": task.completed_at,
+        "priority": _PRIORITY_LABELS[task.priority],
+        "due_date": task.due_date and (task.due_date.day or task.due_date.at),
+        "tags": list(task.tags),  # no subclass of a tuple
     }
 
 
@@ -197,5 +333,15 @@ def task_envelope_json(page: TaskPage) -> bytes:
 def task_stats_json(counts: TaskCounts) -> bytes:
     """Render counts as `TaskStatsResponse` describes them."""
     return orjson.dumps(
-        {"total": counts.total, "pending": counts.pending, "completed": counts.completed}
+        {
+            "total": counts.total,
+            "pending": counts.pending,
+            "completed": counts.completed,
+            "overdue": counts.overdue,
+        }
     )
+
+
+def tag_list_json(tags: Sequence[TagCount]) -> bytes:
+    """Render tags as `TagListResponse` describes them."""
+    return orjson.dumps([{"name": tag.name, "count": tag.count} for tag in tags])

@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
-class UserProfileResponse(BaseModel):
-    """Your account. The email is null only for users of another login service."""
+class UserResponse(BaseModel):
+    """A user. The email is null only for users of another login service."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -16,3 +16,9 @@ class UserProfileResponse(BaseModel):
     email: str | None
     created_at: datetime
     updated_at: datetime
+
+
+class UserProfileResponse(UserResponse):
+    """Your account."""
+
+    time_zone: str = Field(examples=["Europe/Berlin"])

@@ -1,0 +1,83 @@
+"""Tags in SQL: arrays in JSON, in which tags can be found as text.
+
+Each is written in quotes, and what is special in a string of JSON as an escape of six characters.
+So the text contains a tag in quotes if, and only if, the array contains the tag.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, and_, column, exists, func, text
+from sqlalchemy.sql.base import ColumnCollection
+from sqlmodel import JSON, Integer, Uuid, bindparam, select
+
+from todo_adapters.sql.folding import PositionIn
+from todo_adapters.sql.revisions import ZERO
+from todo_adapters.sql.statements import Parameters
+
+_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in '"\\'})
+
+
+def in_quotes(tag: str) -> str:
+    """Return a tag as it is in an array. Tags have no control characters."""
+    return f'"{tag.translate(_ESCAPES)}"'
+
+
+def json_array(tags: Iterable[str]) -> str:
+    """Return an array of tags."""
+    return f"[{','.join(map(in_quotes, tags))}]"
+
+
+def tag_parameters(name: str, keys: Iterable[str]) -> Parameters:
+    """Return the parameters of `has_tags` (`tags`) or `has_any_tag` (`any_tags`)."""
+    return {name: {in_quotes(key): None for key in sorted(keys)}}
+
+
+def has_tags(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Return the condition that a task has all of the tags in the parameters."""
+    stored = columns["tag_keys"]
+    lacks_one = _any_of("tags", lambda tag: PositionIn(stored, tag) == ZERO)
+    return and_(stored.is_not(None), ~lacks_one)
+
+
+def has_any_tag(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Return the condition that a task has one of the tags in the parameters."""
+    stored = columns["tag_keys"]
+    has_one = _any_of("any_tags", lambda tag: PositionIn(stored, tag) > ZERO)
+    return and_(stored.is_not(None), has_one)
+
+
+def _any_of(
+    name: str, condition: Callable[[ColumnElement[str]], ColumnElement[bool]]
+) -> ColumnElement[bool]:
+    """Return whether one of the tags in this parameter meets the condition.
+
+    The SQL does not depend on how many they are. They are the keys of an object, because both
+    databases know that function.
+    """
+    each = func.json_each(bindparam(name, type_=JSON)).table_valued(column("key", Text))
+    return exists(select(each.c.key).where(condition(each.c.key)))
+
+
+_COUNTS = """
+SELECT min(name), count(*) FROM ({names}) AS each_tag
+GROUP BY tag_key ORDER BY count(*) DESC, tag_key LIMIT :limit
+"""
+_NAMES = {
+    "array": """
+        SELECT each_key.value AS tag_key, tags::json ->> (each_key.number - 1)::int AS name
+        FROM tasks, json_array_elements_text(tag_keys::json) WITH ORDINALITY
+            AS each_key (value, number)
+        WHERE owner_id = :owner AND tag_keys IS NOT NULL""",
+    "json": """
+        SELECT each_key.value AS tag_key, json_extract(tags, each_key.fullkey) AS name
+        FROM tasks, json_each(tag_keys) AS each_key
+        WHERE owner_id = :owner AND tag_keys IS NOT NULL""",
+}
+TAG_COUNTS = {
+    kind: text(_COUNTS.format(names=names)).bindparams(
+        bindparam("owner", type_=Uuid), bindparam("limit", type_=Integer)
+    )
+    for kind, names in _NAMES.items()
+}
+"""The tags of an owner with the numbers of their tasks, by how a database takes arrays."""

@@ -1,0 +1,150 @@
+"""The mapping between tasks and the rows of `tasks` and `deleted_tasks`.
+
+A field of a task is a column of `TaskContent`, an entry of `TASK_COLUMNS`, and a line each in
+`content_parameters` and `to_task`. All statements follow from these.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, literal_column, null
+from sqlalchemy.sql.base import ColumnCollection
+from sqlmodel import Integer, bindparam, case, func
+
+from todo_adapters.sql.folding import folded_unless_ascii
+from todo_adapters.sql.revisions import ONE
+from todo_adapters.sql.rows import plain_text
+from todo_adapters.sql.statements import AnyRow, Parameters
+from todo_adapters.sql.tables import TASKS, TaskContent
+from todo_adapters.sql.tags import json_array
+from todo_core.entities.due_date import DueDate
+from todo_core.entities.priority import Priority
+from todo_core.entities.tags import NO_TAGS, Tags
+from todo_core.entities.task import Description, Task, Title
+from todo_core.entities.user import UserId
+
+TASK_COLUMNS = (
+    TASKS.c.id,
+    TASKS.c.title,
+    TASKS.c.description,
+    TASKS.c.priority,
+    TASKS.c.due_at,
+    TASKS.c.due_on,
+    TASKS.c.tags,
+    TASKS.c.completed,
+    TASKS.c.completed_at,
+    TASKS.c.version,
+    TASKS.c.created_at,
+    TASKS.c.updated_at,
+)
+"""The columns from which `to_task` makes a task.
+
+The owner is not selected: a row that was found belongs to the owner who was asked for.
+"""
+
+CONTENT = ("title", *TaskContent.model_fields)
+"""The columns with what the owner has entered. In a tombstone, they are erased."""
+
+_EDITED = (*CONTENT, "completed", "updated_at")
+
+NEW_VALUES: Mapping[ColumnElement[Any], ColumnElement[Any]] = {
+    TASKS.c.owner_id: bindparam("owner", type_=TASKS.c.owner_id.type),
+    **{
+        TASKS.c[name]: bindparam(f"new_{name}", type_=TASKS.c[name].type)
+        for name in ("id", *_EDITED, "version", "created_at")
+    },
+}
+"""The values of a new row, but for its revision."""
+
+EDITED_VALUES: Mapping[str, ColumnElement[Any]] = {
+    name: bindparam(f"new_{name}", type_=TASKS.c[name].type) for name in _EDITED
+}
+"""The values of a row that change when its task is saved, but for its version and revision."""
+
+_PRIORITIES = tuple(Priority)
+
+
+def stored_priority(columns: ColumnCollection[str, Any]) -> ColumnElement[int]:
+    """Return the priority of a task. Releases before this column have stored none."""
+    return func.coalesce(columns["priority"], literal_column(str(int(Priority.MEDIUM)), Integer))
+
+
+def has_priority(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Return the condition that the task has one of the priorities in the parameters."""
+    one_bit = bindparam("priorities", type_=Integer).bitwise_rshift(stored_priority(columns))
+    return one_bit.bitwise_and(ONE) == ONE
+
+
+def priority_parameters(priorities: Iterable[Priority]) -> Parameters:
+    """Return the parameters of `has_priority`: a bit for each priority."""
+    return {"priorities": sum(1 << priority for priority in priorities)}
+
+
+def stored_completed_at(columns: ColumnCollection[str, Any]) -> ColumnElement[Any]:
+    """Return when a task was completed, as `to_task` does, or null."""
+    at = func.coalesce(columns["completed_at"], columns["updated_at"])
+    return case((columns["completed"], at), else_=null())
+
+
+def new_parameters(task: Task) -> Parameters:
+    """Return the parameters of `NEW_VALUES`."""
+    return {
+        **edited_parameters(task),
+        "owner": task.owner_id,
+        "new_id": task.id,
+        "new_version": task.version,
+        "new_created_at": task.created_at,
+    }
+
+
+def edited_parameters(task: Task) -> Parameters:
+    """Return the parameters of `EDITED_VALUES`."""
+    due_date, tags = task.due_date, task.tags
+    return {
+        "new_title": plain_text(task.title),
+        "new_description": plain_text(task.description),
+        "new_folded_title": folded_unless_ascii(task.title),
+        "new_folded_description": folded_unless_ascii(task.description),
+        "new_priority": int(task.priority),
+        "new_due_at": due_date and due_date.at,
+        "new_due_on": due_date and due_date.day,
+        "new_tags": json_array(tags) if tags else None,
+        "new_tag_keys": json_array(tags.keys) if tags else None,
+        "new_completed": task.completed,
+        "new_completed_at": task.completed_at,
+        "new_updated_at": task.updated_at,
+    }
+
+
+def to_task(row: AnyRow, owner_id: UserId) -> Task:
+    """Return the task of a row of `TASK_COLUMNS`."""
+    (
+        task_id,
+        title,
+        description,
+        priority,
+        due_at,
+        due_on,
+        tags,
+        completed,
+        completed_at,
+        version,
+        created_at,
+        updated_at,
+    ) = row
+    # By position: for a list of tasks, keywords would take a tenth longer.
+    return Task(
+        task_id,
+        owner_id,
+        Title.stored(title),
+        None if description is None else Description.stored(description),
+        # Releases before these columns have stored no priority, and no time of completion.
+        Priority.MEDIUM if priority is None else _PRIORITIES[priority],
+        None if due_at is None else DueDate(due_at, due_on),
+        NO_TAGS if tags is None else Tags.stored(json.loads(tags)),
+        (completed_at or updated_at) if completed else None,
+        version,
+        created_at,
+        updated_at,
+    )
