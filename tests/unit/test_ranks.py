@@ -205,13 +205,14 @@ class TestSpread:
         assert all(Rank(rank) == rank for rank in ranks)
         assert longest(["", *ranks]) <= len(Rank.between(after, before)) + 3
 
-    @pytest.mark.parametrize("gap", [(None, None), GAPS[-1]])
+    @pytest.mark.parametrize(
+        ("after", "before", "length"), [(None, None, 5), (FIRST, SECOND, 10 + 4)]
+    )
     def test_a_hundred_thousand_spread_ranks_are_short(
-        self, gap: tuple[Rank | None, Rank | None]
+        self, after: Rank | None, before: Rank | None, length: int
     ) -> None:
-        after, before = gap
         ranks = Rank.spread(100_000, after=after, before=before)
-        assert longest(ranks) == len(Rank.between(after, before)) + 3
+        assert longest(ranks) == length
         assert Rank.of_new_task(NOW + MICROSECOND, 1) < ranks[0]
 
     @pytest.mark.parametrize("place", PLACES)
@@ -246,6 +247,15 @@ class TestSpread:
         assert start <= place <= stop
         near = [*ranks[max(start - 1, 0) : start], *spread, *ranks[stop : stop + 1]]
         assert all(one < other for one, other in pairwise(near))
+
+    def test_a_task_fits_between_many_with_the_same_rank(self) -> None:
+        start, spread = Rank.spread_around(50, [FIRST] * 100)
+        assert (start, len(spread)) == (0, 101)
+        assert all(one < other for one, other in pairwise(spread))
+
+    def test_few_tasks_are_spread_if_those_around_them_have_room(self) -> None:
+        start, spread = Rank.spread_around(50, Rank.spread(100))
+        assert (start, len(spread)) == (34, 33)
 
 
 class TestNewTasks:
