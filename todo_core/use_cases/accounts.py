@@ -7,7 +7,7 @@ from typing import Unpack
 from todo_core.entities.identity import Identity
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task
-from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
+from todo_core.entities.task_query import ALL_TASKS, Position, TaskOrder, TaskQuery
 from todo_core.entities.text import Validation
 from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import (
@@ -244,7 +244,6 @@ class UpdateProfile:
 EXPORT_PAGE = 200
 """How many tasks of an export are read at once. In JSON, they usually have less than 64 KiB."""
 
-_ALL_TASKS = TaskQuery()
 _TRASH = TaskQuery(deleted=True, order=TaskOrder.UPDATED_AT)
 """In the order of deletion, which has an index: the trash would be sorted again for each page."""
 
@@ -303,7 +302,7 @@ class ExportAccount:
             user,
             self.identities.list(user_id),
             self.sessions.list(user_id),
-            self._pages(user_id, session_id, _ALL_TASKS),
+            self._pages(user_id, session_id, ALL_TASKS),
             self._pages(user_id, session_id, _TRASH),
         )
 
