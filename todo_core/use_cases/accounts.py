@@ -233,11 +233,14 @@ class UpdateProfile:
 
     def _save(self, user: User, changed: User) -> User:
         with self.unit_of_work() as work:
+            if changed.time_zone != user.time_zone:
+                # Nobody reads the zone while the account is locked. A new email locks more of the
+                # account, which comes after the tasks, as when a task is created.
+                work.users.lock(user)
+                work.tasks.move_due_days(user.id, changed.time_zone)
             saved = work.users.save(changed)
             if changed.email != user.email:
                 work.password_resets.withdraw(user.id)
-            if changed.time_zone != user.time_zone:
-                work.tasks.move_due_days(user.id, changed.time_zone)
         return saved
 
 
