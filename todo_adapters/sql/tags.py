@@ -8,7 +8,7 @@ the tag: without the escape, each array of several tags would contain `","`.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, or_, text
+from sqlalchemy import ColumnElement, Text, and_, false, or_, text, true
 from sqlalchemy.sql.base import ColumnCollection
 from sqlmodel import Integer, Uuid, bindparam
 
@@ -36,12 +36,12 @@ def tag_parameters(name: str, keys: Iterable[str]) -> Parameters:
 
 def has_tags(columns: ColumnCollection[str, Any], name: str, count: int) -> ColumnElement[bool]:
     """Return the condition that a task has all of this number of tags in the parameters."""
-    return and_(*_has_each(columns, name, count))
+    return and_(true(), *_has_each(columns, name, count))
 
 
 def has_any_tag(columns: ColumnCollection[str, Any], name: str, count: int) -> ColumnElement[bool]:
     """Return the condition that a task has one of this number of tags in the parameters."""
-    return or_(*_has_each(columns, name, count))
+    return or_(false(), *_has_each(columns, name, count))
 
 
 def _has_each(

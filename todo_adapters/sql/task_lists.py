@@ -101,7 +101,7 @@ def _by_count(name: str, build: Callable[..., ColumnElement[bool]]) -> Mapping[s
         f"{name} {count}": _Condition(
             partial(build, name=name, count=count), partial(tag_parameters, name)
         )
-        for count in range(1, MAX_TAGS + 1)
+        for count in range(MAX_TAGS + 1)
     }
 
 
