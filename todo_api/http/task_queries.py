@@ -18,7 +18,7 @@ from starlette.datastructures import QueryParams
 
 from todo_api.http.long_polls import LONGEST_WAIT_SECONDS
 from todo_core.entities.priority import Priority
-from todo_core.entities.tags import Tags
+from todo_core.entities.tags import Tag, Tags
 from todo_core.entities.task_query import TaskOrder, TaskQuery, When
 from todo_core.entities.text import SearchText
 from todo_core.errors import FieldError, ValidationFailed
@@ -364,11 +364,18 @@ def _parameter(name: str, schema: Mapping[str, Any], description: str) -> Mappin
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
+def _list_parameter(name: str, schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
+    """Describe a parameter of several values, separated by commas."""
+    array = {"type": "array", "items": schema}
+    return {**_parameter(name, array, description), "style": "form", "explode": False}
+
+
 _TIME = {
     "type": "string",
     "anyOf": [{"format": "date-time"}, {"format": "date"}],
     "examples": ["2026-12-01T16:00:00Z", "2026-12-01"],
 }
+_TAG_NAME = {"type": "string", "maxLength": Tag.max_length, "examples": ["home"]}
 
 FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter(
@@ -381,39 +388,43 @@ FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
         {"type": "boolean"},
         "Only completed tasks (true) or only open ones (false).",
     ),
-    _parameter(
+    _list_parameter(
         "priority",
-        {"type": "string", "examples": ["high", "high,urgent"]},
+        {"type": "string", "enum": [priority.label for priority in Priority]},
         "Only tasks with this priority, or with one of several, separated by commas.",
     ),
-    _parameter(
+    _list_parameter(
         "tags",
-        {"type": "string", "examples": ["home", "home,shop"]},
+        _TAG_NAME,
         "Only tasks with this tag, or with all of several, separated by commas. A comma in a tag is"
-        " written as `\\,`.",
+        " written as `\\,`, and a backslash as `\\\\`.",
     ),
-    _parameter(
+    _list_parameter(
         "tags_any",
-        {"type": "string", "examples": ["home,shop"]},
-        "Only tasks with one of these tags.",
+        _TAG_NAME,
+        "Only tasks with one of these tags, which are written like those of `tags`.",
     ),
     _parameter(
         "due_after",
         _TIME,
-        "Only tasks that are due at this time or later. A date begins at midnight, in your time"
-        " zone. `due_date_from` is the same.",
+        "Only tasks that are due at this time or later. A date means its first moment in your time"
+        " zone, in which a time without an offset is, too. `due_date_from` is the same.",
     ),
     _parameter(
         "due_before",
         _TIME,
-        "Only tasks that are due before this time. A task that is due on a day is due when that"
-        " day ends. `due_date_to` is the same.",
+        "Only tasks that are due before this time, which is written like that of `due_after`. A"
+        " task that is due on a day is due at the end of that day: for the tasks of a week, name"
+        " the day after its last one. `due_date_to` is the same.",
     ),
-    _parameter("has_due", {"type": "boolean"}, "Only tasks with (true) or without a due date."),
+    _parameter(
+        "has_due", {"type": "boolean"}, "Only tasks with a due date (true), or without (false)."
+    ),
     _parameter(
         "overdue",
         {"type": "boolean"},
-        "Only open tasks that were due before now (true), or only the others.",
+        "Only open tasks that were due before now (true), or only the others (false). The response"
+        " has no `ETag` then.",
     ),
     _parameter("created_after", _TIME, "Only tasks created after this time."),
     _parameter("created_before", _TIME, "Only tasks created before this time."),
@@ -466,8 +477,8 @@ LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
         "sort",
         {"type": "string", "enum": [*_SORTS], "default": "-created_at"},
         "The order; `-` is descending. `created`, `updated` and `newest` are descending. Tasks"
-        " without a value come last."
-        " `sort_by` is the same.",
+        " without a value, such as a due date, come last in either direction. `sort_by` is the"
+        " same.",
     ),
     _parameter(
         "order",
