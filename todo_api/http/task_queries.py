@@ -17,8 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
 from todo_api.http.long_polls import LONGEST_WAIT_SECONDS
+from todo_api.http.schemas.text import LINE_PATTERN
 from todo_core.entities.priority import Priority
-from todo_core.entities.tags import Tag, Tags
+from todo_core.entities.tags import MAX_TAGS, Tag, Tags
 from todo_core.entities.task_query import TaskOrder, TaskQuery, When
 from todo_core.entities.text import SearchText
 from todo_core.errors import FieldError, ValidationFailed
@@ -364,10 +365,10 @@ def _parameter(name: str, schema: Mapping[str, Any], description: str) -> Mappin
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-def _list_parameter(name: str, schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
+def _list_parameter(name: str, array: Mapping[str, Any], description: str) -> Mapping[str, Any]:
     """Describe a parameter of several values, separated by commas."""
-    array = {"type": "array", "items": schema}
-    return {**_parameter(name, array, description), "style": "form", "explode": False}
+    schema = {"type": "array", **array}
+    return {**_parameter(name, schema, description), "style": "form", "explode": False}
 
 
 _TIME = {
@@ -375,7 +376,15 @@ _TIME = {
     "anyOf": [{"format": "date-time"}, {"format": "date"}],
     "examples": ["2026-12-01T16:00:00Z", "2026-12-01"],
 }
-_TAG_NAME = {"type": "string", "maxLength": Tag.max_length, "examples": ["home"]}
+_TAG_NAMES = {
+    "maxItems": MAX_TAGS,
+    "items": {
+        "type": "string",
+        "maxLength": Tag.max_length,
+        "pattern": LINE_PATTERN,
+        "examples": ["home"],
+    },
+}
 
 FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter(
@@ -390,18 +399,18 @@ FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
     ),
     _list_parameter(
         "priority",
-        {"type": "string", "enum": [priority.label for priority in Priority]},
+        {"items": {"type": "string", "enum": [priority.label for priority in Priority]}},
         "Only tasks with this priority, or with one of several, separated by commas.",
     ),
     _list_parameter(
         "tags",
-        _TAG_NAME,
+        _TAG_NAMES,
         "Only tasks with this tag, or with all of several, separated by commas. A comma in a tag is"
         " written as `\\,`, and a backslash as `\\\\`.",
     ),
     _list_parameter(
         "tags_any",
-        _TAG_NAME,
+        _TAG_NAMES,
         "Only tasks with one of these tags, which are written like those of `tags`.",
     ),
     _parameter(
@@ -431,7 +440,7 @@ FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter("updated_after", _TIME, "Only tasks changed after this time."),
     _parameter(
         "search",
-        {"type": "string", "maxLength": SearchText.max_length},
+        {"type": "string", "maxLength": SearchText.max_length, "pattern": LINE_PATTERN},
         "Only tasks whose title or description contains this text, whatever the case of its"
         " letters. No character has a special meaning. `q` is the same.",
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import batched
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, cast
 from uuid import UUID
 
 import orjson
@@ -17,7 +17,8 @@ from pydantic import (
     Field,
     RootModel,
     StrictBool,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -151,12 +152,12 @@ class _State(BaseModel):
     completed: StrictBool | MISSING = MISSING
     status: StatusName | MISSING = MISSING
 
-    @model_validator(mode="after")
-    def _require_one_state(self) -> Self:
-        is_completed = self.status == _COMPLETED
-        if MISSING not in (self.completed, self.status) and self.completed != is_completed:
-            raise PydanticCustomError("contradiction", "status contradicts completed")
-        return self
+    @field_validator("status")
+    @classmethod
+    def _require_one_state(cls, status: str, info: ValidationInfo) -> str:
+        if info.data.get(_COMPLETED, MISSING) not in (MISSING, status == _COMPLETED):
+            raise PydanticCustomError("contradiction", "contradicts completed")
+        return status
 
 
 class TaskCreate(_Details):
