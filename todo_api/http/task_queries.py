@@ -27,7 +27,7 @@ from todo_core.use_cases.tasks import ALL_TASKS, LONGEST_PAGE
 
 LARGEST_OFFSET = 10_000
 
-_ALIASES = {
+ALIASES = {
     "q": "search",
     "skip": "offset",
     "sort_by": "sort",
@@ -217,7 +217,7 @@ def next_link(request: Request, cursor: str) -> str:
     kept = [
         (name, value)
         for name, value in request.query_params.multi_items()
-        if _ALIASES.get(name, name) not in {"cursor", "offset"}
+        if ALIASES.get(name, name) not in {"cursor", "offset"}
     ]
     path = quote(request.scope["path"])
     return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
@@ -231,7 +231,7 @@ class _Reader:
         self._values: dict[str, tuple[str, str]] = {}
         self._repeated: list[str] = []
         for sent, value in parameters.multi_items():
-            name = _ALIASES.get(sent, sent)
+            name = ALIASES.get(sent, sent)
             if name in self._values and name in _LISTS:
                 value = f"{self._values[name][1]},{value}"
             elif name in self._values:

@@ -127,12 +127,12 @@ StatusName = Annotated[
 ]
 
 
-_OTHER_NAMES: Mapping[str, Sequence[str]] = {"due_date": ("dueDate", "due_at")}
+OTHER_NAMES: Mapping[str, Sequence[str]] = {"due_date": ("dueDate", "due_at")}
 """Other names of the fields of a task in a request, which existing front ends use."""
 
 
 def _names(field: str) -> AliasChoices:
-    return AliasChoices(field, *_OTHER_NAMES.get(field, ()))
+    return AliasChoices(field, *OTHER_NAMES.get(field, ()))
 
 
 class _Details(BaseModel):
