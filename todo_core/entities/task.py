@@ -114,7 +114,7 @@ def parsed(fields: Mapping[str, Any], zone: TimeZone = DEFAULT_TIME_ZONE) -> dic
         return {
             name: valid(_PARSERS[name], raw, zone)
             for name, raw in fields.items()
-            if name in _PARSERS
+            if name != "completed"
         }
 
 
