@@ -19,6 +19,11 @@ FIELDS = [
     "created_at",
     "updated_at",
     "version",
+    "status",
+    "completed_at",
+    "priority",
+    "due_date",
+    "tags",
 ]
 
 
@@ -36,6 +41,8 @@ class TestCreate:
         assert task["description"] == "Two\nlitres"
         assert task["completed"] is False
         assert task["version"] == 1
+        assert (task["status"], task["completed_at"]) == ("pending", None)
+        assert (task["priority"], task["due_date"], task["tags"]) == ("medium", None, [])
         assert task["created_at"] == task["updated_at"]
         assert task["created_at"].endswith("Z")
         assert datetime.fromisoformat(task["created_at"]).utcoffset() is not None
@@ -50,7 +57,7 @@ class TestCreate:
 
     def test_unknown_fields_of_a_new_task_are_ignored(self, ada: ApiUser, bob: ApiUser) -> None:
         task = ada.create(
-            id=1, user_id=bob.id, owner_id=bob.id, completed=True, version=9, priority="high"
+            id=1, user_id=bob.id, owner_id=bob.id, completed=True, version=9, colour="red"
         )
         assert task["id"] != 1
         assert task["user_id"] == ada.id
@@ -153,7 +160,9 @@ class TestPatch:
         answer = ada.http.patch(task_url(ada, task), json=change)
         changed = answer.json()
         assert answer.status_code == 200
-        assert changed == task | change | {"version": 2, "updated_at": changed["updated_at"]}
+        now = {"version": 2, "updated_at": changed["updated_at"]}
+        state = {"status": "completed", "completed_at": changed["updated_at"]}
+        assert changed == task | change | now | (state if "completed" in change else {})
 
     def test_a_patch_without_changes_leaves_the_task_as_it_was(self, ada: ApiUser) -> None:
         task = ada.create()

@@ -14,6 +14,7 @@ from tests.support.migrations import alembic
 from tests.support.settings import postgres_settings
 from todo_adapters.sql.folding import folded_unless_ascii
 from todo_api.container import Container
+from todo_core.entities.priority import Priority
 from todo_core.entities.task import TaskCounts, TaskId
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.text import SearchText
@@ -23,6 +24,7 @@ OWNERS, TASKS_EACH, WRITERS = 200, 100, 3
 LONGEST_WAIT_SECONDS = 4.0
 NOW = "2026-02-03 04:05:06+00"
 BEFORE_FOLDING, TO_FOLD = "0007", 20_000
+BEFORE_DETAILS, TO_DETAIL = "0012", 50_000
 TO_NUMBER_OWNERS, TO_NUMBER_EACH = 1_500, 20
 
 
@@ -165,17 +167,24 @@ def test_tasks_that_change_while_text_is_folded_keep_their_own(
         # As after an interrupted migration: the columns are there, and not all text is folded.
         connection.execute("ALTER TABLE tasks ADD folded_title text, ADD folded_description text")
     stop, longest, edits = Event(), 0.0, 0
-    with ThreadPoolExecutor(1) as thread:
+    with (
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(empty_postgres, autocommit=True) as writer,
+    ):
         migration = thread.submit(container.migration_schema().migrate)
         migration.add_done_callback(lambda _: stop.set())
-        while not stop.is_set():
+        while not stop.is_set() and edits < TO_FOLD:
             began = time.monotonic()
-            task = container.tasks().get(TaskId(TO_FOLD - edits), owner_id=owner)
-            container.tasks().save(task.edited(title=f"Größe {edits}", now=task.updated_at))
+            title = f"Größe {edits}"
+            writer.execute(
+                "UPDATE tasks SET title = %s, folded_title = %s, version = version + 1"
+                " WHERE owner_id = %s AND id = %s",
+                [title, folded_unless_ascii(title), owner, TO_FOLD - edits],
+            )
             longest = max(longest, time.monotonic() - began)
             edits += 1
         migration.result(timeout=30)
-    assert 5 < edits < TO_FOLD
+    assert edits > 5
     assert longest < LONGEST_WAIT_SECONDS
     with psycopg.connect(empty_postgres) as connection:
         rows = connection.execute(
@@ -257,5 +266,55 @@ def test_tasks_that_change_while_others_are_numbered_keep_their_revision(
         ).fetchone()
     everything = TO_NUMBER_OWNERS * TO_NUMBER_EACH
     assert left == (0, edited, everything, everything)
+    container.migration_database().close()
+    container.database().close()
+
+
+def test_processes_of_the_release_before_write_while_and_after_details_are_added(
+    empty_postgres: str,
+) -> None:
+    container = Container(settings=postgres_settings(empty_postgres))
+    alembic(container.database(), "upgrade", BEFORE_DETAILS)
+    owner = UserId(uuid4())
+    add = (
+        "INSERT INTO tasks (id, owner_id, title, completed, version, created_at, updated_at,"
+        f" revision) SELECT n, %s, 'Buy milk', n %% 2 = 0, 1, '{NOW}', '{NOW}', n"
+        " FROM generate_series(%s::bigint, %s) AS n"
+    )
+    with psycopg.connect(empty_postgres, autocommit=True) as writer:
+        writer.execute(
+            "INSERT INTO users (id, name, version, created_at, updated_at)"
+            f" VALUES (%s, 'Ada', 1, '{NOW}', '{NOW}')",
+            [owner],
+        )
+        writer.execute(add, [owner, 1, TO_DETAIL])
+        # As after an interrupted migration: one of the columns is there already.
+        writer.execute("ALTER TABLE users ADD time_zone varchar(64) NOT NULL DEFAULT 'UTC'")
+        stop, longest, added = Event(), 0.0, TO_DETAIL
+        with ThreadPoolExecutor(1) as thread:
+            migration = thread.submit(container.migration_schema().migrate)
+            migration.add_done_callback(lambda _: stop.set())
+            while not stop.is_set():
+                began = time.monotonic()
+                added += 1
+                writer.execute(add, [owner, added, added])
+                longest = max(longest, time.monotonic() - began)
+            migration.result(timeout=30)
+        added += 2
+        writer.execute(add, [owner, added - 1, added])
+    assert longest < LONGEST_WAIT_SECONDS
+    tasks = container.tasks()
+    assert tasks.count(owner, TaskQuery()) == added > TO_DETAIL + 3
+    for id in (1, 2, added - 1, added):
+        task = tasks.get(TaskId(id), owner_id=owner)
+        assert (task.priority, task.due_date, task.tags) == (Priority.MEDIUM, None, ())
+        assert task.completed is (id % 2 == 0)
+        assert task.completed_at == (task.updated_at if task.completed else None)
+    for query, count in (
+        (TaskQuery(priorities=frozenset({Priority.MEDIUM})), added),
+        (TaskQuery(priorities=frozenset({Priority.NONE})), 0),
+        (TaskQuery(completed=True), added // 2),
+    ):
+        assert tasks.count(owner, query) == count
     container.migration_database().close()
     container.database().close()

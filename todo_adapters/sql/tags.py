@@ -1,7 +1,8 @@
 """Tags in SQL: arrays in JSON, in which tags can be found as text.
 
-Each is written in quotes, and what is special in a string of JSON as an escape of six characters.
-So the text contains a tag in quotes if, and only if, the array contains the tag.
+Each is written in quotes, and what is special in a string of JSON, or between two of them, as an
+escape of six characters. So the text contains a tag in quotes if, and only if, the array contains
+the tag: without the escape, each array of several tags would contain `","`.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from todo_adapters.sql.folding import PositionIn
 from todo_adapters.sql.revisions import ZERO
 from todo_adapters.sql.statements import Parameters
 
-_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in '"\\'})
+_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in '"\\,'})
 
 
 def in_quotes(tag: str) -> str:
@@ -65,7 +66,8 @@ GROUP BY tag_key ORDER BY count(*) DESC, tag_key LIMIT :limit
 """
 _NAMES = {
     "array": """
-        SELECT each_key.value AS tag_key, tags::json ->> (each_key.number - 1)::int AS name
+        SELECT each_key.value COLLATE "C" AS tag_key,
+            (tags::json ->> (each_key.number - 1)::int) COLLATE "C" AS name
         FROM tasks, json_array_elements_text(tag_keys::json) WITH ORDINALITY
             AS each_key (value, number)
         WHERE owner_id = :owner AND tag_keys IS NOT NULL""",

@@ -41,7 +41,7 @@ from todo_adapters.sql.task_rows import (
     stored_priority,
 )
 from todo_core.entities.task import Title
-from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
+from todo_core.entities.task_query import ALL_TASKS, Position, TaskOrder, TaskQuery
 from todo_core.entities.user import UserId
 
 _OWNED = TASKS.c.owner_id == bindparam("owner")
@@ -292,6 +292,8 @@ def count_parameters(owner_id: UserId, query: TaskQuery) -> Parameters:
 
 
 def _used_conditions(query: TaskQuery) -> tuple[str, ...]:
+    if query is ALL_TASKS:
+        return ()  # as for most lists
     values = {name: getattr(query, name) for name in _QUERIED}
     return tuple(
         f"{name}_not" if value is False else name

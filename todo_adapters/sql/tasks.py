@@ -69,6 +69,7 @@ from todo_adapters.sql.task_rows import (
     new_parameters,
     to_task,
 )
+from todo_adapters.sql.users import LOCK_TIME_ZONE
 from todo_core.entities.tags import TagCount
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_changes import Change, FoundChanges
@@ -341,6 +342,8 @@ class SqlTaskRepository(TaskRepository):
     def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
         this_one = {"owner": owner_id, "task_id": task_id}
         with self._executor.atomically() as executor:
+            # Otherwise `move_due_days` could look for the task where it is not any more.
+            executor.rows(LOCK_TIME_ZONE, {"user_id": owner_id})
             row = executor.row(trash.LOCK_IN_TRASH, this_one)
             if row is None:
                 raise TaskNotFound

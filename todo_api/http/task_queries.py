@@ -20,10 +20,10 @@ from todo_api.http.long_polls import LONGEST_WAIT_SECONDS
 from todo_api.http.schemas.text import LINE_PATTERN
 from todo_core.entities.priority import Priority
 from todo_core.entities.tags import MAX_TAGS, Tag, Tags
-from todo_core.entities.task_query import TaskOrder, TaskQuery, When
+from todo_core.entities.task_query import ALL_TASKS, TaskOrder, TaskQuery, When
 from todo_core.entities.text import SearchText
 from todo_core.errors import FieldError, ValidationFailed
-from todo_core.use_cases.tasks import ALL_TASKS, LONGEST_PAGE
+from todo_core.use_cases.tasks import LONGEST_PAGE
 
 LARGEST_OFFSET = 10_000
 
@@ -86,7 +86,8 @@ class ListRequest:
     @cached_property
     def tag(self) -> str:
         """A short text that differs for other pages of the same user."""
-        return f"{zlib.crc32(repr(self).encode()):x}"
+        parts = (self.query.fingerprint, self.limit, self.cursor, self.offset, self.counts)
+        return f"{zlib.crc32(repr(parts).encode()):x}"
 
 
 _USUAL = ListRequest()

@@ -31,12 +31,12 @@ class Priority(IntEnum):
             ValidationFailed: if there is no priority with this name.
         """
         name = (raw or "").strip().lower()
-        try:
-            return cls[_OTHER_NAMES.get(name, name).upper()]
-        except KeyError:
-            names = ", ".join(each.label for each in cls)
-            message = f"Priority must be one of {names}."
-            raise ValidationFailed(FieldError("priority", "unknown_priority", message)) from None
+        label = _OTHER_NAMES.get(name, name)
+        for priority in cls:
+            if priority.label == label:
+                return priority
+        message = f"Priority must be one of {', '.join(each.label for each in cls)}."
+        raise ValidationFailed(FieldError("priority", "unknown_priority", message))
 
 
 _OTHER_NAMES = {"": "medium", "normal": "medium", "critical": "urgent"}

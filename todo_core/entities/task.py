@@ -112,9 +112,9 @@ def parsed(fields: Mapping[str, Any], zone: TimeZone = DEFAULT_TIME_ZONE) -> dic
     """
     with Validation() as valid:
         return {
-            name: valid(_PARSERS[name], raw, zone)
-            for name, raw in fields.items()
-            if name != "completed"
+            name: valid(parse, fields[name], zone)
+            for name, parse in _PARSERS.items()
+            if name in fields
         }
 
 

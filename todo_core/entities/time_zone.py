@@ -55,7 +55,11 @@ class TimeZone(Text):
 
 @cache
 def _known_names() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones() - _DEPENDING_ON_THE_MACHINE)
+
+
+_DEPENDING_ON_THE_MACHINE = {"Factory", "localtime", "posixrules"}
+"""What a machine may have beside the zones of the database."""
 
 
 DEFAULT_TIME_ZONE = TimeZone.stored("UTC")
