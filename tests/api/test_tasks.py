@@ -183,33 +183,6 @@ class TestPatch:
         assert error["code"] == "invalid_type"
         assert ada.list() == [task]
 
-    @pytest.mark.parametrize(
-        ("change", "code", "message"),
-        [
-            (
-                {"status": "completed", "completed": False},
-                "contradiction",
-                "Status contradicts completed.",
-            ),
-            (
-                {"status": "done"},
-                "invalid_value",
-                "Status must be 'pending', 'active' or 'completed'.",
-            ),
-        ],
-    )
-    @pytest.mark.parametrize("suffix", ["", "/complete"])
-    def test_a_status_that_cannot_be_applied_is_refused_by_name(
-        self, ada: ApiUser, suffix: str, change: dict[str, object], code: str, message: str
-    ) -> None:
-        task = ada.create()
-        answer = ada.http.patch(task_url(ada, task, suffix), json=change)
-        assert answer.status_code == 422
-        assert problem(answer)["errors"] == [
-            {"pointer": "/status", "code": code, "message": message}
-        ]
-        assert ada.list() == [task]
-
     def test_concurrent_edits_of_different_fields_are_all_kept(self, ada: ApiUser) -> None:
         for _ in range(10):
             task = ada.create()
