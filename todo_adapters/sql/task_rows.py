@@ -1,7 +1,7 @@
 """The mapping between tasks and the rows of `tasks` and `deleted_tasks`.
 
-A field of a task is a column of `TaskContent`, an entry of `TASK_COLUMNS`, and a line each in
-`content_parameters` and `to_task`. All statements follow from these.
+A field of a task is a column of `TaskContent`, an entry of `TASK_COLUMNS`, and its lines in
+`edited_parameters` and `to_task`. All statements follow from these.
 """
 
 import json
