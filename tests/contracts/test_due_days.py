@@ -20,7 +20,7 @@ from todo_core.entities.task_operation import Creation, Edit, TaskOperation
 from todo_core.entities.task_query import TaskOrder, TaskQuery
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import User, UserId
-from todo_core.errors import TodoError, UserNotFound
+from todo_core.errors import TaskNotFound, TodoError, UserNotFound
 from todo_core.ports.repositories import UNLIMITED
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
@@ -124,8 +124,11 @@ class TestMoves:
         assert in_trash(storage, ada.id) == []
         assert storage.tasks.counts(ada.id).revision == 3
 
-    def test_an_owner_without_tasks_takes_no_revision(self, storage: Storage) -> None:
+    def test_an_owner_who_has_written_nothing_takes_no_revision(self, storage: Storage) -> None:
         ada = an_owner(storage)
+        storage.tasks.move_due_days(ada.id, NIUE)
+        with pytest.raises(TaskNotFound):
+            storage.tasks.remove(TaskId(1), owner_id=ada.id, expires_at=EXPIRES)
         storage.tasks.move_due_days(ada.id, NIUE)
         assert storage.tasks.counts(ada.id).revision == 0
 

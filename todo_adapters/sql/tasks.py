@@ -8,7 +8,7 @@ from functools import partial
 from typing import NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select
+from sqlalchemy import ARRAY, ColumnElement, Select, Table
 from sqlmodel import (
     JSON,
     Boolean,
@@ -158,23 +158,28 @@ REVISIONS = {
 }
 """The revisions of several owners, by how a database takes them: see `has_arrays`."""
 
+
+def _owned_in(table: Table) -> ColumnElement[bool]:
+    return table.c.owner_id == bindparam("owner")
+
+
 _WITH_TRASH = ((TASKS, TaskRow), (DELETED_TASKS, DeletedTaskRow))
 # The tasks are locked in the order of their ids, like those of a bulk, and before the owner's row.
 LOCK_DUE_DAYS = tuple(
     select(row)
     .with_only_columns(table.c.due_on)
-    .where(table.c.owner_id == bindparam("owner"), table.c.due_on.is_not(None))
+    .where(_owned_in(table), table.c.due_on.is_not(None))
     .order_by(table.c.id)
     .with_for_update()
     for table, row in _WITH_TRASH
 )
 MOVE_DUE_DAYS = tuple(
     update(table)
-    .where(table.c.owner_id == bindparam("owner"), table.c.due_on == bindparam("day"))
+    .where(_owned_in(table), table.c.due_on == bindparam("day"))
     .values(due_at=bindparam("new_due_at", type_=UtcDateTime))
     for table, _ in _WITH_TRASH
 )
-ADVANCE_OWNER = advance_owner()
+ADVANCE_OWNER = advance_owner().where(TASK_OWNERS.c.revision > ZERO)
 
 _CONSTRAINT_ERRORS = {
     "pk_tasks": IdTaken,
