@@ -322,7 +322,8 @@ class TestProfile:
         first = ada.create()
         database = server.container.database()
         rows = [
-            {**first, "id": first["id"] - number, "owner_id": UUID(ada.id)}
+            {name: first[name] for name in ("title", "completed", "version")}
+            | {"id": first["id"] - number, "owner_id": UUID(ada.id)}
             | dict.fromkeys(("created_at", "updated_at"), datetime.now(UTC))
             for number in range(1, 2 * BATCH)
         ]

@@ -122,7 +122,8 @@ class TestLogin:
         assert list(body["user"]) == ["id", "name", "email", "created_at", "updated_at"]
         assert answer.headers["cache-control"] == "no-store"
         token = {"Authorization": f"Bearer {body['access_token']}"}
-        assert http.get("/api/auth/me", headers=token).json() == body["user"]
+        profile = http.get("/api/auth/me", headers=token).json()
+        assert profile == body["user"] | {"time_zone": "UTC"}
 
     def test_the_email_of_a_login_may_be_written_in_any_case(
         self, http: httpx.Client, ada: ApiUser

@@ -164,6 +164,7 @@ class TestOpenApi:
         assert list(schemas["TaskResponse"]["properties"]) == [
             *("id", "user_id", "title", "description", "completed"),
             *("created_at", "updated_at", "version"),
+            *("status", "completed_at", "priority", "due_date", "tags"),
         ]
 
     def test_every_operation_has_an_id_a_summary_and_a_description(

@@ -162,7 +162,12 @@ class TestStatus:
         task = ada.create()
         url = ada.tasks(f"/{task['id']}{path}")
         agreeing = {"status": "completed", "completed": True}
-        assert ada.http.patch(url, json=agreeing | {"completed": False}).status_code == 422
+        answer = ada.http.patch(url, json=agreeing | {"completed": False})
+        assert answer.status_code == 422
+        message = "Status contradicts completed."
+        assert problem(answer)["errors"] == [
+            {"pointer": "/status", "code": "contradiction", "message": message}
+        ]
         assert ada.list() == [task]
         assert ada.http.patch(url, json=agreeing).json()["completed"] is True
 
@@ -171,7 +176,10 @@ class TestStatus:
         task = ada.create()
         answer = ada.http.patch(ada.tasks(f"/{task['id']}"), json={"status": status})
         assert answer.status_code == 422
-        assert problem(answer)["errors"][0]["pointer"] == "/status"
+        message = "Status must be 'pending', 'active' or 'completed'."
+        assert problem(answer)["errors"] == [
+            {"pointer": "/status", "code": "invalid_value", "message": message}
+        ]
 
 
 class TestTimeZone:

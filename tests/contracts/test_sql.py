@@ -24,17 +24,20 @@ from tests.support.settings import on_postgresql, postgres_settings
 from tests.support.statements import prebuilt_statements, recorded_statements
 from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS
+from todo_adapters.sql.tags import TAG_COUNTS
 from todo_adapters.sql.task_changes import changes_statement
 from todo_adapters.sql.task_lists import (
     Continues,
+    can_divide,
     can_look_first,
     count_statement,
     first_look_statement,
     page_statement,
 )
-from todo_adapters.sql.tasks import GET
+from todo_adapters.sql.tasks import GET, LOCK_DUE_DAYS, MOVE_DUE_DAYS
 from todo_adapters.sql.trash import ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS
 from todo_api.container import Container
+from todo_core.entities.priority import Priority
 from todo_core.entities.task import Task
 from todo_core.entities.task_query import TaskOrder, TaskQuery
 from todo_core.entities.text import SearchText
@@ -47,7 +50,9 @@ OWNER_INDEX = (
     "ix_tasks_owner_id_completed_created_at_id",
     "ix_tasks_owner_id_completed_revision_id",
 )
+DUE_INDEX = "ix_tasks_owner_id_completed_due_at_id"
 INDEX_OF_ORDER = dict(zip((TaskOrder.CREATED_AT, TaskOrder.UPDATED_AT), OWNER_INDEX, strict=True))
+HAS_NO_VALUE_SOMETIMES = {TaskOrder.DUE_DATE, TaskOrder.COMPLETED_AT}
 PRIMARY_KEY = ("pk_tasks", "PRIMARY KEY")
 SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 QUERIES = [
@@ -64,6 +69,27 @@ QUERIES = [
     for descending in (True, False)
     for is_filtered in (True, False)
     for is_searched in (True, False)
+]
+DUE_FILTERS: Sequence[dict[str, Any]] = [
+    {"has_due": True},
+    {"overdue": True},
+    {"due_after": SOME_TIME},
+    {"due_before": SOME_TIME},
+    {"due_after": SOME_TIME, "due_before": SOME_TIME},
+]
+OTHER_FILTERS: Sequence[dict[str, Any]] = [
+    {"has_due": False},
+    {"overdue": False},
+    {"priorities": frozenset({Priority.HIGH})},
+    {"tags": frozenset({"home"})},
+    {"any_tags": frozenset({"home"})},
+    {"due_after": SOME_TIME, "any_tags": frozenset({"home"}), "search": SearchText("milk")},
+]
+QUERIES_OF_DETAILS = [
+    TaskQuery(completed=completed, order=order, **filters)
+    for completed in (None, True, False)
+    for order in TaskOrder
+    for filters in (*DUE_FILTERS, *OTHER_FILTERS)
 ]
 SEARCH = TaskQuery(search=SearchText("milk"))
 _OWNED_TABLES = {TASKS, TASK_OWNERS, DELETED_TASKS}
@@ -147,8 +173,10 @@ class TestOwnership:
                         continues=Continues.NOT,
                         limits_parts=container.database().dialect.limits_parts,
                     )
-                    for query in QUERIES
+                    for query in (*QUERIES, *QUERIES_OF_DETAILS)
                 ),
+                count_statement(TaskQuery(overdue=True)),
+                *TAG_COUNTS.values(),
             )
         }
         ada = registered(container)
@@ -161,6 +189,12 @@ class TestOwnership:
             todo.get_task(owner_id=ada.id, task_id=task.id)
             todo.update_task(owner_id=ada.id, task_id=task.id, title="Buy oats")
             todo.toggle_completion(owner_id=ada.id, task_id=task.id)
+            todo.list_tasks(owner_id=ada.id, query=TaskQuery(order=TaskOrder.DUE_DATE))
+            todo.list_tasks(owner_id=ada.id, query=TaskQuery(any_tags=frozenset({"home"})))
+            todo.count_tasks(owner_id=ada.id)
+            todo.list_tags(owner_id=ada.id)
+            todo.update_task(owner_id=ada.id, task_id=task.id, due_date="2026-12-01")
+            todo.update_profile(user_id=ada.id, time_zone="Europe/Berlin")
             todo.delete_task(owner_id=ada.id, task_id=task.id)
             container.tasks().remove_batch(ada.id, limit=1)
         dialect = container.database().engine.dialect.name
@@ -169,14 +203,24 @@ class TestOwnership:
             assert begun == executed.count("COMMIT") >= 4
         else:
             assert begun == 0
-        on_tasks = {sql for sql in executed if sql not in {"BEGIN IMMEDIATE", "COMMIT"}}
-        assert len(on_tasks) >= 8
+        on_tasks = {sql for sql in executed if "task" in sql}
+        assert len(on_tasks) >= 12
         assert {normalized(sql) for sql in on_tasks} <= {normalized(sql) for sql in prebuilt}
 
 
 def normalized(sql: str) -> str:
     """Return the statement without the casts that PostgreSQL's dialect adds at execution."""
     return sql.split("::")[0] if sql.startswith("INSERT") else sql
+
+
+class TestTagCounts:
+    def test_the_statements_are_restricted_to_the_owner(self) -> None:
+        for statement in TAG_COUNTS.values():
+            assert str(statement).count("FROM tasks") == 1
+            assert "WHERE owner_id = :owner AND" in str(statement)
+
+    def test_tags_are_sorted_by_code_points_whatever_the_collation_of_the_database(self) -> None:
+        assert str(TAG_COUNTS["array"]).count('COLLATE "C" AS') == 2
 
 
 class TestIndexes:
@@ -226,10 +270,12 @@ class TestIndexes:
     @pytest.mark.usefixtures("owner")
     def test_a_page_reads_the_tasks_of_its_owner_in_order(self, container: Container) -> None:
         limits_parts = container.database().dialect.limits_parts
-        for query, continues in product(QUERIES, Continues):
+        for query, continues in product([*QUERIES, *QUERIES_OF_DETAILS], Continues):
+            if continues is Continues.AFTER_NONE and query.order not in HAS_NO_VALUE_SOMETIMES:
+                continue
             statement = page_statement(query, continues=continues, limits_parts=limits_parts)
             plan = explain_for_any_values(container, statement)
-            assert any(index in plan for index in OWNER_INDEX + PRIMARY_KEY), query
+            assert any(index in plan for index in (*OWNER_INDEX, *PRIMARY_KEY, DUE_INDEX)), query
             assert "Seq Scan on tasks" not in plan, query
             assert "SCAN tasks" not in plan, query
             if query.order in INDEX_OF_ORDER and query.has_only_status:
@@ -238,11 +284,76 @@ class TestIndexes:
 
     @pytest.mark.usefixtures("owner")
     def test_the_count_of_a_query_reads_the_tasks_of_its_owner(self, container: Container) -> None:
-        for statement in {count_statement(query) for query in QUERIES}:
+        for statement in {count_statement(each) for each in (*QUERIES, *QUERIES_OF_DETAILS)}:
             plan = explain_for_any_values(container, statement)
-            assert any(index in plan for index in OWNER_INDEX + PRIMARY_KEY), statement
+            indexes = (*OWNER_INDEX, *PRIMARY_KEY, DUE_INDEX)
+            assert any(index in plan for index in indexes), statement
             assert "Seq Scan on tasks" not in plan, statement
             assert "SCAN tasks" not in plan, statement
+
+    @pytest.fixture
+    def due(self, container: Container, owner: User) -> User:
+        """The owner, whose tasks are due like those of the others, or are not."""
+        with container.database().engine.connect() as connection:
+            for statement in (
+                "UPDATE tasks SET due_at = created_at, due_on = CURRENT_DATE WHERE id % 3 = 0",
+                """
+                INSERT INTO deleted_tasks (owner_id, id, title, completed, version, created_at,
+                updated_at, revision, expires_at, due_at, due_on) SELECT owner_id, id, title,
+                completed, version, created_at, updated_at, id, updated_at, due_at, due_on
+                FROM tasks
+                """,
+                "ANALYZE",
+            ):
+                connection.execute(text(statement))
+        return owner
+
+    @pytest.mark.usefixtures("due")
+    def test_tasks_that_are_due_are_read_in_the_order_of_their_index(
+        self, container: Container
+    ) -> None:
+        limits_parts = container.database().dialect.limits_parts
+        for filters, completed, descending, continues in product(
+            DUE_FILTERS, (None, True, False), (True, False), (Continues.NOT, Continues.AFTER_VALUE)
+        ):
+            query = TaskQuery(completed, order=TaskOrder.DUE_DATE, descending=descending, **filters)
+            page = page_statement(query, continues=continues, limits_parts=limits_parts)
+            plan = explain_for_any_values(container, page)
+            assert DUE_INDEX in plan, query
+            assert not any(index in plan for index in OWNER_INDEX + PRIMARY_KEY[:1]), plan
+            assert not re.search(r"\bSort  \(|TEMP B-TREE", plan), plan
+
+    @pytest.mark.usefixtures("due")
+    def test_overdue_tasks_are_counted_in_the_index_of_the_due_dates(
+        self, container: Container
+    ) -> None:
+        plan = explain_for_any_values(container, count_statement(TaskQuery(overdue=True)))
+        assert DUE_INDEX in plan
+        assert not any(index in plan for index in OWNER_INDEX + PRIMARY_KEY[:1]), plan
+
+    def test_a_list_in_the_order_of_due_dates_is_divided_unless_it_has_one_part(self) -> None:
+        by_due = [each for each in QUERIES_OF_DETAILS if each.order is TaskOrder.DUE_DATE]
+        divided = [each for each in by_due if can_divide(each, offset=0)]
+        assert len(divided) == 9  # by a priority, tags, or one of some tags
+        assert not any(can_divide(each, offset=1) for each in by_due)
+
+    @pytest.mark.parametrize("number", [0, 1], ids=["tasks", "trash"])
+    def test_the_days_of_one_owner_are_read_and_moved(
+        self, container: Container, due: User, number: int
+    ) -> None:
+        del due
+        for statement in (LOCK_DUE_DAYS[number], MOVE_DUE_DAYS[number]):
+            plan = explain_for_any_values(container, statement)
+            assert not re.search("Seq Scan on (tasks|deleted_tasks)", plan), plan
+            assert not re.search("SCAN (tasks|deleted_tasks)", plan), plan
+
+    def test_the_tags_of_one_owner_are_counted(self, container: Container, due: User) -> None:
+        del due
+        kind = "array" if container.database().dialect.has_arrays else "json"
+        plan = explain_for_any_values(container, TAG_COUNTS[kind])
+        assert any(index in plan for index in OWNER_INDEX + PRIMARY_KEY), plan
+        assert "Seq Scan on tasks" not in plan
+        assert "SCAN tasks" not in plan
 
     @pytest.mark.usefixtures("owner")
     def test_the_first_look_of_a_search_reads_tasks_in_order(self, container: Container) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     ColumnClause,
     Connection,
+    Date,
     DateTime,
     Integer,
     LargeBinary,
@@ -44,6 +45,7 @@ ADA, DELETED, UNKNOWN = UUID(int=1), UUID(int=2), UUID(int=3)
 WORDS = "ada@example.com"
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=5, minutes=45)))
 YESTERDAY, TOMORROW = NOW - timedelta(days=1), NOW + timedelta(days=1)
+DAY = date(2026, 1, 1)
 CONNECTIONS = 3
 
 _DELETED_TASK_ID = 7
@@ -122,6 +124,7 @@ def value_of(type_: TypeEngine[Any], *, user_id: UUID, completed: bool) -> objec
     values: Mapping[type[object], object] = {
         Uuid: user_id,
         DateTime: NOW,
+        Date: DAY,
         Boolean: completed,
         JSON: {"1": None, "7": None},  # ids
         LargeBinary: b"\x00\xff",
@@ -189,6 +192,15 @@ def filled(container: Container) -> Container:
         "created_at": YESTERDAY,
     }
     task = {"title": "Buy milk", "version": 1, "created_at": YESTERDAY, "updated_at": NOW}
+    details = {
+        "priority": 3,
+        "due_at": TOMORROW,
+        "due_on": DAY,
+        "tags": '["Home"]',
+        "tag_keys": '["home"]',
+        "completed_at": NOW,
+    }
+    no_details = dict.fromkeys(details)
     rows: Mapping[str, Sequence[Mapping[str, object]]] = {
         "users": [
             user
@@ -228,13 +240,16 @@ def filled(container: Container) -> Container:
             | {"expires_at": YESTERDAY, "stream_ends_at": TOMORROW}
         ],
         "tasks": [
-            task | {"id": 1, "owner_id": ADA, "description": None, "completed": True},
-            task | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False},
+            task | no_details | {"id": 1, "owner_id": ADA, "description": None, "completed": True},
+            task
+            | details
+            | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False},
         ],
         "deleted_tasks": [
             task
             | {"id": id, "owner_id": ADA, "title": title, "description": None, "completed": True}
             | {"revision": id, "expires_at": YESTERDAY}
+            | (no_details if title is None else details)
             for id, title in ((_DELETED_TASK_ID, "Buy milk"), (_DELETED_TASK_ID + 1, None))
         ],
         "task_owners": [
@@ -300,7 +315,10 @@ class TestEffects:
 
     def test_values_have_the_types_of_their_columns(self, filled: Container) -> None:
         [row, _] = filled.database().rows(TASKS_OF_OWNER, {"owner": ADA})
-        assert [type(value) for value in row] == [int, str, str, bool, int, datetime, datetime]
+        assert [type(value) for value in row] == [
+            *(int, str, str, int, datetime, date, str, bool, datetime),
+            *(int, datetime, datetime),
+        ]
         assert {value.tzinfo for value in row if isinstance(value, datetime)} == {UTC}
         [(user_id,)] = filled.database().rows(
             STATEMENTS["users._LIST_MARKED_DELETED"], {"limit": 9}

@@ -10,6 +10,8 @@ import pytest
 from tests.docs.pages import ROOT, blocks
 from tests.docs.service import Service
 from todo_api.app import create_app
+from todo_api.http.schemas.tasks import OTHER_NAMES
+from todo_api.http.task_queries import ALIASES, LIST_PARAMETERS
 from todo_api.settings import Settings
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
@@ -18,6 +20,8 @@ CODE = "\n".join(
     for folder in ("todo_core", "todo_adapters", "todo_api")
     for module in sorted((ROOT / folder).rglob("*.py"))
 )
+
+BODIES = ("TaskResponse", "TaskPatch", "TaskCreate", "UpdateProfileRequest")
 
 CONTRACT = re.findall(
     r"\w+",
@@ -70,7 +74,21 @@ def test_the_session_about_pages_works_in_bash(service: Service) -> None:
     assert [task["title"] for task in json.loads(first)] == ["three", "two"]
     assert total.lower() == "x-total-count: 3"
     assert [task["title"] for task in json.loads(second)] == ["one"]
-    assert json.loads(counted) == {"total": 3, "pending": 3, "completed": 0}
+    assert json.loads(counted) == {"total": 3, "pending": 3, "completed": 0, "overdue": 0}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_due_dates_prints_what_the_page_says(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "due_before" in block]
+    printed = service.run(session)
+    assert printed == [
+        *('"title":"Call Bob"', '"title":"Buy milk"', '"due_date":"2020-01-15"'),
+        '{"total":3,"pending":3,"completed":0,"overdue":1}',
+        '[{"name":"Home","count":2},{"name":"shop","count":1}]',
+        *("[]", '"time_zone":"Pacific/Auckland"', '"due_date":"2099-12-06"'),
+    ]
+    for line in printed:
+        assert f"`{line}`" in PAGE
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
@@ -108,7 +126,7 @@ def test_the_session_about_sending_a_write_again_prints_what_the_page_says(
     printed = service.run(session)
     assert [line.strip() for line in printed] == [
         *("201 replayed:", "201 replayed:true", "422 replayed:"),
-        '{"total":1,"pending":1,"completed":0}',
+        '{"total":1,"pending":1,"completed":0,"overdue":0}',
     ]
     for line in printed:
         assert f"`{line.strip()}`" in PAGE
@@ -138,6 +156,30 @@ def test_the_api_page_lists_exactly_the_endpoints() -> None:
         for method in operations
     }
     assert described == served
+
+
+def test_the_api_page_lists_exactly_the_fields_of_a_task() -> None:
+    table = PAGE.partition("| field | rule | where |")[2].partition("\n\n")[0]
+    described = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    schemas = create_app(Settings()).openapi()["components"]["schemas"]
+    names = {name for body in BODIES for name in schemas[body]["properties"]}
+    set_by_the_service = {"id", "user_id", "created_at", "updated_at", "version"}
+    assert described == names - set_by_the_service - {"current_password"} | {"password"}
+
+
+def test_the_api_page_lists_exactly_the_parameters_of_a_page() -> None:
+    table = PAGE.partition("| parameter | value |")[2].partition("\n\n")[0]
+    first_cells = re.findall(r"^\| (.+?) \|", table, re.MULTILINE)
+    names = {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
+    assert names - set(ALIASES) == {parameter["name"] for parameter in LIST_PARAMETERS}
+
+
+def test_the_api_page_lists_exactly_the_other_names() -> None:
+    table = PAGE.partition("| name | other names | where |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (\w+) \|$", table, re.MULTILINE)
+    described = {(name, other) for name, others, _ in rows for other in re.findall(r"\w+", others)}
+    of_fields = {(name, other) for name, others in OTHER_NAMES.items() for other in others}
+    assert described == of_fields | {(name, other) for other, name in ALIASES.items()}
 
 
 def test_the_api_page_lists_exactly_the_error_codes() -> None:

@@ -65,11 +65,14 @@ CREDENTIALS = {
 
 _BEYOND_JSON_SCHEMA = {
     "filter_required",  # one of several parameters
-    "contradiction",  # between two parameters
+    "contradiction",  # between two parameters or fields
+    "blank",  # a filter without anything but white space
     "not_allowed",
     "too_short",  # surrounding white space is not counted
     "too_common",
     "repeats_identity",
+    "invalid_due_date",  # before the year 1970
+    "unknown_time_zone",
     "invalid_email",  # stricter than `format: email`: a dot in the domain, 64 characters before @
     "incorrect",  # a current password
     "required",  # a current password, if the account has one or the email changes
@@ -323,10 +326,23 @@ def _is_beyond_json_schema(response: Response) -> bool:
 
 
 def _is_stored_shorter(case: Case) -> bool:
-    """Return whether the case has text that normalisation makes shorter."""
+    """Return whether the case has values that normalisation makes shorter."""
     body = case.body if isinstance(case.body, dict) else {}
-    lines = [str(body.get(name)) for name in ("title", "name")]
-    return any(line != line.strip() for line in lines) or "\r\n" in str(body.get("description"))
+    return any(map(_has_shorter_values, (body, *_operations(body))))
+
+
+def _has_shorter_values(fields: dict[str, Any]) -> bool:
+    sent = fields.get("tags")
+    tags = [str(tag) for tag in sent] if isinstance(sent, list) else []
+    lines = [*tags, *(str(fields.get(name)) for name in ("title", "name"))]
+    return (
+        any(line != line.strip() for line in lines)
+        or len({tag.casefold() for tag in tags}) < len(tags)
+        or "\r\n" in str(fields.get("description"))
+        # They mean null.
+        or any(str(fields.get(name)).isspace() for name in ("priority", "due_date"))
+        or "" in (fields.get("priority"), fields.get("due_date"))
+    )
 
 
 def _has_padding(case: Case) -> bool:

@@ -180,6 +180,29 @@ def _never(condition: str) -> Change:
     return change
 
 
+def _always(condition: str) -> Change:
+    """Return a change that makes `if condition` always true."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == condition:
+            node.test = ast.Constant(value=True)
+            return node
+        return None
+
+    return change
+
+
+def _in_text(old: str, new: str) -> Change:
+    """Return a change that replaces a part of a string."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and old in node.value:
+            return ast.Constant(value=node.value.replace(old, new))
+        return None
+
+    return change
+
+
 def _instead(old: str, new: str) -> Change:
     """Return a change that replaces exactly this expression by another."""
 
@@ -195,14 +218,19 @@ SQL_TASKS = "todo_adapters/sql/tasks.py"
 SQL_TRASH = "todo_adapters/sql/trash.py"
 SQL_TASK_CHANGES = "todo_adapters/sql/task_changes.py"
 SQL_TASK_LISTS = "todo_adapters/sql/task_lists.py"
+SQL_TASK_ROWS = "todo_adapters/sql/task_rows.py"
+SQL_TAGS = "todo_adapters/sql/tags.py"
+SQL_USERS = "todo_adapters/sql/users.py"
 SQL_REVISIONS = "todo_adapters/sql/revisions.py"
 CURSORS = "todo_adapters/security/cursors.py"
 SQL_SESSIONS = "todo_adapters/sql/sessions.py"
 SQL_KEPT = "todo_adapters/sql/kept_responses.py"
 MEMORY_KEPT = "todo_adapters/in_memory/kept_responses.py"
 MEMORY_TASKS = "todo_adapters/in_memory/tasks.py"
+MEMORY_USERS = "todo_adapters/in_memory/users.py"
 MEMORY_SESSIONS = "todo_adapters/in_memory/sessions.py"
 TASKS = "todo_core/use_cases/tasks.py"
+TIME_ZONES = "todo_core/use_cases/time_zones.py"
 TASK_QUERY = "todo_core/entities/task_query.py"
 IDEMPOTENCY = "todo_core/use_cases/idempotency.py"
 SESSIONS = "todo_core/use_cases/sessions.py"
@@ -219,6 +247,12 @@ LONG_POLLS = "todo_api/http/long_polls.py"
 CHANGE_ROUTES = "todo_api/http/routes/changes.py"
 TASK_ROUTES = "todo_api/http/routes/tasks.py"
 BULK_ROUTES = "todo_api/http/routes/bulk.py"
+# Of the two statements, the one for SQLite, on which the mutants are tested.
+TAGS_OF_OWNER = "json_each(tag_keys) AS each_key\n        WHERE owner_id = :owner AND"
+LOCKED_ZONE = (
+    "select(UserRow).with_only_columns(USERS.c.time_zone)"
+    ".where(USERS.c.id == bindparam('user_id'), USERS.c.deleted_at.is_(None))"
+)
 OTHERS = "__import__('uuid').UUID(int=0)"
 
 KINDS = (
@@ -238,6 +272,34 @@ KINDS = (
     Kind("the owner or the task", SQL_TASKS, _or_the_task),
     Kind("the task's id for the owner's", SQL_TASKS, _parameter("owner", "task_id")),
     Kind("a new task for nobody", SQL_TASKS, _parameter("owner", "task.id")),
+    Kind("a new task for nobody", SQL_TASK_ROWS, _parameter("owner", "task.id")),
+    Kind("a task of nobody", SQL_TASK_ROWS, _instead("owner_id", OTHERS)),
+    *(
+        Kind(f"the tags of {whose}", SQL_TAGS, _in_text(TAGS_OF_OWNER, TAGS_OF_OWNER + rest))
+        for whose, rest in (
+            ("everybody", " 1 OR"),
+            ("nobody", " 0 AND"),
+        )
+    ),
+    *(
+        Kind(
+            f"the tags of {whose}",
+            SQL_TAGS,
+            _in_text(TAGS_OF_OWNER, TAGS_OF_OWNER.replace(" = ", f" {operator} ")),
+        )
+        for whose, operator in (
+            ("others", "<>"),
+            ("the owner or any before", "<="),
+            ("the owner or any after", ">="),
+        )
+    ),
+    *(
+        Kind(f"the time zone of {whose}", SQL_USERS, _instead(LOCKED_ZONE, changed))
+        for whose, changed in (
+            ("anybody", LOCKED_ZONE.replace("USERS.c.id == bindparam('user_id'), ", "")),
+            ("another", LOCKED_ZONE.replace("USERS.c.id ==", "USERS.c.id !=")),
+        )
+    ),
     Kind("the owner's condition dropped", SQL_TASK_LISTS, _without_owner),
     Kind("the owner is not", SQL_TASK_LISTS, _compared_by(ast.NotEq())),
     Kind("the owner compared with itself", SQL_TASK_LISTS, _compared_with_itself),
@@ -249,7 +311,13 @@ KINDS = (
             "selected if 'search' in shape.conditions else _owned(selected, columns)",
         ),
     ),
-    Kind("a cursor of any query", TASK_QUERY, _instead("repr(astuple(self))", "''")),
+    Kind(
+        "a cursor of any query",
+        TASK_QUERY,
+        _instead(
+            "repr([sorted(part) if isinstance(part, frozenset) else part for part in parts])", "''"
+        ),
+    ),
     Kind("another's row counts", SQL_REVISIONS, _compared_with_itself),
     Kind("a cursor of anybody", CURSORS, _instead("scope.encode()", "b''")),
     Kind("any cursor", CURSORS, _never("hmac.compare_digest")),
@@ -317,6 +385,20 @@ KINDS = (
             "(task.owner_id == owner_id or query.search) and query.includes(task)",
         ),
     ),
+    Kind("the tags of everybody", MEMORY_TASKS, _always("task.owner_id == owner_id")),
+    *(
+        Kind(
+            "another's days moved",
+            MEMORY_TASKS,
+            _instead(f"[key for key in {table} if key[0] == owner_id]", f"[*{table}]"),
+        )
+        for table in ("tasks", "deleted_tasks")
+    ),
+    Kind(
+        "another's time zone",
+        MEMORY_USERS,
+        _instead("self.get(user_id)", "[*self._store.users.values()][-1]"),
+    ),
     Kind(
         "another's task restored",
         MEMORY_TASKS,
@@ -350,6 +432,35 @@ KINDS = (
         ),
     ),
     Kind("nobody for the owner", TASKS, _argument("owner_id", OTHERS)),
+    *(
+        Kind("nobody's time zone", file, _instead(f"zone_of(owner_id, {users})", zone))
+        for file, users, zone in (
+            (TASKS, "work.users", f"zone_of({OTHERS}, work.users)"),
+            (BULK, "work.users", f"zone_of({OTHERS}, work.users)"),
+            (TIME_ZONES, "self.users", f"zone_of({OTHERS}, self.users)"),
+        )
+    ),
+    Kind(
+        "nobody's tags",
+        TASKS,
+        _instead(
+            "self.tasks.tag_counts(owner_id, limit=MOST_TAGS)",
+            f"self.tasks.tag_counts({OTHERS}, limit=MOST_TAGS)",
+        ),
+    ),
+    Kind(
+        "nobody's overdue tasks",
+        TASKS,
+        _instead("self.tasks.count(owner_id, overdue)", f"self.tasks.count({OTHERS}, overdue)"),
+    ),
+    Kind(
+        "nobody's days moved",
+        ACCOUNTS,
+        _instead(
+            "work.tasks.move_due_days(user.id, changed.time_zone)",
+            f"work.tasks.move_due_days({OTHERS}, changed.time_zone)",
+        ),
+    ),
     Kind("nobody for the owner", BULK, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", BULK_ROUTES, _argument("owner_id", OTHERS)),

@@ -5,7 +5,7 @@ All targets report a refusal by the problem code that the API has for it.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -95,12 +95,12 @@ class Target(ABC):
         """Change the password."""
 
     @abstractmethod
-    def profile(self, token: str) -> tuple[str, str, str]:
-        """Return id, name and email."""
+    def profile(self, token: str) -> tuple[str, str, str, str]:
+        """Return id, name, email and time zone."""
 
     @abstractmethod
     def change_profile(self, token: str, changes: Fields) -> None:
-        """Change the name or the email."""
+        """Change the name, the email or the time zone."""
 
     @abstractmethod
     def export(self, token: str) -> tuple[str, list[Fields]]:
@@ -111,8 +111,10 @@ class Target(ABC):
         """Delete the caller's account."""
 
     @abstractmethod
-    def create(self, token: str, owner: str, title: str, description: str | None) -> Fields:
-        """Create a task, and return it."""
+    def create(
+        self, token: str, owner: str, title: str, description: str | None, details: Fields
+    ) -> Fields:
+        """Create a task with a priority, a due date and tags, and return it."""
 
     @abstractmethod
     def page(
@@ -121,8 +123,16 @@ class Target(ABC):
         """Return a page of the owner's tasks, and the cursor of the next one."""
 
     @abstractmethod
-    def stats(self, token: str, owner: str) -> tuple[int, int]:
-        """Return how many tasks the owner has, and how many of them are completed."""
+    def stats(self, token: str, owner: str) -> tuple[int, int, int]:
+        """Return how many tasks the owner has, and how many are completed and overdue."""
+
+    @abstractmethod
+    def tags(self, token: str, owner: str) -> Sequence[tuple[str, int]]:
+        """Return the owner's tags, and how many tasks have each."""
+
+    @abstractmethod
+    def matching(self, token: str, owner: str, query: TaskQuery) -> Sequence[Fields]:
+        """Return the owner's tasks that match the details in the query, in its order, in pages."""
 
     @abstractmethod
     def watch(self, token: str, owner: str) -> int:
@@ -292,9 +302,9 @@ class UseCases(Target):
             new_password=new,
         )
 
-    def profile(self, token: str) -> tuple[str, str, str]:
+    def profile(self, token: str) -> tuple[str, str, str, str]:
         user = self._do("get_profile", user_id=self._owner(token))
-        return str(user.id), str(user.name), str(user.email)
+        return str(user.id), str(user.name), str(user.email), str(user.time_zone)
 
     def change_profile(self, token: str, changes: Fields) -> None:
         self._do("update_profile", user_id=self._owner(token), **changes)
@@ -306,11 +316,12 @@ class UseCases(Target):
     def delete_account(self, token: str, password: str) -> None:
         self._do("delete_account", user_id=self._owner(token), current_password=password)
 
-    def create(self, token: str, owner: str, title: str, description: str | None) -> Fields:
+    def create(
+        self, token: str, owner: str, title: str, description: str | None, details: Fields
+    ) -> Fields:
         del owner  # use cases have no URL that could name another owner
-        owner_id = self._owner(token)
-        task = self._do("create_task", owner_id=owner_id, title=title, description=description)
-        return _fields(task)
+        fields = {"title": title, "description": description, **details}
+        return _fields(self._do("create_task", owner_id=self._owner(token), **fields))
 
     def page(
         self, token: str, owner: str, completed: bool | None, limit: int, cursor: str | None
@@ -328,7 +339,10 @@ class UseCases(Target):
     def search(self, token: str, owner: str, text: str, sort: str) -> Sequence[Fields]:
         del owner
         query = TaskQuery(search=SearchText(text), order=TaskOrder(sort), descending=False)
-        owner_id, cursor = self._owner(token), None
+        return self._all_pages(self._owner(token), query)
+
+    def _all_pages(self, owner_id: UserId, query: TaskQuery) -> Sequence[Fields]:
+        cursor = None
         found: Sequence[Fields] = []
         while True:
             page = self._do(
@@ -345,10 +359,19 @@ class UseCases(Target):
                 assert page.total == len(found)
                 return found
 
-    def stats(self, token: str, owner: str) -> tuple[int, int]:
+    def stats(self, token: str, owner: str) -> tuple[int, int, int]:
         del owner
         counts = self._do("count_tasks", owner_id=self._owner(token))
-        return counts.total, counts.completed
+        return counts.total, counts.completed, counts.overdue
+
+    def tags(self, token: str, owner: str) -> Sequence[tuple[str, int]]:
+        del owner
+        tags = self._do("list_tags", owner_id=self._owner(token))
+        return [(tag.name, tag.count) for tag in tags]
+
+    def matching(self, token: str, owner: str, query: TaskQuery) -> Sequence[Fields]:
+        del owner
+        return self._all_pages(self._owner(token), query)
 
     def watch(self, token: str, owner: str) -> int:
         del owner
@@ -468,6 +491,9 @@ def _fields(task: Task) -> Fields:
         "description": None if task.description is None else str(task.description),
         "completed": task.completed,
         "version": task.version,
+        "priority": task.priority.label,
+        "due_date": None if task.due_date is None else str(task.due_date),
+        "tags": list(map(str, task.tags)),
     }
 
 
@@ -534,9 +560,9 @@ class Http(Target):
         body = {"current_password": current, "new_password": new}
         self._ask("POST", "/api/auth/change-password", token, body)
 
-    def profile(self, token: str) -> tuple[str, str, str]:
+    def profile(self, token: str) -> tuple[str, str, str, str]:
         profile = self._ask("GET", "/api/auth/me", token)
-        return profile["id"], profile["name"], profile["email"]
+        return profile["id"], profile["name"], profile["email"], profile["time_zone"]
 
     def change_profile(self, token: str, changes: Fields) -> None:
         self._ask("PATCH", "/api/auth/me", token, changes)
@@ -548,8 +574,10 @@ class Http(Target):
     def delete_account(self, token: str, password: str) -> None:
         self._ask("DELETE", "/api/auth/me", token, {"current_password": password})
 
-    def create(self, token: str, owner: str, title: str, description: str | None) -> Fields:
-        body = {"title": title, "description": description}
+    def create(
+        self, token: str, owner: str, title: str, description: str | None, details: Fields
+    ) -> Fields:
+        body = {"title": title, "description": description, **details}
         return _without_times(self._tasks("POST", token, owner, body=body))
 
     def page(
@@ -566,8 +594,26 @@ class Http(Target):
         return [_without_times(task) for task in tasks], following
 
     def search(self, token: str, owner: str, text: str, sort: str) -> Sequence[Fields]:
+        return self._all_pages(token, owner, {"q": text, "sort": sort})
+
+    def matching(self, token: str, owner: str, query: TaskQuery) -> Sequence[Fields]:
+        parameters = {"sort": query.order.value, "order": "desc" if query.descending else "asc"}
+        if query.priorities is not None:
+            parameters["priority"] = ",".join(each.label for each in query.priorities)
+        for name, tags in (("tags", query.tags), ("tags_any", query.any_tags)):
+            if tags is not None:
+                parameters[name] = ",".join(tag.replace(",", "\\,") for tag in tags)
+        for name in ("due_after", "due_before"):
+            if (when := getattr(query, name)) is not None:
+                parameters[name] = when.isoformat()
+        for name in ("has_due", "overdue", "completed"):
+            if (flag := getattr(query, name)) is not None:
+                parameters[name] = str(flag).lower()
+        return self._all_pages(token, owner, parameters)
+
+    def _all_pages(self, token: str, owner: str, parameters: Mapping[str, str]) -> Sequence[Fields]:
         found = []
-        query = {"q": text, "sort": sort, "limit": str(PAGE), "count": "true"}
+        query = {**parameters, "limit": str(PAGE), "count": "true"}
         while True:
             found += self._tasks("GET", token, owner, **query)
             link = self._last.links.get("next")
@@ -576,9 +622,12 @@ class Http(Target):
                 return [_without_times(task) for task in found]
             query["cursor"] = httpx.URL(link["url"]).params["cursor"]
 
-    def stats(self, token: str, owner: str) -> tuple[int, int]:
+    def stats(self, token: str, owner: str) -> tuple[int, int, int]:
         counts = self._tasks("GET", token, owner, "/stats")
-        return counts["total"], counts["completed"]
+        return counts["total"], counts["completed"], counts["overdue"]
+
+    def tags(self, token: str, owner: str) -> Sequence[tuple[str, int]]:
+        return [(tag["name"], tag["count"]) for tag in self._tasks("GET", token, owner, "/tags")]
 
     def watch(self, token: str, owner: str) -> int:
         ticket = self._tasks("POST", token, owner, "/events/ticket")["ticket"]
@@ -658,7 +707,7 @@ class Http(Target):
 
     def create_once(self, token: str, owner: str, key: str, title: str) -> tuple[Fields, bool]:
         with self._header("Idempotency-Key", key):
-            return self.create(token, owner, title, None), self._is_replay()
+            return self.create(token, owner, title, None, {}), self._is_replay()
 
     def toggle_once(self, token: str, owner: str, key: str, task_id: int) -> tuple[Fields, bool]:
         with self._header("Idempotency-Key", key):
@@ -673,4 +722,9 @@ def _tokens(answer: Fields) -> Tokens:
 
 
 def _without_times(task: Fields) -> Fields:
-    return {name: value for name, value in task.items() if not name.endswith("_at")}
+    """Return the task without times, and without what is told twice."""
+    assert task["status"] == ("completed" if task["completed"] else "pending")
+    assert (task["completed_at"] is not None) == task["completed"]
+    return {
+        name: value for name, value in task.items() if not name.endswith("_at") and name != "status"
+    }

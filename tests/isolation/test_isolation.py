@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,13 @@ from tests.support.world import World
 from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_api.container import Container
 from todo_api.settings import ExternalIssuer
+from todo_core.entities.due_date import DueDate
 from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest, KeptResponse
+from todo_core.entities.tags import TagCount
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_operation import Completion, Deletion, Edit, TaskOperation
 from todo_core.entities.task_query import TaskQuery
+from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import UserId
 from todo_core.errors import (
     InvalidCursor,
@@ -39,6 +42,7 @@ from todo_core.errors import (
     TaskNotFound,
     TooManyKeptResponses,
 )
+from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
@@ -61,8 +65,18 @@ class TrustingServer:
 OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "", None),
     ("POST", "", {"title": "Mine now"}),
+    ("GET", "?sort=due_date&due_after=2026-01-01&priority=high&tags=home&tags_any=a,b", None),
+    ("GET", "?sort=-priority&has_due=false&overdue=false&count=true", None),
+    ("GET", "/stats", None),
+    ("GET", "/tags", None),
+    ("POST", "", {"title": "Mine now", "due_date": "2026-01-01", "tags": ["mine"]}),
     ("GET", "/{task_id}", None),
     ("PUT", "/{task_id}", {"title": "Mine now"}),
+    (
+        "PATCH",
+        "/{task_id}",
+        {"due_date": "2026-01-01T12:00", "priority": "high", "tags": ["mine"], "status": "active"},
+    ),
     ("PATCH", "/{task_id}", {"title": "Mine now"}),
     ("PATCH", "/{task_id}/complete", {"completed": True}),
     ("PATCH", "/{task_id}/complete", None),
@@ -421,6 +435,53 @@ def test_a_change_of_a_task_leaves_anothers_task_with_the_same_id(container: Con
     assert todo.list_tasks(owner_id=ada).tasks == []
 
 
+@pytest.mark.parametrize("is_in_memory", [False, True], ids=["sql", "in memory"])
+def test_the_tags_days_and_time_zone_of_one_user_are_not_those_of_another(
+    container: Container, is_in_memory: bool
+) -> None:
+    tasks: TaskRepository
+    if is_in_memory:
+        world = World()
+        todo, tasks = world.application, world.tasks
+        emails = (f"{name}@example.com" for name in ("first", "middle", "last"))
+        first, middle, last = sorted(world.register(email).id for email in emails)
+    else:
+        todo, tasks = container.application(), container.tasks()
+        first, middle, last = sorted(_new_owner(container, number) for number in range(3))
+    owners = {first: "Pacific/Niue", middle: "UTC", last: "Pacific/Kiritimati"}
+    for owner, zone in owners.items():
+        todo.update_profile(user_id=owner, time_zone=zone)
+        for number in (1, 2):
+            tag = f"of {zone}"
+            details: Any = {"due_date": "2000-01-01", "tags": ["common", tag]}
+            tasks.add(_task(owner, number, zone=TimeZone(zone), **details))
+        tasks.remove(TaskId(2), owner_id=owner, expires_at=LATER)
+
+    noon = datetime(2000, 1, 1, 12)  # noqa: DTZ001 - a local time
+
+    def require_own(owner: UserId, zone: str, tag: str) -> None:
+        due = [TimeZone(zone).end_of(date(2000, 1, 1))]
+        for deleted in (False, True):
+            page = todo.list_tasks(owner_id=owner, query=TaskQuery(deleted=deleted))
+            assert [task.due_date and task.due_date.at for task in page.tasks] == due
+        tags = todo.list_tags(owner_id=owner)
+        assert tags == [TagCount("common", 1), TagCount(tag, 1)]
+        assert todo.count_tasks(owner_id=owner).overdue == 1
+        local = TaskQuery(due_before=date(2000, 1, 2))
+        assert len(todo.list_tasks(owner_id=owner, query=local).tasks) == 1
+        created = todo.create_task(owner_id=owner, title="x", due_date="2000-01-01T12:00")
+        assert created.due_date == DueDate(TimeZone(zone).moment(noon))
+        operations: list[TaskOperation] = [Edit(created.id, {"due_date": "2000-01-01T12:00"})]
+        assert todo.change_tasks(owner_id=owner, operations=operations) == [created]
+        todo.delete_task(owner_id=owner, task_id=created.id, permanently=True)
+
+    for owner, zone in owners.items():
+        require_own(owner, zone, f"of {zone}")
+    todo.update_profile(user_id=middle, time_zone="Asia/Kathmandu")
+    for owner, zone in owners.items():
+        require_own(owner, "Asia/Kathmandu" if owner == middle else zone, f"of {zone}")
+
+
 def test_a_bulk_or_a_filter_leaves_anothers_tasks_with_the_same_ids(container: Container) -> None:
     todo = container.application()
     ada, bob = owners = [_new_owner(container, number) for number in range(2)]
@@ -706,11 +767,9 @@ def _new_owner(container: Container, number: int) -> UserId:
     return register(name="User", email=email, password=PASSWORD).id
 
 
-def _task(owner: UserId, number: int) -> Task:
+def _task(owner: UserId, number: int, **details: Any) -> Task:
     now = datetime.now(UTC)
-    return Task.create(
-        id=TaskId(number), owner_id=owner, title="Buy milk", description=None, now=now
-    )
+    return Task.create(id=TaskId(number), owner_id=owner, title="Buy milk", now=now, **details)
 
 
 STREAM_QUIET_SECONDS = 0.5

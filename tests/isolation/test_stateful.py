@@ -8,10 +8,11 @@ revoked sessions, and ids that never existed.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any, ClassVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -37,7 +38,13 @@ from tests.isolation.targets import (
 from tests.support.proof import note
 from tests.support.servers import RunningServer
 from todo_api.container import Container
+from todo_core.entities.due_date import DueDate
+from todo_core.entities.priority import Priority
+from todo_core.entities.task import Task
+from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.text import fold
+from todo_core.entities.time_zone import TimeZone
+from todo_core.entities.user import UserId
 
 USERS = 5
 STEPS = 40
@@ -46,6 +53,7 @@ CALLS_IN_AN_EXAMPLE = 100
 NO_SHRINKING = "HYPOTHESIS_NO_SHRINKING"
 """The environment variable that skips the search for a smaller failing example."""
 
+_NOW = datetime.now(UTC)  # that of the service is as far from the due dates
 _emails = count(1)
 _run = uuid4().hex[:12]
 
@@ -54,6 +62,41 @@ numbers = st.integers(0, 10**6)
 
 titles = st.sampled_from(["Buy milk", "x", "ß 漢字 🎉", "' OR 1=1 --", "a" * 200])
 descriptions = st.sampled_from([None, "Two litres", "%_\\", "line\nline", "b" * 1000])
+due_dates = st.sampled_from(
+    [None, "2000-01-01", "2999-12-31", "2000-01-01T16:00:00Z", "2000-01-01T12:00"]
+)
+tags = st.sampled_from([[], ["Home"], ["home", "a,b"], ["SHOP"], ["shop", "漢字", "Home"]])
+details = st.fixed_dictionaries(
+    {},
+    optional={
+        "priority": st.sampled_from([each.label for each in Priority]),
+        "due_date": due_dates,
+        "tags": tags,
+    },
+)
+time_zones = st.sampled_from(["UTC", "Pacific/Kiritimati", "Pacific/Niue"])
+"""Zones in which a day ends at quite different moments."""
+
+queries = st.sampled_from(
+    [
+        TaskQuery(priorities=frozenset({Priority.HIGH, Priority.NONE})),
+        TaskQuery(tags=frozenset({"home"})),
+        TaskQuery(any_tags=frozenset({"shop", "a,b"}), completed=False),
+        TaskQuery(due_after=datetime(2000, 1, 1, 23, tzinfo=UTC), order=TaskOrder.DUE_DATE),
+        TaskQuery(due_before=date(2000, 1, 2), descending=False),
+        TaskQuery(due_after=date(2000, 1, 1), due_before=datetime(2000, 1, 2, tzinfo=UTC)),
+        TaskQuery(has_due=False),
+        TaskQuery(has_due=True, order=TaskOrder.PRIORITY),
+        TaskQuery(overdue=True, order=TaskOrder.DUE_DATE, descending=False),
+        TaskQuery(overdue=False),
+        *(
+            TaskQuery(order=order, descending=descending)
+            for order in (TaskOrder.DUE_DATE, TaskOrder.PRIORITY)
+            for descending in (True, False)
+        ),
+        TaskQuery(order=TaskOrder.COMPLETED_AT),
+    ]
+)
 KINDS = ("create", "update", "complete", "delete")
 keys = st.sampled_from(["a-key", "b-key"])
 missing_ids = st.sampled_from([1, 2, 2**31, 2**53 - 1, 2**53, 2**63 - 1])
@@ -77,6 +120,7 @@ class ModelUser:
     email: str
     password: str
     name: str = "User"
+    zone: str = "UTC"
     deleted: bool = False
     sessions: list[Session] = field(default_factory=list)
     tasks: dict[int, Fields] = field(default_factory=dict)
@@ -88,6 +132,37 @@ class ModelUser:
 
     def live_sessions(self) -> list[Session]:
         return [session for session in self.sessions if not session.revoked]
+
+    def canonical(self, changes: Fields) -> Fields:
+        """Return fields of a task as the service returns them."""
+        if "due_date" not in changes:
+            return changes
+        due_date = DueDate.or_none(changes["due_date"], TimeZone(self.zone))
+        return changes | {"due_date": None if due_date is None else str(due_date)}
+
+    def matching(self, query: TaskQuery) -> dict[int, Fields]:
+        """Return the user's tasks that match a query."""
+        located = replace(query.in_zone(TimeZone(self.zone)), now=_NOW)
+        return {id: task for id, task in self.tasks.items() if located.includes(self.task_of(task))}
+
+    def task_of(self, task: Fields) -> Task:
+        """Return the task of these fields."""
+        fields = {
+            name: task[name] for name in ("title", "description", "priority", "due_date", "tags")
+        }
+        made = Task.create(
+            id=task["id"],
+            owner_id=UserId(UUID(self.id)),
+            now=_NOW,
+            zone=TimeZone(self.zone),
+            **fields,
+        )
+        return made.with_completion(task["completed"], now=_NOW)
+
+    def stats(self) -> tuple[int, int, int]:
+        """Return how many tasks the user has, and how many are completed and overdue."""
+        completed = sum(task["completed"] for task in self.tasks.values())
+        return len(self.tasks), completed, len(self.matching(TaskQuery(overdue=True)))
 
     @property
     def token(self) -> str:
@@ -162,7 +237,7 @@ class Isolation(RuleBasedStateMachine):
             self.register_user()
             user = self.users[number]
             for title in ("The first", "The second"):
-                self.remember_task(user, self.target.create(user.token, user.id, title, None))
+                self.remember_task(user, self.target.create(user.token, user.id, title, None, {}))
 
     def register_user(self) -> None:
         email = f"{_run}.{next(_emails)}@example.com"
@@ -283,6 +358,17 @@ class Isolation(RuleBasedStateMachine):
         self.target.change_profile(session.tokens.access, changes)
         user.name = name
 
+    @rule(number=numbers, zone=time_zones)
+    def change_time_zone(self, number: int, zone: str) -> None:
+        user, session = self.draw_session(number)
+        arguments = (session.tokens.access, {"time_zone": zone})
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.change_profile, *arguments)
+            return
+        self.target.change_profile(*arguments)
+        user.writes += zone != user.zone and user.writes > 0
+        user.zone = zone
+
     @rule(number=numbers, other=numbers)
     def change_email(self, number: int, other: int) -> None:
         user, session = self.draw_session(number)
@@ -308,7 +394,7 @@ class Isolation(RuleBasedStateMachine):
             self.require_refusal("invalid_token", self.target.sessions, token)
             self.require_refusal("invalid_token", self.target.export, token)
             return
-        assert self.target.profile(token) == (user.id, user.name, user.email)
+        assert self.target.profile(token) == (user.id, user.name, user.email, user.zone)
         assert self.target.sessions(token) == {each.id for each in user.live_sessions()}
         exported, tasks = self.target.export(token)
         assert exported == user.id
@@ -339,11 +425,24 @@ class Isolation(RuleBasedStateMachine):
         user.writes += 1
         self.tasks_ever.append((user, task["id"]))
 
-    @rule(number=numbers, owner_number=numbers, title=titles, description=descriptions)
-    def create(self, number: int, owner_number: int, title: str, description: str | None) -> None:
+    @rule(
+        number=numbers,
+        owner_number=numbers,
+        title=titles,
+        description=descriptions,
+        details=details,
+    )
+    def create(
+        self,
+        number: int,
+        owner_number: int,
+        title: str,
+        description: str | None,
+        details: Fields,
+    ) -> None:
         user, session = self.draw_session(number)
         owner = self.draw_owner(user, owner_number)
-        arguments = (session.tokens.access, owner, title, description)
+        arguments = (session.tokens.access, owner, title, description, details)
         if session.revoked:
             self.require_refusal("invalid_token", self.target.create, *arguments)
         elif owner != user.id:
@@ -351,7 +450,8 @@ class Isolation(RuleBasedStateMachine):
         else:
             task = self.target.create(*arguments)
             expected = {"user_id": user.id, "title": title, "description": description}
-            assert expected.items() <= task.items()
+            defaults: Fields = {"priority": "medium", "due_date": None, "tags": []}
+            assert task == task | expected | defaults | user.canonical(details)
             assert (task["completed"], task["version"]) == (False, 1)
             assert task["id"] not in {known for _, known in self.tasks_ever}
             self.remember_task(user, task)
@@ -474,14 +574,16 @@ class Isolation(RuleBasedStateMachine):
             {},
             optional={"title": titles, "description": descriptions, "completed": st.booleans()},
         ),
+        details=details,
     )
-    def edit(self, drawn: tuple[int, int, int, int], changes: Fields) -> None:
+    def edit(self, drawn: tuple[int, int, int, int], changes: Fields, details: Fields) -> None:
+        changes |= details
         if done := self.on_task(
             drawn, lambda token, owner, task: self.target.edit(token, owner, task, changes)
         ):
             user, task_id, task = done
             before = user.tasks[task_id]
-            after = before | changes
+            after = before | user.canonical(changes)
             grown = after != before
             assert task == after | {"version": before["version"] + grown}
             user.tasks[task_id] = task
@@ -563,9 +665,15 @@ class Isolation(RuleBasedStateMachine):
             st.tuples(st.sampled_from(KINDS), numbers, missing_ids), min_size=1, max_size=4
         ),
         title=titles,
+        details=details,
     )
     def change_several(
-        self, number: int, owner_number: int, drawn: Sequence[tuple[str, int, int]], title: str
+        self,
+        number: int,
+        owner_number: int,
+        drawn: Sequence[tuple[str, int, int]],
+        title: str,
+        details: Fields,
     ) -> None:
         user, session = self.draw_session(number)
         owner = self.draw_owner(user, owner_number)
@@ -576,18 +684,19 @@ class Isolation(RuleBasedStateMachine):
         is_foreign = False
         for kind, task_number, missing_id in drawn:
             task_id = self.draw_task(user, task_number, missing_id)
-            fields: Fields = {"title": title} if kind in {"create", "update"} else {}
+            fields = {"title": title, **details} if kind in {"create", "update"} else {}
             named = {} if kind == "create" else {"id": task_id}
             operations.append({kind: fields | named})
             if kind == "create":
-                expected.append({"title": title, "version": 1, "user_id": user.id})
+                created = {"title": title, "version": 1, "user_id": user.id}
+                expected.append(created | user.canonical(details))
             elif task_id not in after:
                 is_foreign = True
             elif kind == "delete":
                 trashed[task_id] = after.pop(task_id)
                 expected.append(task_id)
             else:
-                changes = fields or {"completed": True}
+                changes = user.canonical(fields) or {"completed": True}
                 grown = after[task_id] | changes != after[task_id]
                 version = after[task_id]["version"] + grown
                 after[task_id] = after[task_id] | changes | {"version": version}
@@ -605,7 +714,7 @@ class Isolation(RuleBasedStateMachine):
             user.writes += writes + len(trashed)
             for operation, outcome, each in zip(operations, outcomes, expected, strict=True):
                 if "create" in operation:
-                    assert each.items() <= outcome.items()
+                    assert outcome == outcome | each
                     self.remember_task(user, outcome)
                 else:
                     assert outcome == each
@@ -648,8 +757,47 @@ class Isolation(RuleBasedStateMachine):
         elif owner != user.id:
             self.require_refusal("task_not_found", self.target.stats, *arguments)
         else:
-            completed = sum(task["completed"] for task in user.tasks.values())
-            assert self.target.stats(*arguments) == (len(user.tasks), completed)
+            assert self.target.stats(*arguments) == user.stats()
+
+    @rule(number=numbers, owner_number=numbers)
+    def list_tags(self, number: int, owner_number: int) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        arguments = (session.tokens.access, owner)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.tags, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.tags, *arguments)
+        else:
+            used = [tag for task in user.tasks.values() for tag in task["tags"]]
+            spellings = {
+                tag.lower(): [each for each in used if each.lower() == tag.lower()] for tag in used
+            }
+            assert list(self.target.tags(*arguments)) == [
+                (min(each), len(each))
+                for _, each in sorted(spellings.items(), key=lambda each: (-len(each[1]), each[0]))
+            ]
+
+    @rule(number=numbers, owner_number=numbers, query=queries)
+    def list_by_details(self, number: int, owner_number: int, query: TaskQuery) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        arguments = (session.tokens.access, owner, query)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.matching, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.matching, *arguments)
+        else:
+            found = list(self.target.matching(*arguments))
+            assert by_id(found) == user.matching(query)
+            if query.order in {TaskOrder.DUE_DATE, TaskOrder.PRIORITY}:
+                places = [
+                    Position.of(user.task_of(task), query.order, revision=0).sort_key(
+                        descending=query.descending
+                    )
+                    for task in found
+                ]
+                assert places == sorted(places, reverse=query.descending)
 
     @rule(number=numbers, owner_number=numbers)
     def watch(self, number: int, owner_number: int) -> None:
@@ -809,8 +957,7 @@ class Isolation(RuleBasedStateMachine):
         for session in user.live_sessions()[:1]:
             token = session.tokens.access
             assert by_id(self.target.list(token, user.id)) == user.tasks
-            completed = sum(task["completed"] for task in user.tasks.values())
-            assert self.target.stats(token, user.id) == (len(user.tasks), completed)
+            assert self.target.stats(token, user.id) == user.stats()
 
     def teardown(self) -> None:
         for user in self.users:

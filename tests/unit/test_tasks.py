@@ -1,7 +1,8 @@
 """The use cases of tasks."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import override
@@ -13,7 +14,7 @@ from tests.support.world import LIMITS, World
 from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
-from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task import Task, TaskFields, TaskId, parsed
 from todo_core.errors import (
     EditConflict,
     IdTaken,
@@ -34,6 +35,13 @@ def test_a_new_task_is_not_completed_and_has_the_current_time(world: World) -> N
     assert (task.title, task.description, task.completed) == ("Buy milk", None, False)
     assert task.created_at == task.updated_at == world.clock.now()
     assert world.application.list_tasks(owner_id=ada.id).tasks == [task]
+
+
+@pytest.mark.parametrize("name", sorted(TaskFields.__annotations__.keys() - {"completed"}))
+def test_every_field_that_may_change_has_rules_and_is_one_of_a_task(name: str) -> None:
+    assert name in {field.name for field in fields(Task)}
+    with suppress(ValidationFailed):
+        assert [*parsed({name: "2026-12-01"})] == [name]
 
 
 def test_an_invalid_task_is_not_stored(world: World) -> None:

@@ -39,9 +39,15 @@ def ada(server: RunningServer, tmp_path: Path) -> Iterator[ApiUser]:
         yield ada
 
 
-def requested(url: str, user: ApiUser, method: str = "GET", version: str = "1.1") -> socket.socket:
-    """Request an export on a connection of its own, whose buffers are small."""
-    connection = connected(url, receive_buffer=4096)
+def requested(
+    url: str,
+    user: ApiUser,
+    method: str = "GET",
+    version: str = "1.1",
+    receive_buffer: int = 4096,
+) -> socket.socket:
+    """Request an export on a connection of its own, whose buffers are small by default."""
+    connection = connected(url, receive_buffer=receive_buffer)
     connection.sendall(
         f"{method} {EXPORT} HTTP/{version}\r\nHost: todo\r\n"
         f"Authorization: Bearer {user.token}\r\n\r\n".encode()
@@ -79,7 +85,7 @@ def test_a_small_export_has_a_content_length(server: RunningServer) -> None:
 
 
 def test_a_connection_is_kept_after_a_streamed_export(ada: ApiUser, server: RunningServer) -> None:
-    with requested(server.url, ada) as connection:
+    with requested(server.url, ada, receive_buffer=2**20) as connection:
         answer = b""
         while not answer.endswith(b"]}\r\n0\r\n\r\n"):
             answer += connection.recv(65536)

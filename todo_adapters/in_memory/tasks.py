@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from todo_adapters.in_memory.store import DeletedTask, InMemoryStore, TaskKey
+from todo_core.entities.due_date import DueDate
 from todo_core.entities.tags import TagCount
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_changes import Change, FoundChanges
@@ -86,7 +87,12 @@ class InMemoryTaskRepository(TaskRepository):
             stored = self._store.tasks.get((task.owner_id, task.id))
             if stored is None or stored.version != task.version:
                 raise StaleVersion
-            saved = replace(task, created_at=stored.created_at, version=task.version + 1)
+            saved = replace(
+                task,
+                due_date=_moved_since(task.due_date, stored.due_date),
+                created_at=stored.created_at,
+                version=task.version + 1,
+            )
             self._put(saved)
             return saved
 
@@ -294,3 +300,13 @@ class InMemoryTaskRepository(TaskRepository):
         revision = self._store.owner_revisions.get(owner_id, 0) + 1
         self._store.owner_revisions[owner_id] = revision
         return revision
+
+
+def _moved_since(due_date: DueDate | None, stored: DueDate | None) -> DueDate | None:
+    """Return the due date, or the stored one if that is the same day, which may end later by now.
+
+    The owner may have moved to another time zone since the task was loaded.
+    """
+    if due_date is None or stored is None or due_date.day is None:
+        return due_date
+    return stored if stored.day == due_date.day else due_date

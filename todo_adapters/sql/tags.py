@@ -1,21 +1,22 @@
 """Tags in SQL: arrays in JSON, in which tags can be found as text.
 
-Each is written in quotes, and what is special in a string of JSON as an escape of six characters.
-So the text contains a tag in quotes if, and only if, the array contains the tag.
+Each is written in quotes, and what is special in a string of JSON, or between two of them, as an
+escape of six characters. So the text contains a tag in quotes if, and only if, the array contains
+the tag: without the escape, each array of several tags would contain `","`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, column, exists, func, text
+from sqlalchemy import ColumnElement, Text, and_, false, or_, text, true
 from sqlalchemy.sql.base import ColumnCollection
-from sqlmodel import JSON, Integer, Uuid, bindparam, select
+from sqlmodel import Integer, Uuid, bindparam
 
 from todo_adapters.sql.folding import PositionIn
 from todo_adapters.sql.revisions import ZERO
 from todo_adapters.sql.statements import Parameters
 
-_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in '"\\'})
+_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in '"\\,'})
 
 
 def in_quotes(tag: str) -> str:
@@ -29,34 +30,26 @@ def json_array(tags: Iterable[str]) -> str:
 
 
 def tag_parameters(name: str, keys: Iterable[str]) -> Parameters:
-    """Return the parameters of `has_tags` (`tags`) or `has_any_tag` (`any_tags`)."""
-    return {name: {in_quotes(key): None for key in sorted(keys)}}
+    """Return the parameters of `has_tags` or `has_any_tag`."""
+    return {f"{name}_{number}": in_quotes(key) for number, key in enumerate(sorted(keys))}
 
 
-def has_tags(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
-    """Return the condition that a task has all of the tags in the parameters."""
-    stored = columns["tag_keys"]
-    lacks_one = _any_of("tags", lambda tag: PositionIn(stored, tag) == ZERO)
-    return and_(stored.is_not(None), ~lacks_one)
+def has_tags(columns: ColumnCollection[str, Any], name: str, count: int) -> ColumnElement[bool]:
+    """Return the condition that a task has all of this number of tags in the parameters."""
+    return and_(true(), *_has_each(columns, name, count))
 
 
-def has_any_tag(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
-    """Return the condition that a task has one of the tags in the parameters."""
-    stored = columns["tag_keys"]
-    has_one = _any_of("any_tags", lambda tag: PositionIn(stored, tag) > ZERO)
-    return and_(stored.is_not(None), has_one)
+def has_any_tag(columns: ColumnCollection[str, Any], name: str, count: int) -> ColumnElement[bool]:
+    """Return the condition that a task has one of this number of tags in the parameters."""
+    return or_(false(), *_has_each(columns, name, count))
 
 
-def _any_of(
-    name: str, condition: Callable[[ColumnElement[str]], ColumnElement[bool]]
-) -> ColumnElement[bool]:
-    """Return whether one of the tags in this parameter meets the condition.
-
-    The SQL does not depend on how many they are. They are the keys of an object, because both
-    databases know that function.
-    """
-    each = func.json_each(bindparam(name, type_=JSON)).table_valued(column("key", Text))
-    return exists(select(each.c.key).where(condition(each.c.key)))
+def _has_each(
+    columns: ColumnCollection[str, Any], name: str, count: int
+) -> Iterator[ColumnElement[bool]]:
+    for number in range(count):
+        tag = bindparam(f"{name}_{number}", type_=Text)
+        yield PositionIn(columns["tag_keys"], tag) > ZERO
 
 
 _COUNTS = """
@@ -65,7 +58,8 @@ GROUP BY tag_key ORDER BY count(*) DESC, tag_key LIMIT :limit
 """
 _NAMES = {
     "array": """
-        SELECT each_key.value AS tag_key, tags::json ->> (each_key.number - 1)::int AS name
+        SELECT each_key.value COLLATE "C" AS tag_key,
+            (tags::json ->> (each_key.number - 1)::int) COLLATE "C" AS name
         FROM tasks, json_array_elements_text(tag_keys::json) WITH ORDINALITY
             AS each_key (value, number)
         WHERE owner_id = :owner AND tag_keys IS NOT NULL""",

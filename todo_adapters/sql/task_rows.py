@@ -1,7 +1,7 @@
 """The mapping between tasks and the rows of `tasks` and `deleted_tasks`.
 
-A field of a task is a column of `TaskContent`, an entry of `TASK_COLUMNS`, and a line each in
-`content_parameters` and `to_task`. All statements follow from these.
+A field of a task is a column of `TaskContent`, an entry of `TASK_COLUMNS`, and its lines in
+`edited_parameters` and `to_task`. All statements follow from these.
 """
 
 import json
@@ -57,8 +57,14 @@ NEW_VALUES: Mapping[ColumnElement[Any], ColumnElement[Any]] = {
 }
 """The values of a new row, but for its revision."""
 
-EDITED_VALUES: Mapping[str, ColumnElement[Any]] = {
+_NEW_EDITED: Mapping[str, ColumnElement[Any]] = {
     name: bindparam(f"new_{name}", type_=TASKS.c[name].type) for name in _EDITED
+}
+_SAME_DAY = TASKS.c.due_on == _NEW_EDITED["due_on"]
+EDITED_VALUES: Mapping[str, ColumnElement[Any]] = {
+    **_NEW_EDITED,
+    # Since the task was loaded, its owner may have moved to a time zone where the day ends later.
+    "due_at": case((_SAME_DAY, TASKS.c.due_at), else_=_NEW_EDITED["due_at"]),
 }
 """The values of a row that change when its task is saved, but for its version and revision."""
 

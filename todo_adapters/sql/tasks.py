@@ -8,7 +8,7 @@ from functools import partial
 from typing import NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select
+from sqlalchemy import ARRAY, ColumnElement, Select, Table
 from sqlmodel import (
     JSON,
     Boolean,
@@ -69,6 +69,7 @@ from todo_adapters.sql.task_rows import (
     new_parameters,
     to_task,
 )
+from todo_adapters.sql.users import LOCK_TIME_ZONE
 from todo_core.entities.tags import TagCount
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_changes import Change, FoundChanges
@@ -157,23 +158,28 @@ REVISIONS = {
 }
 """The revisions of several owners, by how a database takes them: see `has_arrays`."""
 
+
+def _owned_in(table: Table) -> ColumnElement[bool]:
+    return table.c.owner_id == bindparam("owner")
+
+
 _WITH_TRASH = ((TASKS, TaskRow), (DELETED_TASKS, DeletedTaskRow))
 # The tasks are locked in the order of their ids, like those of a bulk, and before the owner's row.
 LOCK_DUE_DAYS = tuple(
     select(row)
     .with_only_columns(table.c.due_on)
-    .where(table.c.owner_id == bindparam("owner"), table.c.due_on.is_not(None))
+    .where(_owned_in(table), table.c.due_on.is_not(None))
     .order_by(table.c.id)
     .with_for_update()
     for table, row in _WITH_TRASH
 )
 MOVE_DUE_DAYS = tuple(
     update(table)
-    .where(table.c.owner_id == bindparam("owner"), table.c.due_on == bindparam("day"))
+    .where(_owned_in(table), table.c.due_on == bindparam("day"))
     .values(due_at=bindparam("new_due_at", type_=UtcDateTime))
     for table, _ in _WITH_TRASH
 )
-ADVANCE_OWNER = advance_owner()
+ADVANCE_OWNER = advance_owner().where(TASK_OWNERS.c.revision > ZERO)
 
 _CONSTRAINT_ERRORS = {
     "pk_tasks": IdTaken,
@@ -341,6 +347,8 @@ class SqlTaskRepository(TaskRepository):
     def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
         this_one = {"owner": owner_id, "task_id": task_id}
         with self._executor.atomically() as executor:
+            # Otherwise `move_due_days` could look for the task where it is not any more.
+            executor.rows(LOCK_TIME_ZONE, {"user_id": owner_id})
             row = executor.row(trash.LOCK_IN_TRASH, this_one)
             if row is None:
                 raise TaskNotFound

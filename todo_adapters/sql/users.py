@@ -49,7 +49,7 @@ _SELECT = select(UserRow).with_only_columns(*_COLUMNS)
 _GET = _SELECT.where(USERS.c.id == bindparam("user_id"), USERS.c.deleted_at.is_(None))
 # Locked, so that a unit of work that writes what depends on the zone cannot be overtaken by one
 # that changes it.
-_TIME_ZONE = (
+LOCK_TIME_ZONE = (
     select(UserRow)
     .with_only_columns(USERS.c.time_zone)
     .where(USERS.c.id == bindparam("user_id"), USERS.c.deleted_at.is_(None))
@@ -132,7 +132,7 @@ class SqlUserRepository(UserRepository):
         return _to_user(row)
 
     def time_zone(self, user_id: UserId) -> TimeZone:
-        for zone in self._executor.values(_TIME_ZONE, {"user_id": user_id}):
+        for zone in self._executor.values(LOCK_TIME_ZONE, {"user_id": user_id}):
             return TimeZone.stored(zone)
         raise UserNotFound
 

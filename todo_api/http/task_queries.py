@@ -17,16 +17,17 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
 from todo_api.http.long_polls import LONGEST_WAIT_SECONDS
+from todo_api.http.schemas.text import LINE_PATTERN
 from todo_core.entities.priority import Priority
-from todo_core.entities.tags import Tags
-from todo_core.entities.task_query import TaskOrder, TaskQuery, When
+from todo_core.entities.tags import MAX_TAGS, Tag, Tags
+from todo_core.entities.task_query import ALL_TASKS, TaskOrder, TaskQuery, When
 from todo_core.entities.text import SearchText
 from todo_core.errors import FieldError, ValidationFailed
-from todo_core.use_cases.tasks import ALL_TASKS, LONGEST_PAGE
+from todo_core.use_cases.tasks import LONGEST_PAGE
 
 LARGEST_OFFSET = 10_000
 
-_ALIASES = {
+ALIASES = {
     "q": "search",
     "skip": "offset",
     "sort_by": "sort",
@@ -85,7 +86,8 @@ class ListRequest:
     @cached_property
     def tag(self) -> str:
         """A short text that differs for other pages of the same user."""
-        return f"{zlib.crc32(repr(self).encode()):x}"
+        parts = (self.query.fingerprint, self.limit, self.cursor, self.offset, self.counts)
+        return f"{zlib.crc32(repr(parts).encode()):x}"
 
 
 _USUAL = ListRequest()
@@ -216,7 +218,7 @@ def next_link(request: Request, cursor: str) -> str:
     kept = [
         (name, value)
         for name, value in request.query_params.multi_items()
-        if _ALIASES.get(name, name) not in {"cursor", "offset"}
+        if ALIASES.get(name, name) not in {"cursor", "offset"}
     ]
     path = quote(request.scope["path"])
     return f'<{path}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
@@ -230,7 +232,7 @@ class _Reader:
         self._values: dict[str, tuple[str, str]] = {}
         self._repeated: list[str] = []
         for sent, value in parameters.multi_items():
-            name = _ALIASES.get(sent, sent)
+            name = ALIASES.get(sent, sent)
             if name in self._values and name in _LISTS:
                 value = f"{self._values[name][1]},{value}"
             elif name in self._values:
@@ -364,10 +366,25 @@ def _parameter(name: str, schema: Mapping[str, Any], description: str) -> Mappin
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
+def _list_parameter(name: str, array: Mapping[str, Any], description: str) -> Mapping[str, Any]:
+    """Describe a parameter of several values, separated by commas."""
+    schema = {"type": "array", **array}
+    return {**_parameter(name, schema, description), "style": "form", "explode": False}
+
+
 _TIME = {
     "type": "string",
     "anyOf": [{"format": "date-time"}, {"format": "date"}],
     "examples": ["2026-12-01T16:00:00Z", "2026-12-01"],
+}
+_TAG_NAMES = {
+    "maxItems": MAX_TAGS,
+    "items": {
+        "type": "string",
+        "maxLength": Tag.max_length,
+        "pattern": LINE_PATTERN,
+        "examples": ["home"],
+    },
 }
 
 FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
@@ -381,46 +398,50 @@ FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
         {"type": "boolean"},
         "Only completed tasks (true) or only open ones (false).",
     ),
-    _parameter(
+    _list_parameter(
         "priority",
-        {"type": "string", "examples": ["high", "high,urgent"]},
+        {"items": {"type": "string", "enum": [priority.label for priority in Priority]}},
         "Only tasks with this priority, or with one of several, separated by commas.",
     ),
-    _parameter(
+    _list_parameter(
         "tags",
-        {"type": "string", "examples": ["home", "home,shop"]},
+        _TAG_NAMES,
         "Only tasks with this tag, or with all of several, separated by commas. A comma in a tag is"
-        " written as `\\,`.",
+        " written as `\\,`, and a backslash as `\\\\`.",
     ),
-    _parameter(
+    _list_parameter(
         "tags_any",
-        {"type": "string", "examples": ["home,shop"]},
-        "Only tasks with one of these tags.",
+        _TAG_NAMES,
+        "Only tasks with one of these tags, which are written like those of `tags`.",
     ),
     _parameter(
         "due_after",
         _TIME,
-        "Only tasks that are due at this time or later. A date begins at midnight, in your time"
-        " zone. `due_date_from` is the same.",
+        "Only tasks that are due at this time or later. A date means its first moment in your time"
+        " zone, in which a time without an offset is, too. `due_date_from` is the same.",
     ),
     _parameter(
         "due_before",
         _TIME,
-        "Only tasks that are due before this time. A task that is due on a day is due when that"
-        " day ends. `due_date_to` is the same.",
+        "Only tasks that are due before this time, which is written like that of `due_after`. A"
+        " task that is due on a day is due at the end of that day: for the tasks of a week, name"
+        " the day after its last one. `due_date_to` is the same.",
     ),
-    _parameter("has_due", {"type": "boolean"}, "Only tasks with (true) or without a due date."),
+    _parameter(
+        "has_due", {"type": "boolean"}, "Only tasks with a due date (true), or without (false)."
+    ),
     _parameter(
         "overdue",
         {"type": "boolean"},
-        "Only open tasks that were due before now (true), or only the others.",
+        "Only open tasks that were due before now (true), or only the others (false). The response"
+        " has no `ETag` then.",
     ),
     _parameter("created_after", _TIME, "Only tasks created after this time."),
     _parameter("created_before", _TIME, "Only tasks created before this time."),
     _parameter("updated_after", _TIME, "Only tasks changed after this time."),
     _parameter(
         "search",
-        {"type": "string", "maxLength": SearchText.max_length},
+        {"type": "string", "maxLength": SearchText.max_length, "pattern": LINE_PATTERN},
         "Only tasks whose title or description contains this text, whatever the case of its"
         " letters. No character has a special meaning. `q` is the same.",
     ),
@@ -466,8 +487,8 @@ LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
         "sort",
         {"type": "string", "enum": [*_SORTS], "default": "-created_at"},
         "The order; `-` is descending. `created`, `updated` and `newest` are descending. Tasks"
-        " without a value come last."
-        " `sort_by` is the same.",
+        " without a value, such as a due date, come last in either direction. `sort_by` is the"
+        " same.",
     ),
     _parameter(
         "order",

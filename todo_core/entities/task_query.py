@@ -115,6 +115,10 @@ class TaskQuery:
         return repr([sorted(part) if isinstance(part, frozenset) else part for part in parts])
 
 
+ALL_TASKS = TaskQuery()
+"""All tasks that are not deleted, the newest first."""
+
+
 def _is_local(when: When | None) -> bool:
     return when is not None and (not isinstance(when, datetime) or when.tzinfo is None)
 

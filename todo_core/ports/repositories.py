@@ -410,7 +410,8 @@ class TaskRepository(Protocol):
     def save(self, task: Task) -> Task:
         """Store a changed task, and return it with its version incremented.
 
-        Only title, description, completed and updated_at can change.
+        All fields but `created_at` can change. If the task is still due on the same day, the day
+        ends when the stored one does: the owner may have moved to another time zone meanwhile.
 
         Raises:
             StaleVersion: if `task.owner_id` has no task with this id whose stored
@@ -533,8 +534,9 @@ class TaskRepository(Protocol):
     def move_due_days(self, owner_id: UserId, zone: TimeZone) -> None:
         """Set at which moment the tasks are due that are due on a day, from now on in this zone.
 
-        Tasks in the trash too. The tasks keep their versions and revisions, since what clients see
-        of them does not change, but the owner takes the next revision, since lists change.
+        Tasks in the trash too. The account of the owner must be locked (see `UserRepository.lock`).
+        The tasks keep their versions and revisions, since what clients see of them does not change,
+        but the owner takes the next revision, since lists change.
         """
 
     @abstractmethod

@@ -7,7 +7,7 @@ from typing import Unpack
 from todo_core.entities.identity import Identity
 from todo_core.entities.session import Session, SessionId
 from todo_core.entities.task import Task
-from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
+from todo_core.entities.task_query import ALL_TASKS, Position, TaskOrder, TaskQuery
 from todo_core.entities.text import Validation
 from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import (
@@ -233,18 +233,20 @@ class UpdateProfile:
 
     def _save(self, user: User, changed: User) -> User:
         with self.unit_of_work() as work:
+            if changed.time_zone != user.time_zone:
+                # Nobody reads the zone while the account is locked. A new email locks more of the
+                # account, which comes after the tasks, as when a task is created.
+                work.users.lock(user)
+                work.tasks.move_due_days(user.id, changed.time_zone)
             saved = work.users.save(changed)
             if changed.email != user.email:
                 work.password_resets.withdraw(user.id)
-            if changed.time_zone != user.time_zone:
-                work.tasks.move_due_days(user.id, changed.time_zone)
         return saved
 
 
 EXPORT_PAGE = 200
 """How many tasks of an export are read at once. In JSON, they usually have less than 64 KiB."""
 
-_ALL_TASKS = TaskQuery()
 _TRASH = TaskQuery(deleted=True, order=TaskOrder.UPDATED_AT)
 """In the order of deletion, which has an index: the trash would be sorted again for each page."""
 
@@ -303,7 +305,7 @@ class ExportAccount:
             user,
             self.identities.list(user_id),
             self.sessions.list(user_id),
-            self._pages(user_id, session_id, _ALL_TASKS),
+            self._pages(user_id, session_id, ALL_TASKS),
             self._pages(user_id, session_id, _TRASH),
         )
 

@@ -14,7 +14,7 @@ from todo_core.entities.task import (
     TaskId,
     need_zone,
 )
-from todo_core.entities.task_query import Position, TaskPage, TaskQuery
+from todo_core.entities.task_query import ALL_TASKS, Position, TaskPage, TaskQuery
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
 from todo_core.errors import IdTaken, PreconditionFailed
@@ -37,8 +37,6 @@ succeed.
 
 ID_ATTEMPTS = 3
 """How many identifiers are tried for a new task. A second one is almost never needed."""
-
-ALL_TASKS = TaskQuery()
 
 LONGEST_PAGE = 500
 """How many tasks a page has at most."""

@@ -80,7 +80,8 @@ _LOCATION = {
 
 _PAGE_HEADERS = {
     "ETag": {
-        "description": "Changes with the tasks of the user, for `If-None-Match`.",
+        "description": "Changes with the tasks of the user, for `If-None-Match`. The trash has"
+        " none, and neither has a list that is filtered by `overdue`.",
         "schema": {"type": "string"},
     },
     "Link": {
@@ -161,7 +162,10 @@ def list_tasks(request: Request, owner_id: OwnerDependency) -> Response:
     responses=problems(401, 404, 422, 429, 503),
 )
 def count_tasks(request: Request, owner_id: OwnerDependency) -> Response:
-    """Return how many tasks you have. It takes the same time, however many they are."""
+    """Return how many tasks you have, and how many of them are overdue.
+
+    The time that it takes grows with the number of overdue tasks only.
+    """
     counts = application_of(request).count_tasks(owner_id=owner_id)
     return Response(task_stats_json(counts), media_type="application/json")
 

@@ -40,8 +40,8 @@ TimeZoneName = Annotated[
     str,
     Field(
         json_schema_extra={"maxLength": TimeZone.max_length},
-        description="A name from the IANA time zone database. It decides when a day ends on which"
-        " a task of yours is due.",
+        description="A name from the IANA time zone database. In this zone the days end on which"
+        " your tasks are due, and times without an offset are read.",
         examples=["Europe/Berlin"],
     ),
 ]

@@ -1,9 +1,9 @@
 """Tasks, as JSON."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import batched
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, cast
 from uuid import UUID
 
 import orjson
@@ -17,7 +17,8 @@ from pydantic import (
     Field,
     RootModel,
     StrictBool,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -67,17 +68,27 @@ DescriptionText = Annotated[
 PriorityName = Annotated[
     str | None,
     Field(
-        description="One of none, low, medium, high and urgent, whatever the case. `critical` is"
-        " urgent; `normal` is medium, and so are null and an empty text.",
+        json_schema_extra={
+            "anyOf": [{"type": "string", "enum": [*_PRIORITY_LABELS]}, {"type": "null"}]
+        },
+        description="The case of its letters does not matter. `critical` is another name for"
+        " `urgent`, and `normal` for `medium`, which null and an empty text mean too.",
         examples=["high"],
     ),
 ]
 DueDateText = Annotated[
     str | None,
     Field(
-        json_schema_extra={"anyOf": [{"format": "date-time"}, {"format": "date"}]},
-        description="A date, or a time (RFC 3339). A time without an offset is one in your time"
-        " zone. Null or an empty text removes it.",
+        json_schema_extra={
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "string", "format": "date"},
+                {"type": "null"},
+            ]
+        },
+        description="A date, or a time (RFC 3339), in the years 1970 to 9999. A time without an"
+        " offset is one in your time zone. Null or an empty text removes it. `dueDate` and `due_at`"
+        " are other names of this field.",
         examples=["2026-12-01", "2026-12-01T16:00:00Z"],
     ),
 ]
@@ -85,9 +96,23 @@ TagNames = Annotated[
     list[str] | None,
     Field(
         max_length=_LONGEST_TAG_LIST,
-        json_schema_extra={"maxItems": MAX_TAGS},
-        description=f"Up to {MAX_TAGS} tags of 1 to {Tag.max_length} characters. Tags that differ"
-        " only in case are the same.",
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "type": "array",
+                    "maxItems": MAX_TAGS,
+                    "items": {
+                        "type": "string",
+                        "minLength": Tag.min_length,
+                        "maxLength": Tag.max_length,
+                        "pattern": LINE_PATTERN,
+                    },
+                },
+                {"type": "null"},
+            ]
+        },
+        description="All tags of the task. Of several that differ only in case, the first is kept."
+        " Null and an empty array remove them.",
         examples=[["home", "shop"]],
     ),
 ]
@@ -95,16 +120,19 @@ PriorityLabel = Literal["none", "low", "medium", "high", "urgent"]
 StatusName = Annotated[
     Literal["pending", "active", "completed"],
     BeforeValidator(lambda status: status.lower() if isinstance(status, str) else status),
-    Field(description="The same as `completed`, as a word."),
+    Field(
+        description="The same as `completed`, as a word: `active` is another one for `pending`.",
+        examples=["completed"],
+    ),
 ]
 
 
-_OTHER_NAMES: Mapping[str, Sequence[str]] = {"due_date": ("dueDate", "due_at")}
+OTHER_NAMES: Mapping[str, Sequence[str]] = {"due_date": ("dueDate", "due_at")}
 """Other names of the fields of a task in a request, which existing front ends use."""
 
 
 def _names(field: str) -> AliasChoices:
-    return AliasChoices(field, *_OTHER_NAMES.get(field, ()))
+    return AliasChoices(field, *OTHER_NAMES.get(field, ()))
 
 
 class _Details(BaseModel):
@@ -124,12 +152,12 @@ class _State(BaseModel):
     completed: StrictBool | MISSING = MISSING
     status: StatusName | MISSING = MISSING
 
-    @model_validator(mode="after")
-    def _require_one_state(self) -> Self:
-        is_completed = self.status == _COMPLETED
-        if MISSING not in (self.completed, self.status) and self.completed != is_completed:
-            raise PydanticCustomError("contradiction", "status contradicts completed")
-        return self
+    @field_validator("status")
+    @classmethod
+    def _require_one_state(cls, status: str, info: ValidationInfo) -> str:
+        if info.data.get(_COMPLETED, MISSING) not in (MISSING, status == _COMPLETED):
+            raise PydanticCustomError("contradiction", "contradicts completed")
+        return status
 
 
 class TaskCreate(_Details):
@@ -185,28 +213,30 @@ _CHANGEABLE = {*TaskPatch.model_fields}
 class TaskResponse(BaseModel):
     """A task."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     id: int = Field(description="Less than 2**53, so that JavaScript represents it exactly.")
-    user_id: UUID = Field(validation_alias=AliasChoices("user_id", "owner_id"))
+    user_id: UUID
     title: str
     description: str | None
     completed: bool
     created_at: datetime
     updated_at: datetime
     version: int = Field(description="Increases by one with every change.")
-    status: Literal["pending", "completed"]
-    completed_at: datetime | None
-    priority: Annotated[PriorityLabel, BeforeValidator(lambda priority: priority.label)]
-    due_date: Annotated[
-        str | None,
-        BeforeValidator(lambda due_date: due_date and str(due_date)),
-        Field(
-            json_schema_extra={"anyOf": [{"format": "date-time"}, {"format": "date"}]},
-            description="A date, or a time in UTC: in the form in which it was sent.",
-        ),
-    ]
-    tags: list[str]
+    status: Literal["pending", "completed"] = Field(
+        description="The same as `completed`, as a word."
+    )
+    completed_at: datetime | None = Field(
+        description="When it was completed; null if it is open.", examples=["2026-11-30T09:30:00Z"]
+    )
+    priority: PriorityLabel
+    due_date: datetime | date | None = Field(
+        description="A time in UTC, or a date if it is due in the course of a day, which ends at"
+        " midnight in the time zone of the user. It is in the form in which it was sent.",
+        examples=["2026-12-01T16:00:00Z", "2026-12-01"],
+    )
+    tags: list[str] = Field(
+        description="In the order and the spelling in which they were sent.",
+        examples=[["home", "shop"]],
+    )
 
 
 class TaskListResponse(RootModel[list[TaskResponse]]):
@@ -229,14 +259,16 @@ class TaskStatsResponse(BaseModel):
     total: int
     pending: int = Field(description="Those that are not completed.")
     completed: int
-    overdue: int = Field(description="Those that are not completed, and were due before now.")
+    overdue: int = Field(description="Those of the pending ones that were due before now.")
 
 
 class TagCountResponse(BaseModel):
     """A tag, and how many tasks have it."""
 
-    name: str
-    count: int
+    name: str = Field(
+        description="Of several spellings that differ only in case, one.", examples=["home"]
+    )
+    count: int = Field(examples=[3])
 
 
 class TagListResponse(RootModel[list[TagCountResponse]]):

@@ -21,4 +21,7 @@ class UserResponse(BaseModel):
 class UserProfileResponse(UserResponse):
     """Your account."""
 
-    time_zone: str = Field(examples=["Europe/Berlin"])
+    time_zone: str = Field(
+        description="A name from the IANA time zone database. `UTC` unless it was changed.",
+        examples=["Europe/Berlin"],
+    )
