@@ -55,6 +55,7 @@ from todo_core.use_cases.live_events import (
     RedeemStreamTicket,
     WatchTasks,
 )
+from todo_core.use_cases.ordering import MoveTask, ReorderTasks
 from todo_core.use_cases.passwords import (
     ChangePassword,
     ForgotPassword,
@@ -371,6 +372,18 @@ class Application:
                 clock=ports.clock,
                 max_tasks=policy.max_tasks_per_user,
             ),
+            move_task=MoveTask(
+                unit_of_work=ports.unit_of_work,
+                limiter=ports.limiter,
+                changes=ports.changes,
+                clock=ports.clock,
+            ),
+            reorder_tasks=ReorderTasks(
+                unit_of_work=ports.unit_of_work,
+                limiter=ports.limiter,
+                changes=ports.changes,
+                clock=ports.clock,
+            ),
             change_tasks=ChangeTasks(
                 unit_of_work=ports.unit_of_work,
                 limiter=ports.limiter,
@@ -386,6 +399,8 @@ class Application:
         self.toggle_completion = self.task_writes.toggle_completion
         self.delete_task = self.task_writes.delete_task
         self.restore_task = self.task_writes.restore_task
+        self.move_task = self.task_writes.move_task
+        self.reorder_tasks = self.task_writes.reorder_tasks
         self.change_tasks = self.task_writes.change_tasks
         self.write_once = WriteOnce(
             writes=self.task_writes,

@@ -1,4 +1,4 @@
-"""The priority, due date, tags and time of completion of tasks, and the time zones of users.
+"""The details of tasks, such as priority, due date, tags and position, and users' time zones.
 
 All of them may be missing in rows of the earlier release, whose processes keep writing such rows
 until they are replaced. On PostgreSQL, no statement holds a lock on the tasks for long.
@@ -31,6 +31,7 @@ _COLUMNS: Mapping[str, sa.types.TypeEngine[Any]] = {
     "due_on": sa.Date(),
     "tags": sa.Text(),
     "tag_keys": sa.Text(),
+    "position": sa.String(199),
     "completed_at": sa.DateTime(timezone=True),
 }
 _RULES = {

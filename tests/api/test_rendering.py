@@ -21,6 +21,7 @@ from todo_api.http.schemas.tasks import (
 )
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
+from todo_core.entities.rank import Rank
 from todo_core.entities.tags import Tags
 from todo_core.entities.task import Description, Task, TaskId, Title
 from todo_core.entities.task_query import TaskPage
@@ -49,6 +50,7 @@ TASKS = st.builds(
     priority=st.sampled_from(Priority),
     due_date=st.none() | DUE_DATES,
     tags=st.lists(TEXT, max_size=3).map(Tags.stored),
+    position=st.builds(Rank.of_new_task, TIMES, st.integers(1, 2**53 - 1)),
     completed_at=st.none() | TIMES,
     version=st.integers(1, 1000),
     created_at=TIMES,
@@ -73,6 +75,7 @@ def described(task: Task) -> TaskResponse:
         priority=LABELS[task.priority],
         due_date=None if due_date is None else due_date.day or due_date.at,
         tags=[*task.tags],
+        position=task.position,
     )
 
 

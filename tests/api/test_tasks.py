@@ -24,6 +24,7 @@ FIELDS = [
     "priority",
     "due_date",
     "tags",
+    "position",
 ]
 
 

@@ -26,6 +26,7 @@ from sqlmodel import (
 )
 
 from todo_core.entities.idempotency import KeptResponse
+from todo_core.entities.rank import MAX_LENGTH
 from todo_core.entities.session import UNKNOWN_DEVICE
 from todo_core.entities.task import Description, Title
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
@@ -272,8 +273,9 @@ class TaskContent(Row):
     `folded_title` and `folded_description` are stored only if the text is not in ASCII: for text in
     ASCII, queries compute them (see `todo_adapters.sql.folding`).
 
-    `due_at` is the moment at which the task is due, and `due_on` the day, unless it is due at that
-    moment. `tags` and `tag_keys` are arrays in JSON (see `todo_adapters.sql.tags`).
+    `position` is the rank of the task, compared code point by code point. `due_at` is the moment at
+    which the task is due, and `due_on` the day, unless it is due at that moment. `tags` and
+    `tag_keys` are arrays in JSON (see `todo_adapters.sql.tags`).
     """
 
     description: str | None = Field(max_length=Description.max_length)
@@ -284,6 +286,7 @@ class TaskContent(Row):
     due_on: date | None = Field(sa_type=Date)
     tags: str | None = Field(sa_type=Text)
     tag_keys: str | None = Field(sa_type=Text)
+    position: str | None = Field(max_length=MAX_LENGTH)
     completed_at: datetime | None = Field(sa_type=UtcDateTime)
 
 
@@ -292,8 +295,8 @@ class TaskRow(TaskContent, table=True):
 
     The owner is part of its key, so that the row of another owner cannot be addressed. SQLite
     stores the rows in the order of the key, those of one owner together. A task of which a release
-    before these columns wrote the row has no `priority`, which means medium, and may be completed
-    without `completed_at`.
+    before these columns wrote the row has no `priority`, which means medium, no `position`, which
+    means the one of a new task, and may be completed without `completed_at`.
     """
 
     __tablename__ = "tasks"

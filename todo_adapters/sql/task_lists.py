@@ -29,6 +29,7 @@ from sqlalchemy.sql.base import ColumnCollection
 from sqlmodel import BigInteger, bindparam, case, func, select
 
 from todo_adapters.sql.folding import contains, folded, search_parameters
+from todo_adapters.sql.ranks import stored_position
 from todo_adapters.sql.revisions import ONE, OWNER_ROW, ZERO
 from todo_adapters.sql.statements import PLAN_EACH_TIME, Parameters, Query
 from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS, DeletedTaskRow, TaskRow
@@ -67,6 +68,8 @@ def _sort_value(columns: ColumnCollection[str, Any], order: TaskOrder) -> Column
             # Text in ASCII is not longer when it is folded.
             first = func.substr(columns["folded_title"], ONE, literal_column(str(Title.max_length)))
             return folded(first, columns["title"])
+        case TaskOrder.POSITION:
+            return stored_position(columns)
         case TaskOrder.PRIORITY:
             return stored_priority(columns)
         case TaskOrder.COMPLETED_AT:
@@ -197,7 +200,7 @@ class _Shape(NamedTuple):
         """Whether all tasks that match are sorted, because no index has them in this order."""
         return (
             self.deleted
-            or self.order in {TaskOrder.TITLE, TaskOrder.PRIORITY, TaskOrder.COMPLETED_AT}
+            or self.order not in _SORT_COLUMNS
             or "search" in self.conditions
             or self.values is not Values.ALL
         )

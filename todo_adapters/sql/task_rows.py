@@ -20,6 +20,7 @@ from todo_adapters.sql.tables import TASKS, TaskContent
 from todo_adapters.sql.tags import json_array
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
+from todo_core.entities.rank import Rank
 from todo_core.entities.tags import NO_TAGS, Tags
 from todo_core.entities.task import Description, Task, Title
 from todo_core.entities.user import UserId
@@ -32,6 +33,7 @@ TASK_COLUMNS = (
     TASKS.c.due_at,
     TASKS.c.due_on,
     TASKS.c.tags,
+    TASKS.c.position,
     TASKS.c.completed,
     TASKS.c.completed_at,
     TASKS.c.version,
@@ -117,6 +119,7 @@ def edited_parameters(task: Task) -> Parameters:
         "new_due_on": due_date and due_date.day,
         "new_tags": json_array(tags) if tags else None,
         "new_tag_keys": json_array(tags.keys) if tags else None,
+        "new_position": str(task.position),
         "new_completed": task.completed,
         "new_completed_at": task.completed_at,
         "new_updated_at": task.updated_at,
@@ -133,6 +136,7 @@ def to_task(row: AnyRow, owner_id: UserId) -> Task:
         due_at,
         due_on,
         tags,
+        position,
         completed,
         completed_at,
         version,
@@ -149,6 +153,7 @@ def to_task(row: AnyRow, owner_id: UserId) -> Task:
         Priority.MEDIUM if priority is None else _PRIORITIES[priority],
         None if due_at is None else DueDate(due_at, due_on),
         NO_TAGS if tags is None else Tags.stored(json.loads(tags)),
+        Rank.of_new_task(created_at, task_id) if position is None else Rank.stored(position),
         (completed_at or updated_at) if completed else None,
         version,
         created_at,

@@ -54,6 +54,8 @@ _SORTS: Mapping[str, tuple[TaskOrder, bool]] = {  # the second is whether it is 
     "-completed_at": (TaskOrder.COMPLETED_AT, True),
     "due_date": (TaskOrder.DUE_DATE, False),
     "-due_date": (TaskOrder.DUE_DATE, True),
+    "position": (TaskOrder.POSITION, False),
+    "-position": (TaskOrder.POSITION, True),
     "priority": (TaskOrder.PRIORITY, False),
     "-priority": (TaskOrder.PRIORITY, True),
     "title": (TaskOrder.TITLE, False),

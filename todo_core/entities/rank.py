@@ -6,8 +6,8 @@ fraction: `a0` is 0, `Zz` is -1 and `a1V` is one and a half. So there is always 
 ranks, and ranks at either end stay short. The digits are in the order of ASCII, so that Python,
 SQLite (BINARY) and PostgreSQL (COLLATE "C") compare ranks alike.
 
-The first rank of a task follows from when it was created and from its id. It need not be stored
-until the owner moves the task, and a new task comes before all others.
+The first rank of a task follows from when it was created and from its id, so that nothing has to be
+read to create one, and a new task comes before all others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,6 @@ from typing import Self
 
 MAX_LENGTH = 199
 """The length of the longest rank that may be stored."""
-
-type Creation = tuple[datetime, int]
-"""When a task was created, and its id. Compared as a pair, the newer task is the larger one."""
 
 _DIGITS = digits + ascii_uppercase + ascii_lowercase
 _BASE = len(_DIGITS)
@@ -31,8 +28,8 @@ _LENGTHS = {letter: length for length, letter in enumerate(ascii_lowercase, star
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_TIMES = 16**15 - 1  # in microseconds since 1970, all times are earlier
 _IDS = 2**53  # all ids are smaller
-_DIGITS_OF_ID = 9
 _SPREAD_AT_LEAST = 16
 
 
@@ -65,13 +62,14 @@ class Rank(str):
 
     @classmethod
     def of_new_task(cls, created_at: datetime, task_id: int) -> Self:
-        """Return the first rank of a task: newer tasks come first, and the order is (time, id).
+        """Return the first rank of a task that is created in 1970 or later.
 
-        It has 19 characters or less. The integer is the time before 1970 in microseconds, and the
-        fraction falls with the id.
+        Newer tasks come first, and of those with the same time those with the larger id. The rank
+        has 30 characters or less. The integer falls with the time, and the fraction with the id;
+        they are written in hexadecimal digits, which SQL can write too.
         """
-        fraction = _write(_IDS - task_id, _DIGITS_OF_ID).rstrip("0")
-        return cls.stored(_write_integer((_EPOCH - created_at) // _MICROSECOND) + fraction)
+        microseconds = (created_at - _EPOCH) // _MICROSECOND
+        return cls.stored(f"L{_TIMES - microseconds:015x}{_IDS - task_id:014x}".rstrip("0"))
 
     @classmethod
     def first(cls, before: Self | None, *, now: datetime, task_id: int) -> Self:
@@ -87,7 +85,7 @@ class Rank(str):
     def between(cls, after: Self | None, before: Self | None) -> Self:
         """Return a rank strictly between these two. None stands for the end of the list.
 
-        At either end of the list, 10,000 ranks after one another have 4 characters, or 10 if they
+        At either end of the list, 10,000 ranks after one another have 4 characters, or 16 if they
         start at a task's first rank. At any other place, every fifth or sixth rank may be one
         character longer than the one before: 10,000 at the same place would have 2,000. So the
         tasks around a place must be spread when a rank `is_too_long`.
@@ -152,19 +150,6 @@ class Rank(str):
     def is_too_long(self) -> bool:
         """Whether the tasks around this place must be spread instead of storing this rank."""
         return len(self) > MAX_LENGTH
-
-    @property
-    def creation_bounds(self) -> tuple[Creation, Creation]:
-        """What separates the tasks that still have their first ranks into two sides.
-
-        Those that are larger than the first of these come before this rank, and those that are
-        smaller than the second come after it. So they can be found by when they were created.
-        """
-        integer, fraction = _split(self)
-        created_at = _EPOCH - _read_integer(integer) * _MICROSECOND
-        largest_id = _IDS - _read(fraction[:_DIGITS_OF_ID].ljust(_DIGITS_OF_ID, "0"))
-        smallest_id = largest_id - (len(fraction) > _DIGITS_OF_ID)
-        return (created_at, smallest_id), (created_at, largest_id)
 
 
 def _split(rank: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, NewType, Self, TypedDict, Unpack
 
 from todo_core.entities.due_date import DueDate, depends_on_zone
 from todo_core.entities.priority import Priority
+from todo_core.entities.rank import Rank
 from todo_core.entities.tags import NO_TAGS, Tags
 from todo_core.entities.text import Prose, SearchText, Text, Validation, fold, searchable
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
@@ -122,9 +123,10 @@ def parsed(fields: Mapping[str, Any], zone: TimeZone = DEFAULT_TIME_ZONE) -> dic
 class Task:
     """A task and its owner.
 
-    `completed_at` is when it was completed, and None as long as it is open. `version` counts how
-    often the task was saved. It makes concurrent changes safe (see
-    `todo_core.ports.repositories.TaskRepository.save`). All times are aware and in UTC.
+    `position` is its place in the order that the owner has chosen. `completed_at` is when it was
+    completed, and None as long as it is open. `version` counts how often the task was saved. It
+    makes concurrent changes safe (see `todo_core.ports.repositories.TaskRepository.save`). All
+    times are aware and in UTC.
     """
 
     id: TaskId
@@ -134,6 +136,7 @@ class Task:
     priority: Priority
     due_date: DueDate | None
     tags: Tags
+    position: Rank
     completed_at: datetime | None
     version: int
     created_at: datetime
@@ -157,6 +160,7 @@ class Task:
         return cls(
             id=id,
             owner_id=owner_id,
+            position=Rank.of_new_task(now, id),
             completed_at=None,
             version=1,
             created_at=now,
@@ -195,6 +199,12 @@ class Task:
         if fields.get("completed", self.completed) != self.completed:
             changed["completed_at"] = None if self.completed else now
         return replace(self, **changed, updated_at=now) if changed else self
+
+    def moved(self, position: Rank, *, now: datetime) -> Self:
+        """Return the task at this place. If nothing changes, it is this same object."""
+        if position == self.position:
+            return self
+        return replace(self, position=position, updated_at=now)
 
     def contains(self, text: SearchText) -> bool:
         """Return whether this text is in the title or in the description, all of them folded."""

@@ -24,6 +24,7 @@ class TaskOrder(StrEnum):
     UPDATED_AT = "updated_at"
     COMPLETED_AT = "completed_at"
     DUE_DATE = "due_date"
+    POSITION = "position"
     PRIORITY = "priority"
     TITLE = "title"
 
@@ -169,6 +170,7 @@ _VALUES: Mapping[TaskOrder, Callable[[Task, int], SortValue]] = {
     TaskOrder.UPDATED_AT: lambda _, revision: revision,
     TaskOrder.COMPLETED_AT: lambda task, _: task.completed_at,
     TaskOrder.DUE_DATE: lambda task, _: None if task.due_date is None else task.due_date.at,
+    TaskOrder.POSITION: lambda task, _: task.position,
     TaskOrder.PRIORITY: lambda task, _: int(task.priority),
     TaskOrder.TITLE: lambda task, _: task.title.sort_key,
 }
@@ -177,6 +179,7 @@ _PARSERS: Mapping[TaskOrder, Callable[[str], SortValue]] = {
     TaskOrder.UPDATED_AT: int,
     TaskOrder.COMPLETED_AT: datetime.fromisoformat,
     TaskOrder.DUE_DATE: datetime.fromisoformat,
+    TaskOrder.POSITION: str,
     TaskOrder.PRIORITY: int,
     TaskOrder.TITLE: str,
 }

@@ -58,7 +58,7 @@ type ChangeOne = Callable[[TaskRepository, Task], None]
 """Changes a task that is locked, and stores the change in this repository."""
 
 
-def hits_of(operations: Sequence[TaskOperation]) -> int:
+def hits_of(operations: Sequence[object]) -> int:
     """Return how many requests these operations count as against the limit, at least one."""
     return max(1, ceil(min(len(operations), MAX_OPERATIONS) / OPERATIONS_PER_HIT))
 

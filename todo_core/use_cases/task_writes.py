@@ -8,6 +8,7 @@ from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.unit_of_work import UnitOfWork
 from todo_core.use_cases.bulk import ChangeTasks
+from todo_core.use_cases.ordering import MoveTask, ReorderTasks
 from todo_core.use_cases.tasks import CreateTask, ToggleCompletion, UpdateTask
 from todo_core.use_cases.trash import DeleteTask, RestoreTask
 
@@ -44,6 +45,8 @@ class TaskWrites:
     toggle_completion: ToggleCompletion
     delete_task: DeleteTask
     restore_task: RestoreTask
+    move_task: MoveTask
+    reorder_tasks: ReorderTasks
     change_tasks: ChangeTasks
 
     def within(self, work: UnitOfWork) -> "TaskWrites":
@@ -79,6 +82,12 @@ class TaskWrites:
             ),
             delete_task=replace(self.delete_task, tasks=tasks, limiter=limiter, changes=changes),
             restore_task=replace(self.restore_task, tasks=tasks, limiter=limiter, changes=changes),
+            move_task=replace(
+                self.move_task, unit_of_work=same, limiter=limiter, changes=changes, attempts=1
+            ),
+            reorder_tasks=replace(
+                self.reorder_tasks, unit_of_work=same, limiter=limiter, changes=changes, attempts=1
+            ),
             change_tasks=replace(
                 self.change_tasks,
                 unit_of_work=same,

@@ -18,6 +18,7 @@ from todo_api.http.preconditions import (
     not_modified,
 )
 from todo_api.http.routes import changes, events
+from todo_api.http.schemas.bulk import TaskMove, TaskOrderUpdate, task_id_of
 from todo_api.http.schemas.tasks import (
     TagListResponse,
     TaskCreate,
@@ -43,6 +44,7 @@ from todo_api.http.task_queries import (
 )
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import UserId
+from todo_core.use_cases.bulk import hits_of
 from todo_core.use_cases.task_writes import TaskWrites
 
 router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], route_class=JsonRoute)
@@ -186,6 +188,29 @@ def list_tags(request: Request, owner_id: OwnerDependency) -> Response:
     return Response(tag_list_json(tags), media_type="application/json")
 
 
+@router.patch(
+    "/reorder",
+    openapi_extra={"parameters": [*OWNER_PARAMETERS, IDEMPOTENCY_KEY]},
+    summary="Reorder tasks",
+    response_model=TaskListResponse,
+    responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503)
+    | {200: {"headers": {"Idempotent-Replayed": IDEMPOTENT_REPLAYED}}},
+)
+def reorder_tasks(request: Request, owner_id: OwnerDependency, body: TaskOrderUpdate) -> Response:
+    """Give up to 500 tasks this order in `sort=position`, and return them.
+
+    They share out the positions that they have, so that all other tasks stay where they are. If
+    one is not found, nothing is moved. Up to 50 tasks count as one request against the limit.
+    """
+    task_ids = [task_id_of(number) for number in body.task_ids]
+
+    def write(writes: TaskWrites) -> Response:
+        tasks = writes.reorder_tasks(owner_id=owner_id, task_ids=task_ids)
+        return Response(task_list_json(tasks), media_type="application/json")
+
+    return respond_once(request, owner_id, write, hits=hits_of(task_ids))
+
+
 # Before the route of a task, which has the same form.
 router.routes.extend([*events.router.routes, *changes.router.routes])
 
@@ -292,6 +317,28 @@ def toggle_completion(
             task_id=_task_id(request),
             expected=expected_versions(request),
             completed=body.to_core().get("completed") if body else None,
+        )
+        return _task_response(task)
+
+    return respond_once(request, owner_id, write)
+
+
+@router.post(
+    "/{task_id}/move",
+    openapi_extra=_CHANGING_ONE_TASK,
+    summary="Move a task",
+    response_model=TaskResponse,
+    responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _CHANGED,
+)
+def move_task(request: Request, owner_id: OwnerDependency, body: TaskMove) -> Response:
+    """Move a task before or after another one of yours, in the order of `sort=position`."""
+
+    def write(writes: TaskWrites) -> Response:
+        task = writes.move_task(
+            owner_id=owner_id,
+            task_id=_task_id(request),
+            expected=expected_versions(request),
+            **body.to_core(),
         )
         return _task_response(task)
 

@@ -1,6 +1,6 @@
 """Changes of many tasks in one request, as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
 
 from pydantic import (
@@ -43,16 +43,26 @@ ExpectedVersion = Annotated[
 ]
 
 
+TaskNumber = Annotated[
+    WholeNumber, Field(json_schema_extra={"format": "int64"}, examples=[4503599627370496])
+]
+
+
+def task_id_of(number: int) -> TaskId:
+    """Return the id of a task. A number that is not an id becomes an id that no task has."""
+    return TaskId(number) if 0 < number <= _LARGEST_ID else _NO_TASK
+
+
 class OnTask(BaseModel):
     """An operation on a task that exists."""
 
-    id: WholeNumber = Field(json_schema_extra={"format": "int64"}, examples=[4503599627370496])
+    id: TaskNumber
     version: ExpectedVersion = MISSING
 
     @property
     def task_id(self) -> TaskId:
-        """The id of the task. A number that is not an id becomes an id that no task has."""
-        return TaskId(self.id) if 0 < self.id <= _LARGEST_ID else _NO_TASK
+        """The id of the task."""
+        return task_id_of(self.id)
 
     @property
     def expected(self) -> int | None:
@@ -126,6 +136,35 @@ class TaskBulk(BaseModel):
         # pydantic checks the length before the items, each of which may have errors.
         max_length=MAX_OPERATIONS,
         json_schema_extra={"minItems": 1},
+    )
+
+
+class TaskMove(BaseModel):
+    """Where a task is moved: before or after another one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["before"]}, {"required": ["after"]}]}
+    )
+
+    before: TaskNumber | MISSING = MISSING
+    after: TaskNumber | MISSING = MISSING
+
+    @model_validator(mode="after")
+    def _require_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise PydanticCustomError("not_one_place", "must have either before or after")
+        return self
+
+    def to_core(self) -> Mapping[str, TaskId]:
+        """Return the place as the use case takes it."""
+        return {name: task_id_of(number) for name, number in self.model_dump().items()}
+
+
+class TaskOrderUpdate(BaseModel):
+    """The ids of tasks, in their new order."""
+
+    task_ids: list[TaskNumber] = Field(
+        max_length=MAX_OPERATIONS, json_schema_extra={"minItems": 1, "uniqueItems": True}
     )
 
 

@@ -237,6 +237,11 @@ class TaskResponse(BaseModel):
         description="In the order and the spelling in which they were sent.",
         examples=[["home", "shop"]],
     )
+    position: str = Field(
+        description="The place in the order of `sort=position`: compare it as ASCII text. To change"
+        " it, move the task, or reorder several.",
+        examples=["Lf9b1f1dfa39fbff1ff97ab0f4a1b2"],
+    )
 
 
 class TaskListResponse(RootModel[list[TaskResponse]]):
@@ -307,7 +312,8 @@ def task_fields(task: Task) -> dict[str, object]:
         "completed_at": task.completed_at,
         "priority": _PRIORITY_LABELS[task.priority],
         "due_date": task.due_date and (task.due_date.day or task.due_date.at),
-        "tags": list(task.tags),  # no subclass of a tuple
+        "tags": list(task.tags) if task.tags else (),  # orjson knows no subclass of a tuple
+        "position": task.position,
     }
 
 

@@ -1,0 +1,207 @@
+"""The order that an owner gives their tasks by hand."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+
+from todo_core.entities.rank import Rank
+from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
+from todo_core.entities.user import UserId
+from todo_core.errors import FieldError, StaleVersion, TaskNotFound, ValidationFailed
+from todo_core.ports.changes import ChangePublisher
+from todo_core.ports.clock import Clock
+from todo_core.ports.limits import Limit, RateLimiter
+from todo_core.ports.repositories import TaskRepository
+from todo_core.ports.unit_of_work import BeginUnitOfWork
+from todo_core.use_cases.bulk import MAX_OPERATIONS, hits_of
+from todo_core.use_cases.retrying import DEFAULT_ATTEMPTS, retry_on_conflict
+from todo_core.use_cases.tasks import LONGEST_PAGE, require_expected
+
+_IN_ORDER = TaskQuery(order=TaskOrder.POSITION, descending=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MoveTask:
+    """Move one of the owner's tasks before or after another one, in the order of positions.
+
+    Only the moved task changes, unless there is no room: then others around the place get new
+    positions. Moving a task next to itself changes nothing. `expected` is as in `UpdateTask`.
+
+    Raises:
+        TaskNotFound: if the owner has no such task, or not the other one, even if another user has.
+        PreconditionFailed: if the task has none of the expected versions.
+        EditConflict: if other requests keep getting in the way.
+        RateLimited: after too many requests of this user about tasks.
+    """
+
+    unit_of_work: BeginUnitOfWork
+    limiter: RateLimiter
+    changes: ChangePublisher
+    clock: Clock
+    attempts: int = DEFAULT_ATTEMPTS
+
+    def __call__(
+        self,
+        *,
+        owner_id: UserId,
+        task_id: TaskId,
+        before: TaskId | None = None,
+        after: TaskId | None = None,
+        expected: Collection[int] | None = None,
+    ) -> Task:
+        def attempt() -> Task:
+            with self.unit_of_work() as work:
+                return self._move(work.tasks, owner_id, task_id, before, after, expected)
+
+        self.limiter.hit(Limit.TASKS, str(owner_id))
+        moved = retry_on_conflict(attempt, attempts=self.attempts)
+        self.changes.publish(owner_id)
+        return moved
+
+    def _move(
+        self,
+        tasks: TaskRepository,
+        owner_id: UserId,
+        task_id: TaskId,
+        before: TaskId | None,
+        after: TaskId | None,
+        expected: Collection[int] | None,
+    ) -> Task:
+        task = require_expected(tasks.get(task_id, owner_id=owner_id), expected)
+        other_id = before if after is None else after
+        if other_id is None or other_id == task_id:
+            return task
+        other = tasks.get(other_id, owner_id=owner_id)
+        neighbour = _neighbour(tasks, other, task_id, is_next=after is not None)
+        first, second = (neighbour, other) if after is None else (other, neighbour)
+        position = self._between(task, first, second)
+        if position is None or position.is_too_long:
+            return self._make_room(tasks, task, first)
+        moved = task.moved(position, now=self.clock.now())
+        return task if moved is task else tasks.save(moved)
+
+    def _between(self, task: Task, first: Task | None, second: Task | None) -> Rank | None:
+        """Return a position between these two, or None if they have the same."""
+        if first is None:
+            before = None if second is None else second.position
+            return Rank.first(before, now=self.clock.now(), task_id=task.id)
+        if second is None:
+            return Rank.between(first.position, None)
+        return (
+            None
+            if first.position == second.position
+            else Rank.between(first.position, second.position)
+        )
+
+    def _make_room(self, tasks: TaskRepository, task: Task, first: Task | None) -> Task:
+        """Move the task behind the `first` one, and give those around it new positions."""
+        others = [each for each in _all_in_order(tasks, task.owner_id) if each.id != task.id]
+        place = 0 if first is None else [each.id for each in others].index(first.id) + 1
+        start, ranks = Rank.spread_around(place, [each.position for each in others])
+        around = [*others[start:place], task, *others[place : start + len(ranks) - 1]]
+        return _place(
+            tasks, task.owner_id, dict(zip(_ids(around), ranks, strict=True)), self.clock
+        )[task.id]
+
+
+@dataclass(frozen=True, slots=True)
+class ReorderTasks:
+    """Give several of the owner's tasks an order: all of them, or none. Return them in this order.
+
+    They share out the positions that they have, so that all other tasks stay where they are. They
+    count as several requests, as in `ChangeTasks`.
+
+    Raises:
+        ValidationFailed: if there are no tasks, too many, or one of them twice.
+        TaskNotFound: if the owner has not all of them, even if another user has.
+        EditConflict: if other requests keep getting in the way.
+        RateLimited: after too many requests of this user about tasks.
+    """
+
+    unit_of_work: BeginUnitOfWork
+    limiter: RateLimiter
+    changes: ChangePublisher
+    clock: Clock
+    attempts: int = DEFAULT_ATTEMPTS
+
+    def __call__(self, *, owner_id: UserId, task_ids: Sequence[TaskId]) -> Sequence[Task]:
+        for _ in range(hits_of(task_ids)):
+            self.limiter.hit(Limit.TASKS, str(owner_id))
+        _validate(task_ids)
+        reordered = retry_on_conflict(
+            partial(self._reorder, owner_id, task_ids), attempts=self.attempts
+        )
+        self.changes.publish(owner_id)
+        return reordered
+
+    def _reorder(self, owner_id: UserId, task_ids: Sequence[TaskId]) -> Sequence[Task]:
+        with self.unit_of_work() as work:
+            found = work.tasks.lock(task_ids, owner_id=owner_id)
+            if len(found) != len(task_ids):
+                raise TaskNotFound
+            ranks = _distinct(sorted(task.position for task in found))
+            positions = dict(zip(task_ids, ranks, strict=True))
+            placed = _place(work.tasks, owner_id, positions, self.clock)
+            return [placed[task_id] for task_id in task_ids]
+
+
+def _neighbour(tasks: TaskRepository, other: Task, moved: TaskId, *, is_next: bool) -> Task | None:
+    """Return the task next to the other one, or before it, that is not the one to be moved."""
+    query = replace(_IN_ORDER, descending=not is_next)
+    place = Position(other.position, other.id)
+    found = tasks.page(other.owner_id, query, limit=2, after=place).tasks
+    return next((task for task in found if task.id != moved), None)
+
+
+def _all_in_order(tasks: TaskRepository, owner_id: UserId) -> Sequence[Task]:
+    found = tasks.page(owner_id, _IN_ORDER, limit=LONGEST_PAGE)
+    everything = [*found.tasks]
+    while found.last is not None:
+        found = tasks.page(owner_id, _IN_ORDER, limit=LONGEST_PAGE, after=found.last)
+        everything += found.tasks
+    return everything
+
+
+def _place(
+    tasks: TaskRepository, owner_id: UserId, positions: Mapping[TaskId, Rank], clock: Clock
+) -> Mapping[TaskId, Task]:
+    """Lock these tasks, give them their positions, and return all of them.
+
+    Raises:
+        StaleVersion: if one of them was deleted in the meantime.
+    """
+    now = clock.now()
+    locked = tasks.lock([*positions], owner_id=owner_id)
+    if len(locked) != len(positions):
+        raise StaleVersion
+    placed = {}
+    for task in locked:
+        moved = task.moved(positions[task.id], now=now)
+        placed[task.id] = task if moved is task else tasks.save(moved)
+    return placed
+
+
+def _distinct(ranks: Sequence[Rank]) -> Sequence[Rank]:
+    """Return these ranks in their order, and other ones instead where several are the same."""
+    if all(one < other for one, other in pairwise(ranks)):
+        return ranks
+    first, last = ranks[0], ranks[-1]
+    return Rank.spread(len(ranks), after=first, before=last if first < last else None)
+
+
+def _ids(tasks: Sequence[Task]) -> Sequence[TaskId]:
+    return [task.id for task in tasks]
+
+
+def _validate(task_ids: Sequence[TaskId]) -> None:
+    if not task_ids:
+        message = "Task ids must not be empty."
+        raise ValidationFailed(FieldError("task_ids", "too_short", message))
+    if len(task_ids) > MAX_OPERATIONS:
+        message = f"Task ids must have at most {MAX_OPERATIONS} items."
+        raise ValidationFailed(FieldError("task_ids", "too_long", message))
+    if len(set(task_ids)) < len(task_ids):
+        message = "Task ids must not name a task twice."
+        raise ValidationFailed(FieldError("task_ids", "repeated", message))
