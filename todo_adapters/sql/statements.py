@@ -100,5 +100,6 @@ class DriverStatement:
     def _convert(self, row: AnyRow) -> AnyRow:
         values = list(row)
         for index, convert in self._columns:
-            values[index] = convert(values[index])
+            if (value := values[index]) is not None:
+                values[index] = convert(value)
         return values
