@@ -1,18 +1,15 @@
 """When a task recurs: recurrence rules, and the occurrences that follow a due or completed task.
 
 The rules are a part of those of RFC 5545 (iCalendar) §3.3.10. On which days they recur is worked
-out in `recurrence_calendar`, in a time that does not depend on the rule or the dates.
+out in `recurrence_days`, in a time that does not depend on the rule or the dates.
 """
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Self
 
-from todo_core.entities.recurrence_calendar import (
-    DayPattern,
-    Frequency,
-    add_months,
-)
+from todo_core.entities.gregorian_calendar import add_months
+from todo_core.entities.recurrence_days import DayPattern, Frequency
 from todo_core.entities.recurrence_grammar import RuleParts, refusal, unsupported, write_rule
 from todo_core.entities.time_zone import TimeZone
 from todo_core.errors import ValidationFailed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Self
 
-from todo_core.entities.recurrence_calendar import DayPattern, Frequency, WeekdayNum
+from todo_core.entities.recurrence_days import DayPattern, Frequency, WeekdayNum
 from todo_core.errors import FieldError, ValidationFailed
 
 MAX_LENGTH = 200

@@ -1,33 +1,43 @@
-"""The days on which something recurs: the calendar of recurrence rules.
+"""The days on which a recurrence rule recurs (RFC 5545 §3.3.10), apart from its end.
 
-The Gregorian calendar repeats itself after 400 years. In that cycle there are only 14 kinds of
-years and 91 kinds of months, by their length and the weekday on which they begin. So the days of a
-rule are worked out once for each kind, and the periods that have none are skipped in the table of
-all kinds, by operations on `bytes`. No search looks at periods one by one, however rare its days.
+They are worked out once for each kind of month or year of the calendar, and the periods that have
+none are skipped in its tables. So no search takes long, however rare the days are.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from itertools import batched, compress
+from functools import lru_cache
+from itertools import compress
 from typing import NamedTuple
 
-type Day = int
-"""A day by its ordinal (`date.toordinal`)."""
+from todo_core.entities.gregorian_calendar import (
+    CYCLE,
+    DAYS,
+    DAYS_PER_WEEK,
+    LAST_DAY,
+    MONTH_KINDS,
+    MONTH_SHAPES,
+    MONTHS,
+    MONTHS_PER_YEAR,
+    YEAR_KINDS,
+    YEARS,
+    Day,
+    Periods,
+    Shape,
+    Year,
+    days_until,
+    weekday_of,
+)
 
 type Days = int
 """A set of days of a period, as bits: bit 0 is its first day."""
 
-CYCLE: Day = 146_097
-"""The days of 400 years, which are also a whole number of weeks."""
-
-_DAYS_PER_WEEK = 7
-_MONTHS_PER_YEAR = 12
-_YEARS_PER_CYCLE = 400
-_RUN = 1024
-"""How many periods are looked at in one operation."""
+_ONCE_A_WEEK: Days = sum(1 << day for day in range(0, 366, DAYS_PER_WEEK))
+_LAST = 53 * DAYS_PER_WEEK
+_DIGITS = bytes.maketrans(b"01", b"\x00\x01")
 
 
 class Frequency(StrEnum):
@@ -41,12 +51,12 @@ class Frequency(StrEnum):
     @property
     def months(self) -> int:
         """The months of a period, which are 0 if it is a day or a week."""
-        return {Frequency.MONTHLY: 1, Frequency.YEARLY: _MONTHS_PER_YEAR}.get(self, 0)
+        return {Frequency.MONTHLY: 1, Frequency.YEARLY: MONTHS_PER_YEAR}.get(self, 0)
 
     @property
     def days(self) -> int:
         """The days of a period, which are 0 if it is a month or a year."""
-        return {Frequency.DAILY: 1, Frequency.WEEKLY: _DAYS_PER_WEEK}.get(self, 0)
+        return {Frequency.DAILY: 1, Frequency.WEEKLY: DAYS_PER_WEEK}.get(self, 0)
 
 
 class WeekdayNum(NamedTuple):
@@ -108,23 +118,11 @@ class DayPattern:
         pattern = _by_months(_with_defaults(self, start))
         first = start.toordinal()
         if pattern.frequency is Frequency.DAILY:
-            return RecurringDays(pattern, _DAYS, *_every_day(pattern, first))
+            return RecurringDays(pattern, DAYS, *_every_day(pattern, first))
         if pattern.frequency is Frequency.WEEKLY:
-            return RecurringDays(pattern, _DAYS, *_every_week(pattern, first))
-        periods = _MONTHS if pattern.frequency is Frequency.MONTHLY else _YEARS
+            return RecurringDays(pattern, DAYS, *_every_week(pattern, first))
+        periods = MONTHS if pattern.frequency is Frequency.MONTHLY else YEARS
         return RecurringDays(pattern, periods, [periods.index_of(first)], pattern.interval)
-
-
-def add_months(day: date, months: int) -> date | None:
-    """Return the same day some months later, or the last day of a shorter month.
-
-    It is None if it would be after year 9999.
-    """
-    index = _month_index(day.toordinal()) + months
-    if index > _month_index(_LAST_DAY):
-        return None
-    length = _MONTH_KINDS[_MONTH_ROW[index % len(_MONTH_ROW)]].shape.length
-    return date.fromordinal(_first_day_of_month(index) + min(day.day, length) - 1)
 
 
 def _with_defaults(pattern: DayPattern, start: date) -> DayPattern:
@@ -149,38 +147,17 @@ def _every_day(pattern: DayPattern, start: Day) -> tuple[Sequence[Day], int]:
     if not pattern.by_day:
         return [start], pattern.interval
     weekdays = {each.weekday for each in pattern.by_day}
-    step = pattern.interval * _DAYS_PER_WEEK
+    step = pattern.interval * DAYS_PER_WEEK
     days = range(start, start + step, pattern.interval)
-    return [day for day in days if _weekday(day) in weekdays], step
+    return [day for day in days if weekday_of(day) in weekdays], step
 
 
 def _every_week(pattern: DayPattern, start: Day) -> tuple[Sequence[Day], int]:
     """Return days, and after how many days each of them recurs."""
     weekdays = {each.weekday for each in pattern.by_day}
-    first_day = start - _until(pattern.week_start, _weekday(start))
-    days = [first_day + _until(pattern.week_start, weekday) for weekday in weekdays]
-    return days, pattern.interval * _DAYS_PER_WEEK
-
-
-@dataclass(frozen=True, slots=True)
-class _Periods:
-    """The kinds of all days, months or years of a cycle, in their order.
-
-    A period has an `index`, counted from the start of the calendar. `kinds` has a number for each
-    period of a cycle.
-    """
-
-    kinds: bytes
-    index_of: Callable[[Day], int]
-    first_day_of: Callable[[int], Day]
-
-    def runs(self, first: int, end: int, step: int) -> Iterator[tuple[int, bytes]]:
-        """Yield the kinds of every `step`th period, many at a time, with the index of the first."""
-        while first < end:
-            at = first % len(self.kinds)
-            run = self.kinds[at : at + min(end - first, step * _RUN) : step]
-            yield first, run
-            first += len(run) * step
+    first_day = start - days_until(pattern.week_start, weekday_of(start))
+    days = [first_day + days_until(pattern.week_start, weekday) for weekday in weekdays]
+    return days, pattern.interval * DAYS_PER_WEEK
 
 
 class RecurringDays:
@@ -191,7 +168,7 @@ class RecurringDays:
     """
 
     def __init__(
-        self, pattern: DayPattern, periods: _Periods, firsts: Sequence[int], step: int
+        self, pattern: DayPattern, periods: Periods, firsts: Sequence[int], step: int
     ) -> None:
         days_by_kind = _days_by_kind(pattern)
         self._periods = periods
@@ -203,7 +180,7 @@ class RecurringDays:
 
     def first_from(self, day: Day) -> Day | None:
         """Return the first of the days that is not before this one, or None up to year 9999."""
-        if day > _LAST_DAY:
+        if day > LAST_DAY:
             return None
         found = (self._first_from(day, first) for first in self._firsts)
         return min((each for each in found if each is not None), default=None)
@@ -222,7 +199,7 @@ class RecurringDays:
 
     def _first_from(self, day: Day, first: int) -> Day | None:
         index = self._aligned(self._periods.index_of(day), first)
-        end = self._periods.index_of(_LAST_DAY) + 1
+        end = self._periods.index_of(LAST_DAY) + 1
         if index < end and (days := self._days_of(index) & ~self._days_before(day, index)):
             return self._first_of(days, index)
         for at, run in self._periods.runs(index + self._step, end, self._step):
@@ -264,48 +241,26 @@ class RecurringDays:
         return self._periods.first_day_of(index) + lowest_bit.bit_length() - 1
 
 
-def _weekday(day: Day) -> int:
-    return (day - 1) % _DAYS_PER_WEEK
-
-
-def _until(weekday: int, other: int) -> int:
-    """Return the number of days from a weekday to the next one that is the other."""
-    return (other - weekday) % _DAYS_PER_WEEK
-
-
 # The days of each kind of period
 
 
-class _Shape(NamedTuple):
-    """What decides on the days of a month or year: its length, and the weekday of its first day."""
-
-    length: int
-    weekday: int
-
-
-class _Month(NamedTuple):
-    """A kind of month: its number in the year, and its shape."""
-
-    number: int
-    shape: _Shape
-
-
+@lru_cache(maxsize=128)
 def _days_by_kind(pattern: DayPattern) -> Sequence[Days]:
     """Return the days that the pattern has in each kind of day, month or year."""
-    months = pattern.by_month or range(1, _MONTHS_PER_YEAR + 1)
+    months = pattern.by_month or range(1, MONTHS_PER_YEAR + 1)
     if not pattern.frequency.months:
-        return [int(number in months) for number in range(_MONTHS_PER_YEAR + 1)]
+        return [int(number in months) for number in range(MONTHS_PER_YEAR + 1)]
     by_shape = _days_by_shape(pattern)
-    by_month = [by_shape[shape] if number in months else 0 for number, shape in _MONTH_KINDS]
+    by_month = [by_shape[shape] if number in months else 0 for number, shape in MONTH_KINDS]
     if pattern.frequency is Frequency.MONTHLY:
         return by_month
     return _days_by_year(pattern, by_month)
 
 
-def _days_by_shape(pattern: DayPattern) -> dict[_Shape, Days]:
+def _days_by_shape(pattern: DayPattern) -> dict[Shape, Days]:
     """Return the days that the pattern has in a month of each shape, if it has such a month."""
     by_length = {length: _month_days(pattern.by_month_day, length) for length in range(28, 32)}
-    days = {shape: by_length[shape.length] for shape in _MONTH_SHAPES}
+    days = {shape: by_length[shape.length] for shape in MONTH_SHAPES}
     if pattern.by_day and not pattern.counts_weekdays_by_year:
         weekdays = _Weekdays(pattern.by_day)
         days = {shape: days[shape] & weekdays.of(shape) for shape in days}
@@ -316,20 +271,22 @@ def _days_by_shape(pattern: DayPattern) -> dict[_Shape, Days]:
 
 def _days_by_year(pattern: DayPattern, by_month: Sequence[Days]) -> Sequence[Days]:
     """Return the days that the pattern has in each kind of year, from those of its months."""
-    years = [_joined(kind, by_month) for kind in _YEAR_KINDS]
+    years = [_joined(year, by_month) for year in YEAR_KINDS]
     if pattern.counts_weekdays_by_year:
         weekdays = _Weekdays(pattern.by_day)
-        years = [days & weekdays.of(shape) for days, shape in zip(years, _YEAR_SHAPES, strict=True)]
+        years = [
+            days & weekdays.of(year.shape) for days, year in zip(years, YEAR_KINDS, strict=True)
+        ]
     if pattern.by_set_pos:
         years = [_at_positions(days, pattern.by_set_pos) for days in years]
     return years
 
 
-def _joined(year: bytes, by_month: Sequence[Days]) -> Days:
+def _joined(year: Year, by_month: Sequence[Days]) -> Days:
     days, length = 0, 0
-    for month in year:
+    for month in year.months:
         days |= by_month[month] << length
-        length += _MONTH_KINDS[month].shape.length
+        length += MONTH_KINDS[month].shape.length
     return days
 
 
@@ -356,20 +313,20 @@ class _Weekdays:
         self._from_last: defaultdict[int, Days] = defaultdict(int)
         for weekday, ordinal in by_day:
             if ordinal < 0:
-                self._from_last[weekday] |= 1 << _LAST + (ordinal + 1) * _DAYS_PER_WEEK
+                self._from_last[weekday] |= 1 << _LAST + (ordinal + 1) * DAYS_PER_WEEK
             elif ordinal > 0:
-                self._from_first[weekday] |= 1 << (ordinal - 1) * _DAYS_PER_WEEK
+                self._from_first[weekday] |= 1 << (ordinal - 1) * DAYS_PER_WEEK
             else:
                 self._from_first[weekday] |= _ONCE_A_WEEK
 
-    def of(self, shape: _Shape) -> Days:
+    def of(self, shape: Shape) -> Days:
         """Return these days of a month or year."""
         days = 0
         for weekday, from_first in self._from_first.items():
-            days |= from_first << _until(shape.weekday, weekday)
+            days |= from_first << days_until(shape.weekday, weekday)
         for weekday, from_last in self._from_last.items():
             end = shape.weekday + shape.length - 1
-            last = shape.length - 1 - _until(weekday, end % _DAYS_PER_WEEK)
+            last = shape.length - 1 - days_until(weekday, end % DAYS_PER_WEEK)
             days |= from_last >> _LAST - last
         return days & (1 << shape.length) - 1
 
@@ -383,75 +340,3 @@ def _at_positions(days: Days, positions: Iterable[int]) -> Days:
         if abs(position) <= len(present):
             chosen |= 1 << present[position - 1 if position > 0 else position]
     return chosen
-
-
-# The kinds of the periods of a cycle
-
-
-def _months_of_cycle() -> Iterator[_Month]:
-    """Yield the months of the years 0 to 399, as they are in the years 400 to 799."""
-    begin = _YEARS_PER_CYCLE * _MONTHS_PER_YEAR
-    first_day = _first_day_of_month(begin)
-    for index in range(begin, 2 * begin):
-        next_first_day = _first_day_of_month(index + 1)
-        shape = _Shape(next_first_day - first_day, _weekday(first_day))
-        yield _Month(index % _MONTHS_PER_YEAR + 1, shape)
-        first_day = next_first_day
-
-
-def _month_index(day: Day) -> int:
-    month = date.fromordinal(day)
-    return month.year * _MONTHS_PER_YEAR + month.month - 1
-
-
-def _first_day_of_month(index: int) -> Day:
-    year, month = divmod(index, _MONTHS_PER_YEAR)
-    return date(year, month + 1, 1).toordinal()
-
-
-def _year_index(day: Day) -> int:
-    return date.fromordinal(day).year
-
-
-def _first_day_of_year(year: int) -> Day:
-    return date(year, 1, 1).toordinal()
-
-
-def _day_index(day: Day) -> int:
-    return day
-
-
-def _numbered[Kind](kinds: Iterable[Kind]) -> tuple[Sequence[Kind], bytes]:
-    """Return the different kinds, and for each of the given ones its number among them."""
-    numbers: dict[Kind, int] = {}
-    row = bytes(numbers.setdefault(kind, len(numbers)) for kind in kinds)
-    return list(numbers), row
-
-
-def _months_of_days() -> bytes:
-    """Return the number of the month of each day of a cycle, from ordinal 0 on."""
-    months = [bytes([number]) * shape.length for number, shape in _MONTH_KINDS]
-    days = b"".join(months[kind] for kind in _MONTH_ROW)
-    ordinal_zero = _DAYS_OF_YEAR_ZERO - 1
-    return days[ordinal_zero:] + days[:ordinal_zero]
-
-
-_DAYS_OF_YEAR_ZERO = 366
-_LAST_DAY = date.max.toordinal()
-_ONCE_A_WEEK: Days = sum(1 << day for day in range(0, 366, _DAYS_PER_WEEK))
-_LAST = 53 * _DAYS_PER_WEEK
-_DIGITS = bytes.maketrans(b"01", b"\x00\x01")
-
-_MONTH_KINDS, _MONTH_ROW = _numbered(_months_of_cycle())
-_MONTH_SHAPES = {month.shape for month in _MONTH_KINDS}
-_YEAR_KINDS, _YEAR_ROW = _numbered(map(bytes, batched(_MONTH_ROW, _MONTHS_PER_YEAR, strict=True)))
-_YEAR_SHAPES = [
-    _Shape(
-        sum(_MONTH_KINDS[month].shape.length for month in year), _MONTH_KINDS[year[0]].shape.weekday
-    )
-    for year in _YEAR_KINDS
-]
-
-_DAYS = _Periods(_months_of_days(), _day_index, _day_index)
-_MONTHS = _Periods(_MONTH_ROW, _month_index, _first_day_of_month)
-_YEARS = _Periods(_YEAR_ROW, _year_index, _first_day_of_year)
