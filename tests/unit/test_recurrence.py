@@ -375,6 +375,11 @@ class TestShorthands:
         found = first(4, "monthly", start)
         assert [day[5:] for day in found[1:]] == expected
 
+    def test_monthly_falls_on_the_last_day_even_if_its_start_was_not_checked(self) -> None:
+        start = date(2027, 1, 31)
+        expected = ["2027-01-31", "2027-02-28", "2027-03-31"]
+        assert list(islice(occurrences(RecurrenceRule.parse("monthly"), start), 3)) == expected
+
     def test_yearly_falls_on_28_february_unless_there_is_a_29th(self) -> None:
         assert first(5, "yearly", "2028-02-29") == [
             "2028-02-29",

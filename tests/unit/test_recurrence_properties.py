@@ -181,6 +181,18 @@ def test_the_next_occurrence_is_the_one_that_dateutil_finds(frequency: str, numb
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)
+def test_a_series_goes_on_as_before_with_its_successor(frequency: str) -> None:
+    for case in islice(Cases(frequency, seeded("successors")), 500):
+        rule = accepted(case)
+        successor = rule and case.next(rule)
+        if rule and successor and isinstance(successor.start, datetime):
+            rest = min(successor.start - case.start, datetime.max - successor.start)  # noqa: DTZ901
+            later = replace(case, after=successor.start + rest)
+            from_successor = replace(later, start=successor.start).next(successor.rule)
+            assert from_successor == later.next(rule), case
+
+
+@pytest.mark.parametrize("frequency", FREQUENCIES)
 def test_a_rule_is_read_again_from_its_canonical_text(frequency: str) -> None:
     for case in islice(Cases(frequency, seeded("text")), 500):
         if rule := accepted(case):

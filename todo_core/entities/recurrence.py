@@ -51,7 +51,7 @@ class RecurrenceRule:
 
         The case of letters does not count, and `RRULE:` may stand before it. INTERVAL is at most
         400 and COUNT at most 1,000. These parts have no meaning that anybody needs, and are
-        refused: BYSETPOS with DAILY and WEEKLY, and BYMONTHDAY with DAILY and an interval.
+        refused: BYSETPOS with DAILY and WEEKLY, and BYMONTHDAY with DAILY and an INTERVAL.
 
         Raises:
             ValidationFailed: if it is not such a rule, or could not occur on any day.
@@ -121,10 +121,15 @@ class RecurrenceRule:
         Raises:
             ValidationFailed: if nothing follows the start.
         """
-        days = _clamped(self.days, start) if self.clamps else self.days
-        if not days.occurs_after(start):
+        rule = self._started(start)
+        if not rule.days.occurs_after(start):
             raise _never()
-        return replace(self, days=days, clamps=False)
+        return rule
+
+    def _started(self, start: date) -> Self:
+        if not self.clamps:
+            return self
+        return replace(self, days=_clamped(self.days, start), clamps=False)
 
     def for_completion(self) -> Self:
         """Return the rule for a task that is repeated when it is completed.
@@ -167,6 +172,8 @@ class RecurrenceRule:
 
         The occurrences that have passed, missed or not, are taken from COUNT.
         """
+        if self.clamps:
+            return self._started(start).next_after(start, after, zone)
         try:
             if _moment(start, zone) > after:
                 return Successor(start, self)
