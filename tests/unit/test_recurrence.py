@@ -201,6 +201,8 @@ class TestGrammar:
             ("FREQ=YEARLY;INTERVAL=4;BYMONTH=2;BYMONTHDAY=29", "2026-01-15"),
             ("FREQ=YEARLY;INTERVAL=400;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO", "2000-01-15"),
             ("FREQ=DAILY;INTERVAL=7;BYDAY=MO", "2026-12-01"),
+            # The start is such a day, but none of 301, 602, … years later, up to year 9999.
+            ("FREQ=YEARLY;INTERVAL=301;BYMONTH=2;BYMONTHDAY=29;BYDAY=TU", "2000-02-29"),
         ],
     )
     def test_a_rule_that_never_occurs_after_its_start_is_refused(
@@ -215,6 +217,17 @@ class TestGrammar:
         rule = RecurrenceRule.parse("daily").for_start(date.max)
         assert rule.next_after(date.max, datetime(9999, 12, 30, tzinfo=UTC), ZONE_UTC) is not None
         assert rule.next_after(date.max, ZONE_UTC.end_of(date.max), ZONE_UTC) is None
+
+    @pytest.mark.parametrize(
+        ("zone", "start", "after"),
+        [
+            ("Pacific/Kiritimati", "9999-12-30T10:00", "9999-12-31T20:00Z"),  # it is year 10000
+            ("America/New_York", "9999-12-30T21:00", "9999-12-31T03:00Z"),  # the next one is in it
+        ],
+    )
+    def test_a_series_ends_with_the_calendar(self, zone: str, start: str, after: str) -> None:
+        rule = RecurrenceRule.parse("daily")
+        assert rule.next_after(local(start), moment(after), TimeZone(zone)) is None
 
 
 class TestOccurrences:
@@ -467,6 +480,13 @@ class TestRepeatingFromCompletion:
         rule = RecurrenceRule.parse(raw).for_completion()
         successor = rule.next_from_completion(date.fromisoformat(completed), None, ZONE_UTC)
         assert (successor and successor.start.isoformat()) == expected
+
+    def test_a_moment_after_the_calendar_is_no_occurrence(self) -> None:
+        rule = RecurrenceRule.parse("daily")
+        start = local("9999-12-30T21:00")
+        zones = TimeZone("Asia/Tokyo"), TimeZone("America/New_York")
+        found = [rule.next_from_completion(date(9999, 12, 30), start, zone) for zone in zones]
+        assert found == [Successor(local("9999-12-31T21:00"), rule), None]
 
     def test_the_time_on_the_clock_and_the_rest_of_the_count_are_kept(self) -> None:
         rule = RecurrenceRule.parse("FREQ=DAILY;COUNT=3")

@@ -15,7 +15,10 @@ from todo_core.entities.time_zone import TimeZone
 from todo_core.errors import ValidationFailed
 
 MAX_INTERVAL = 400
+"""The longest interval, which is the part INTERVAL."""
+
 MAX_COUNT = 1000
+"""The most occurrences that a series may end after, which is the part COUNT."""
 
 _SHORTHANDS = {frequency.lower(): frequency for frequency in Frequency}
 _NO_RULE = ("", "none")
@@ -204,7 +207,11 @@ class RecurrenceRule:
         """
         try:
             day = self._day_after_completion(completed)
-            return None if day is None else self._successor(_on(day, start), 1, zone)
+            if day is None:
+                return None
+            occurrence = _on(day, start)
+            _moment(occurrence, zone)  # which there must be up to year 9999
+            return self._successor(occurrence, 1, zone)
         except OverflowError:
             return None
 
