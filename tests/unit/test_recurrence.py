@@ -88,6 +88,7 @@ class TestGrammar:
             ("DTSTART:20260101\nRRULE:FREQ=DAILY", "invalid", "Recurrence rule must be daily"),
             ("RRULE:RRULE:FREQ=DAILY", "invalid", "Recurrence rule must be daily"),
             ("FREQ=DAILY;INTERVAL=\u0662", "invalid", "Recurrence rule must be daily"),
+            ("FREQ=DA\u0131LY", "invalid", "Recurrence rule must be daily"),  # a capital of it is I
             ("FREQ=DAILY;BYDAY=" + "MO," * 70, "invalid", "at most 200 characters"),
             ("COUNT=3", "invalid", "FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY."),
             ("FREQ=SECONDLY", "invalid", "FREQ must be one of"),
