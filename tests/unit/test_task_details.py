@@ -247,3 +247,8 @@ class TestTimeZone:
         with pytest.raises(ValidationFailed) as failure:
             TimeZone(name)
         assert codes(failure) == [("time_zone", "unknown_time_zone")]
+
+    def test_the_time_on_the_clocks_of_a_zone_is_told(self) -> None:
+        twice = [BERLIN.local(moment(f"2026-10-25T0{hour}:30Z")) for hour in (0, 1)]
+        assert twice == [datetime(2026, 10, 25, 2, 30)] * 2  # noqa: DTZ001 - a time on the clock
+        assert [local.fold for local in twice] == [0, 0]

@@ -35,6 +35,14 @@ class TimeZone(Text):
         """
         return local.replace(tzinfo=ZoneInfo(self)).astimezone(UTC)
 
+    def local(self, moment: datetime) -> datetime:
+        """Return what the clocks of this zone show at a moment, without an offset.
+
+        Raises:
+            OverflowError: if it is outside of the years 1 to 9999.
+        """
+        return moment.astimezone(ZoneInfo(self)).replace(tzinfo=None, fold=0)
+
     def end_of(self, day: date) -> datetime:
         """Return the last microsecond of a day in this zone, in UTC, but none after year 9999."""
         last = datetime.combine(day, time.max, ZoneInfo(self))
