@@ -48,6 +48,7 @@ from todo_core.use_cases.bulk import (
     DeleteMatchingTasks,
 )
 from todo_core.use_cases.cleanup import CleanUp, PurgeDeleted
+from todo_core.use_cases.editing import ChangeTask, SaveTask
 from todo_core.use_cases.idempotency import WriteOnce
 from todo_core.use_cases.identities import ResolveExternalUser
 from todo_core.use_cases.live_events import (
@@ -338,6 +339,18 @@ class Application:
         self.count_tasks = CountTasks(tasks=ports.tasks, limiter=ports.limiter, clock=ports.clock)
         self.list_tags = ListTags(tasks=ports.tasks, limiter=ports.limiter)
         self.get_task = GetTask(tasks=ports.tasks, limiter=ports.limiter)
+        save_task = SaveTask(
+            identifiers=ports.identifiers,
+            clock=ports.clock,
+            max_tasks=policy.max_tasks_per_user,
+        )
+        change_task = ChangeTask(
+            tasks=ports.tasks,
+            unit_of_work=ports.unit_of_work,
+            changes=ports.changes,
+            clock=ports.clock,
+            save=save_task,
+        )
         self.task_writes = TaskWrites(
             create_task=CreateTask(
                 tasks=ports.tasks,
@@ -348,16 +361,8 @@ class Application:
                 clock=ports.clock,
                 max_tasks=policy.max_tasks_per_user,
             ),
-            update_task=UpdateTask(
-                tasks=ports.tasks,
-                unit_of_work=ports.unit_of_work,
-                limiter=ports.limiter,
-                changes=ports.changes,
-                clock=ports.clock,
-            ),
-            toggle_completion=ToggleCompletion(
-                tasks=ports.tasks, limiter=ports.limiter, changes=ports.changes, clock=ports.clock
-            ),
+            update_task=UpdateTask(change=change_task, limiter=ports.limiter),
+            toggle_completion=ToggleCompletion(change=change_task, limiter=ports.limiter),
             delete_task=DeleteTask(
                 tasks=ports.tasks,
                 limiter=ports.limiter,
@@ -385,6 +390,7 @@ class Application:
                 clock=ports.clock,
             ),
             change_tasks=ChangeTasks(
+                save=save_task,
                 unit_of_work=ports.unit_of_work,
                 limiter=ports.limiter,
                 identifiers=ports.identifiers,
@@ -419,7 +425,10 @@ class Application:
             locate=locate,
         )
         self.complete_matching_tasks = CompleteMatchingTasks(
-            change_matching=change_matching, limiter=ports.limiter, clock=ports.clock
+            change_matching=change_matching,
+            save=save_task,
+            limiter=ports.limiter,
+            clock=ports.clock,
         )
         self.delete_matching_tasks = DeleteMatchingTasks(
             change_matching=change_matching,

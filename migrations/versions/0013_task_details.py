@@ -32,6 +32,10 @@ _COLUMNS: Mapping[str, sa.types.TypeEngine[Any]] = {
     "tags": sa.Text(),
     "tag_keys": sa.Text(),
     "position": sa.String(199),
+    "recurrence_rule": sa.Text(),
+    "repeat_from": sa.Text(),
+    "repeat_clock": sa.Text(),
+    "next_id": sa.BigInteger(),
     "completed_at": sa.DateTime(timezone=True),
 }
 _RULES = {

@@ -14,7 +14,7 @@ from tests.support.settings import on_sqlite
 from tests.support.users import ApiUser
 from todo_adapters.in_memory.clock import ManualClock
 from todo_api.container import clean_up_everything
-from todo_core.use_cases.trash import TOMBSTONE_LIFETIME
+from todo_core.entities.task_changes import TOMBSTONE_LIFETIME
 
 type Fields = dict[str, Any]  # JSON
 

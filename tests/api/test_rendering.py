@@ -22,6 +22,8 @@ from todo_api.http.schemas.tasks import (
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
+from todo_core.entities.recurrence import RecurrenceRule
+from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import Tags
 from todo_core.entities.task import Description, Task, TaskId, Title
 from todo_core.entities.task_query import TaskPage
@@ -41,6 +43,9 @@ LABELS: Mapping[Priority, PriorityLabel] = {
     Priority.URGENT: "urgent",
 }
 DUE_DATES = st.builds(DueDate, TIMES) | st.builds(DueDate, TIMES, st.dates())
+RULES = st.sampled_from(["daily", "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO", "monthly"]).map(
+    RecurrenceRule.parse
+)
 TASKS = st.builds(
     Task,
     id=st.integers(1, 2**53 - 1).map(TaskId),
@@ -51,6 +56,8 @@ TASKS = st.builds(
     due_date=st.none() | DUE_DATES,
     tags=st.lists(TEXT, max_size=3).map(Tags.stored),
     position=st.builds(Rank.of_new_task, TIMES, st.integers(1, 2**53 - 1)),
+    repetition=st.none() | st.builds(Repetition, RULES, st.sampled_from(RepeatFrom)),
+    next_id=st.none() | st.integers(1, 2**53 - 1).map(TaskId),
     completed_at=st.none() | TIMES,
     version=st.integers(1, 1000),
     created_at=TIMES,
@@ -60,7 +67,7 @@ TASKS = st.builds(
 
 def described(task: Task) -> TaskResponse:
     """Return the model of the response with this task."""
-    due_date = task.due_date
+    due_date, repetition = task.due_date, None if task.completed else task.repetition
     return TaskResponse(
         id=task.id,
         user_id=task.owner_id,
@@ -75,6 +82,11 @@ def described(task: Task) -> TaskResponse:
         priority=LABELS[task.priority],
         due_date=None if due_date is None else due_date.day or due_date.at,
         tags=[*task.tags],
+        recurrence_rule=repetition and str(repetition.rule),
+        recurrence_pattern=repetition and repetition.rule.shorthand,
+        recurrence_interval=repetition and repetition.rule.interval,
+        repeat_from=repetition and repetition.repeat_from.value,
+        next_id=task.next_id,
         position=task.position,
     )
 

@@ -1,6 +1,7 @@
 """The use cases that change many tasks at once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import override
@@ -8,7 +9,6 @@ from typing import override
 import pytest
 
 from tests.support.world import World
-from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_core.entities.task import Task, TaskCounts, TaskId
@@ -24,7 +24,7 @@ from todo_core.errors import (
     ValidationFailed,
 )
 from todo_core.ports.limits import Limit
-from todo_core.use_cases.bulk import BATCH_SIZE, MAX_OPERATIONS, ChangeTasks
+from todo_core.use_cases.bulk import BATCH_SIZE, MAX_OPERATIONS
 
 HOUR = timedelta(hours=1)
 
@@ -144,9 +144,8 @@ class TestOperations:
     def test_other_ids_are_drawn_for_all_new_tasks_if_one_is_in_use(
         self, world: World, ada: UserId
     ) -> None:
-        begin = BeginInMemoryUnitOfWork(world.store)
         ids = FixedIdentifiers([TaskId(id) for id in (1, 2, 1, 3, 4)])
-        change_tasks = ChangeTasks(begin, world.limiter, ids, world.changes, world.clock, 1000, DAY)
+        change_tasks = replace(world.application.change_tasks, identifiers=ids)
         change_tasks(owner_id=ada, operations=[Creation({"title": "one"})])
         change_tasks(
             owner_id=ada, operations=[Creation({"title": "two"}), Creation({"title": "three"})]
@@ -158,9 +157,8 @@ class TestOperations:
         }
 
     def test_a_bulk_gives_up_if_ids_keep_being_in_use(self, world: World, ada: UserId) -> None:
-        begin = BeginInMemoryUnitOfWork(world.store)
         ids = FixedIdentifiers([TaskId(1)] * 9)
-        change_tasks = ChangeTasks(begin, world.limiter, ids, world.changes, world.clock, 1000, DAY)
+        change_tasks = replace(world.application.change_tasks, identifiers=ids)
         change_tasks(owner_id=ada, operations=[Creation({"title": "one"})])
         with pytest.raises(EditConflict):
             change_tasks(owner_id=ada, operations=[Creation({"title": "two"})])
@@ -169,11 +167,8 @@ class TestOperations:
     def test_fifty_operations_count_as_one_request(
         self, world: World, ada: UserId, operations: int, hits: int
     ) -> None:
-        begin = BeginInMemoryUnitOfWork(world.store)
         limiter = LimitsRateLimiter("memory://", {Limit.TASKS: Rule("10/minute")})
-        change_tasks = ChangeTasks(
-            begin, limiter, world.identifiers, world.changes, world.clock, 1000, DAY
-        )
+        change_tasks = replace(world.application.change_tasks, limiter=limiter)
         change_tasks(owner_id=ada, operations=[Creation({"title": "one"})] * operations)
         for _ in range(10 - hits):
             limiter.hit(Limit.TASKS, str(ada))

@@ -287,6 +287,10 @@ class TaskContent(Row):
     tags: str | None = Field(sa_type=Text)
     tag_keys: str | None = Field(sa_type=Text)
     position: str | None = Field(max_length=MAX_LENGTH)
+    recurrence_rule: str | None = Field(sa_type=Text)
+    repeat_from: str | None = Field(sa_type=Text)
+    repeat_clock: str | None = Field(sa_type=Text)
+    next_id: int | None = Field(sa_type=BigInteger)
     completed_at: datetime | None = Field(sa_type=UtcDateTime)
 
 

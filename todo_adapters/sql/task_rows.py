@@ -6,6 +6,8 @@ A field of a task is a column of `TaskContent`, an entry of `TASK_COLUMNS`, and 
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import time
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, literal_column, null
@@ -21,6 +23,8 @@ from todo_adapters.sql.tags import json_array
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
+from todo_core.entities.recurrence import RecurrenceRule
+from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import NO_TAGS, Tags
 from todo_core.entities.task import Description, Task, Title
 from todo_core.entities.user import UserId
@@ -34,6 +38,10 @@ TASK_COLUMNS = (
     TASKS.c.due_on,
     TASKS.c.tags,
     TASKS.c.position,
+    TASKS.c.recurrence_rule,
+    TASKS.c.repeat_from,
+    TASKS.c.repeat_clock,
+    TASKS.c.next_id,
     TASKS.c.completed,
     TASKS.c.completed_at,
     TASKS.c.version,
@@ -108,7 +116,7 @@ def new_parameters(task: Task) -> Parameters:
 
 def edited_parameters(task: Task) -> Parameters:
     """Return the parameters of `EDITED_VALUES`."""
-    due_date, tags = task.due_date, task.tags
+    due_date, tags, repetition = task.due_date, task.tags, task.repetition
     return {
         "new_title": plain_text(task.title),
         "new_description": plain_text(task.description),
@@ -120,6 +128,10 @@ def edited_parameters(task: Task) -> Parameters:
         "new_tags": json_array(tags) if tags else None,
         "new_tag_keys": json_array(tags.keys) if tags else None,
         "new_position": str(task.position),
+        "new_recurrence_rule": repetition and str(repetition.rule),
+        "new_repeat_from": repetition and str(repetition.repeat_from),
+        "new_repeat_clock": repetition and repetition.clock and repetition.clock.isoformat(),
+        "new_next_id": task.next_id,
         "new_completed": task.completed,
         "new_completed_at": task.completed_at,
         "new_updated_at": task.updated_at,
@@ -137,6 +149,10 @@ def to_task(row: AnyRow, owner_id: UserId) -> Task:
         due_on,
         tags,
         position,
+        recurrence_rule,
+        repeat_from,
+        repeat_clock,
+        next_id,
         completed,
         completed_at,
         version,
@@ -154,8 +170,19 @@ def to_task(row: AnyRow, owner_id: UserId) -> Task:
         None if due_at is None else DueDate(due_at, due_on),
         NO_TAGS if tags is None else Tags.stored(json.loads(tags)),
         Rank.of_new_task(created_at, task_id) if position is None else Rank.stored(position),
+        recurrence_rule and _repetition(recurrence_rule, repeat_from, repeat_clock),
+        next_id,
         (completed_at or updated_at) if completed else None,
         version,
         created_at,
         updated_at,
+    )
+
+
+@lru_cache(1024)
+def _repetition(rule: str, repeat_from: str, clock: str | None) -> Repetition:
+    return Repetition(
+        RecurrenceRule.parse(rule),
+        RepeatFrom(repeat_from),
+        None if clock is None else time.fromisoformat(clock),
     )

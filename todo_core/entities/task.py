@@ -8,6 +8,8 @@ from typing import Any, NewType, Self, TypedDict, Unpack
 from todo_core.entities.due_date import DueDate, depends_on_zone
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
+from todo_core.entities.recurrence import RecurrenceRule
+from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import NO_TAGS, Tags
 from todo_core.entities.text import Prose, SearchText, Text, Validation, fold, searchable
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
@@ -75,6 +77,8 @@ class _Details(TypedDict, total=False):
     priority: str | None
     due_date: str | None
     tags: Sequence[str] | None
+    recurrence_rule: str | None
+    repeat_from: str | None
 
 
 class NewTaskFields(_Details):
@@ -96,13 +100,15 @@ _PARSERS: Mapping[str, Callable[[Any, TimeZone], object]] = {
     "priority": lambda raw, _: Priority.parse(raw),
     "due_date": DueDate.or_none,
     "tags": lambda raw, _: Tags.parse(raw),
+    "recurrence_rule": lambda raw, _: RecurrenceRule.or_none(raw),
+    "repeat_from": lambda raw, _: RepeatFrom.parse(raw),
 }
 """How what an owner in some time zone wrote becomes the value of a field."""
 
 
 def need_zone(fields: Mapping[str, Any]) -> bool:
     """Return whether the values of these fields depend on the time zone of the owner."""
-    return depends_on_zone(fields.get("due_date"))
+    return bool(fields.get("recurrence_rule")) or depends_on_zone(fields.get("due_date"))
 
 
 def parsed(fields: Mapping[str, Any], zone: TimeZone = DEFAULT_TIME_ZONE) -> dict[str, Any]:
@@ -124,9 +130,10 @@ class Task:
     """A task and its owner.
 
     `position` is its place in the order that the owner has chosen. `completed_at` is when it was
-    completed, and None as long as it is open. `version` counts how often the task was saved. It
-    makes concurrent changes safe (see `todo_core.ports.repositories.TaskRepository.save`). All
-    times are aware and in UTC.
+    completed, and None as long as it is open. A completed task keeps its `repetition` for the case
+    that it is reopened, and `next_id` is the task that followed it. `version` counts how often the
+    task was saved. It makes concurrent changes safe (see
+    `todo_core.ports.repositories.TaskRepository.save`). All times are aware and in UTC.
     """
 
     id: TaskId
@@ -137,6 +144,8 @@ class Task:
     due_date: DueDate | None
     tags: Tags
     position: Rank
+    repetition: Repetition | None
+    next_id: TaskId | None
     completed_at: datetime | None
     version: int
     created_at: datetime
@@ -157,15 +166,18 @@ class Task:
         Raises:
             ValidationFailed: naming every field that breaks its rules.
         """
+        values = {**_DEFAULTS, **parsed(fields, zone)}
         return cls(
             id=id,
             owner_id=owner_id,
             position=Rank.of_new_task(now, id),
+            repetition=_repetition(values, None, values["due_date"], None, zone),
+            next_id=None,
             completed_at=None,
             version=1,
             created_at=now,
             updated_at=now,
-            **{**_DEFAULTS, **parsed(fields, zone)},
+            **values,
         )
 
     @property
@@ -191,14 +203,39 @@ class Task:
         Raises:
             ValidationFailed: naming every field that breaks its rules.
         """
-        changed = {
-            name: value
-            for name, value in parsed(fields, zone).items()
-            if value != getattr(self, name)
-        }
+        values = parsed(fields, zone)
+        due_date = values.get("due_date", self.due_date)
+        values["repetition"] = _repetition(values, self.repetition, due_date, self.due_date, zone)
+        changed = {name: value for name, value in values.items() if value != getattr(self, name)}
         if fields.get("completed", self.completed) != self.completed:
             changed["completed_at"] = None if self.completed else now
         return replace(self, **changed, updated_at=now) if changed else self
+
+    def needs_unit(self, fields: TaskFields) -> bool:
+        """Return whether a change of these fields depends on the zone, or concerns another task."""
+        repeats = self.repetition is not None and not _OF_REPETITION.isdisjoint(fields)
+        return repeats or need_zone(fields)
+
+    def successor(self, id: TaskId, *, now: datetime, zone: TimeZone) -> Self | None:
+        """Return the task that follows this one, completed now, or None if none does."""
+        if self.repetition is None:
+            return None
+        following = self.repetition.following(self.due_date, completed_at=now, zone=zone)
+        if following is None:
+            return None
+        due_date, repetition = following
+        return replace(
+            self,
+            id=id,
+            due_date=due_date,
+            position=Rank.of_new_task(now, id),
+            repetition=repetition,
+            next_id=None,
+            completed_at=None,
+            version=1,
+            created_at=now,
+            updated_at=now,
+        )
 
     def moved(self, position: Rank, *, now: datetime) -> Self:
         """Return the task at this place. If nothing changes, it is this same object."""
@@ -225,3 +262,29 @@ _DEFAULTS: Mapping[str, object] = {
     "tags": NO_TAGS,
 }
 """The values of the fields that a new task need not be given."""
+
+_OF_REPETITION = {"completed", "due_date", "recurrence_rule", "repeat_from"}
+"""The fields whose changes concern how a task repeats."""
+
+
+def _repetition(
+    values: dict[str, Any],
+    current: Repetition | None,
+    due_date: DueDate | None,
+    former: DueDate | None,
+    zone: TimeZone,
+) -> Repetition | None:
+    """Take the fields of a repetition out of the values, and return how the task repeats then.
+
+    Raises:
+        ValidationFailed: if the rule cannot be applied to a task with this due date.
+    """
+    is_new = "recurrence_rule" in values
+    rule = values.pop("recurrence_rule", current.rule if current else None)
+    repeat_from = values.pop("repeat_from", current.repeat_from if current else RepeatFrom.DUE)
+    if rule is None:
+        return None
+    repetition = Repetition(rule, repeat_from, current.clock if current else None)
+    if repetition == current and due_date == former:
+        return current
+    return repetition.for_due_date(due_date, zone, former=None if is_new else former)

@@ -2,8 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from todo_core.entities.task import Task, TaskId
+
+TOMBSTONE_LIFETIME = timedelta(days=60)
+"""How long it is known that a task was deleted, after its contents are gone.
+
+A client that keeps a copy of the tasks must read their changes once in this time.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
+from todo_core.use_cases.editing import SaveTask
 from todo_core.use_cases.retrying import DEFAULT_ATTEMPTS, retry_on_conflict
 from todo_core.use_cases.time_zones import LocateQuery, zone_of
 
@@ -54,8 +55,8 @@ Other writers of the same owner wait for it, and on SQLite all other writers.
 type Outcome = Task | TaskId
 """The task after an operation, or the id of the task that it deleted."""
 
-type ChangeOne = Callable[[TaskRepository, Task], None]
-"""Changes a task that is locked, and stores the change in this repository."""
+type ChangeOne = Callable[[TaskRepository, Task, TimeZone], None]
+"""Changes a task that is locked, of an owner in this zone, and stores it in this repository."""
 
 
 def hits_of(operations: Sequence[object]) -> int:
@@ -83,6 +84,7 @@ class ChangeTasks:
         RateLimited: after too many requests of this user about tasks.
     """
 
+    save: SaveTask
     unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
     identifiers: Identifiers
@@ -101,7 +103,9 @@ class ChangeTasks:
         named = [each.id for each in operations if not isinstance(each, Creation)]
         creations = [each for each in operations if isinstance(each, Creation)]
         needs_zone = any(
-            need_zone(each.fields) for each in operations if isinstance(each, Creation | Edit)
+            isinstance(each, Edit | Completion)
+            or (isinstance(each, Creation) and need_zone(each.fields))
+            for each in operations
         )
 
         def attempt() -> Sequence[Outcome]:
@@ -114,7 +118,8 @@ class ChangeTasks:
                     new = self._new(creations, owner_id, zone)
                 found = work.tasks.lock(named, owner_id=owner_id) if named else ()
                 batch = _Batch(
-                    work.tasks, found, new, zone, self.clock, self.max_tasks, self.trash_lifetime
+                    *(work.tasks, self.save, found, new, zone, self.clock),
+                    *(self.max_tasks, self.trash_lifetime),
                 )
                 return [
                     batch.apply(operation, field=_field(index, operation))
@@ -142,6 +147,7 @@ class _Batch:
     def __init__(
         self,
         tasks: TaskRepository,
+        save: SaveTask,
         found: Sequence[Task],
         new: Sequence[Task],
         zone: TimeZone,
@@ -150,6 +156,7 @@ class _Batch:
         trash_lifetime: timedelta,
     ) -> None:
         self._tasks = tasks
+        self._save = save
         self._current = {task.id: task for task in found}
         self._new = iter(new)
         self._zone = zone
@@ -178,9 +185,22 @@ class _Batch:
             del self._current[task.id]
             return task.id
         changed = self._changed(task, operation)
-        if changed is not task:
-            changed = self._current[task.id] = self._tasks.save(changed)
-        return changed
+        if changed is task:
+            return task
+        try:
+            saved = self._save(self._tasks, task, changed, self._zone)
+        except IdTaken:
+            raise StaleVersion from None  # the next attempt has other identifiers
+        self._current[task.id] = saved
+        self._reload([each for each in (task.next_id, saved.next_id) if each], saved.owner_id)
+        return saved
+
+    def _reload(self, task_ids: Sequence[TaskId], owner_id: UserId) -> None:
+        """Let later operations see tasks that are new or gone."""
+        for task_id in task_ids:
+            self._current.pop(task_id, None)
+            found = self._tasks.lock([task_id], owner_id=owner_id)
+            self._current.update((task.id, task) for task in found)
 
     def _add(self, task: Task) -> Task:
         try:
@@ -264,11 +284,12 @@ class ChangeMatchingTasks:
         self, batch: Sequence[Task], owner_id: UserId, query: TaskQuery, change: ChangeOne
     ) -> int:
         with self.unit_of_work() as work:
+            zone = zone_of(owner_id, work.users)
             locked = work.tasks.lock([task.id for task in batch], owner_id=owner_id)
             # Another request may have changed them before they were locked.
             matching = [task for task in locked if query.includes(task)]
             for task in matching:
-                change(work.tasks, task)
+                change(work.tasks, task, zone)
             return len(matching)
 
 
@@ -284,12 +305,17 @@ class CompleteMatchingTasks:
     """
 
     change_matching: ChangeMatchingTasks
+    save: SaveTask
     limiter: RateLimiter
     clock: Clock
 
     def __call__(self, *, owner_id: UserId, query: TaskQuery) -> int:
-        def complete(tasks: TaskRepository, task: Task) -> None:
-            tasks.save(task.edited(completed=True, now=self.clock.now()))
+        def complete(tasks: TaskRepository, task: Task, zone: TimeZone) -> None:
+            completed = task.edited(completed=True, now=self.clock.now())
+            try:
+                self.save(tasks, task, completed, zone)
+            except IdTaken:
+                raise StaleVersion from None  # the next attempt has another identifier
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
         if query.completed:
@@ -317,7 +343,7 @@ class DeleteMatchingTasks:
     def __call__(self, *, owner_id: UserId, query: TaskQuery) -> int:
         expires_at = self.clock.now() + self.trash_lifetime
 
-        def delete(tasks: TaskRepository, task: Task) -> None:
+        def delete(tasks: TaskRepository, task: Task, _: TimeZone) -> None:
             tasks.remove(task.id, owner_id=owner_id, expires_at=expires_at, version=task.version)
 
         self.limiter.hit(Limit.TASKS, str(owner_id))

@@ -16,8 +16,9 @@ from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.bulk import MAX_OPERATIONS, hits_of
+from todo_core.use_cases.editing import require_expected
 from todo_core.use_cases.retrying import DEFAULT_ATTEMPTS, retry_on_conflict
-from todo_core.use_cases.tasks import LONGEST_PAGE, require_expected
+from todo_core.use_cases.tasks import LONGEST_PAGE
 
 _IN_ORDER = TaskQuery(order=TaskOrder.POSITION, descending=False)
 

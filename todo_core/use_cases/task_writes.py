@@ -61,6 +61,13 @@ class TaskWrites:
         def same() -> AbstractContextManager[UnitOfWork]:
             return nullcontext(work)
 
+        change = replace(
+            self.update_task.change,
+            tasks=tasks,
+            unit_of_work=same,
+            changes=changes,
+            begins_units=False,
+        )
         return TaskWrites(
             create_task=replace(
                 self.create_task,
@@ -70,16 +77,8 @@ class TaskWrites:
                 changes=changes,
                 attempts=1,
             ),
-            update_task=replace(
-                self.update_task,
-                tasks=tasks,
-                unit_of_work=same,
-                limiter=limiter,
-                changes=changes,
-            ),
-            toggle_completion=replace(
-                self.toggle_completion, tasks=tasks, limiter=limiter, changes=changes
-            ),
+            update_task=replace(self.update_task, change=change, limiter=limiter),
+            toggle_completion=replace(self.toggle_completion, change=change, limiter=limiter),
             delete_task=replace(self.delete_task, tasks=tasks, limiter=limiter, changes=changes),
             restore_task=replace(self.restore_task, tasks=tasks, limiter=limiter, changes=changes),
             move_task=replace(

@@ -1,8 +1,7 @@
 """What users do with their tasks. Each request about tasks counts against the user's limit."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Unpack
 
 from todo_core.entities.tags import TagCount
@@ -17,7 +16,7 @@ from todo_core.entities.task import (
 from todo_core.entities.task_query import ALL_TASKS, Position, TaskPage, TaskQuery
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
-from todo_core.errors import IdTaken, PreconditionFailed
+from todo_core.errors import IdTaken
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.cursors import Cursors
@@ -25,15 +24,8 @@ from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
-from todo_core.use_cases.retrying import retry_on_conflict
+from todo_core.use_cases.editing import ChangeTask
 from todo_core.use_cases.time_zones import LocateQuery, zone_of
-
-EDIT_ATTEMPTS = 50
-"""How often an edit of a task is attempted.
-
-Of concurrent edits, one succeeds at each attempt. So this many concurrent edits of one task all
-succeed.
-"""
 
 ID_ATTEMPTS = 3
 """How many identifiers are tried for a new task. A second one is almost never needed."""
@@ -211,21 +203,20 @@ class UpdateTask:
     """Change fields of one of the owner's tasks. Fields that are not given keep their value.
 
     Concurrent changes of different fields all take effect. A caller who wants to exclude other
-    changes gives the `expected` versions, of which the task must have one.
+    changes gives the `expected` versions, of which the task must have one. Completing a task that
+    repeats creates the next one (see `todo_core.use_cases.editing.SaveTask`).
 
     Raises:
         TaskNotFound: if the owner has no such task, even if another user has.
         PreconditionFailed: if the task has none of the expected versions.
         ValidationFailed: naming every field that breaks its rules.
+        QuotaExceeded: if there is no room for the next task of one that repeats.
         EditConflict: if the task keeps being changed at the same time.
         RateLimited: after too many requests of this user about tasks.
     """
 
-    tasks: TaskRepository
-    unit_of_work: BeginUnitOfWork
+    change: ChangeTask
     limiter: RateLimiter
-    changes: ChangePublisher
-    clock: Clock
 
     def __call__(
         self,
@@ -235,20 +226,8 @@ class UpdateTask:
         expected: Collection[int] | None = None,
         **fields: Unpack[TaskFields],
     ) -> Task:
-        def attempt(tasks: TaskRepository, zone: TimeZone) -> tuple[Task, bool]:
-            def edit(task: Task) -> Task:
-                return task.edited(now=self.clock.now(), zone=zone, **fields)
-
-            return _change(tasks, owner_id, task_id, edit, expected)
-
-        def attempt_in_zone() -> tuple[Task, bool]:
-            with self.unit_of_work() as work:
-                return attempt(work.tasks, zone_of(owner_id, work.users))
-
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        if need_zone(fields):
-            return _publish(self.changes, owner_id, attempt_in_zone)
-        return _publish(self.changes, owner_id, partial(attempt, self.tasks, DEFAULT_TIME_ZONE))
+        return self.change(owner_id, task_id, lambda _: fields, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,12 +238,11 @@ class ToggleCompletion:
 
     Raises:
         TaskNotFound, PreconditionFailed, EditConflict, RateLimited: as `UpdateTask` does.
+        QuotaExceeded: as `UpdateTask` does.
     """
 
-    tasks: TaskRepository
+    change: ChangeTask
     limiter: RateLimiter
-    changes: ChangePublisher
-    clock: Clock
 
     def __call__(
         self,
@@ -274,47 +252,8 @@ class ToggleCompletion:
         completed: bool | None = None,
         expected: Collection[int] | None = None,
     ) -> Task:
-        def toggle(task: Task) -> Task:
-            wanted = not task.completed if completed is None else completed
-            return task.with_completion(wanted, now=self.clock.now())
+        def toggled(task: Task) -> TaskFields:
+            return {"completed": not task.completed if completed is None else completed}
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return _publish(
-            self.changes,
-            owner_id,
-            lambda: _change(self.tasks, owner_id, task_id, toggle, expected),
-        )
-
-
-def require_expected(task: Task, expected: Collection[int] | None) -> Task:
-    """Return the task, if it has one of the expected versions or none are given.
-
-    Raises:
-        PreconditionFailed: if the task has none of the expected versions.
-    """
-    if expected is not None and task.version not in expected:
-        raise PreconditionFailed(task.version)
-    return task
-
-
-def _change(
-    tasks: TaskRepository,
-    owner_id: UserId,
-    task_id: TaskId,
-    change: Callable[[Task], Task],
-    expected: Collection[int] | None,
-) -> tuple[Task, bool]:
-    """Load the task, apply the change, and save it if it is different. Return whether it is."""
-    task = require_expected(tasks.get(task_id, owner_id=owner_id), expected)
-    changed = change(task)
-    return (task, False) if changed is task else (tasks.save(changed), True)
-
-
-def _publish(
-    changes: ChangePublisher, owner_id: UserId, attempt: Callable[[], tuple[Task, bool]]
-) -> Task:
-    """Change a task, again after a conflict, and publish that it has changed, if it has."""
-    task, has_changed = retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)
-    if has_changed:
-        changes.publish(owner_id)
-    return task
+        return self.change(owner_id, task_id, toggled, expected)

@@ -5,20 +5,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task_changes import TOMBSTONE_LIFETIME
 from todo_core.entities.user import UserId
 from todo_core.errors import TaskNotFound
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
+from todo_core.use_cases.editing import EDIT_ATTEMPTS, require_expected
 from todo_core.use_cases.retrying import retry_on_conflict
-from todo_core.use_cases.tasks import EDIT_ATTEMPTS, require_expected
-
-TOMBSTONE_LIFETIME = timedelta(days=60)
-"""How long it is known that a task was deleted, after its contents are gone.
-
-A client that keeps a copy of the tasks must read their changes once in this time.
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import batched
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 import orjson
@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     RootModel,
     StrictBool,
+    StrictInt,
     ValidationInfo,
     field_validator,
 )
@@ -25,6 +26,8 @@ from pydantic_core import PydanticCustomError
 from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_api.runtime.threads import give_way
 from todo_core.entities.priority import Priority
+from todo_core.entities.recurrence import MAX_INTERVAL, RecurrenceRule
+from todo_core.entities.repetition import Repetition
 from todo_core.entities.tags import MAX_TAGS, Tag, TagCount
 from todo_core.entities.task import (
     Description,
@@ -127,6 +130,46 @@ StatusName = Annotated[
 ]
 
 
+RuleText = Annotated[
+    str | None,
+    Field(
+        json_schema_extra={"maxLength": 200},
+        description="How the task repeats when it is completed: a rule of RFC 5545 (FREQ, INTERVAL,"
+        " BYDAY, BYMONTHDAY, BYMONTH, BYSETPOS, COUNT or UNTIL, WKST), or `daily`, `weekly`,"
+        " `monthly` or `yearly`. Null, an empty text and `none` end it.",
+        examples=["FREQ=WEEKLY;BYDAY=MO", "monthly"],
+    ),
+]
+PatternName = Annotated[
+    str | None,
+    Field(
+        description="One of none, daily, weekly, monthly and yearly: instead of a rule. It takes"
+        " `recurrence_interval` into account.",
+        examples=["weekly"],
+    ),
+]
+IntervalNumber = Annotated[
+    StrictInt | None,
+    Field(
+        json_schema_extra={
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAX_INTERVAL, "default": 1},
+                {"type": "null"},
+            ]
+        },
+        description="With a pattern: every so many days, weeks, months or years.",
+        examples=[2],
+    ),
+]
+RepeatFromName = Annotated[
+    str | None,
+    Field(
+        description="Whether the next task is due after the due date of this one (`due`, the"
+        " default), or after the day on which it was completed (`completion`).",
+        examples=["due", "completion"],
+    ),
+]
+
 OTHER_NAMES: Mapping[str, Sequence[str]] = {"due_date": ("dueDate", "due_at")}
 """Other names of the fields of a task in a request, which existing front ends use."""
 
@@ -144,6 +187,10 @@ class _Details(BaseModel):
     priority: PriorityName | MISSING = MISSING
     due_date: DueDateText | MISSING = MISSING
     tags: TagNames | MISSING = MISSING
+    recurrence_rule: RuleText | MISSING = MISSING
+    recurrence_pattern: PatternName | MISSING = MISSING
+    recurrence_interval: IntervalNumber | MISSING = MISSING
+    repeat_from: RepeatFromName | MISSING = MISSING
 
 
 class _State(BaseModel):
@@ -167,7 +214,7 @@ class TaskCreate(_Details):
 
     def to_core(self) -> NewTaskFields:
         """Return the fields as use cases take them."""
-        return cast(NewTaskFields, self.model_dump())
+        return cast(NewTaskFields, _with_rule(self.model_dump()))
 
 
 class TaskUpdate(_Details):
@@ -203,7 +250,19 @@ def _to_core(body: BaseModel) -> TaskFields:
     sent = body.model_dump(include=_CHANGEABLE)
     if (status := sent.pop("status", None)) is not None:
         sent["completed"] = status == _COMPLETED
-    return cast(TaskFields, sent)
+    return cast(TaskFields, _with_rule(sent))
+
+
+def _with_rule(sent: dict[str, Any]) -> dict[str, Any]:
+    """Replace a pattern and its interval by their rule, unless there is a rule."""
+    pattern, interval = (
+        sent.pop(f"recurrence_{each}", MISSING) for each in ("pattern", "interval")
+    )
+    if pattern is not MISSING and "recurrence_rule" not in sent:
+        every = 1 if interval in (MISSING, None) else interval
+        rule = RecurrenceRule.from_shorthand(pattern, every)
+        sent["recurrence_rule"] = None if rule is None else str(rule)
+    return sent
 
 
 _CHANGEABLE = {*TaskPatch.model_fields}
@@ -236,6 +295,18 @@ class TaskResponse(BaseModel):
     tags: list[str] = Field(
         description="In the order and the spelling in which they were sent.",
         examples=[["home", "shop"]],
+    )
+    recurrence_rule: str | None = Field(
+        description="How an open task repeats. A completed one does not any more.",
+        examples=["FREQ=WEEKLY;BYDAY=MO"],
+    )
+    recurrence_pattern: Literal["daily", "weekly", "monthly", "yearly"] | None = Field(
+        description="The frequency of the rule, as a word."
+    )
+    recurrence_interval: int | None = Field(description="The interval of the rule.")
+    repeat_from: Literal["due", "completion"] | None
+    next_id: int | None = Field(
+        description="The task that followed when this one was completed, if it repeated."
     )
     position: str = Field(
         description="The place in the order of `sort=position`: compare it as ASCII text. To change"
@@ -313,7 +384,28 @@ def task_fields(task: Task) -> dict[str, object]:
         "priority": _PRIORITY_LABELS[task.priority],
         "due_date": task.due_date and (task.due_date.day or task.due_date.at),
         "tags": list(task.tags) if task.tags else (),  # orjson knows no subclass of a tuple
+        **(
+            _NO_REPETITION
+            if task.repetition is None or task.completed
+            else _repetition_fields(task.repetition)
+        ),
+        "next_id": task.next_id,
         "position": task.position,
+    }
+
+
+_NO_REPETITION: Mapping[str, object] = dict.fromkeys(
+    ("recurrence_rule", "recurrence_pattern", "recurrence_interval", "repeat_from")
+)
+
+
+def _repetition_fields(repetition: Repetition) -> Mapping[str, object]:
+    rule = repetition.rule
+    return {
+        "recurrence_rule": str(rule),
+        "recurrence_pattern": rule.shorthand,
+        "recurrence_interval": rule.interval,
+        "repeat_from": repetition.repeat_from,
     }
 
 
