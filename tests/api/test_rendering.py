@@ -1,7 +1,7 @@
 """The fast JSON rendering produces the JSON that the response models describe."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from random import Random
@@ -52,13 +53,11 @@ def in_trash(storage: Storage, owner_id: UserId) -> Sequence[Task]:
 def moved(task: Task, zone: TimeZone) -> object:
     """Return the task as it is after its owner has moved to this zone, as text."""
     due_date = None if task.due_date is None else task.due_date.in_zone(zone)
-    return {name: getattr(task, name) for name in Task.__dataclass_fields__} | {
-        "due_date": due_date
-    }
+    return fields(replace(task, due_date=due_date))
 
 
 def fields(task: Task) -> object:
-    return {name: getattr(task, name) for name in Task.__dataclass_fields__}
+    return dict(zip(Task._fields, task, strict=True))
 
 
 class TestZoneOfAUser:

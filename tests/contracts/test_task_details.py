@@ -5,7 +5,7 @@ What a query finds, and in which order, is what Python finds and sorts: `TaskQue
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, pairwise, product
 from typing import Any

@@ -3,7 +3,7 @@
 import operator
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from copy import replace
 from datetime import datetime
 
 from todo_adapters.in_memory.store import DeletedTask, InMemoryStore, TaskKey

@@ -1,7 +1,8 @@
 """Changing one task, and what follows from it. Steps of several use cases."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 
 from todo_core.entities.task import Task, TaskFields, TaskId
 from todo_core.entities.task_changes import TOMBSTONE_LIFETIME

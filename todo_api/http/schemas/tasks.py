@@ -370,33 +370,47 @@ class TaskChangesResponse(BaseModel):
 
 def task_fields(task: Task) -> dict[str, object]:
     """Return a task as `TaskResponse` describes it, but for the forms of values."""
-    return {
-        "id": task.id,
-        "user_id": task.owner_id,
-        "title": task.title,
-        "description": task.description,
-        "completed": task.completed,
-        "created_at": task.created_at,
-        "updated_at": task.updated_at,
-        "version": task.version,
-        "status": "pending" if task.completed_at is None else _COMPLETED,
-        "completed_at": task.completed_at,
-        "priority": _PRIORITY_LABELS[task.priority],
-        "due_date": task.due_date and (task.due_date.day or task.due_date.at),
-        "tags": list(task.tags) if task.tags else (),  # orjson knows no subclass of a tuple
-        **(
-            _NO_REPETITION
-            if task.repetition is None or task.completed
-            else _repetition_fields(task.repetition)
-        ),
-        "next_id": task.next_id,
-        "position": task.position,
+    (
+        task_id,
+        owner_id,
+        title,
+        description,
+        priority,
+        due_date,
+        tags,
+        position,
+        repetition,
+        next_id,
+        completed_at,
+        version,
+        created_at,
+        updated_at,
+    ) = task  # which takes less time than naming each field of a list of tasks
+    is_open = completed_at is None
+    fields: dict[str, object] = {
+        "id": task_id,
+        "user_id": owner_id,
+        "title": title,
+        "description": description,
+        "completed": not is_open,
+        "created_at": created_at,
+        "updated_at": updated_at,
+        "version": version,
+        "status": "pending" if is_open else _COMPLETED,
+        "completed_at": completed_at,
+        "priority": _PRIORITY_LABELS[priority],
+        "due_date": due_date and (due_date.day or due_date.at),
+        "tags": list(tags) if tags else (),  # orjson knows no subclass of a tuple
+        "recurrence_rule": None,
+        "recurrence_pattern": None,
+        "recurrence_interval": None,
+        "repeat_from": None,
+        "next_id": next_id,
+        "position": position,
     }
-
-
-_NO_REPETITION: Mapping[str, object] = dict.fromkeys(
-    ("recurrence_rule", "recurrence_pattern", "recurrence_interval", "repeat_from")
-)
+    if repetition is not None and is_open:
+        fields |= _repetition_fields(repetition)
+    return fields
 
 
 def _repetition_fields(repetition: Repetition) -> Mapping[str, object]:
