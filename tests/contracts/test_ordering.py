@@ -155,13 +155,14 @@ def test_every_storage_keeps_the_order_that_a_list_has(
 
 def test_only_tasks_around_the_place_change_to_make_room(storage: Storage) -> None:
     ada = an_owner(storage)
-    ranks = [f"b{number:02}" for number in range(50)]
-    add(storage, ada, *ranks, "b49", *(f"c{number:03}" for number in range(100, 150)))
-    assert move(storage, ada, 1, after=50).version == 2
+    more = 510  # than are read at a time
+    ranks = [f"c{number}" for number in range(100, 100 + more)]
+    add(storage, ada, *ranks, ranks[-1], *(f"d{number}" for number in range(1000, 1050)))
+    assert move(storage, ada, 1, after=more).version == 2
     changed = [task.id for task in all_tasks(storage.tasks, ada.id) if task.version > 1]
-    assert {1, 50, 51} < {*changed}
+    assert {1, more, more + 1} < {*changed}
     assert len(changed) <= 33
-    assert in_order(storage, ada) == [*range(2, 51), 1, *range(51, 102)]
+    assert in_order(storage, ada) == [*range(2, more + 1), 1, *range(more + 1, more + 52)]
 
 
 def test_a_move_to_where_a_task_is_changes_nothing(storage: Storage) -> None:

@@ -163,12 +163,14 @@ def _neighbour(tasks: TaskRepository, other: Task, moved: TaskId, *, is_next: bo
 
 
 def _all_in_order(tasks: TaskRepository, owner_id: UserId) -> Sequence[Task]:
-    found = tasks.page(owner_id, _IN_ORDER, limit=LONGEST_PAGE)
-    everything = [*found.tasks]
-    while found.last is not None:
-        found = tasks.page(owner_id, _IN_ORDER, limit=LONGEST_PAGE, after=found.last)
+    everything: list[Task] = []
+    after: Position | None = None
+    while True:
+        found = tasks.page(owner_id, _IN_ORDER, limit=LONGEST_PAGE, after=after)
         everything += found.tasks
-    return everything
+        after = found.last
+        if after is None:
+            return everything
 
 
 def _in_this_order(named: Sequence[Task], in_order: Sequence[Task]) -> Sequence[tuple[Task, Rank]]:
