@@ -455,8 +455,7 @@ def test_the_tags_days_and_time_zone_of_one_user_are_not_those_of_another(
     tasks: TaskRepository
     if is_in_memory:
         world = World()
-        todo = world.application
-        tasks: TaskRepository = world.tasks
+        todo, tasks = world.application, world.tasks
         emails = (f"{name}@example.com" for name in ("first", "middle", "last"))
         first, middle, last = sorted(world.register(email).id for email in emails)
     else:
