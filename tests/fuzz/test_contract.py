@@ -211,12 +211,13 @@ class Callers:
                 for operation in _operations(case.body):
                     if "id" in operation and self._mostly():
                         operation["id"] = self._random.choice(caller.task_ids)
-                for place in {"before", "after"} & case.body.keys():
-                    if self._mostly():
+                for place in ("before", "after"):
+                    if place in case.body and self._mostly():
                         case.body[place] = self._random.choice(caller.task_ids)
-                if isinstance(case.body.get("task_ids"), list) and self._mostly():
-                    count = min(len(case.body["task_ids"]), len(caller.task_ids))
-                    case.body["task_ids"] = self._random.sample(caller.task_ids, count)
+                named = case.body.get("task_ids")
+                if isinstance(named, list) and self._mostly():
+                    count = min(len(named), len(caller.task_ids))
+                    case.body["task_ids"] = [*self._random.sample(caller.task_ids, count)]
 
     def _mostly(self) -> bool:
         return self._random.random() < SHARE_OF_OWN
