@@ -204,15 +204,20 @@ class TestReorder:
         self, ada: ApiUser, bob: ApiUser, tasks: dict[str, Any]
     ) -> None:
         bobs = bob.create()
-        for other in (bobs["id"], 1, -5, 2**70):
-            assert reorder(ada, tasks["d"]["id"], other, tasks["a"]["id"]).status_code == 404
+        for others in ([bobs["id"]], [1], [-5], [2**70], [0, -1, 2**63, 2**70]):
+            assert reorder(ada, tasks["d"]["id"], *others, tasks["a"]["id"]).status_code == 404
         assert order(ada) == "abcd"
         assert {task["version"] for task in ada.list()} == {1}
         assert bob.list() == [bobs]
 
     def test_a_list_of_ids_has_rules(self, ada: ApiUser, tasks: dict[str, Any]) -> None:
         id = tasks["a"]["id"]
-        for ids, code in (([], "too_short"), ([id, id], "repeated"), ([id] * 501, "too_long")):
+        for ids, code in (
+            ([], "too_short"),
+            ([id, id], "repeated"),
+            ([-1, id, -1], "repeated"),
+            ([id] * 501, "too_long"),
+        ):
             [error] = problem(reorder(ada, *ids))["errors"]
             assert (error["pointer"], error["code"]) == ("/task_ids", code)
         [error] = problem(reorder(ada, id, "x"))["errors"]

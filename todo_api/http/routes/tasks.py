@@ -18,7 +18,7 @@ from todo_api.http.preconditions import (
     not_modified,
 )
 from todo_api.http.routes import changes, events
-from todo_api.http.schemas.bulk import TaskMove, TaskOrderResponse, TaskOrderUpdate, task_id_of
+from todo_api.http.schemas.bulk import TaskMove, TaskOrderResponse, TaskOrderUpdate
 from todo_api.http.schemas.tasks import (
     TagListResponse,
     TaskCreate,
@@ -203,7 +203,7 @@ def reorder_tasks(request: Request, owner_id: OwnerDependency, body: TaskOrderUp
     where they are. If you do not have one of them, the response is 404 and nothing is changed. Up
     to 50 tasks count as one request against the limit.
     """
-    task_ids = [task_id_of(number) for number in body.task_ids]
+    task_ids = body.to_core()
 
     def write(writes: TaskWrites) -> Response:
         tasks = writes.reorder_tasks(owner_id=owner_id, task_ids=task_ids)

@@ -176,6 +176,19 @@ class TaskOrderUpdate(BaseModel):
         description="The ids of the tasks, from the first one on. They need not be all of yours.",
     )
 
+    def to_core(self) -> Sequence[TaskId]:
+        """Return the ids as the use case takes them.
+
+        Numbers that are not ids become ids that no task has, different ones if the numbers are.
+        """
+        unknown: dict[int, TaskId] = {}
+        return [
+            TaskId(number)
+            if 0 < number <= _LARGEST_ID
+            else unknown.setdefault(number, TaskId(-len(unknown)))
+            for number in self.task_ids
+        ]
+
 
 class TaskOrderResponse(RootModel[list[TaskResponse]]):
     """The tasks that were named, in their new order."""
