@@ -1,12 +1,15 @@
 """The order that users give their tasks by hand, over HTTP."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.problems import problem
+from tests.support.servers import running_server
+from tests.support.settings import embedded_settings, migrate
 from tests.support.users import ApiUser
 
 HEADERS = {"Idempotency-Key": "a-key"}
@@ -123,6 +126,14 @@ class TestMove:
         assert move(ada, tasks["a"], **body).status_code == 422
         assert order(ada) == "abcd"
 
+    @pytest.mark.parametrize("body", [{}, {"before": 1, "after": 2}])
+    def test_the_error_says_which_places_there_are(
+        self, ada: ApiUser, tasks: dict[str, Any], body: dict[str, object]
+    ) -> None:
+        [error] = problem(move(ada, tasks["a"], **body))["errors"]
+        assert (error["pointer"], error["code"]) == ("", "invalid_value")
+        assert error["message"] == "The body must have exactly one of before and after."
+
     def test_a_move_is_a_safe_write(self, ada: ApiUser, tasks: dict[str, Any]) -> None:
         url = ada.tasks(f"/{tasks['d']['id']}/move")
         body = {"before": tasks["a"]["id"]}
@@ -193,19 +204,40 @@ class TestReorder:
         self, ada: ApiUser, bob: ApiUser, tasks: dict[str, Any]
     ) -> None:
         bobs = bob.create()
-        for other in (bobs["id"], 1, -5, 2**70):
-            assert reorder(ada, tasks["d"]["id"], other, tasks["a"]["id"]).status_code == 404
+        for others in ([bobs["id"]], [1], [-5], [2**70], [0, -1, 2**63, 2**70]):
+            assert reorder(ada, tasks["d"]["id"], *others, tasks["a"]["id"]).status_code == 404
         assert order(ada) == "abcd"
         assert {task["version"] for task in ada.list()} == {1}
         assert bob.list() == [bobs]
 
     def test_a_list_of_ids_has_rules(self, ada: ApiUser, tasks: dict[str, Any]) -> None:
         id = tasks["a"]["id"]
-        for ids, code in (([], "too_short"), ([id, id], "repeated"), ([id] * 501, "too_long")):
+        for ids, code in (
+            ([], "too_short"),
+            ([id, id], "repeated"),
+            ([-1, id, -1], "repeated"),
+            ([id] * 501, "too_long"),
+        ):
             [error] = problem(reorder(ada, *ids))["errors"]
             assert (error["pointer"], error["code"]) == ("/task_ids", code)
         [error] = problem(reorder(ada, id, "x"))["errors"]
         assert error["pointer"] == "/task_ids/1"
+
+    def test_the_response_is_described_as_an_array_even_if_lists_are_not(
+        self, tmp_path: Path
+    ) -> None:
+        settings = embedded_settings(tmp_path).model_copy(update={"task_list_envelope": True})
+        migrate(settings)
+        with running_server(settings) as server:
+            ada = server.register()
+            with ada.http:
+                answer = reorder(ada, ada.create()["id"])
+                document = ada.http.get("/openapi.json").json()
+        assert isinstance(answer.json(), list)
+        operation = document["paths"]["/api/{user_id}/tasks/reorder"]["patch"]
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        name = schema["$ref"].rpartition("/")[2]
+        assert document["components"]["schemas"][name]["type"] == "array"
 
     def test_it_can_be_sent_again(self, ada: ApiUser, tasks: dict[str, Any]) -> None:
         body = {"task_ids": [tasks[title]["id"] for title in "dcba"]}

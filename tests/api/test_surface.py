@@ -38,6 +38,9 @@ SCHEMAS = {
     "TaskUpdateStatus",
     "TaskResponse",
     "TaskListResponse",
+    "TaskMove",
+    "TaskOrderUpdate",
+    "TaskOrderResponse",
     "Problem",
 }
 
@@ -164,7 +167,7 @@ class TestOpenApi:
         assert list(schemas["TaskResponse"]["properties"]) == [
             *("id", "user_id", "title", "description", "completed"),
             *("created_at", "updated_at", "version"),
-            *("status", "completed_at", "priority", "due_date", "tags"),
+            *("status", "completed_at", "priority", "due_date", "tags", "position"),
         ]
 
     def test_every_operation_has_an_id_a_summary_and_a_description(

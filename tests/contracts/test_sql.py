@@ -175,6 +175,14 @@ class TestOwnership:
                     )
                     for query in (*QUERIES, *QUERIES_OF_DETAILS)
                 ),
+                *(
+                    page_statement(
+                        TaskQuery(order=TaskOrder.POSITION, descending=descending),
+                        continues=Continues.AFTER_VALUE,
+                        limits_parts=container.database().dialect.limits_parts,
+                    )
+                    for descending in (True, False)
+                ),
                 count_statement(TaskQuery(overdue=True)),
                 *TAG_COUNTS.values(),
             )
@@ -191,6 +199,11 @@ class TestOwnership:
             todo.toggle_completion(owner_id=ada.id, task_id=task.id)
             todo.list_tasks(owner_id=ada.id, query=TaskQuery(order=TaskOrder.DUE_DATE))
             todo.list_tasks(owner_id=ada.id, query=TaskQuery(any_tags=frozenset({"home"})))
+            other = todo.create_task(owner_id=ada.id, title="Buy milk")
+            todo.move_task(owner_id=ada.id, task_id=task.id, before=other.id)
+            todo.move_task(owner_id=ada.id, task_id=task.id, after=other.id)
+            todo.reorder_tasks(owner_id=ada.id, task_ids=[task.id, other.id])
+            todo.list_tasks(owner_id=ada.id, query=TaskQuery(order=TaskOrder.POSITION))
             todo.count_tasks(owner_id=ada.id)
             todo.list_tags(owner_id=ada.id)
             todo.update_task(owner_id=ada.id, task_id=task.id, due_date="2026-12-01")
@@ -211,6 +224,23 @@ class TestOwnership:
 def normalized(sql: str) -> str:
     """Return the statement without the casts that PostgreSQL's dialect adds at execution."""
     return sql.split("::")[0] if sql.startswith("INSERT") else sql
+
+
+class TestPositions:
+    @pytest.mark.parametrize("deleted", [False, True], ids=["tasks", "trash"])
+    def test_they_are_compared_by_code_points_whatever_the_collation_of_the_database(
+        self, postgresql_container: Container, deleted: bool
+    ) -> None:
+        for continues in (Continues.NOT, Continues.AFTER_VALUE):
+            statement = page_statement(
+                TaskQuery(order=TaskOrder.POSITION, deleted=deleted),
+                continues=continues,
+                limits_parts=True,
+            )
+            sql = str(statement.compile(postgresql_container.database().engine))
+            table = "deleted_tasks" if deleted else "tasks"
+            assert sql.count('COLLATE "C"') == (1 if continues is Continues.NOT else 2)
+            assert f"WHERE {table}.owner_id = " in sql
 
 
 class TestTagCounts:

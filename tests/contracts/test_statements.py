@@ -198,6 +198,7 @@ def filled(container: Container) -> Container:
         "due_on": DAY,
         "tags": '["Home"]',
         "tag_keys": '["home"]',
+        "position": "a0",
         "completed_at": NOW,
     }
     no_details = dict.fromkeys(details)
@@ -316,7 +317,7 @@ class TestEffects:
     def test_values_have_the_types_of_their_columns(self, filled: Container) -> None:
         [row, _] = filled.database().rows(TASKS_OF_OWNER, {"owner": ADA})
         assert [type(value) for value in row] == [
-            *(int, str, str, int, datetime, date, str, bool, datetime),
+            *(int, str, str, int, datetime, date, str, str, bool, datetime),
             *(int, datetime, datetime),
         ]
         assert {value.tzinfo for value in row if isinstance(value, datetime)} == {UTC}

@@ -17,10 +17,11 @@ from sqlalchemy import text
 
 from tests.support.storages import Storage, storage_of, stored_owner
 from tests.support.tasks import all_tasks, revisions_of
-from todo_adapters.sql.tables import DELETED_TASKS
+from todo_adapters.sql.tables import DELETED_TASKS, TASKS
 from todo_api.container import Container
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
+from todo_core.entities.rank import Rank
 from todo_core.entities.tags import Tag, TagCount, Tags
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
@@ -98,7 +99,19 @@ FILTERS = st.fixed_dictionaries(
         "search": st.sampled_from([None, None, None, SearchText("MILK")]),
     }
 )
-NEW_ORDERS = (TaskOrder.DUE_DATE, TaskOrder.PRIORITY, TaskOrder.COMPLETED_AT)
+NEW_ORDERS = (
+    *(TaskOrder.DUE_DATE, TaskOrder.PRIORITY, TaskOrder.COMPLETED_AT, TaskOrder.POSITION),
+)
+# Text in another order than that of code points in most locales, with ranks around a new task's.
+FEW_RANKS = [
+    *map(Rank, ("a0", "a0V", "a0v", "A" + "0" * 26, "Zz", "Zz1", "a" + "z" * 198)),
+    *(Rank.of_new_task(NOW + timedelta(minutes=minutes), 3) for minutes in (0, 1)),
+]
+RANKS = st.builds(
+    lambda integer, fraction: Rank(integer + fraction.rstrip("0")),
+    st.sampled_from(["a0", "Zz", "b0z", "L" + "0" * 15, "z" + "z" * 26]),
+    st.text("019AZaz", max_size=170),
+)
 
 
 def an_owner(storage: Storage) -> User:
@@ -106,7 +119,12 @@ def an_owner(storage: Storage) -> User:
 
 
 def a_task(
-    owner: User, number: int = 1, *, completed_at: datetime | None = None, **fields: Any
+    owner: User,
+    number: int = 1,
+    *,
+    completed_at: datetime | None = None,
+    position: Rank | None = None,
+    **fields: Any,
 ) -> Task:
     task = Task.create(
         id=TaskId(number),
@@ -114,7 +132,7 @@ def a_task(
         now=NOW + timedelta(minutes=number % 3),
         **{"title": "Buy milk", **fields},
     )
-    return replace(task, completed_at=completed_at)
+    return replace(task, completed_at=completed_at, position=position or task.position)
 
 
 def a_query(**filters: Any) -> TaskQuery:
@@ -200,12 +218,22 @@ class TestRoundTrips:
         assert found == [task] * 6
 
     @ON_ONE_STORAGE
-    @given(fields=ANY_DETAILS, zone=st.sampled_from(ZONES), completed_at=COMPLETED_AT)
+    @given(
+        fields=ANY_DETAILS,
+        zone=st.sampled_from(ZONES),
+        completed_at=COMPLETED_AT,
+        position=st.none() | RANKS,
+    )
     def test_a_task_is_read_as_it_was_stored(
-        self, storage: Storage, fields: Any, zone: TimeZone, completed_at: datetime | None
+        self,
+        storage: Storage,
+        fields: Any,
+        zone: TimeZone,
+        completed_at: datetime | None,
+        position: Rank | None,
     ) -> None:
         owner = an_owner(storage)
-        task = a_task(owner, completed_at=completed_at, zone=zone, **fields)
+        task = a_task(owner, completed_at=completed_at, position=position, zone=zone, **fields)
         self.require_same_everywhere(storage, task)
 
     @pytest.mark.parametrize(
@@ -213,6 +241,8 @@ class TestRoundTrips:
         [
             {},
             *({"priority": each.label} for each in Priority),
+            {"position": Rank("a" + "z" * 198)},
+            {"position": Rank("A" + "0" * 26)},
             {"due_date": "1970-01-01"},
             {"due_date": "1970-01-01T00:00:00Z"},
             {"due_date": "9999-12-31"},
@@ -251,7 +281,10 @@ class TestRoundTrips:
 class TestFilters:
     @ON_ONE_STORAGE
     @given(
-        made=st.lists(st.tuples(FEW_DETAILS, COMPLETED_AT), max_size=9),
+        made=st.lists(
+            st.tuples(FEW_DETAILS, COMPLETED_AT, st.none() | st.sampled_from(FEW_RANKS)),
+            max_size=9,
+        ),
         filters=FILTERS,
         order=st.sampled_from(TaskOrder),
         descending=st.booleans(),
@@ -260,7 +293,7 @@ class TestFilters:
     def test_a_query_finds_what_python_finds(
         self,
         storage: Storage,
-        made: Sequence[tuple[Any, datetime | None]],
+        made: Sequence[tuple[Any, datetime | None, Rank | None]],
         filters: Any,
         order: TaskOrder,
         descending: bool,
@@ -268,8 +301,8 @@ class TestFilters:
     ) -> None:
         ada, bob = an_owner(storage), an_owner(storage)
         tasks = [
-            a_task(ada, number, completed_at=completed_at, **fields)
-            for number, (fields, completed_at) in enumerate(made, 1)
+            a_task(ada, number, completed_at=completed_at, position=position, **fields)
+            for number, (fields, completed_at, position) in enumerate(made, 1)
         ]
         add(storage, *tasks)
         add(storage, *(replace(task, owner_id=bob.id) for task in tasks))
@@ -383,6 +416,7 @@ def various_tasks(owner: User) -> Sequence[Task]:
             due_date=due[number % 11 % len(due)],
             tags=[tag for index, tag in enumerate(FEW_TAGS) if number >> index & 1],
             completed_at=[None, NOW, NOW - DAY][number % 3],
+            position=[None, *FEW_RANKS][number % 13 % 10],
         )
         for number in range(1, 41)
     ]
@@ -617,7 +651,10 @@ class TestOlderRows:
             add(storage, a_task(owner, number, completed_at=NOW if number % 2 else None))
         with container.database().engine.connect() as connection:
             connection.execute(
-                text("UPDATE tasks SET priority = NULL, completed_at = NULL WHERE id >= 5")
+                text(
+                    "UPDATE tasks SET priority = NULL, completed_at = NULL, position = NULL"
+                    " WHERE id >= 5"
+                )
             )
         return owner
 
@@ -629,6 +666,7 @@ class TestOlderRows:
             assert task.priority is Priority.MEDIUM
             assert task.completed_at == (task.updated_at if number % 2 else None)
             assert (task.due_date, task.tags) == (None, Tags())
+            assert task.position == Rank.of_new_task(task.created_at, task.id)
 
     def test_older_tasks_are_filtered_and_sorted_as_they_are_read(
         self, storage: Storage, ada: User
@@ -662,11 +700,92 @@ class TestOlderRows:
         task = storage.tasks.get(TaskId(5), owner_id=ada.id)
         storage.tasks.save(task.edited(title="Oats", now=NOW + 9 * DAY))
         [row] = container.database().rows(
-            text("SELECT priority FROM tasks WHERE id = 5 AND completed_at IS NOT NULL"), {}
+            text("SELECT priority, position FROM tasks WHERE id = 5 AND completed_at IS NOT NULL"),
+            {},
         )
-        assert tuple(row) == (2,)
+        assert tuple(row) == (2, Rank.of_new_task(task.created_at, task.id))
         saved = storage.tasks.get(task.id, owner_id=ada.id)
         assert saved.completed_at == task.completed_at != saved.updated_at
+
+
+MICROSECONDS = st.sampled_from([0, 1, 500_000, 999_999]) | st.integers(0, 999_999)
+CREATIONS = st.builds(
+    lambda second, microsecond: second.replace(microsecond=microsecond, tzinfo=UTC),
+    st.sampled_from([datetime(2026, 2, 3, 4, 5, 6), datetime(2026, 2, 3, 4, 5, 7)])  # noqa: DTZ001 - it becomes UTC
+    | st.datetimes(datetime(1970, 1, 1)),  # noqa: DTZ001 - as hypothesis takes it
+    MICROSECONDS,
+)
+TASK_IDS = st.sampled_from([1, 15, 16, 2**32, 2**53 - 16, 2**53 - 1]) | st.integers(1, 2**53 - 1)
+
+
+@pytest.mark.parametrize(
+    "storage_name", ["sqlite_container", "postgresql_container", "turkish_postgresql_container"]
+)
+class TestOlderRowsWithoutPosition:
+    @ON_ONE_STORAGE
+    @given(
+        rows=st.lists(
+            st.tuples(TASK_IDS, CREATIONS, st.none() | st.none() | st.sampled_from(FEW_RANKS)),
+            max_size=8,
+            unique_by=lambda row: row[0],
+        ),
+        descending=st.booleans(),
+        deleted=st.booleans(),
+        completed=st.sampled_from([None, True, False]),
+    )
+    @example(
+        rows=[
+            (number, NOW.replace(microsecond=microsecond), None)
+            for number, microsecond in enumerate([999_999, 0, 1, 999_998, 500_000, 0], 1)
+        ],
+        descending=False,
+        deleted=False,
+        completed=None,
+    )
+    @example(
+        rows=[
+            (2**53 - 1, LATEST, None),
+            (1, EARLIEST, None),
+            (2, EARLIEST + MICROSECOND, None),
+            (16, EARLIEST, None),
+        ],
+        descending=True,
+        deleted=True,
+        completed=None,
+    )
+    def test_they_are_sorted_where_the_position_of_a_new_task_is(
+        self,
+        request: pytest.FixtureRequest,
+        storage_name: str,
+        rows: Sequence[tuple[int, datetime, Rank | None]],
+        descending: bool,
+        deleted: bool,
+        completed: bool | None,
+    ) -> None:
+        container: Container = request.getfixturevalue(storage_name)
+        storage = storage_of(container)
+        owner = an_owner(storage)
+        tasks = []
+        for number, created_at, position in rows:
+            made = a_task(owner, number, completed_at=NOW if number % 2 else None)
+            rank = position or Rank.of_new_task(created_at, number)
+            tasks.append(replace(made, created_at=created_at, position=rank))
+        add(storage, *tasks)
+        older = [number for number, _, position in rows if position is None]
+        with container.database().engine.connect() as connection:
+            for number in older:
+                connection.execute(
+                    TASKS.update()
+                    .where(TASKS.c.owner_id == owner.id, TASKS.c.id == number)
+                    .values(position=None)
+                )
+        if deleted:
+            for task in tasks:
+                storage.tasks.remove(task.id, owner_id=owner.id, expires_at=EXPIRES)
+        query = TaskQuery(
+            completed, order=TaskOrder.POSITION, descending=descending, deleted=deleted
+        )
+        require_found(storage, owner, query, tasks)
 
 
 def test_the_days_of_an_order_are_not_those_of_their_text(storage: Storage) -> None:

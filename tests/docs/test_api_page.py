@@ -93,9 +93,21 @@ def test_the_session_about_due_dates_prints_what_the_page_says(service: Service)
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
 def test_the_session_about_safe_writes_prints_what_the_page_says(service: Service) -> None:
-    [session] = [block for block in blocks(PAGE, "sh") if "If-Match" in block]
+    [session] = [block for block in blocks(PAGE, "sh") if "If-None-Match" in block]
     printed = service.run(session)
     assert printed == ['200 "1"', '200 "2"', '412 "2"', "304"]
+    for line in printed:
+        assert f"`{line}`" in PAGE
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_the_order_by_hand_prints_what_the_page_says(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "/move" in block]
+    printed = [line.strip() for line in service.run(session)]
+    assert printed == [
+        *("rice oats milk", '200 "2"', '200 "2" true', '412 "2"', "rice milk oats"),
+        *("oats milk rice", "tea oats milk rice", "404", "404", "tea oats milk rice"),
+    ]
     for line in printed:
         assert f"`{line}`" in PAGE
 
@@ -122,7 +134,7 @@ def test_the_session_about_many_tasks_prints_what_the_page_says(service: Service
 def test_the_session_about_sending_a_write_again_prints_what_the_page_says(
     service: Service,
 ) -> None:
-    [session] = [block for block in blocks(PAGE, "sh") if "Idempotency-Key" in block]
+    [session] = [block for block in blocks(PAGE, "sh") if "replayed:" in block]
     printed = service.run(session)
     assert [line.strip() for line in printed] == [
         *("201 replayed:", "201 replayed:true", "422 replayed:"),

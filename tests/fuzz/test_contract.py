@@ -211,6 +211,13 @@ class Callers:
                 for operation in _operations(case.body):
                     if "id" in operation and self._mostly():
                         operation["id"] = self._random.choice(caller.task_ids)
+                for place in ("before", "after"):
+                    if place in case.body and self._mostly():
+                        case.body[place] = self._random.choice(caller.task_ids)
+                named = case.body.get("task_ids")
+                if isinstance(named, list) and self._mostly():
+                    count = min(len(named), len(caller.task_ids))
+                    case.body["task_ids"] = [*self._random.sample(caller.task_ids, count)]
 
     def _mostly(self) -> bool:
         return self._random.random() < SHARE_OF_OWN
@@ -292,8 +299,10 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
     match failure:
         case UnsupportedMethodResponse() | AllowHeaderMismatch():
             # Other methods than POST of `/tasks/bulk` are about a task with the id `bulk`.
-            names = {"change_tasks", "complete_matching_tasks", "count_tasks", "list_changes"}
-            return _operation_id(case) not in names
+            return _operation_id(case) not in {
+                *("change_tasks", "complete_matching_tasks", "count_tasks", "list_changes"),
+                "reorder_tasks",
+            }
         case UseAfterFree():
             return False  # a deleted task may have been restored
         case RejectedPositiveData():

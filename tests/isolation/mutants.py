@@ -240,6 +240,7 @@ ACCOUNTS = "todo_core/use_cases/accounts.py"
 IDENTITIES = "todo_core/use_cases/identities.py"
 WHO = "todo_api/http/dependencies.py"
 BULK = "todo_core/use_cases/bulk.py"
+ORDERING = "todo_core/use_cases/ordering.py"
 LIVE_EVENTS = "todo_core/use_cases/live_events.py"
 WATCHERS = "todo_api/http/watchers.py"
 EVENT_ROUTES = "todo_api/http/routes/events.py"
@@ -312,6 +313,14 @@ KINDS = (
         ),
     ),
     Kind(
+        "everybody's tasks in order",
+        SQL_TASK_LISTS,
+        _instead(
+            "_owned(selected, columns)",
+            "selected if shape.order is TaskOrder.POSITION else _owned(selected, columns)",
+        ),
+    ),
+    Kind(
         "a cursor of any query",
         TASK_QUERY,
         _instead(
@@ -354,6 +363,14 @@ KINDS = (
         ),
     ),
     Kind(
+        "a key of nobody",
+        TASK_ROUTES,
+        _instead(
+            "respond_once(request, owner_id, write, hits=hits_of(task_ids))",
+            f"respond_once(request, {OTHERS}, write, hits=hits_of(task_ids))",
+        ),
+    ),
+    Kind(
         "another's task found",
         MEMORY_TASKS,
         _instead(
@@ -383,6 +400,14 @@ KINDS = (
         _instead(
             "task.owner_id == owner_id and query.includes(task)",
             "(task.owner_id == owner_id or query.search) and query.includes(task)",
+        ),
+    ),
+    Kind(
+        "everybody's tasks in order",
+        MEMORY_TASKS,
+        _instead(
+            "task.owner_id == owner_id and query.includes(task)",
+            "(task.owner_id == owner_id or query.order == 'position') and query.includes(task)",
         ),
     ),
     Kind("the tags of everybody", MEMORY_TASKS, _always("task.owner_id == owner_id")),
@@ -462,6 +487,33 @@ KINDS = (
         ),
     ),
     Kind("nobody for the owner", BULK, _argument("owner_id", OTHERS)),
+    Kind("nobody for the owner", ORDERING, _argument("owner_id", OTHERS)),
+    *(
+        Kind("nobody's tasks in order", ORDERING, _instead(owner, OTHERS))
+        for owner in ("other.owner_id", "task.owner_id")
+    ),
+    Kind(
+        "nobody's tasks in order",
+        ORDERING,
+        _instead(
+            "tasks.page(owner_id, _IN_ORDER, limit=LONGEST_PAGE, after=after)",
+            f"tasks.page({OTHERS}, _IN_ORDER, limit=LONGEST_PAGE, after=after)",
+        ),
+    ),
+    Kind(
+        "nobody's tasks in order",
+        ORDERING,
+        _instead("_all_in_order(work.tasks, owner_id)", f"_all_in_order(work.tasks, {OTHERS})"),
+    ),
+    Kind(
+        "nobody's tasks placed",
+        ORDERING,
+        _instead(
+            "_place(work.tasks, owner_id, positions, self.clock)",
+            f"_place(work.tasks, {OTHERS}, positions, self.clock)",
+        ),
+    ),
+    Kind("an order without another's task", ORDERING, _never("len(found) != len(task_ids)")),
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", BULK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("changes of nobody's tasks", CHANGE_ROUTES, _instead("caller.user_id", OTHERS)),

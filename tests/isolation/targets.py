@@ -179,6 +179,14 @@ class Target(ABC):
         """Delete a task."""
 
     @abstractmethod
+    def move(self, token: str, owner: str, task_id: int, place: str, other: int) -> Fields:
+        """Move a task before or after another one, and return it."""
+
+    @abstractmethod
+    def reorder(self, token: str, owner: str, task_ids: Sequence[int]) -> Sequence[Fields]:
+        """Give tasks an order, and return them."""
+
+    @abstractmethod
     def restore(self, token: str, owner: str, task_id: int) -> Fields:
         """Take a task out of the trash, and return it."""
 
@@ -413,6 +421,17 @@ class UseCases(Target):
         del owner
         self._do("delete_task", owner_id=self._owner(token), task_id=TaskId(task_id))
 
+    def move(self, token: str, owner: str, task_id: int, place: str, other: int) -> Fields:
+        del owner
+        arguments = {"owner_id": self._owner(token), "task_id": TaskId(task_id)}
+        return _fields(self._do("move_task", **arguments, **{place: TaskId(other)}))
+
+    def reorder(self, token: str, owner: str, task_ids: Sequence[int]) -> Sequence[Fields]:
+        del owner
+        ids = [TaskId(task_id) for task_id in task_ids]
+        tasks = self._do("reorder_tasks", owner_id=self._owner(token), task_ids=ids)
+        return [_fields(task) for task in tasks]
+
     def restore(self, token: str, owner: str, task_id: int) -> Fields:
         del owner
         arguments = {"owner_id": self._owner(token), "task_id": TaskId(task_id)}
@@ -495,6 +514,7 @@ def _fields(task: Task) -> Fields:
         "priority": task.priority.label,
         "due_date": None if task.due_date is None else str(task.due_date),
         "tags": list(map(str, task.tags)),
+        "position": str(task.position),
     }
 
 
@@ -673,6 +693,14 @@ class Http(Target):
 
     def remove(self, token: str, owner: str, task_id: int) -> None:
         self._tasks("DELETE", token, owner, f"/{task_id}")
+
+    def move(self, token: str, owner: str, task_id: int, place: str, other: int) -> Fields:
+        body = {place: other}
+        return _without_times(self._tasks("POST", token, owner, f"/{task_id}/move", body))
+
+    def reorder(self, token: str, owner: str, task_ids: Sequence[int]) -> Sequence[Fields]:
+        answer = self._tasks("PATCH", token, owner, "/reorder", {"task_ids": task_ids})
+        return [_without_times(task) for task in answer]
 
     def restore(self, token: str, owner: str, task_id: int) -> Fields:
         return _without_times(self._tasks("POST", token, owner, f"/{task_id}/restore"))

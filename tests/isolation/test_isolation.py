@@ -1,9 +1,10 @@
 """Users cannot read, change, or learn the existence of data of other users."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -29,10 +30,11 @@ from todo_api.container import Container
 from todo_api.settings import ExternalIssuer
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest, KeptResponse
+from todo_core.entities.rank import Rank
 from todo_core.entities.tags import TagCount
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_operation import Completion, Deletion, Edit, TaskOperation
-from todo_core.entities.task_query import TaskQuery
+from todo_core.entities.task_query import TaskOrder, TaskQuery
 from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import UserId
 from todo_core.errors import (
@@ -80,6 +82,10 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("PATCH", "/{task_id}", {"title": "Mine now"}),
     ("PATCH", "/{task_id}/complete", {"completed": True}),
     ("PATCH", "/{task_id}/complete", None),
+    ("POST", "/{task_id}/move", {"before": "{task_id}"}),
+    ("POST", "/{task_id}/move", {"after": "{task_id}"}),
+    ("PATCH", "/reorder", {"task_ids": ["{task_id}"]}),
+    ("GET", "?sort=-position", None),
     ("DELETE", "/{task_id}", None),
     ("POST", "/bulk", {"operations": [{"create": {"title": "Mine now"}}]}),
     ("POST", "/complete?completed=false", None),
@@ -99,6 +105,11 @@ WRITES = [
     for operation in OPERATIONS
     if operation[0] != "GET" and operation[1] not in WITHOUT_KEYS
 ]
+
+
+def filled(body: dict[str, Any] | None, task_id: int) -> Any:
+    """Return the body of an operation with the id of a task."""
+    return json.loads(json.dumps(body).replace('"{task_id}"', str(task_id)))
 
 
 def comparable_response(
@@ -125,7 +136,7 @@ def test_another_users_task_has_the_same_response_as_a_missing_one(
 
     def answers(owner: str, task_id: int, **query: str) -> object:
         url = bob.tasks_of(owner, path.format(task_id=task_id), **query)
-        return comparable_response(bob, method, url, body)
+        return comparable_response(bob, method, url, filled(body, task_id))
 
     nobody = str(uuid4())
     expected = answers(bob.id, missing["id"])
@@ -147,8 +158,8 @@ def test_every_operation_succeeds_for_the_owner_of_a_task(
     ada: ApiUser, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     task = ada.create()
-    answer = ada.http.request(method, ada.tasks(path.format(task_id=task["id"])), json=body)
-    assert answer.is_success
+    url = ada.tasks(path.format(task_id=task["id"]))
+    assert ada.http.request(method, url, json=filled(body, task["id"])).is_success
 
 
 @pytest.mark.parametrize(("method", "path", "body"), WRITES)
@@ -159,8 +170,9 @@ def test_the_idempotency_key_of_another_user_is_another_key(
     tasks = {user.id: user.create() for user in (ada, bob)}
 
     def send(user: ApiUser) -> httpx.Response:
-        url = user.tasks(path.format(task_id=tasks[user.id]["id"]))
-        return user.http.request(method, url, json=body, headers=headers)
+        task_id = tasks[user.id]["id"]
+        url = user.tasks(path.format(task_id=task_id))
+        return user.http.request(method, url, json=filled(body, task_id), headers=headers)
 
     firsts = {user.id: send(user) for user in (ada, bob)}
     for user in (ada, bob, ada):
@@ -173,7 +185,7 @@ def test_the_idempotency_key_of_another_user_is_another_key(
     thief = bob.http.request(
         method,
         bob.tasks_of(ada.id, path.format(task_id=tasks[ada.id]["id"])),
-        json=body,
+        json=filled(body, tasks[ada.id]["id"]),
         headers=headers,
     )
     assert thief.status_code == 404
@@ -195,7 +207,7 @@ def test_the_url_of_another_users_tasks_is_not_found(
         (f"{bob.id}%20", own["id"], bob.id),
     ):
         url = bob.tasks_of(owner, path.format(task_id=task_id), url_user_id=claimed)
-        answer = bob.http.request(method, url, json=body)
+        answer = bob.http.request(method, url, json=filled(body, task_id))
         assert answer.status_code == 404
         assert problem(answer)["code"] == "task_not_found"
     assert ada.list() == [task]
@@ -208,7 +220,7 @@ def test_a_task_request_without_url_user_id_is_refused(
 ) -> None:
     task = ada.create()
     url = f"/api/{ada.id}/tasks{path.format(task_id=task['id'])}"
-    answer = ada.http.request(method, url, json=body)
+    answer = ada.http.request(method, url, json=filled(body, task["id"]))
     assert answer.status_code == 422
     [error] = problem(answer)["errors"]
     assert (error["pointer"], error["code"]) == ("/url_user_id", "required")
@@ -221,7 +233,8 @@ def test_a_task_request_without_a_token_is_refused(
 ) -> None:
     task = ada.create()
     with server.client() as stranger:
-        answer = stranger.request(method, ada.tasks(path.format(task_id=task["id"])), json=body)
+        url = ada.tasks(path.format(task_id=task["id"]))
+        answer = stranger.request(method, url, json=filled(body, task["id"]))
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert problem(answer)["code"] == "invalid_token"
@@ -234,7 +247,7 @@ def test_every_operation_on_tasks_succeeds_without_an_owner_in_the_path(
 ) -> None:
     task = ada.create()
     url = f"/api/tasks{path.format(task_id=task['id'])}"
-    assert ada.http.request(method, url, json=body).is_success
+    assert ada.http.request(method, url, json=filled(body, task["id"])).is_success
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
@@ -246,7 +259,7 @@ def test_the_alias_never_reaches_the_tasks_of_another_user(
     def answer(query: str, task_id: int) -> httpx.Response:
         url = f"/api/tasks{path.format(task_id=task_id)}"
         url += query.replace("?", "&") if "?" in url else query
-        return bob.http.request(method, url, json=body)
+        return bob.http.request(method, url, json=filled(body, task_id))
 
     for task_id in (theirs["id"], own["id"]):
         for query in (f"?url_user_id={ada.id}", "?url_user_id=tasks"):
@@ -269,7 +282,7 @@ def test_the_alias_requires_a_token(
     task = ada.create()
     with server.client() as stranger:
         url = f"/api/tasks{path.format(task_id=task['id'])}"
-        answer = stranger.request(method, url, json=body)
+        answer = stranger.request(method, url, json=filled(body, task["id"]))
     assert answer.status_code == 401
     assert ada.list() == [task]
 
@@ -317,7 +330,7 @@ def test_the_id_of_another_user_is_not_found_for_any_subject(
                             httpx.URL(
                                 f"/api/{owner}/tasks{path.format(task_id=task['id'])}"
                             ).copy_merge_params({"url_user_id": owner}),
-                            json=body,
+                            json=filled(body, task["id"]),
                         )
                         assert answer.status_code == 404
                         assert problem(answer)["code"] == "task_not_found"
@@ -500,6 +513,72 @@ def test_a_bulk_or_a_filter_leaves_anothers_tasks_with_the_same_ids(container: C
     assert todo.list_tasks(owner_id=bob).tasks == before
     assert todo.count_tasks(owner_id=bob) == TaskCounts(5, total=5, completed=0)
     assert todo.count_tasks(owner_id=ada) == TaskCounts(12, total=3, completed=3)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_task_next_to_another_users_has_the_same_response_as_next_to_a_missing_one(
+    ada: ApiUser, bob: ApiUser, place: str
+) -> None:
+    theirs, own, missing = ada.create(), bob.create(), bob.create()
+    bob.http.delete(bob.tasks(f"/{missing['id']}", permanent="true")).raise_for_status()
+    url = bob.tasks(f"/{own['id']}/move")
+    expected = comparable_response(bob, "POST", url, {place: missing["id"]})
+    assert expected[0] == 404
+    for task_id in (theirs["id"], 0, -1, 10**30):
+        assert comparable_response(bob, "POST", url, {place: task_id}) == expected
+    assert ada.list() == [theirs]
+    assert bob.list() == [own]
+
+
+def test_an_order_with_another_users_task_has_the_same_response_as_with_a_missing_one(
+    ada: ApiUser, bob: ApiUser
+) -> None:
+    theirs, own, first, missing = ada.create(), bob.create(), bob.create(), bob.create()
+    bob.http.delete(bob.tasks(f"/{missing['id']}", permanent="true")).raise_for_status()
+
+    def answer(*task_ids: int) -> tuple[int, bytes, list[tuple[str, str]]]:
+        return comparable_response(bob, "PATCH", bob.tasks("/reorder"), {"task_ids": task_ids})
+
+    expected = answer(own["id"], missing["id"], first["id"])
+    assert expected[0] == 404
+    for task_id in (theirs["id"], 0, -1, 10**30):
+        assert answer(own["id"], task_id, first["id"]) == expected
+    assert ada.list() == [theirs]
+    assert bob.list() == [first, own]
+
+
+@pytest.mark.parametrize("are_in_one_place", [False, True], ids=["apart", "in one place"])
+@pytest.mark.parametrize("is_in_memory", [False, True], ids=["sql", "in memory"])
+def test_a_move_or_an_order_leaves_anothers_tasks_with_the_same_ids(
+    container: Container, is_in_memory: bool, are_in_one_place: bool
+) -> None:
+    if is_in_memory:
+        world = World()
+        todo = world.application
+        tasks: TaskRepository = world.tasks
+        owners = [world.register(f"user{number}@example.com").id for number in range(3)]
+    else:
+        todo, tasks = container.application(), container.tasks()
+        owners = [_new_owner(container, number) for number in range(3)]
+    ids = [TaskId(number) for number in range(1, 6)]
+    for number in ids:
+        position = Rank("a1" if are_in_one_place else f"a{number}")
+        for owner in owners:
+            tasks.add(replace(_task(owner, number), position=position))
+    first, middle, last = sorted(owners)
+    in_order = TaskQuery(order=TaskOrder.POSITION, descending=False)
+    before = {owner: todo.list_tasks(owner_id=owner).tasks for owner in owners}
+    todo.move_task(owner_id=middle, task_id=ids[4], before=ids[1])
+    assert [task.id for task in tasks.page(middle, in_order, limit=9).tasks] == [1, 5, 2, 3, 4]
+    todo.move_task(owner_id=middle, task_id=ids[0], after=ids[3])
+    assert [task.id for task in tasks.page(middle, in_order, limit=9).tasks] == [5, 2, 3, 4, 1]
+    assert all(task.owner_id == middle for task in todo.list_tasks(owner_id=middle).tasks)
+    for owner in (first, last):
+        assert todo.list_tasks(owner_id=owner).tasks == before[owner]
+    todo.reorder_tasks(owner_id=first, task_ids=ids[::-1])
+    assert [task.id for task in tasks.page(first, in_order, limit=9).tasks] == ids[::-1]
+    assert todo.list_tasks(owner_id=last).tasks == before[last]
+    assert [task.id for task in tasks.page(middle, in_order, limit=9).tasks] == [5, 2, 3, 4, 1]
 
 
 def test_a_bulk_with_a_task_of_another_user_changes_nothing(ada: ApiUser, bob: ApiUser) -> None:

@@ -40,6 +40,7 @@ from tests.support.servers import RunningServer
 from todo_api.container import Container
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
+from todo_core.entities.rank import Rank
 from todo_core.entities.task import Task
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.text import fold
@@ -91,12 +92,14 @@ queries = st.sampled_from(
         TaskQuery(overdue=False),
         *(
             TaskQuery(order=order, descending=descending)
-            for order in (TaskOrder.DUE_DATE, TaskOrder.PRIORITY)
+            for order in (TaskOrder.DUE_DATE, TaskOrder.PRIORITY, TaskOrder.POSITION)
             for descending in (True, False)
         ),
         TaskQuery(order=TaskOrder.COMPLETED_AT),
+        TaskQuery(order=TaskOrder.POSITION, completed=False, descending=False),
     ]
 )
+IN_ORDER = TaskQuery(order=TaskOrder.POSITION, descending=False)
 KINDS = ("create", "update", "complete", "delete")
 keys = st.sampled_from(["a-key", "b-key"])
 missing_ids = st.sampled_from([1, 2, 2**31, 2**53 - 1, 2**53, 2**63 - 1])
@@ -157,12 +160,17 @@ class ModelUser:
             zone=TimeZone(self.zone),
             **fields,
         )
-        return made.with_completion(task["completed"], now=_NOW)
+        placed = made.moved(Rank(task["position"]), now=_NOW)
+        return placed.with_completion(task["completed"], now=_NOW)
 
     def stats(self) -> tuple[int, int, int]:
         """Return how many tasks the user has, and how many are completed and overdue."""
         completed = sum(task["completed"] for task in self.tasks.values())
         return len(self.tasks), completed, len(self.matching(TaskQuery(overdue=True)))
+
+    def in_order(self) -> list[int]:
+        """Return the ids of the user's tasks in the order of their positions."""
+        return sorted(self.tasks, key=lambda each: (self.tasks[each]["position"], each))
 
     @property
     def token(self) -> str:
@@ -659,6 +667,69 @@ class Isolation(RuleBasedStateMachine):
             user.writes += grown
 
     @rule(
+        drawn=st.tuples(numbers, numbers, missing_ids, numbers),
+        place=st.sampled_from(["before", "after"]),
+        other_number=numbers,
+    )
+    def move(self, drawn: tuple[int, int, int, int], place: str, other_number: int) -> None:
+        session_number, task_number, missing_id, owner_number = drawn
+        user, session = self.draw_session(session_number)
+        task_id = self.draw_task(user, task_number, missing_id)
+        other = self.draw_task(user, other_number, missing_id)
+        owner = self.draw_owner(user, owner_number)
+        arguments = (session.tokens.access, owner, task_id, place, other)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.move, *arguments)
+        elif owner != user.id or not {task_id, other} <= user.tasks.keys():
+            self.require_refusal("task_not_found", self.target.move, *arguments)
+        else:
+            expected = user.in_order()
+            if task_id != other:
+                expected.remove(task_id)
+                expected.insert(expected.index(other) + (place == "after"), task_id)
+            self.require_placed(user, session, [self.target.move(*arguments)], expected)
+
+    @rule(
+        number=numbers,
+        owner_number=numbers,
+        drawn=st.lists(st.tuples(numbers, missing_ids), min_size=1, max_size=4),
+    )
+    def reorder(self, number: int, owner_number: int, drawn: Sequence[tuple[int, int]]) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        task_ids = [self.draw_task(user, *each) for each in drawn]
+        arguments = (session.tokens.access, owner, task_ids)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.reorder, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.reorder, *arguments)
+        elif len({*task_ids}) < len(task_ids):
+            self.require_refusal("validation_failed", self.target.reorder, *arguments)
+        elif not user.tasks.keys() >= {*task_ids}:
+            self.require_refusal("task_not_found", self.target.reorder, *arguments)
+        else:
+            following = iter(task_ids)
+            expected = [next(following) if id in task_ids else id for id in user.in_order()]
+            tasks = self.target.reorder(*arguments)
+            assert [task["id"] for task in tasks] == task_ids
+            self.require_placed(user, session, tasks, expected)
+
+    def require_placed(
+        self, user: ModelUser, session: Session, tasks: Sequence[Fields], expected: Sequence[int]
+    ) -> None:
+        """Check that only the places of these tasks have changed, and give this order."""
+        for task in tasks:
+            before = user.tasks[task["id"]]
+            grown = task["position"] != before["position"]
+            changes = {"position": task["position"], "version": before["version"] + grown}
+            assert task == before | changes
+            user.tasks[task["id"]] = task
+            user.writes += grown
+        assert user.in_order() == expected
+        found = self.target.matching(session.tokens.access, user.id, IN_ORDER)
+        assert list(found) == [user.tasks[id] for id in expected]
+
+    @rule(
         number=numbers,
         owner_number=numbers,
         drawn=st.lists(
@@ -790,7 +861,7 @@ class Isolation(RuleBasedStateMachine):
         else:
             found = list(self.target.matching(*arguments))
             assert by_id(found) == user.matching(query)
-            if query.order in {TaskOrder.DUE_DATE, TaskOrder.PRIORITY}:
+            if query.order in {TaskOrder.DUE_DATE, TaskOrder.PRIORITY, TaskOrder.POSITION}:
                 places = [
                     Position.of(user.task_of(task), query.order, revision=0).sort_key(
                         descending=query.descending

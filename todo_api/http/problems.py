@@ -258,6 +258,7 @@ _TYPE_PROBLEMS = {
         "invalid_operation",
         "must have exactly one of create, update, complete and delete",
     ),
+    "not_one_place": ("invalid_value", "must have exactly one of before and after"),
 }
 """The code and the predicate of the message for each type of error that pydantic reports."""
 

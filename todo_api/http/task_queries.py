@@ -488,7 +488,8 @@ LIST_PARAMETERS: Sequence[Mapping[str, Any]] = (
     _parameter(
         "sort",
         {"type": "string", "enum": [*_SORTS], "default": "-created_at"},
-        "The order; `-` is descending. `created`, `updated` and `newest` are descending. Tasks"
+        "The order; `-` is descending. `created`, `updated` and `newest` are descending."
+        " `position` is the order that the user has chosen, in which new tasks come first. Tasks"
         " without a value, such as a due date, come last in either direction. `sort_by` is the"
         " same.",
     ),

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 
 from todo_core.entities.rank import Rank
 from todo_core.entities.task import Task, TaskId
@@ -99,12 +98,15 @@ class MoveTask:
     def _make_room(self, tasks: TaskRepository, task: Task, first: Task | None) -> Task:
         """Move the task behind the `first` one, and give those around it new positions."""
         others = [each for each in _all_in_order(tasks, task.owner_id) if each.id != task.id]
-        place = 0 if first is None else [each.id for each in others].index(first.id) + 1
+        ids = [None, *(each.id for each in others)]
+        first_id = None if first is None else first.id
+        if first_id not in ids:
+            raise StaleVersion
+        place = ids.index(first_id)
         start, ranks = Rank.spread_around(place, [each.position for each in others])
         around = [*others[start:place], task, *others[place : start + len(ranks) - 1]]
-        return _place(
-            tasks, task.owner_id, dict(zip(_ids(around), ranks, strict=True)), self.clock
-        )[task.id]
+        positions = list(zip(around, ranks, strict=True))
+        return _place(tasks, task.owner_id, positions, self.clock)[task.id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,13 @@ class ReorderTasks:
             found = work.tasks.lock(task_ids, owner_id=owner_id)
             if len(found) != len(task_ids):
                 raise TaskNotFound
-            ranks = _distinct(sorted(task.position for task in found))
-            positions = dict(zip(task_ids, ranks, strict=True))
+            by_id = {task.id: task for task in found}
+            named = [by_id[task_id] for task_id in task_ids]
+            if len({task.position for task in found}) < len(found):
+                positions = _in_this_order(named, _all_in_order(work.tasks, owner_id))
+            else:
+                ranks = sorted(task.position for task in found)
+                positions = list(zip(named, ranks, strict=True))
             placed = _place(work.tasks, owner_id, positions, self.clock)
             return [placed[task_id] for task_id in task_ids]
 
@@ -157,43 +164,65 @@ def _neighbour(tasks: TaskRepository, other: Task, moved: TaskId, *, is_next: bo
 
 
 def _all_in_order(tasks: TaskRepository, owner_id: UserId) -> Sequence[Task]:
-    found = tasks.page(owner_id, _IN_ORDER, limit=LONGEST_PAGE)
-    everything = [*found.tasks]
-    while found.last is not None:
-        found = tasks.page(owner_id, _IN_ORDER, limit=LONGEST_PAGE, after=found.last)
+    everything: list[Task] = []
+    after: Position | None = None
+    while True:
+        found = tasks.page(owner_id, _IN_ORDER, limit=LONGEST_PAGE, after=after)
         everything += found.tasks
-    return everything
+        after = found.last
+        if after is None:
+            return everything
 
 
-def _place(
-    tasks: TaskRepository, owner_id: UserId, positions: Mapping[TaskId, Rank], clock: Clock
-) -> Mapping[TaskId, Task]:
-    """Lock these tasks, give them their positions, and return all of them.
+def _in_this_order(named: Sequence[Task], in_order: Sequence[Task]) -> Sequence[tuple[Task, Rank]]:
+    """Return new positions for these tasks, several of which have the same, and for those around.
+
+    All tasks that are in the same place get positions of their own.
 
     Raises:
         StaleVersion: if one of them was deleted in the meantime.
     """
-    now = clock.now()
-    locked = tasks.lock([*positions], owner_id=owner_id)
-    if len(locked) != len(positions):
+    ranks = [task.position for task in in_order]
+    for place in range(1, len(ranks)):
+        if ranks[place - 1] == ranks[place]:
+            start, spread = Rank.spread_around(place, [*ranks[:place], *ranks[place + 1 :]])
+            ranks[start : start + len(spread)] = spread
+    names = {task.id for task in named}
+    places = [place for place, task in enumerate(in_order) if task.id in names]
+    if len(places) < len(named):
         raise StaleVersion
+    reordered = [*in_order]
+    for place, task in zip(places, named, strict=True):
+        reordered[place] = task
+    return [
+        (task, rank)
+        for task, rank in zip(reordered, ranks, strict=True)
+        if task.id in names or task.position != rank
+    ]
+
+
+def _place(
+    tasks: TaskRepository,
+    owner_id: UserId,
+    positions: Sequence[tuple[Task, Rank]],
+    clock: Clock,
+) -> Mapping[TaskId, Task]:
+    """Lock these tasks, give them their positions, and return all of them.
+
+    Raises:
+        StaleVersion: if one of them was changed or deleted in the meantime.
+    """
+    now = clock.now()
+    versions = {task.id: task.version for task, _ in positions}
+    locked = tasks.lock([*versions], owner_id=owner_id)
+    if {task.id: task.version for task in locked} != versions:
+        raise StaleVersion
+    ranks = {task.id: rank for task, rank in positions}
     placed = {}
     for task in locked:
-        moved = task.moved(positions[task.id], now=now)
+        moved = task.moved(ranks[task.id], now=now)
         placed[task.id] = task if moved is task else tasks.save(moved)
     return placed
-
-
-def _distinct(ranks: Sequence[Rank]) -> Sequence[Rank]:
-    """Return these ranks in their order, and other ones instead where several are the same."""
-    if all(one < other for one, other in pairwise(ranks)):
-        return ranks
-    first, last = ranks[0], ranks[-1]
-    return Rank.spread(len(ranks), after=first, before=last if first < last else None)
-
-
-def _ids(tasks: Sequence[Task]) -> Sequence[TaskId]:
-    return [task.id for task in tasks]
 
 
 def _validate(task_ids: Sequence[TaskId]) -> None:

@@ -18,7 +18,7 @@ from todo_api.http.preconditions import (
     not_modified,
 )
 from todo_api.http.routes import changes, events
-from todo_api.http.schemas.bulk import TaskMove, TaskOrderUpdate, task_id_of
+from todo_api.http.schemas.bulk import TaskMove, TaskOrderResponse, TaskOrderUpdate
 from todo_api.http.schemas.tasks import (
     TagListResponse,
     TaskCreate,
@@ -192,17 +192,18 @@ def list_tags(request: Request, owner_id: OwnerDependency) -> Response:
     "/reorder",
     openapi_extra={"parameters": [*OWNER_PARAMETERS, IDEMPOTENCY_KEY]},
     summary="Reorder tasks",
-    response_model=TaskListResponse,
+    response_model=TaskOrderResponse,
     responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503)
     | {200: {"headers": {"Idempotent-Replayed": IDEMPOTENT_REPLAYED}}},
 )
 def reorder_tasks(request: Request, owner_id: OwnerDependency, body: TaskOrderUpdate) -> Response:
-    """Give up to 500 tasks this order in `sort=position`, and return them.
+    """Give up to 500 tasks the order in which they are named, and return them in this order.
 
-    They share out the positions that they have, so that all other tasks stay where they are. If
-    one is not found, nothing is moved. Up to 50 tasks count as one request against the limit.
+    They share the places that they had in the order of `sort=position`, so all other tasks stay
+    where they are. If you do not have one of them, the response is 404 and nothing is changed. Up
+    to 50 tasks count as one request against the limit.
     """
-    task_ids = [task_id_of(number) for number in body.task_ids]
+    task_ids = body.to_core()
 
     def write(writes: TaskWrites) -> Response:
         tasks = writes.reorder_tasks(owner_id=owner_id, task_ids=task_ids)
@@ -331,7 +332,11 @@ def toggle_completion(
     responses=problems(400, 401, 404, 409, 412, 413, 415, 422, 428, 429, 503) | _CHANGED,
 )
 def move_task(request: Request, owner_id: OwnerDependency, body: TaskMove) -> Response:
-    """Move a task before or after another one of yours, in the order of `sort=position`."""
+    """Move a task directly before or after another one of yours, in the order of `sort=position`.
+
+    If you do not have one of the two, the response is 404. Other tasks keep their positions,
+    unless there is no room left at this place: then those around it get new ones, too.
+    """
 
     def write(writes: TaskWrites) -> Response:
         task = writes.move_task(

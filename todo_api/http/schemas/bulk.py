@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    RootModel,
     StrictBool,
     StrictInt,
     model_validator,
@@ -140,14 +141,20 @@ class TaskBulk(BaseModel):
 
 
 class TaskMove(BaseModel):
-    """Where a task is moved: before or after another one."""
+    """Where a task is moved: directly before or directly after another one. Send one of the two."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["before"]}, {"required": ["after"]}]}
     )
 
-    before: TaskNumber | MISSING = MISSING
-    after: TaskNumber | MISSING = MISSING
+    before: Annotated[
+        TaskNumber | MISSING,
+        Field(description="The id of the task that the moved one comes directly before."),
+    ] = MISSING
+    after: Annotated[
+        TaskNumber | MISSING,
+        Field(description="The id of the task that the moved one comes directly after."),
+    ] = MISSING
 
     @model_validator(mode="after")
     def _require_one(self) -> Self:
@@ -161,11 +168,30 @@ class TaskMove(BaseModel):
 
 
 class TaskOrderUpdate(BaseModel):
-    """The ids of tasks, in their new order."""
+    """Tasks in their new order."""
 
     task_ids: list[TaskNumber] = Field(
-        max_length=MAX_OPERATIONS, json_schema_extra={"minItems": 1, "uniqueItems": True}
+        max_length=MAX_OPERATIONS,
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
+        description="The ids of the tasks, from the first one on. They need not be all of yours.",
     )
+
+    def to_core(self) -> Sequence[TaskId]:
+        """Return the ids as the use case takes them.
+
+        Numbers that are not ids become ids that no task has, different ones if the numbers are.
+        """
+        unknown: dict[int, TaskId] = {}
+        return [
+            TaskId(number)
+            if 0 < number <= _LARGEST_ID
+            else unknown.setdefault(number, TaskId(-len(unknown)))
+            for number in self.task_ids
+        ]
+
+
+class TaskOrderResponse(RootModel[list[TaskResponse]]):
+    """The tasks that were named, in their new order."""
 
 
 class ChangedTask(BaseModel):

@@ -309,9 +309,10 @@ class TaskResponse(BaseModel):
         description="The task that followed when this one was completed, if it repeated."
     )
     position: str = Field(
-        description="The place in the order of `sort=position`: compare it as ASCII text. To change"
-        " it, move the task, or reorder several.",
-        examples=["Lf9b1f1dfa39fbff1ff97ab0f4a1b2"],
+        description="The place in the order that the user has chosen (`sort=position`). Compare it"
+        " as ASCII text; tasks with the same position are in the order of their ids. To change it,"
+        " move the task, or reorder several.",
+        examples=["Lff99e99f350e83a1cd3747455757c"],
     )
 
 
