@@ -14,9 +14,8 @@ from threading import Barrier
 
 import pytest
 
-from tests.support.postgres import create_database, drop_database
 from tests.support.proof import note
-from tests.support.settings import embedded_settings, migrate, postgres_settings
+from tests.support.settings import on_postgresql, on_sqlite
 from tests.support.tasks import all_tasks, revisions_of
 from todo_api.container import Container
 from todo_core.application import Application
@@ -76,18 +75,15 @@ COMPLETIONS: Mapping[str, Write] = {
 def services(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sequence[Container]]:
     """Two services on one new database."""
     if request.param == "sqlite":
-        settings = embedded_settings(tmp_path)
-        migrate(settings)
+        database = on_sqlite(tmp_path)
     else:
-        server = request.getfixturevalue("postgres_url")
-        template = request.getfixturevalue("migrated_template")
-        settings = postgres_settings(create_database(server, template=template))
-    containers = [Container(settings=settings) for _ in range(2)]
-    yield containers
-    for each in containers:
-        each.database().close()
-    if settings.database_url is not None:
-        drop_database(settings.database_url.get_secret_value())
+        urls = (request.getfixturevalue(name) for name in ("postgres_url", "migrated_template"))
+        database = on_postgresql(*urls)
+    with database as settings:
+        containers = [Container(settings=settings) for _ in range(2)]
+        yield containers
+        for each in containers:
+            each.database().close()
 
 
 def new_task(services: Sequence[Container], number: int) -> Task:
