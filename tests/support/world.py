@@ -102,36 +102,34 @@ class World:
         self.access_tokens = JoseAccessTokens(
             self.key_ring, issuer="todo", audience="todo", lifetime=timedelta(hours=1)
         )
-        self.application = Application(
-            Ports(
-                users=self.users,
-                sessions=self.sessions,
-                revocations=self.revocations,
-                identities=self.identities,
-                password_resets=self.password_resets,
-                kept_responses=self.kept_responses,
-                stream_tickets=self.stream_tickets,
-                tasks=self.tasks,
-                changes=self.changes,
-                unit_of_work=BeginInMemoryUnitOfWork(self.store),
-                passwords=self.passwords,
-                access_tokens=self.access_tokens,
-                refresh_tokens=HmacRefreshTokens(self.key_ring),
-                secret_tokens=RandomSecretTokens(),
-                cursors=HmacCursors(self.key_ring),
-                external_issuers=self.external_issuers,
-                identity_cache=self.identity_cache,
-                revoked_sessions=self.revoked_sessions,
-                limiter=self.limiter,
-                device_names=UaParserDeviceNames(),
-                mailer=self.mailer,
-                background=self.background,
-                identifiers=self.identifiers,
-                clock=self.clock,
-                security_log=self.log,
-            ),
-            self.policy,
+        self.ports = Ports(
+            users=self.users,
+            sessions=self.sessions,
+            revocations=self.revocations,
+            identities=self.identities,
+            password_resets=self.password_resets,
+            kept_responses=self.kept_responses,
+            stream_tickets=self.stream_tickets,
+            tasks=self.tasks,
+            changes=self.changes,
+            unit_of_work=BeginInMemoryUnitOfWork(self.store),
+            passwords=self.passwords,
+            access_tokens=self.access_tokens,
+            refresh_tokens=HmacRefreshTokens(self.key_ring),
+            secret_tokens=RandomSecretTokens(),
+            cursors=HmacCursors(self.key_ring),
+            external_issuers=self.external_issuers,
+            identity_cache=self.identity_cache,
+            revoked_sessions=self.revoked_sessions,
+            limiter=self.limiter,
+            device_names=UaParserDeviceNames(),
+            mailer=self.mailer,
+            background=self.background,
+            identifiers=self.identifiers,
+            clock=self.clock,
+            security_log=self.log,
         )
+        self.application = Application(self.ports, self.policy)
 
     def register(self, email: str = "ada@example.com") -> User:
         """Register a user."""

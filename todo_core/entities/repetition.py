@@ -88,7 +88,9 @@ class Repetition:
         start = _start(due_date, zone)
         if self.clock is None or not isinstance(start, datetime):
             return start
-        return datetime.combine(start, self.clock)
+        wanted = datetime.combine(start, self.clock)
+        # The owner may have moved to a zone in which the task is due at another time of day.
+        return wanted if zone.moment(wanted) == due_date.at else start
 
 
 def _start(due_date: DueDate, zone: TimeZone) -> date | datetime:

@@ -216,8 +216,8 @@ class Task(NamedTuple):
 
     def needs_unit(self, fields: TaskFields) -> bool:
         """Return whether a change of these fields depends on the zone, or concerns another task."""
-        repeats = self.repetition is not None and not _OF_REPETITION.isdisjoint(fields)
-        return repeats or need_zone(fields)
+        repeats = self.repetition is not None or self.next_id is not None
+        return (repeats and not _OF_REPETITION.isdisjoint(fields)) or need_zone(fields)
 
     def successor(self, id: TaskId, *, now: datetime, zone: TimeZone) -> "Task | None":
         """Return the task that follows this one, completed now, or None if none does."""

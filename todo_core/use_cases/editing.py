@@ -54,11 +54,13 @@ class SaveTask:
     max_tasks: int
 
     def __call__(self, tasks: TaskRepository, before: Task, after: Task, zone: TimeZone) -> Task:
-        if before.repetition is None or before.completed == after.completed:
+        if before.completed == after.completed:
             return tasks.save(after)
         return self._complete(tasks, after, zone) if after.completed else self._reopen(tasks, after)
 
     def _complete(self, tasks: TaskRepository, task: Task, zone: TimeZone) -> Task:
+        if task.repetition is None:
+            return tasks.save(task)
         now = self.clock.now()
         [task_id] = self.identifiers.task_ids(1, created_at=now)
         successor = task.successor(task_id, now=now, zone=zone)
