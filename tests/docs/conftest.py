@@ -35,6 +35,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     environment = {
         "HOME": os.environ.get("HOME", str(folder)),
         "PATH": os.pathsep.join([*folder_of_uv, os.environ["PATH"]]),
+        "TODO_LIMIT_REGISTER": "1000/minute",  # each session registers a user
         "TODO_PASSWORD_BCRYPT_COST": "4",
         "UV_NO_SYNC": "1",
         "UV_OFFLINE": "1",

@@ -55,7 +55,8 @@ class Repetition:
             ValidationFailed: if the rule cannot be applied to such a task.
         """
         if due_date is None or self.repeat_from is RepeatFrom.COMPLETION:
-            return replace(self, rule=self.rule.for_completion(), clock=None)
+            rule = self.rule if former is None else self.rule.without_start()
+            return replace(self, rule=rule.for_completion(), clock=None)
         start = _start(due_date, zone)
         rule = self.rule if former is None else self.rule.for_moved_start(start)
         return replace(self, rule=rule.for_start(start), clock=None)
