@@ -101,6 +101,8 @@ class TestRules:
         assert task["recurrence_rule"] == "FREQ=WEEKLY;INTERVAL=2"
         assert (task["recurrence_pattern"], task["recurrence_interval"]) == ("weekly", 2)
         assert change(ada, task, recurrence_pattern="daily")["recurrence_rule"] == "FREQ=DAILY"
+        changed = change(ada, task, recurrence_pattern="daily", recurrence_interval=3.0)
+        assert changed["recurrence_rule"] == "FREQ=DAILY;INTERVAL=3"
 
     @pytest.mark.parametrize("nothing", [None, "", "none"])
     @pytest.mark.parametrize("field", ["recurrence_rule", "recurrence_pattern"])

@@ -52,9 +52,9 @@ class RecurrenceRule:
     def parse(cls, raw: str) -> Self:
         """Return the rule that is written as in RFC 5545, or one of the four shorthands.
 
-        The case of letters does not count, and `RRULE:` may stand before it. INTERVAL is at most
-        400 and COUNT at most 1,000. These parts have no meaning that anybody needs, and are
-        refused: BYSETPOS with DAILY and WEEKLY, and BYMONTHDAY with DAILY and an INTERVAL.
+        Case does not matter, and `RRULE:` may come first. INTERVAL is at most 400, and COUNT at
+        most 1,000. Two combinations are refused because they have no practical use: BYSETPOS with
+        DAILY or WEEKLY, and BYMONTHDAY with DAILY and an INTERVAL.
 
         Raises:
             ValidationFailed: if it is not such a rule, or could not occur on any day.
@@ -96,7 +96,7 @@ class RecurrenceRule:
             return None
         frequency = _SHORTHANDS.get(_word(name))
         if frequency is None:
-            message = f"Recurrence pattern must be none, {', '.join(_SHORTHANDS)}."
+            message = f"Recurrence pattern must be one of none, {', '.join(_SHORTHANDS)}."
             raise refusal("unknown_recurrence_pattern", message, "recurrence_pattern")
         if not 1 <= interval <= MAX_INTERVAL:
             message = f"Recurrence interval must be from 1 to {MAX_INTERVAL}."
@@ -217,7 +217,7 @@ class RecurrenceRule:
             if day is None:
                 return None
             occurrence = _on(day, start)
-            _moment(occurrence, zone)  # which there must be up to year 9999
+            _moment(occurrence, zone)  # raises OverflowError after year 9999
             return self._successor(occurrence, 1, zone)
         except OverflowError:
             return None

@@ -180,7 +180,7 @@ def _malformed() -> ValidationFailed:
 
 
 def _number(value: str) -> int:
-    """Return the number, or 0, which no part may have, if it is none."""
+    """Return the number, or 0 if it is not one: no part may be 0."""
     return int(value) if _NUMBER.fullmatch(value) else 0
 
 

@@ -28,7 +28,7 @@ from todo_api.runtime.threads import give_way
 from todo_core.entities.priority import Priority
 from todo_core.entities.recurrence import MAX_INTERVAL, RecurrenceRule
 from todo_core.entities.recurrence_days import Frequency
-from todo_core.entities.recurrence_grammar import MAX_LENGTH
+from todo_core.entities.recurrence_grammar import MAX_LENGTH, PARTS
 from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import MAX_TAGS, Tag, TagCount
 from todo_core.entities.task import (
@@ -45,11 +45,22 @@ from todo_core.entities.task_query import TaskPage
 _COMPLETED = "completed"
 _LONGEST_TAG_LIST = 1000  # spellings of the same tag count as one
 _RECURRENCE_PATTERNS = tuple(frequency.lower() for frequency in Frequency)
+_RULE_PATTERN = (
+    rf"^(?:none|{'|'.join(_RECURRENCE_PATTERNS)}|FREQ=(?:{'|'.join(Frequency)})"
+    rf"(?:;(?:{'|'.join(PARTS[1:])})=[A-Z0-9,+-]+)*)?$"
+)
 _PRIORITY_LABELS = tuple(priority.label for priority in Priority)
 
 CHUNK = 64
 """The number of items of an array that are rendered at once."""
 
+
+def _whole(value: object) -> object:
+    """Return 1 for 1.0: JSON does not distinguish the two."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[StrictInt, BeforeValidator(_whole)]
 TitleText = Annotated[
     str,
     Field(
@@ -136,11 +147,11 @@ StatusName = Annotated[
 RuleText = Annotated[
     str | None,
     Field(
-        json_schema_extra={"maxLength": MAX_LENGTH},
+        json_schema_extra={"maxLength": MAX_LENGTH, "pattern": _RULE_PATTERN},
         description="How the task repeats when it is completed: `daily`, `weekly`, `monthly`,"
         " `yearly`, or a rule of RFC 5545 with the parts FREQ, INTERVAL, BYMONTH, BYMONTHDAY,"
-        " BYDAY, BYSETPOS, COUNT or UNTIL, and WKST. Null, an empty text and `none` end the"
-        " repetition.",
+        " BYDAY, BYSETPOS, COUNT or UNTIL, and WKST, in any order and case. Null, an empty text and"
+        " `none` end the repetition.",
         examples=["FREQ=WEEKLY;BYDAY=MO", "monthly"],
     ),
 ]
@@ -160,7 +171,7 @@ PatternName = Annotated[
     ),
 ]
 IntervalNumber = Annotated[
-    StrictInt | None,
+    WholeNumber | None,
     Field(
         json_schema_extra={
             "anyOf": [
@@ -179,8 +190,8 @@ RepeatFromName = Annotated[
         json_schema_extra={
             "anyOf": [{"type": "string", "enum": [*RepeatFrom]}, {"type": "null"}],
         },
-        description="From where the next due date is counted: from the due date of this task"
-        " (`due`, the default), or from the day on which it is completed (`completion`). The case"
+        description="What the next due date is counted from: the due date of this task"
+        " (`due`, the default), or the day on which it is completed (`completion`). The case"
         " of its letters does not matter. It has no effect without a rule.",
         examples=["due", "completion"],
     ),
@@ -325,7 +336,7 @@ class TaskResponse(BaseModel):
         description="The interval of the rule. Null without a rule.", examples=[1]
     )
     repeat_from: Literal["due", "completion"] | None = Field(
-        description="From where the next due date is counted. Null without a rule.",
+        description="What the next due date is counted from. Null without a rule.",
         examples=["due"],
     )
     next_id: int | None = Field(
