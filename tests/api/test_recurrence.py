@@ -101,6 +101,8 @@ class TestRules:
         assert task["recurrence_rule"] == "FREQ=WEEKLY;INTERVAL=2"
         assert (task["recurrence_pattern"], task["recurrence_interval"]) == ("weekly", 2)
         assert change(ada, task, recurrence_pattern="daily")["recurrence_rule"] == "FREQ=DAILY"
+        changed = change(ada, task, recurrence_pattern="daily", recurrence_interval=3.0)
+        assert changed["recurrence_rule"] == "FREQ=DAILY;INTERVAL=3"
 
     @pytest.mark.parametrize("nothing", [None, "", "none"])
     @pytest.mark.parametrize("field", ["recurrence_rule", "recurrence_pattern"])
@@ -202,6 +204,18 @@ class TestCompletion:
             task = get(ada, toggle(ada, task)["next_id"])
             days.append(task["due_date"])
         assert days == ["2999-02-28", "2999-03-31", "2999-04-30"]
+
+    @pytest.mark.parametrize("fields", [{"repeat_from": "completion"}, {}])
+    def test_a_shorthand_does_so_from_a_due_date_that_is_given_later(
+        self, ada: ApiUser, fields: dict[str, str]
+    ) -> None:
+        task = ada.create(recurrence_pattern="monthly", recurrence_interval=2, **fields)
+        assert task["recurrence_rule"] == "FREQ=MONTHLY;INTERVAL=2;SKIP=BACKWARD"
+        task = change(ada, task, due_date="2999-12-31", repeat_from="due")
+        following = get(ada, toggle(ada, task)["next_id"])
+        assert following["due_date"] == "3000-02-28"
+        undated = change(ada, following, due_date=None)
+        assert undated["recurrence_rule"] == "FREQ=MONTHLY;INTERVAL=2;SKIP=BACKWARD"
 
 
 class TestReopening:

@@ -167,7 +167,9 @@ class TestOpenApi:
         assert list(schemas["TaskResponse"]["properties"]) == [
             *("id", "user_id", "title", "description", "completed"),
             *("created_at", "updated_at", "version"),
-            *("status", "completed_at", "priority", "due_date", "tags", "position"),
+            *("status", "completed_at", "priority", "due_date", "tags"),
+            *("recurrence_rule", "recurrence_pattern", "recurrence_interval"),
+            *("repeat_from", "next_id", "position"),
         ]
 
     def test_every_operation_has_an_id_a_summary_and_a_description(

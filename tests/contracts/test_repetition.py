@@ -1,7 +1,8 @@
 """Tasks that repeat, on every storage: completing one stores exactly one successor, or nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from itertools import count, product
 from typing import Any

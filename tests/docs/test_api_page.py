@@ -13,6 +13,7 @@ from todo_api.app import create_app
 from todo_api.http.schemas.tasks import OTHER_NAMES
 from todo_api.http.task_queries import ALIASES, LIST_PARAMETERS
 from todo_api.settings import Settings
+from todo_core.entities.recurrence_grammar import PARTS
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
 CODE = "\n".join(
@@ -89,6 +90,37 @@ def test_the_session_about_due_dates_prints_what_the_page_says(service: Service)
     ]
     for line in printed:
         assert f"`{line}`" in PAGE
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_tasks_that_repeat_prints_what_the_page_says(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "recurrence_rule" in block]
+    printed = service.run(session)
+    assert printed == [
+        '"due_date":"2099-02-28"',
+        '"recurrence_rule":"FREQ=MONTHLY;BYMONTHDAY=28,29,30,31;BYSETPOS=-1"',
+        '"due_date":"2099-03-31"',
+        *('"next_id":null', "404"),
+        *('"due_date":"2099-01-09T19:00:00Z"', '"next_id":null'),
+        (
+            '"code":"invalid_recurrence_rule",'
+            '"message":"FREQ must be one of DAILY, WEEKLY, MONTHLY, YEARLY."'
+        ),
+    ]
+    for line in printed:
+        assert f"`{line}`" in PAGE
+
+
+def test_the_api_page_lists_exactly_the_parts_and_codes_of_recurrence_rules() -> None:
+    section = PAGE.partition("### Rules\n")[2].partition("\n### ")[0]
+    parts = section.partition("| part | value |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", parts, re.MULTILINE)) == {*PARTS}
+    codes = section.partition("| code | meaning |")[2].partition("\n\n")[0]
+    modules = ("recurrence", "recurrence_grammar", "repetition")
+    code = "".join((ROOT / f"todo_core/entities/{each}.py").read_text() for each in modules)
+    raised = re.findall(r'(?:refusal\(|FieldError\("\w+",)\s*"([a-z_]+)"', code)
+    cells = re.findall(r"^\| (`.+?`) \|", codes, re.MULTILINE)
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == {*raised}
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")

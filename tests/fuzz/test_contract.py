@@ -73,6 +73,9 @@ _BEYOND_JSON_SCHEMA = {
     "repeats_identity",
     "invalid_due_date",  # before the year 1970
     "unknown_time_zone",
+    "invalid_recurrence_rule",  # the values of its parts
+    "unsupported_recurrence_rule",
+    "never_recurs",
     "invalid_email",  # stricter than `format: email`: a dot in the domain, 64 characters before @
     "incorrect",  # a current password
     "required",  # a current password, if the account has one or the email changes
@@ -299,10 +302,14 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
     match failure:
         case UnsupportedMethodResponse() | AllowHeaderMismatch():
             # Other methods than POST of `/tasks/bulk` are about a task with the id `bulk`.
-            return _operation_id(case) not in {
-                *("change_tasks", "complete_matching_tasks", "count_tasks", "list_changes"),
+            names = {
+                "change_tasks",
+                "complete_matching_tasks",
+                "count_tasks",
+                "list_changes",
                 "reorder_tasks",
             }
+            return _operation_id(case) not in names
         case UseAfterFree():
             return False  # a deleted task may have been restored
         case RejectedPositiveData():
@@ -349,9 +356,11 @@ def _has_shorter_values(fields: dict[str, Any]) -> bool:
         or len({tag.casefold() for tag in tags}) < len(tags)
         or "\r\n" in str(fields.get("description"))
         # They mean null.
-        or any(str(fields.get(name)).isspace() for name in ("priority", "due_date"))
-        or "" in (fields.get("priority"), fields.get("due_date"))
+        or any(str(fields.get(name, "-")).strip() == "" for name in _MAY_BE_EMPTY)
     )
+
+
+_MAY_BE_EMPTY = ("priority", "due_date", "recurrence_rule", "recurrence_pattern", "repeat_from")
 
 
 def _has_padding(case: Case) -> bool:

@@ -505,5 +505,9 @@ class TestRepeatingFromCompletion:
             RecurrenceRule.parse(raw).for_completion()
         assert [error.code for error in failure.value.errors] == ["unsupported_recurrence_rule"]
 
-    def test_a_shorthand_needs_no_skip_part(self) -> None:
-        assert str(RecurrenceRule.parse("monthly").for_completion()) == "FREQ=MONTHLY"
+    def test_a_shorthand_remains_one(self) -> None:
+        rule = RecurrenceRule.parse("monthly")
+        assert rule.for_completion() == rule
+        assert rule.for_start(date(2026, 12, 31)).without_start() == rule
+        other = RecurrenceRule.parse("FREQ=MONTHLY;BYMONTHDAY=-1")
+        assert other.without_start() == other

@@ -30,7 +30,7 @@ class DueDate:
     def parse(cls, raw: str, zone: TimeZone) -> Self:
         """Return the due date that is written as a date or as a time (RFC 3339 §5.6).
 
-        A time may lack its seconds, and its offset: it is one in this zone then.
+        A time may omit its seconds and its offset. Without an offset, it is local to this zone.
 
         Raises:
             ValidationFailed: if it is neither, or not in the years 1970 to 9999.
@@ -77,6 +77,6 @@ class DueDate:
 
 
 def depends_on_zone(raw: str | None) -> bool:
-    """Return whether a due date that is written like this may mean another moment elsewhere."""
+    """Return whether a due date that is written like this depends on the time zone."""
     form = _FORM.fullmatch((raw or "").strip())
     return form is not None and form["offset"] is None

@@ -7,7 +7,7 @@ from todo_core.errors import FieldError, ValidationFailed
 
 
 class Priority(IntEnum):
-    """How important a task is, from the least on. The numbers are those that are stored."""
+    """How important a task is, in ascending order. The numbers are what is stored."""
 
     NONE = 0
     LOW = 1

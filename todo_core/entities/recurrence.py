@@ -52,9 +52,9 @@ class RecurrenceRule:
     def parse(cls, raw: str) -> Self:
         """Return the rule that is written as in RFC 5545, or one of the four shorthands.
 
-        The case of letters does not count, and `RRULE:` may stand before it. INTERVAL is at most
-        400 and COUNT at most 1,000. These parts have no meaning that anybody needs, and are
-        refused: BYSETPOS with DAILY and WEEKLY, and BYMONTHDAY with DAILY and an INTERVAL.
+        Case does not matter, and `RRULE:` may come first. INTERVAL is at most 400, and COUNT at
+        most 1,000. Two combinations are refused because they have no practical use: BYSETPOS with
+        DAILY or WEEKLY, and BYMONTHDAY with DAILY and an INTERVAL.
 
         Raises:
             ValidationFailed: if it is not such a rule, or could not occur on any day.
@@ -96,7 +96,7 @@ class RecurrenceRule:
             return None
         frequency = _SHORTHANDS.get(_word(name))
         if frequency is None:
-            message = f"Recurrence pattern must be none, {', '.join(_SHORTHANDS)}."
+            message = f"Recurrence pattern must be one of none, {', '.join(_SHORTHANDS)}."
             raise refusal("unknown_recurrence_pattern", message, "recurrence_pattern")
         if not 1 <= interval <= MAX_INTERVAL:
             message = f"Recurrence interval must be from 1 to {MAX_INTERVAL}."
@@ -137,7 +137,7 @@ class RecurrenceRule:
     def for_completion(self) -> Self:
         """Return the rule for a task that is repeated when it is completed.
 
-        It always clamps, so that this need not be written.
+        A shorthand that clamps remains one, as the task may be repeated when due later.
 
         Raises:
             ValidationFailed: if it names days, but cannot be counted from any day.
@@ -147,7 +147,18 @@ class RecurrenceRule:
         if self.days.by_month and not self.days.names_days and self.days.frequency.months:
             message = "BYMONTH needs BYMONTHDAY or BYDAY if a task repeats from its completion."
             raise unsupported(message)
-        return replace(self, clamps=False)
+        return self
+
+    def without_start(self) -> Self:
+        """Return the shorthand that clamps, if `for_start` has replaced one by this rule."""
+        if not self._is_clamped:
+            return self
+        return replace(self, days=DayPattern(self.days.frequency, self.interval), clamps=True)
+
+    @property
+    def _is_clamped(self) -> bool:
+        bare = DayPattern(self.days.frequency, self.interval)
+        return self.days != bare and self.days in [_clamped(bare, day) for day in _CLAMPED_STARTS]
 
     def for_moved_start(self, start: date) -> Self:
         """Return the rule after the user has moved its task to another local start.
@@ -155,14 +166,10 @@ class RecurrenceRule:
         If the rule comes from a shorthand that clamps, and the task was not moved to one of its
         days, the new day takes the place of the former one.
         """
-        bare = DayPattern(self.days.frequency, self.interval)
-        is_clamped = self.days != bare and self.days in [
-            _clamped(bare, each) for each in _CLAMPED_STARTS
-        ]
         day = start.toordinal()
-        if not is_clamped or self.days.starting(start).first_from(day) == day:
+        if not self._is_clamped or self.days.starting(start).first_from(day) == day:
             return self
-        return replace(self, days=_clamped(bare, start))
+        return replace(self, days=_clamped(self.without_start().days, start))
 
     def next_after(
         self, start: date | datetime, after: datetime, zone: TimeZone
@@ -210,7 +217,7 @@ class RecurrenceRule:
             if day is None:
                 return None
             occurrence = _on(day, start)
-            _moment(occurrence, zone)  # which there must be up to year 9999
+            _moment(occurrence, zone)  # raises OverflowError after year 9999
             return self._successor(occurrence, 1, zone)
         except OverflowError:
             return None

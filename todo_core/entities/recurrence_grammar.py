@@ -12,6 +12,12 @@ from todo_core.errors import FieldError, ValidationFailed
 MAX_LENGTH = 200
 """The length of the longest text that is read as a rule."""
 
+PARTS = (
+    *("FREQ", "INTERVAL", "BYMONTH", "BYMONTHDAY", "BYDAY", "BYSETPOS"),
+    *("COUNT", "UNTIL", "WKST", "SKIP"),
+)
+"""The parts of a rule, in the order in which they are written."""
+
 _PREFIX = "RRULE:"
 _PART = re.compile(r"(?P<name>[A-Z-]{1,20})=(?P<value>[A-Z0-9,:+-]+)")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,4}")
@@ -20,10 +26,6 @@ _UNTIL = re.compile(r"[0-9]{8}(?P<time>T[0-9]{6}Z)?")
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _WEEKDAY_NUM = re.compile(rf"(?P<ordinal>[+-]?[0-9]{{1,2}})?(?P<weekday>{'|'.join(_WEEKDAYS)})")
 _MAX_ORDINAL = 53
-_NAMES = (
-    *("FREQ", "INTERVAL", "BYMONTH", "BYMONTHDAY", "BYDAY", "BYSETPOS"),
-    *("COUNT", "UNTIL", "WKST", "SKIP"),
-)
 
 
 def refusal(code: str, message: str, field: str = "recurrence_rule") -> ValidationFailed:
@@ -150,7 +152,7 @@ def write_rule(
         _WEEKDAYS[days.week_start] if days.week_start else "",
         "BACKWARD" if skips_backward else "",
     )
-    return ";".join(f"{name}={value}" for name, value in zip(_NAMES, values, strict=True) if value)
+    return ";".join(f"{name}={value}" for name, value in zip(PARTS, values, strict=True) if value)
 
 
 def _write_until(until: date | datetime | None) -> str:
@@ -165,8 +167,8 @@ def _split(part: str) -> tuple[str, str]:
     form = _PART.fullmatch(part)
     if form is None:
         raise _malformed()
-    if form["name"] not in _NAMES:
-        raise unsupported(f"{form['name']} is not supported. Use only {', '.join(_NAMES)}.")
+    if form["name"] not in PARTS:
+        raise unsupported(f"{form['name']} is not supported. Use only {', '.join(PARTS)}.")
     return form["name"], form["value"]
 
 
@@ -178,7 +180,7 @@ def _malformed() -> ValidationFailed:
 
 
 def _number(value: str) -> int:
-    """Return the number, or 0, which no part may have, if it is none."""
+    """Return the number, or 0 if it is not one: no part may be 0."""
     return int(value) if _NUMBER.fullmatch(value) else 0
 
 

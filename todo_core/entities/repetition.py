@@ -12,28 +12,28 @@ from todo_core.errors import FieldError, ValidationFailed
 
 
 class RepeatFrom(StrEnum):
-    """From where the next occurrence is counted."""
+    """What the next occurrence is counted from."""
 
     DUE = "due"
     COMPLETION = "completion"
 
     @classmethod
     def parse(cls, raw: str | None) -> Self:
-        """Return the one with this name. Without a name, it is the due date.
+        """Return the member with this name, or `DUE` if there is no name.
 
         Raises:
-            ValidationFailed: if there is none with this name.
+            ValidationFailed: if there is no member with this name.
         """
         try:
             return cls(raw.strip().lower()) if raw else cls("due")
         except ValueError:
-            message = f"Repeat from must be one of {', '.join(cls)}."
+            message = f"Repeat from must be {' or '.join(cls)}."
             raise ValidationFailed(FieldError("repeat_from", "unknown_value", message)) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """How a task repeats: by which rule, and from where the next occurrence is counted.
+    """How a task repeats: by which rule, and what the next occurrence is counted from.
 
     A task without a due date repeats from its completion in any case. `clock` is the time of day at
     which the occurrences are due, if the task is due at another one, because its day has no such
@@ -47,7 +47,7 @@ class Repetition:
     def for_due_date(
         self, due_date: DueDate | None, zone: TimeZone, *, former: DueDate | None = None
     ) -> Self:
-        """Return it for a task of an owner in this zone that is due then.
+        """Return the repetition for a task that is due then, whose owner is in this zone.
 
         If the task was due at a `former` date, its occurrences move with it.
 
@@ -55,7 +55,8 @@ class Repetition:
             ValidationFailed: if the rule cannot be applied to such a task.
         """
         if due_date is None or self.repeat_from is RepeatFrom.COMPLETION:
-            return replace(self, rule=self.rule.for_completion(), clock=None)
+            rule = self.rule if former is None else self.rule.without_start()
+            return replace(self, rule=rule.for_completion(), clock=None)
         start = _start(due_date, zone)
         rule = self.rule if former is None else self.rule.for_moved_start(start)
         return replace(self, rule=rule.for_start(start), clock=None)
@@ -65,8 +66,8 @@ class Repetition:
     ) -> tuple[DueDate, Self] | None:
         """Return when the next task is due, and how it repeats, or None if the series has ended.
 
-        The next task is due after the one that was completed, and after its completion, so that no
-        missed ones pile up.
+        The next task is due after the one that was completed, and after its completion, so that
+        missed occurrences do not pile up.
         """
         start = None if due_date is None else self._start(due_date, zone)
         if due_date is None or start is None or self.repeat_from is RepeatFrom.COMPLETION:

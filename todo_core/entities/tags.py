@@ -45,8 +45,8 @@ class Tags(tuple[Tag, ...]):
         """Return the tags with these names. Of several with the same key, the first is kept.
 
         Raises:
-            ValidationFailed: naming every tag that breaks its rules, as `tags/3`, or `tags` if they
-                are too many.
+            ValidationFailed: naming every tag that breaks its rules, as `tags/3`, or `tags` if
+                there are too many.
         """
         errors: list[FieldError] = []
         tags: dict[str, Tag] = {}

@@ -104,7 +104,7 @@ _PARSERS: Mapping[str, Callable[[Any, TimeZone], object]] = {
     "recurrence_rule": lambda raw, _: RecurrenceRule.or_none(raw),
     "repeat_from": lambda raw, _: RepeatFrom.parse(raw),
 }
-"""How what an owner in some time zone wrote becomes the value of a field."""
+"""How each field is parsed from what an owner in a time zone wrote."""
 
 
 def need_zone(fields: Mapping[str, Any]) -> bool:
@@ -133,8 +133,8 @@ class Task(NamedTuple):
     has hundreds.
 
     `position` is its place in the order that the owner has chosen. `completed_at` is when it was
-    completed, and None as long as it is open. A completed task keeps its `repetition` for the case
-    that it is reopened, and `next_id` is the task that followed it. `version` counts how often the
+    completed, and None as long as it is open. A completed task keeps its `repetition` in case it is
+    reopened, and `next_id` is the id of the task that follows it. `version` counts how often the
     task was saved. It makes concurrent changes safe (see
     `todo_core.ports.repositories.TaskRepository.save`). All times are aware and in UTC.
     """
@@ -220,7 +220,7 @@ class Task(NamedTuple):
         return (repeats and not _OF_REPETITION.isdisjoint(fields)) or need_zone(fields)
 
     def successor(self, id: TaskId, *, now: datetime, zone: TimeZone) -> "Task | None":
-        """Return the task that follows this one, completed now, or None if none does."""
+        """Return the task that follows this one, which is completed now, or None if none does."""
         if self.repetition is None:
             return None
         following = self.repetition.following(self.due_date, completed_at=now, zone=zone)

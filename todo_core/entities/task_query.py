@@ -15,7 +15,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class TaskOrder(StrEnum):
-    """By what tasks are sorted. Those with the same value are sorted by their id.
+    """What tasks are sorted by. Those with the same value are sorted by their id.
 
     Tasks that have no value come last, whatever the direction.
     """
@@ -39,8 +39,8 @@ class TaskQuery:
 
     The times of creation and of changes are exclusive. A task matches `due_after` if it is due then
     or later, and `due_before` if it is due before. A task is `overdue` if it is open and was due
-    before `now`. `tags` are the keys of tags that a task must have all of, and `any_tags` those of
-    which it must have one. A search matches the tasks that contain the text. With `deleted`, the
+    before `now`. `tags` are keys of tags, all of which a task must have, and of `any_tags` it must
+    have at least one. A search matches the tasks that contain the text. With `deleted`, the
     tasks are those in the trash instead of the others.
     """
 

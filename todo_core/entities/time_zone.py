@@ -17,7 +17,7 @@ class TimeZone(Text):
 
     @classmethod
     def check(cls, text: str) -> None:
-        """Refuse a name that is not in the database. The case of its letters counts."""
+        """Refuse a name that is not in the database. Case matters."""
         if text not in _known_names():
             raise cls.refusal(
                 "unknown_time_zone",
@@ -31,7 +31,7 @@ class TimeZone(Text):
         skip is read as if they had not been set forward yet (RFC 5545 §3.3.5).
 
         Raises:
-            OverflowError: if the moment is outside of the years 1 to 9999.
+            OverflowError: if the moment is outside the years 1 to 9999.
         """
         return local.replace(tzinfo=ZoneInfo(self)).astimezone(UTC)
 
@@ -39,12 +39,12 @@ class TimeZone(Text):
         """Return what the clocks of this zone show at a moment, without an offset.
 
         Raises:
-            OverflowError: if it is outside of the years 1 to 9999.
+            OverflowError: if the local time is outside the years 1 to 9999.
         """
         return moment.astimezone(ZoneInfo(self)).replace(tzinfo=None, fold=0)
 
     def end_of(self, day: date) -> datetime:
-        """Return the last microsecond of a day in this zone, in UTC, but none after year 9999."""
+        """Return the last microsecond of a day in this zone, in UTC, at most that of year 9999."""
         last = datetime.combine(day, time.max, ZoneInfo(self))
         try:
             # The last minutes of a day occur twice where clocks are set back at midnight.
@@ -53,7 +53,7 @@ class TimeZone(Text):
             return datetime.max.replace(tzinfo=UTC)
 
     def start_of(self, day: date) -> datetime:
-        """Return the first moment of a day in this zone, in UTC, but none before year 1."""
+        """Return the first moment of a day in this zone, in UTC, at least that of year 1."""
         first = datetime.combine(day, time.min, ZoneInfo(self))
         try:
             return min(first.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
@@ -67,7 +67,7 @@ def _known_names() -> frozenset[str]:
 
 
 _DEPENDING_ON_THE_MACHINE = {"Factory", "localtime", "posixrules"}
-"""What a machine may have beside the zones of the database."""
+"""Names that a machine may offer besides those of the database."""
 
 
 DEFAULT_TIME_ZONE = TimeZone.stored("UTC")

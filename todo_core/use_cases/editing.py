@@ -1,4 +1,4 @@
-"""Changing one task, and what follows from it. Steps of several use cases."""
+"""Changing one task, and what follows from it: steps that several use cases share."""
 
 from collections.abc import Callable, Collection
 from copy import replace
@@ -38,10 +38,11 @@ def require_expected(task: Task, expected: Collection[int] | None) -> Task:
 
 @dataclass(frozen=True, slots=True)
 class SaveTask:
-    """Save a changed task. One that repeats and was completed gets a successor, in the same write.
+    """Save a changed task. If it repeats and was completed, add its successor in the same write.
 
-    If such a task is reopened before anybody has changed its successor, the successor is removed,
-    and the task repeats again. Otherwise it does not, since the successor does.
+    If such a task is reopened and its successor is unchanged, the successor is permanently deleted,
+    and the task repeats again. If the successor was changed, it stays, and the task no longer
+    repeats.
 
     Raises:
         StaleVersion: if the task was changed since it was loaded.
@@ -109,7 +110,7 @@ class ChangeTask:
     clock: Clock
     save: SaveTask
     begins_units: bool = True
-    """Whether the units of work are its own, so that it can begin another one."""
+    """Whether it begins units of work of its own, so that it can try again in another one."""
 
     def __call__(
         self,

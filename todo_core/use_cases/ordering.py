@@ -96,7 +96,7 @@ class MoveTask:
         )
 
     def _make_room(self, tasks: TaskRepository, task: Task, first: Task | None) -> Task:
-        """Move the task behind the `first` one, and give those around it new positions."""
+        """Move the task after the `first` one, and give those around it new positions."""
         others = [each for each in _all_in_order(tasks, task.owner_id) if each.id != task.id]
         ids = [None, *(each.id for each in others)]
         first_id = None if first is None else first.id
@@ -118,7 +118,7 @@ class ReorderTasks:
 
     Raises:
         ValidationFailed: if there are no tasks, too many, or one of them twice.
-        TaskNotFound: if the owner has not all of them, even if another user has.
+        TaskNotFound: if the owner does not have all of them, even if another user has.
         EditConflict: if other requests keep getting in the way.
         RateLimited: after too many requests of this user about tasks.
     """
@@ -156,7 +156,7 @@ class ReorderTasks:
 
 
 def _neighbour(tasks: TaskRepository, other: Task, moved: TaskId, *, is_next: bool) -> Task | None:
-    """Return the task next to the other one, or before it, that is not the one to be moved."""
+    """Return the task after or before the other one, leaving out the one to be moved."""
     query = replace(_IN_ORDER, descending=not is_next)
     place = Position(other.position, other.id)
     found = tasks.page(other.owner_id, query, limit=2, after=place).tasks

@@ -1,4 +1,4 @@
-"""The time zones of owners, where what they write or look for depends on them."""
+"""The time zones of owners, for use cases whose input depends on them."""
 
 from dataclasses import dataclass, replace
 
@@ -24,10 +24,10 @@ def zone_of(owner_id: UserId, users: UserRepository) -> TimeZone:
 
 @dataclass(frozen=True, slots=True)
 class LocateQuery:
-    """Return a query with its local times as moments, and with the time that it is now.
+    """Return a query with its local times as moments, and with the current time.
 
     Raises:
-        AccountGone: if its owner's zone is needed, and the owner was deleted.
+        AccountGone: if the zone of the owner is needed, and the owner was deleted.
     """
 
     users: UserRepository

@@ -6,17 +6,22 @@ from typing import Annotated, Self
 from pydantic import (
     MISSING,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     RootModel,
     StrictBool,
-    StrictInt,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from todo_api.http.schemas.tasks import TaskCreate, TaskPatch, TaskResponse, array_json, task_fields
+from todo_api.http.schemas.tasks import (
+    TaskCreate,
+    TaskPatch,
+    TaskResponse,
+    WholeNumber,
+    array_json,
+    task_fields,
+)
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_operation import (
     Completion,
@@ -32,12 +37,6 @@ _NO_TASK = TaskId(0)
 _KINDS = ("create", "update", "complete", "delete")
 
 
-def _whole(value: object) -> object:
-    """Return 1 for 1.0: JSON does not distinguish the two."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WholeNumber = Annotated[StrictInt, BeforeValidator(_whole)]
 ExpectedVersion = Annotated[
     WholeNumber | MISSING,
     Field(description="The version that you have. If the task has another one: 412."),

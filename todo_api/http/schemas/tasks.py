@@ -27,7 +27,9 @@ from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_api.runtime.threads import give_way
 from todo_core.entities.priority import Priority
 from todo_core.entities.recurrence import MAX_INTERVAL, RecurrenceRule
-from todo_core.entities.repetition import Repetition
+from todo_core.entities.recurrence_days import Frequency
+from todo_core.entities.recurrence_grammar import MAX_LENGTH, PARTS
+from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import MAX_TAGS, Tag, TagCount
 from todo_core.entities.task import (
     Description,
@@ -42,11 +44,23 @@ from todo_core.entities.task_query import TaskPage
 
 _COMPLETED = "completed"
 _LONGEST_TAG_LIST = 1000  # spellings of the same tag count as one
+_RECURRENCE_PATTERNS = tuple(frequency.lower() for frequency in Frequency)
+_RULE_PATTERN = (
+    rf"^(?:none|{'|'.join(_RECURRENCE_PATTERNS)}|FREQ=(?:{'|'.join(Frequency)})"
+    rf"(?:;(?:{'|'.join(PARTS[1:])})=[A-Z0-9,+-]+)*)?$"
+)
 _PRIORITY_LABELS = tuple(priority.label for priority in Priority)
 
 CHUNK = 64
 """The number of items of an array that are rendered at once."""
 
+
+def _whole(value: object) -> object:
+    """Return 1 for 1.0: JSON does not distinguish the two."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[StrictInt, BeforeValidator(_whole)]
 TitleText = Annotated[
     str,
     Field(
@@ -133,23 +147,31 @@ StatusName = Annotated[
 RuleText = Annotated[
     str | None,
     Field(
-        json_schema_extra={"maxLength": 200},
-        description="How the task repeats when it is completed: a rule of RFC 5545 (FREQ, INTERVAL,"
-        " BYDAY, BYMONTHDAY, BYMONTH, BYSETPOS, COUNT or UNTIL, WKST), or `daily`, `weekly`,"
-        " `monthly` or `yearly`. Null, an empty text and `none` end it.",
+        json_schema_extra={"maxLength": MAX_LENGTH, "pattern": _RULE_PATTERN},
+        description="How the task repeats when it is completed: `daily`, `weekly`, `monthly`,"
+        " `yearly`, or a rule of RFC 5545 with the parts FREQ, INTERVAL, BYMONTH, BYMONTHDAY,"
+        " BYDAY, BYSETPOS, COUNT or UNTIL, and WKST, in any order and case. Null, an empty text and"
+        " `none` end the repetition.",
         examples=["FREQ=WEEKLY;BYDAY=MO", "monthly"],
     ),
 ]
 PatternName = Annotated[
     str | None,
     Field(
-        description="One of none, daily, weekly, monthly and yearly: instead of a rule. It takes"
-        " `recurrence_interval` into account.",
+        json_schema_extra={
+            "anyOf": [
+                {"type": "string", "enum": ["none", *_RECURRENCE_PATTERNS]},
+                {"type": "null"},
+            ]
+        },
+        description="Another way to send a rule, together with `recurrence_interval`. It is ignored"
+        " if a `recurrence_rule` is sent. The case of its letters does not matter. Null, an empty"
+        " text and `none` end the repetition.",
         examples=["weekly"],
     ),
 ]
 IntervalNumber = Annotated[
-    StrictInt | None,
+    WholeNumber | None,
     Field(
         json_schema_extra={
             "anyOf": [
@@ -157,15 +179,20 @@ IntervalNumber = Annotated[
                 {"type": "null"},
             ]
         },
-        description="With a pattern: every so many days, weeks, months or years.",
+        description="Every how many days, weeks, months or years the task repeats. It is ignored"
+        " without a `recurrence_pattern`.",
         examples=[2],
     ),
 ]
 RepeatFromName = Annotated[
     str | None,
     Field(
-        description="Whether the next task is due after the due date of this one (`due`, the"
-        " default), or after the day on which it was completed (`completion`).",
+        json_schema_extra={
+            "anyOf": [{"type": "string", "enum": [*RepeatFrom]}, {"type": "null"}],
+        },
+        description="What the next due date is counted from: the due date of this task"
+        " (`due`, the default), or the day on which it is completed (`completion`). The case"
+        " of its letters does not matter. It has no effect without a rule.",
         examples=["due", "completion"],
     ),
 ]
@@ -297,16 +324,24 @@ class TaskResponse(BaseModel):
         examples=[["home", "shop"]],
     )
     recurrence_rule: str | None = Field(
-        description="How an open task repeats. A completed one does not any more.",
+        description="The rule by which the task repeats, as in RFC 5545. Null if it does not"
+        " repeat, or is completed.",
         examples=["FREQ=WEEKLY;BYDAY=MO"],
     )
     recurrence_pattern: Literal["daily", "weekly", "monthly", "yearly"] | None = Field(
-        description="The frequency of the rule, as a word."
+        description="The frequency of the rule, which may have more parts. Null without a rule.",
+        examples=["weekly"],
     )
-    recurrence_interval: int | None = Field(description="The interval of the rule.")
-    repeat_from: Literal["due", "completion"] | None
+    recurrence_interval: int | None = Field(
+        description="The interval of the rule. Null without a rule.", examples=[1]
+    )
+    repeat_from: Literal["due", "completion"] | None = Field(
+        description="What the next due date is counted from. Null without a rule.",
+        examples=["due"],
+    )
     next_id: int | None = Field(
-        description="The task that followed when this one was completed, if it repeated."
+        description="The id of the task that was created when this one was completed, if it"
+        " repeats. Null if it is open or its series has ended."
     )
     position: str = Field(
         description="The place in the order that the user has chosen (`sort=position`). Compare it"
