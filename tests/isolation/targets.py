@@ -504,6 +504,7 @@ class UseCases(Target):
 
 
 def _fields(task: Task) -> Fields:
+    repetition = None if task.completed else task.repetition
     return {
         "id": task.id,
         "user_id": str(task.owner_id),
@@ -514,6 +515,9 @@ def _fields(task: Task) -> Fields:
         "priority": task.priority.label,
         "due_date": None if task.due_date is None else str(task.due_date),
         "tags": list(map(str, task.tags)),
+        "recurrence_rule": None if repetition is None else str(repetition.rule),
+        "repeat_from": None if repetition is None else str(repetition.repeat_from),
+        "next_id": task.next_id,
         "position": str(task.position),
     }
 
@@ -754,6 +758,9 @@ def _without_times(task: Fields) -> Fields:
     """Return the task without times, and without what is told twice."""
     assert task["status"] == ("completed" if task["completed"] else "pending")
     assert (task["completed_at"] is not None) == task["completed"]
+    told_twice = {"status", "recurrence_pattern", "recurrence_interval"}
     return {
-        name: value for name, value in task.items() if not name.endswith("_at") and name != "status"
+        name: value
+        for name, value in task.items()
+        if not name.endswith("_at") and name not in told_twice
     }

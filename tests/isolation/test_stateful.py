@@ -8,8 +8,9 @@ revoked sessions, and ids that never existed.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
@@ -56,6 +57,7 @@ NO_SHRINKING = "HYPOTHESIS_NO_SHRINKING"
 
 _NOW = datetime.now(UTC)  # that of the service is as far from the due dates
 _emails = count(1)
+_new_ids = count(1)
 _run = uuid4().hex[:12]
 
 numbers = st.integers(0, 10**6)
@@ -66,6 +68,8 @@ descriptions = st.sampled_from([None, "Two litres", "%_\\", "line\nline", "b" * 
 due_dates = st.sampled_from(
     [None, "2000-01-01", "2999-12-31", "2000-01-01T16:00:00Z", "2000-01-01T12:00"]
 )
+FAR = "2999-12-31"
+"""When tasks that repeat are due, so that the next date does not depend on now."""
 tags = st.sampled_from([[], ["Home"], ["home", "a,b"], ["SHOP"], ["shop", "漢字", "Home"]])
 details = st.fixed_dictionaries(
     {},
@@ -73,6 +77,7 @@ details = st.fixed_dictionaries(
         "priority": st.sampled_from([each.label for each in Priority]),
         "due_date": due_dates,
         "tags": tags,
+        "recurrence_rule": st.sampled_from(["daily", "FREQ=DAILY", None]),
     },
 )
 time_zones = st.sampled_from(["UTC", "Pacific/Kiritimati", "Pacific/Niue"])
@@ -100,7 +105,7 @@ queries = st.sampled_from(
     ]
 )
 IN_ORDER = TaskQuery(order=TaskOrder.POSITION, descending=False)
-KINDS = ("create", "update", "complete", "delete")
+KINDS = ("create", "update", "complete", "reopen", "delete")
 keys = st.sampled_from(["a-key", "b-key"])
 missing_ids = st.sampled_from([1, 2, 2**31, 2**53 - 1, 2**53, 2**63 - 1])
 
@@ -132,16 +137,66 @@ class ModelUser:
     trash: dict[int, Fields] = field(default_factory=dict)
     replica: dict[int, Fields] = field(default_factory=dict)
     synced: str | None = None
+    repeating: set[int] = field(default_factory=set)
+    """The tasks that repeat when they are completed, or would if they were reopened."""
 
     def live_sessions(self) -> list[Session]:
         return [session for session in self.sessions if not session.revoked]
 
     def canonical(self, changes: Fields) -> Fields:
         """Return fields of a task as the service returns them."""
-        if "due_date" not in changes:
-            return changes
-        due_date = DueDate.or_none(changes["due_date"], TimeZone(self.zone))
-        return changes | {"due_date": None if due_date is None else str(due_date)}
+        fields = dict(changes)
+        if "due_date" in changes:
+            due_date = DueDate.or_none(changes["due_date"], TimeZone(self.zone))
+            fields["due_date"] = None if due_date is None else str(due_date)
+        if "recurrence_rule" in changes:
+            fields |= shown_repetition(changes["recurrence_rule"] is not None)
+        return fields
+
+    def with_far_date(self, changes: Fields, task_id: int | None = None) -> Fields:
+        """Return the changes with a due date far ahead, if the task repeats after them."""
+        is_repeating = changes.get("recurrence_rule", task_id in self.repeating or None) is not None
+        return changes | {"due_date": FAR} if is_repeating and changes else changes
+
+    def change(self, task_id: int, changes: Fields) -> Fields:
+        """Change a task of the model, and return what it is then.
+
+        A new successor gets a negative id, until `settle` learns the one that the service chose.
+        """
+        before = self.tasks[task_id]
+        was_repeating = task_id in self.repeating
+        is_repeating = changes.get("recurrence_rule", was_repeating or None) is not None
+        after = before | self.canonical(changes)
+        successor_id = None
+        if after["completed"] and not before["completed"]:
+            if is_repeating:
+                successor_id = after["next_id"] = -next(_new_ids)
+        elif before["completed"] and not after["completed"] and before["next_id"] is not None:
+            after["next_id"] = None
+            successor = self.tasks.get(before["next_id"])
+            if successor is not None and successor["version"] == 1:
+                del self.tasks[successor["id"]]
+                self.writes += 1
+            elif successor is not None:
+                is_repeating = False
+        after |= shown_repetition(is_repeating and not after["completed"])
+        has_changed = after != before or is_repeating != was_repeating
+        after["version"] += has_changed
+        self.writes += has_changed
+        self.tasks[task_id] = after
+        (self.repeating.add if is_repeating else self.repeating.discard)(task_id)
+        if successor_id is not None:
+            due_date = DueDate.parse(after["due_date"], TimeZone(self.zone))
+            following = due_date.day and due_date.day + timedelta(days=1)
+            self.tasks[successor_id] = (
+                after
+                | {"id": successor_id, "version": 1, "completed": False, "next_id": None}
+                | {"due_date": str(following)}
+                | shown_repetition(True)
+            )
+            self.repeating.add(successor_id)
+            self.writes += 1
+        return after
 
     def matching(self, query: TaskQuery) -> dict[int, Fields]:
         """Return the user's tasks that match a query."""
@@ -176,6 +231,13 @@ class ModelUser:
     def token(self) -> str:
         """An access token of a session that is not revoked."""
         return self.live_sessions()[0].tokens.access
+
+
+def shown_repetition(is_repeating: bool) -> Fields:
+    """Return how the service shows whether a task repeats."""
+    if is_repeating:
+        return {"recurrence_rule": "FREQ=DAILY", "repeat_from": "due"}
+    return {"recurrence_rule": None, "repeat_from": None}
 
 
 class Isolation(RuleBasedStateMachine):
@@ -432,6 +494,30 @@ class Isolation(RuleBasedStateMachine):
         user.tasks[task["id"]] = task
         user.writes += 1
         self.tasks_ever.append((user, task["id"]))
+        if task["recurrence_rule"] is not None:
+            user.repeating.add(task["id"])
+
+    def settle(self, user: ModelUser, expected: Fields, task: Fields) -> None:
+        """Require that a changed task is as expected, and learn the id of a new successor."""
+        placeholder, next_id = expected["next_id"], task["next_id"]
+        if placeholder is None or placeholder > 0:
+            assert task == expected
+            return
+        assert task == expected | {"next_id": next_id}
+        assert next_id not in {None, *(known for _, known in self.tasks_ever)}
+        self.tasks_ever.append((user, next_id))
+        for each in (*user.tasks.values(), *user.trash.values()):
+            if each["next_id"] == placeholder:
+                each["next_id"] = next_id
+        successor = user.tasks.pop(placeholder, None)
+        user.repeating.discard(placeholder)
+        if successor is not None:
+            found = self.target.get(user.token, user.id, next_id)
+            place = {name: found[name] for name in ("id", "position") if name in found}
+            assert found == successor | place
+            assert found["id"] == next_id
+            user.tasks[next_id] = found
+            user.repeating.add(next_id)
 
     @rule(
         number=numbers,
@@ -450,6 +536,7 @@ class Isolation(RuleBasedStateMachine):
     ) -> None:
         user, session = self.draw_session(number)
         owner = self.draw_owner(user, owner_number)
+        details = user.with_far_date(details)
         arguments = (session.tokens.access, owner, title, description, details)
         if session.revoked:
             self.require_refusal("invalid_token", self.target.create, *arguments)
@@ -459,6 +546,7 @@ class Isolation(RuleBasedStateMachine):
             task = self.target.create(*arguments)
             expected = {"user_id": user.id, "title": title, "description": description}
             defaults: Fields = {"priority": "medium", "due_date": None, "tags": []}
+            defaults |= {"next_id": None, **shown_repetition(False)}
             assert task == task | expected | defaults | user.canonical(details)
             assert (task["completed"], task["version"]) == (False, 1)
             assert task["id"] not in {known for _, known in self.tasks_ever}
@@ -492,11 +580,9 @@ class Isolation(RuleBasedStateMachine):
             self.require_refusal("task_not_found", call, *arguments)
             return
         task, is_replay = call(*arguments)
-        before = user.tasks[task_id]
-        changed = {"completed": not before["completed"], "version": before["version"] + 1}
-        assert (task, is_replay) == (before | changed, False)
-        user.tasks[task_id] = task
-        user.writes += 1
+        assert not is_replay
+        completed = not user.tasks[task_id]["completed"]
+        self.settle(user, user.change(task_id, {"completed": completed}), task)
         user.kept[key] = ("toggle", task_id), task
 
     @rule(number=numbers, key=keys)
@@ -586,16 +672,16 @@ class Isolation(RuleBasedStateMachine):
     )
     def edit(self, drawn: tuple[int, int, int, int], changes: Fields, details: Fields) -> None:
         changes |= details
-        if done := self.on_task(
-            drawn, lambda token, owner, task: self.target.edit(token, owner, task, changes)
-        ):
-            user, task_id, task = done
-            before = user.tasks[task_id]
-            after = before | user.canonical(changes)
-            grown = after != before
-            assert task == after | {"version": before["version"] + grown}
-            user.tasks[task_id] = task
-            user.writes += grown
+
+        def edit(token: str, owner: str, task_id: int) -> tuple[Fields, Fields]:
+            theirs = (each for each in self.users if task_id in each.tasks)
+            owned = next(theirs, None)
+            far = owned.with_far_date(changes, task_id) if owned else changes
+            return self.target.edit(token, owner, task_id, far), far
+
+        if done := self.on_task(drawn, edit):
+            user, task_id, (task, changed) = done
+            self.settle(user, user.change(task_id, changed), task)
 
     def version_of(self, task_id: int) -> int:
         """Return the version of a task of any user, or 1 if there is none with this id."""
@@ -658,13 +744,8 @@ class Isolation(RuleBasedStateMachine):
             drawn, lambda token, owner, task: self.target.toggle(token, owner, task, completed)
         ):
             user, task_id, task = done
-            before = user.tasks[task_id]
-            wanted = not before["completed"] if completed is None else completed
-            grown = wanted != before["completed"]
-            expected = {"completed": wanted, "version": before["version"] + grown}
-            assert task == before | expected
-            user.tasks[task_id] = task
-            user.writes += grown
+            wanted = not user.tasks[task_id]["completed"] if completed is None else completed
+            self.settle(user, user.change(task_id, {"completed": wanted}), task)
 
     @rule(
         drawn=st.tuples(numbers, numbers, missing_ids, numbers),
@@ -748,31 +829,35 @@ class Isolation(RuleBasedStateMachine):
     ) -> None:
         user, session = self.draw_session(number)
         owner = self.draw_owner(user, owner_number)
-        after, trashed = dict(user.tasks), dict[int, Fields]()
-        writes = 0
+        after = deepcopy(user)
         expected: list[Any] = []
         operations: list[Fields] = []
         is_foreign = False
         for kind, task_number, missing_id in drawn:
             task_id = self.draw_task(user, task_number, missing_id)
-            fields = {"title": title, **details} if kind in {"create", "update"} else {}
-            named = {} if kind == "create" else {"id": task_id}
-            operations.append({kind: fields | named})
+            named = None if kind == "create" else task_id
+            fields: Fields = {}
+            if kind in {"create", "update"}:
+                fields = after.with_far_date({"title": title, **details}, named)
+            elif kind == "reopen":
+                fields = {"completed": False}
+            operations.append(
+                {
+                    "complete" if kind == "reopen" else kind: fields
+                    | ({} if named is None else {"id": task_id})
+                }
+            )
             if kind == "create":
                 created = {"title": title, "version": 1, "user_id": user.id}
-                expected.append(created | user.canonical(details))
-            elif task_id not in after:
+                expected.append(created | user.canonical(fields))
+            elif task_id not in after.tasks:
                 is_foreign = True
             elif kind == "delete":
-                trashed[task_id] = after.pop(task_id)
+                after.trash[task_id] = after.tasks.pop(task_id)
+                after.writes += 1
                 expected.append(task_id)
             else:
-                changes = user.canonical(fields) or {"completed": True}
-                grown = after[task_id] | changes != after[task_id]
-                version = after[task_id]["version"] + grown
-                after[task_id] = after[task_id] | changes | {"version": version}
-                writes += grown
-                expected.append(after[task_id])
+                expected.append(dict(after.change(task_id, fields or {"completed": True})))
         arguments = (session.tokens.access, owner, operations)
         if session.revoked:
             self.require_refusal("invalid_token", self.target.bulk, *arguments)
@@ -780,15 +865,16 @@ class Isolation(RuleBasedStateMachine):
             self.require_refusal("task_not_found", self.target.bulk, *arguments)
         else:
             outcomes = self.target.bulk(*arguments)
-            user.tasks = after
-            user.trash |= trashed
-            user.writes += writes + len(trashed)
+            for name in ("tasks", "trash", "repeating", "writes"):
+                setattr(user, name, getattr(after, name))
             for operation, outcome, each in zip(operations, outcomes, expected, strict=True):
                 if "create" in operation:
                     assert outcome == outcome | each
                     self.remember_task(user, outcome)
-                else:
+                elif isinstance(each, int):
                     assert outcome == each
+                else:
+                    self.settle(user, each, outcome)
 
     @rule(number=numbers, owner_number=numbers, completed=st.booleans(), deletes=st.booleans())
     def change_those_that_a_filter_chooses(
@@ -811,12 +897,9 @@ class Isolation(RuleBasedStateMachine):
         else:
             changed = [] if completed else chosen
             assert call(*arguments) == len(changed)
-            user.writes += len(changed)
             for task in changed:
-                user.tasks[task["id"]] = task | {
-                    "completed": True,
-                    "version": task["version"] + 1,
-                }
+                expected = user.change(task["id"], {"completed": True})
+                self.settle(user, expected, self.target.get(user.token, user.id, task["id"]))
 
     @rule(number=numbers, owner_number=numbers)
     def count(self, number: int, owner_number: int) -> None:
@@ -1007,13 +1090,10 @@ class Isolation(RuleBasedStateMachine):
             for each in toggled:
                 each.result()
             assert {each.result() for each in theirs} <= {"task_not_found"}
-        before = owner.tasks[task_id]
-        owner.tasks[task_id] = before | {
-            "completed": before["completed"] ^ bool(toggles % 2),
-            "version": before["version"] + toggles,
-        }
-        owner.writes += toggles
-        assert self.target.get(mine, owner.id, task_id) == owner.tasks[task_id]
+        expected = owner.tasks[task_id]
+        for _ in range(toggles):
+            expected = owner.change(task_id, {"completed": not expected["completed"]})
+        self.settle(owner, expected, self.target.get(mine, owner.id, task_id))
 
     # Invariants
 
