@@ -1,7 +1,8 @@
 """Completing and reopening tasks that repeat touches only their owner's, even with equal ids."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
