@@ -74,9 +74,9 @@ class SaveTask:
         task = replace(task, next_id=None)
         if next_id is None:
             return tasks.save(task)
-        successors = [
-            each for each in tasks.lock([task.id, next_id], owner_id=owner_id) if each.id == next_id
-        ]
+        # In this order, like a bulk, which has locked the task already.
+        tasks.lock([task.id], owner_id=owner_id)
+        successors = tasks.lock([next_id], owner_id=owner_id)
         if any(each.version > 1 for each in successors):
             return tasks.save(replace(task, repetition=None))
         saved = tasks.save(task)
@@ -108,7 +108,10 @@ class ChangeTask:
     clock: Clock
     save: SaveTask
     begins_units: bool = True
-    """Whether the units of work are its own, so that it can begin another one."""
+    """Whether the units of work are its own, so that it can begin another one.
+
+    In one of the caller's, the task is locked first, and the only attempt is not overtaken.
+    """
 
     def __call__(
         self,
@@ -118,6 +121,8 @@ class ChangeTask:
         expected: Collection[int] | None,
     ) -> Task:
         def attempt() -> tuple[Task, bool]:
+            if not self.begins_units:
+                return attempt_in_unit()
             task = require_expected(self.tasks.get(task_id, owner_id=owner_id), expected)
             fields = fields_of(task)
             if task.needs_unit(fields):
@@ -128,6 +133,8 @@ class ChangeTask:
             try:
                 with self.unit_of_work() as work:
                     zone = zone_of(owner_id, work.users)
+                    if not self.begins_units:
+                        work.tasks.lock([task_id], owner_id=owner_id)
                     task = require_expected(work.tasks.get(task_id, owner_id=owner_id), expected)
                     return self._change(work.tasks, task, fields_of(task), zone)
             except IdTaken:
@@ -135,7 +142,8 @@ class ChangeTask:
                     raise
                 raise StaleVersion from None  # the next attempt has another identifier
 
-        task, has_changed = retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)
+        attempts = EDIT_ATTEMPTS if self.begins_units else 1
+        task, has_changed = retry_on_conflict(attempt, attempts=attempts)
         if has_changed:
             self.changes.publish(owner_id)
         return task
