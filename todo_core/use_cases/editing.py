@@ -7,7 +7,7 @@ from todo_core.entities.task import Task, TaskFields, TaskId
 from todo_core.entities.task_changes import TOMBSTONE_LIFETIME
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
-from todo_core.errors import IdTaken, PreconditionFailed, StaleVersion
+from todo_core.errors import IdTaken, PreconditionFailed, StaleVersion, TaskNotFound
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
@@ -75,7 +75,8 @@ class SaveTask:
         if next_id is None:
             return tasks.save(task)
         # In this order, like a bulk, which has locked the task already.
-        tasks.lock([task.id], owner_id=owner_id)
+        if not tasks.lock([task.id], owner_id=owner_id):
+            raise StaleVersion
         successors = tasks.lock([next_id], owner_id=owner_id)
         if any(each.version > 1 for each in successors):
             return tasks.save(replace(task, repetition=None))
@@ -133,9 +134,7 @@ class ChangeTask:
             try:
                 with self.unit_of_work() as work:
                     zone = zone_of(owner_id, work.users)
-                    if not self.begins_units:
-                        work.tasks.lock([task_id], owner_id=owner_id)
-                    task = require_expected(work.tasks.get(task_id, owner_id=owner_id), expected)
+                    task = require_expected(self._load(work.tasks, owner_id, task_id), expected)
                     return self._change(work.tasks, task, fields_of(task), zone)
             except IdTaken:
                 if not self.begins_units:
@@ -147,6 +146,13 @@ class ChangeTask:
         if has_changed:
             self.changes.publish(owner_id)
         return task
+
+    def _load(self, tasks: TaskRepository, owner_id: UserId, task_id: TaskId) -> Task:
+        if self.begins_units:
+            return tasks.get(task_id, owner_id=owner_id)
+        for task in tasks.lock([task_id], owner_id=owner_id):
+            return task
+        raise TaskNotFound
 
     def _change(
         self, tasks: TaskRepository, task: Task, fields: TaskFields, zone: TimeZone
