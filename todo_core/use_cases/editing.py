@@ -8,7 +8,7 @@ from todo_core.entities.task import Task, TaskFields, TaskId
 from todo_core.entities.task_changes import TOMBSTONE_LIFETIME
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
-from todo_core.errors import IdTaken, PreconditionFailed, StaleVersion
+from todo_core.errors import IdTaken, PreconditionFailed, StaleVersion, TaskNotFound
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
@@ -76,9 +76,10 @@ class SaveTask:
         task = replace(task, next_id=None)
         if next_id is None:
             return tasks.save(task)
-        successors = [
-            each for each in tasks.lock([task.id, next_id], owner_id=owner_id) if each.id == next_id
-        ]
+        # In this order, like a bulk, which has locked the task already.
+        if not tasks.lock([task.id], owner_id=owner_id):
+            raise StaleVersion
+        successors = tasks.lock([next_id], owner_id=owner_id)
         if any(each.version > 1 for each in successors):
             return tasks.save(replace(task, repetition=None))
         saved = tasks.save(task)
@@ -110,7 +111,10 @@ class ChangeTask:
     clock: Clock
     save: SaveTask
     begins_units: bool = True
-    """Whether it begins units of work of its own, so that it can try again in another one."""
+    """Whether it begins units of work of its own, so that it can try again in another one.
+
+    In one of the caller's, the task is locked first, and the only attempt is not overtaken.
+    """
 
     def __call__(
         self,
@@ -120,6 +124,8 @@ class ChangeTask:
         expected: Collection[int] | None,
     ) -> Task:
         def attempt() -> tuple[Task, bool]:
+            if not self.begins_units:
+                return attempt_in_unit()
             task = require_expected(self.tasks.get(task_id, owner_id=owner_id), expected)
             fields = fields_of(task)
             if task.needs_unit(fields):
@@ -130,17 +136,25 @@ class ChangeTask:
             try:
                 with self.unit_of_work() as work:
                     zone = zone_of(owner_id, work.users)
-                    task = require_expected(work.tasks.get(task_id, owner_id=owner_id), expected)
+                    task = require_expected(self._load(work.tasks, owner_id, task_id), expected)
                     return self._change(work.tasks, task, fields_of(task), zone)
             except IdTaken:
                 if not self.begins_units:
                     raise
                 raise StaleVersion from None  # the next attempt has another identifier
 
-        task, has_changed = retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)
+        attempts = EDIT_ATTEMPTS if self.begins_units else 1
+        task, has_changed = retry_on_conflict(attempt, attempts=attempts)
         if has_changed:
             self.changes.publish(owner_id)
         return task
+
+    def _load(self, tasks: TaskRepository, owner_id: UserId, task_id: TaskId) -> Task:
+        if self.begins_units:
+            return tasks.get(task_id, owner_id=owner_id)
+        for task in tasks.lock([task_id], owner_id=owner_id):
+            return task
+        raise TaskNotFound
 
     def _change(
         self, tasks: TaskRepository, task: Task, fields: TaskFields, zone: TimeZone
