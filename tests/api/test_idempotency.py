@@ -169,11 +169,13 @@ def test_writes_with_new_keys_are_refused_when_much_is_kept_and_none_is_forgotte
     assert code_of(answer) == (429, "too_many_kept_responses")
     assert 86_000 < int(answer.headers["retry-after"]) <= 86_400
     task = firsts["key-0"].json()
+    monkeypatch.setattr(use_case, "MAX_KEPT_BYTES", 1)  # so that no shorter response fits either
     for change in CHANGES.values():
         refused = change_task(ada, "another", task["id"], change)
         assert code_of(refused) == (429, "too_many_kept_responses")
     for key, first in firsts.items():
         require_replay(create(ada, key), first)
+    monkeypatch.setattr(use_case, "MAX_KEPT_BYTES", 10_000)
     assert create(bob, "key-0").status_code == 201
     # What needs no key is not affected, and the refused writes have changed nothing.
     created = {each.json()["id"]: each.json() for each in firsts.values()}

@@ -24,6 +24,11 @@ FIELDS = [
     "priority",
     "due_date",
     "tags",
+    "recurrence_rule",
+    "recurrence_pattern",
+    "recurrence_interval",
+    "repeat_from",
+    "next_id",
     "position",
 ]
 

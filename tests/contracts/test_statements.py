@@ -199,6 +199,10 @@ def filled(container: Container) -> Container:
         "tags": '["Home"]',
         "tag_keys": '["home"]',
         "position": "a0",
+        "recurrence_rule": "FREQ=DAILY",
+        "repeat_from": "due",
+        "repeat_clock": "02:30:00",
+        "next_id": 2**53 - 1,
         "completed_at": NOW,
     }
     no_details = dict.fromkeys(details)
@@ -317,7 +321,7 @@ class TestEffects:
     def test_values_have_the_types_of_their_columns(self, filled: Container) -> None:
         [row, _] = filled.database().rows(TASKS_OF_OWNER, {"owner": ADA})
         assert [type(value) for value in row] == [
-            *(int, str, str, int, datetime, date, str, str, bool, datetime),
+            *(int, str, str, int, datetime, date, str, str, str, str, str, int, bool, datetime),
             *(int, datetime, datetime),
         ]
         assert {value.tzinfo for value in row if isinstance(value, datetime)} == {UTC}

@@ -6,7 +6,7 @@ What a query finds, and in which order, is what Python finds and sorts: `TaskQue
 
 from collections.abc import Iterator, Sequence
 from copy import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import count, pairwise, product
 from typing import Any
 
@@ -22,6 +22,8 @@ from todo_api.container import Container
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
+from todo_core.entities.recurrence import RecurrenceRule
+from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import Tag, TagCount, Tags
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
@@ -605,7 +607,8 @@ class TestErasedTasks:
                 tags=["ein Geheimnis"],
                 completed_at=NOW,
             )
-            add(storage, task)
+            daily = Repetition(RecurrenceRule.parse("daily"), RepeatFrom.DUE, time(2, 30))
+            add(storage, replace(task, repetition=daily, next_id=TaskId(9)))
         permanently = way == "permanently"
         storage.tasks.remove(task.id, owner_id=ada.id, expires_at=EXPIRES, permanently=permanently)
         if way == "erased":

@@ -300,6 +300,7 @@ class CompleteMatchingTasks:
     They are completed in batches, so an error may leave some of them open. Repeat it then.
 
     Raises:
+        QuotaExceeded: if there is no room for the tasks that follow those that repeat.
         EditConflict: if other requests keep getting in the way.
         RateLimited: after too many requests of this user about tasks.
     """
