@@ -12,7 +12,7 @@ from sqlalchemy.sql.base import ColumnCollection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-_TIMES, _IDS = 16**15 - 1, 2**53
+from todo_core.entities.rank import ID_LIMIT, LAST_TIME
 
 
 class _Position(FunctionElement[str]):
@@ -31,7 +31,7 @@ def _in_sqlite(element: _Position, compiler: SQLCompiler, **options: Any) -> str
     # From the text of a time, whose fraction a function for times would round.
     seconds = f"CAST(strftime('%s', substr({created_at}, 1, 19)) AS INTEGER)"
     microseconds = f"{seconds} * 1000000 + CAST(substr({created_at}, 21, 6) AS INTEGER)"
-    first = f"printf('L%015x%014x', {_TIMES} - ({microseconds}), {_IDS} - {task_id})"
+    first = f"printf('L%015x%014x', {LAST_TIME} - ({microseconds}), {ID_LIMIT} - {task_id})"
     return f"coalesce({stored}, rtrim({first}, '0'))"
 
 
@@ -40,8 +40,8 @@ def _in_postgresql(element: _Position, compiler: SQLCompiler, **options: Any) ->
     stored, created_at, task_id = (compiler.process(each, **options) for each in element.clauses)
     microseconds = f"(extract(epoch FROM {created_at}) * 1000000)::bigint"
     first = (
-        f"'L' || lpad(to_hex({_TIMES} - {microseconds}), 15, '0')"
-        f" || lpad(to_hex({_IDS} - {task_id}), 14, '0')"
+        f"'L' || lpad(to_hex({LAST_TIME} - {microseconds}), 15, '0')"
+        f" || lpad(to_hex({ID_LIMIT} - {task_id}), 14, '0')"
     )
     # Without the collation, the locale of the database decides.
     return f"coalesce({stored}, rtrim({first}, '0')) COLLATE \"C\""

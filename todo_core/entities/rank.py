@@ -28,8 +28,12 @@ _LENGTHS = {letter: length for length, letter in enumerate(ascii_lowercase, star
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_TIMES = 16**15 - 1  # in microseconds since 1970, all times are earlier
-_IDS = 2**53  # all ids are smaller
+LAST_TIME = 16**15 - 1
+"""All times are earlier, in microseconds since 1970."""
+
+ID_LIMIT = 2**53
+"""All ids are smaller."""
+
 _SPREAD_AT_LEAST = 16
 
 
@@ -69,7 +73,7 @@ class Rank(str):
         they are written in hexadecimal digits, which SQL can write too.
         """
         microseconds = (created_at - _EPOCH) // _MICROSECOND
-        return cls.stored(f"L{_TIMES - microseconds:015x}{_IDS - task_id:014x}".rstrip("0"))
+        return cls.stored(f"L{LAST_TIME - microseconds:015x}{ID_LIMIT - task_id:014x}".rstrip("0"))
 
     @classmethod
     def first(cls, before: Self | None, *, now: datetime, task_id: int) -> Self:
