@@ -365,13 +365,14 @@ class Application:
             toggle_completion=ToggleCompletion(change=change_task, limiter=ports.limiter),
             delete_task=DeleteTask(
                 tasks=ports.tasks,
+                unit_of_work=ports.unit_of_work,
                 limiter=ports.limiter,
                 changes=ports.changes,
                 clock=ports.clock,
                 trash_lifetime=policy.trash_lifetime,
             ),
             restore_task=RestoreTask(
-                tasks=ports.tasks,
+                unit_of_work=ports.unit_of_work,
                 limiter=ports.limiter,
                 changes=ports.changes,
                 clock=ports.clock,

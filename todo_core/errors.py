@@ -20,6 +20,7 @@
     ├── InvalidResetToken         the password reset token is unknown, used, replaced or expired
     ├── RegistrationClosed        the operator has closed registration
     ├── PreconditionFailed        the task has another version than the caller expects
+    ├── InvalidParent             the task cannot be a subtask of this one
     ├── Conflict                  the request is valid, but the stored state does not allow it
     │   ├── EmailTaken
     │   ├── IdTaken               a new identifier is already in use
@@ -29,6 +30,7 @@
     │   ├── ExternalSession       an external issuer logged the user in
     │   ├── IdempotencyInProgress a request with the same key is in progress
     │   ├── StaleVersion          the entity was changed since it was loaded
+    │   │   └── HasSubtasks       the task has subtasks, which must be deleted first
     │   └── EditConflict          StaleVersion at every attempt
     ├── RateLimited               too many requests; says when to try again
     ├── TooManyKeptResponses      the quota of kept responses is used up; says until when
@@ -151,6 +153,14 @@ class PreconditionFailed(TodoError):
         self.version = version
 
 
+class InvalidParent(TodoError):
+    """The task cannot be a subtask of this one.
+
+    The owner has no such task, or it is a subtask itself, or has as many subtasks as it may have,
+    or the task has subtasks of its own. These are never distinguished.
+    """
+
+
 class Conflict(TodoError):
     """The request is valid, but the stored state does not allow it."""
 
@@ -185,6 +195,10 @@ class IdempotencyInProgress(Conflict):
 
 class StaleVersion(Conflict):
     """The entity was changed or deleted by a concurrent request after it was loaded."""
+
+
+class HasSubtasks(StaleVersion):
+    """The task cannot be deleted by itself, because it has subtasks."""
 
 
 class EditConflict(Conflict):

@@ -56,6 +56,7 @@ TASKS = st.builds(
     due_date=st.none() | DUE_DATES,
     tags=st.lists(TEXT, max_size=3).map(Tags.stored),
     position=st.builds(Rank.of_new_task, TIMES, st.integers(1, 2**53 - 1)),
+    parent_id=st.none() | st.integers(1, 2**53 - 1).map(TaskId),
     repetition=st.none() | st.builds(Repetition, RULES, st.sampled_from(RepeatFrom)),
     next_id=st.none() | st.integers(1, 2**53 - 1).map(TaskId),
     completed_at=st.none() | TIMES,
@@ -88,6 +89,7 @@ def described(task: Task) -> TaskResponse:
         repeat_from=repetition and repetition.repeat_from.value,
         next_id=task.next_id,
         position=task.position,
+        parent_id=task.parent_id,
     )
 
 

@@ -169,7 +169,7 @@ class TestOpenApi:
             *("created_at", "updated_at", "version"),
             *("status", "completed_at", "priority", "due_date", "tags"),
             *("recurrence_rule", "recurrence_pattern", "recurrence_interval"),
-            *("repeat_from", "next_id", "position"),
+            *("repeat_from", "next_id", "position", "parent_id"),
         ]
 
     def test_every_operation_has_an_id_a_summary_and_a_description(

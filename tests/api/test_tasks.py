@@ -30,6 +30,7 @@ FIELDS = [
     "repeat_from",
     "next_id",
     "position",
+    "parent_id",
 ]
 
 

@@ -1,10 +1,9 @@
 """Tasks that repeat, on every storage: completing one stores exactly one successor, or nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from copy import replace
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
-from itertools import count, product
+from datetime import time, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,125 +11,35 @@ from sqlalchemy import text
 
 from tests.support.storages import Storage, storage_of, stored_owner
 from tests.support.tasks import all_tasks, revisions_of
-from tests.support.world import POLICY, World
-from todo_adapters.in_memory.changes import InMemoryChanges
-from todo_adapters.limits.rate_limiter import Unlimited
-from todo_adapters.system.identifiers import TimeOrderedIdentifiers
+from tests.support.todo import FIRST_OF_OTHERS, NOW, Todo
 from todo_api.container import Container
-from todo_core.application import Application
 from todo_core.entities.due_date import DueDate
-from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest
 from todo_core.entities.recurrence import RecurrenceRule
 from todo_core.entities.repetition import RepeatFrom, Repetition
-from todo_core.entities.task import Task, TaskCounts, TaskId
-from todo_core.entities.task_operation import Completion, Creation, Deletion, Edit, TaskOperation
+from todo_core.entities.task import Task, TaskId
+from todo_core.entities.task_operation import Completion, Creation, Deletion, Edit
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.text import SearchText
 from todo_core.entities.time_zone import TimeZone
-from todo_core.entities.user import UserId
 from todo_core.errors import EditConflict, IdTaken, QuotaExceeded
 from todo_core.ports.repositories import UNLIMITED, TaskRepository
-from todo_core.use_cases.task_writes import TaskWrites
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)  # of a `ManualClock`
 DAY = timedelta(days=1)
 FAR, NEXT = "2999-01-07", "2999-01-08"
 BERLIN, KIRITIMATI = TimeZone("Europe/Berlin"), TimeZone("Pacific/Kiritimati")
-FIRST_SUCCESSOR = 1000
-KEYS = count(1)
 
 
-class NumberedTasks(TimeOrderedIdentifiers):
-    """Gives the ids in `first` to new tasks, then consecutive ones."""
-
-    def __init__(self) -> None:
-        self.first: list[int] = []
-        self.others = count(FIRST_SUCCESSOR)
-
-    def task_ids(self, count: int, *, created_at: datetime) -> Sequence[TaskId]:
-        del created_at
-        return [
-            TaskId(self.first.pop(0) if self.first else next(self.others)) for _ in range(count)
-        ]
-
-
-@dataclass
-class Todo:
-    """The use cases on a storage, and an owner."""
-
-    storage: Storage
-    owner: UserId
-    application: Application
-    world: World
-    ids: NumberedTasks = field(default_factory=NumberedTasks)
-
-    @classmethod
-    def on(cls, storage: Storage, *, most: int = 1000) -> "Todo":
-        """Assemble the use cases on a storage, with room for this many tasks of an owner."""
-        ids, world = NumberedTasks(), World(limiter=Unlimited())
-        ports = replace(
-            world.ports,
-            users=storage.users,
-            sessions=storage.sessions,
-            kept_responses=storage.kept_responses,
-            tasks=storage.tasks,
-            changes=InMemoryChanges(storage.tasks),
-            unit_of_work=storage.unit_of_work,
-            identifiers=ids,
-        )
-        application = Application(ports, replace(POLICY, max_tasks_per_user=most))
-        return cls(storage, stored_owner(storage, 1, now=NOW).id, application, world, ids)
+class Repeating(Todo):
+    """The use cases on a storage, and an owner whose tasks repeat every day."""
 
     def create(self, **fields: Any) -> Task:
-        """Create a task with the lowest free id, which repeats every day unless told otherwise."""
-        self.ids.first = [1 + len(self.all())]
         daily = {"title": "Water the plants", "due_date": FAR, "recurrence_rule": "daily"}
-        return self.application.create_task(owner_id=self.owner, **{**daily, **fields})
-
-    def get(self, task_id: int | None) -> Task:
-        assert task_id is not None
-        return self.storage.tasks.get(TaskId(task_id), owner_id=self.owner)
-
-    def all(self) -> Sequence[Task]:
-        return all_tasks(self.storage.tasks, self.owner)
-
-    def complete(self, task: Task, *, completed: bool = True) -> Task:
-        return self.application.toggle_completion(
-            owner_id=self.owner, task_id=task.id, completed=completed
-        )
-
-    def change(self, task: Task, **fields: Any) -> Task:
-        return self.application.update_task(owner_id=self.owner, task_id=task.id, **fields)
-
-    def bulk(self, *operations: TaskOperation) -> Sequence[object]:
-        return self.application.change_tasks(owner_id=self.owner, operations=operations)
-
-    def once(self, write: Callable[[TaskWrites], object]) -> None:
-        """Write something with a new key."""
-        request = IdempotentRequest(self.owner, IdempotencyKey(f"key-{next(KEYS)}"), "a request")
-        self.application.write_once(request, lambda writes: str(write(writes)).encode())
-
-    def state(self) -> object:
-        """Return everything that is stored of the owner's tasks."""
-        tasks = self.storage.tasks
-        trash = tasks.page(self.owner, TaskQuery(deleted=True), limit=500).tasks
-        revisions = revisions_of(tasks, self.owner)
-        return [*map(repr, self.all())], [*map(repr, trash)], revisions, tasks.counts(self.owner)
-
-    def require_counts(self, *, revision: int, total: int, completed: int) -> None:
-        """Check the counts of the owner, and that the newest change has their newest revision."""
-        counts = self.storage.tasks.counts(self.owner)
-        assert counts == TaskCounts(revision, total=total, completed=completed)
-        revisions = revisions_of(self.storage.tasks, self.owner).values()
-        assert max(revisions) == revision
-        assert len({*revisions}) == len(revisions)
-        tasks = self.all()
-        assert (len(tasks), sum(task.completed for task in tasks)) == (total, completed)
+        return super().create(**{**daily, **fields})
 
 
 @pytest.fixture
 def todo(storage: Storage) -> Todo:
-    return Todo.on(storage)
+    return Repeating.on(storage)
 
 
 type Way = Callable[[Todo, Task], object]
@@ -229,7 +138,7 @@ class TestCompletion:
         assert (done.completed, done.version, done.repetition) == (True, 2, task.repetition)
         assert following == replace(
             task,
-            id=TaskId(FIRST_SUCCESSOR),
+            id=TaskId(FIRST_OF_OTHERS),
             title=done.title,
             due_date=DueDate.parse(NEXT, TimeZone("UTC")),
             position=following.position,
@@ -268,7 +177,7 @@ class TestFailure:
     def test_nothing_is_stored_without_room_for_the_successor(
         self, storage: Storage, way: Way
     ) -> None:
-        todo = Todo.on(storage, most=2)
+        todo = Repeating.on(storage, most=2)
         task, other = todo.create(), todo.create(title="Another", recurrence_rule=None)
         before = todo.state()
         with pytest.raises(QuotaExceeded):
@@ -284,7 +193,7 @@ class TestFailure:
         todo.ids.first = [task.id, other.id]
         way(todo, task)
         done = todo.get(task.id)
-        assert (done.next_id, done.version) == (FIRST_SUCCESSOR, 2)
+        assert (done.next_id, done.version) == (FIRST_OF_OTHERS, 2)
         assert todo.get(other.id) == other
         todo.require_counts(revision=4, total=3, completed=1)
 
@@ -298,7 +207,7 @@ class TestFailure:
         assert todo.state() == before
 
     def test_a_bulk_that_fails_later_leaves_no_successor(self, storage: Storage) -> None:
-        todo = Todo.on(storage, most=3)
+        todo = Repeating.on(storage, most=3)
         task = todo.create()
         before = todo.state()
         new = Creation({"title": "Another"})
@@ -331,7 +240,7 @@ class TestReopening:
         trash = todo.storage.tasks.page(todo.owner, TaskQuery(deleted=True), limit=9)
         assert trash.tasks == []
         again = todo.complete(task)
-        assert again.next_id == FIRST_SUCCESSOR + 1
+        assert again.next_id == FIRST_OF_OTHERS + 1
         todo.require_counts(revision=7, total=2, completed=1)
 
     def test_a_successor_that_was_changed_stays_and_repeats_instead(
@@ -406,7 +315,7 @@ class TestReopening:
 
 def test_operations_of_a_bulk_see_what_earlier_ones_did_to_successors(todo: Todo) -> None:
     task = todo.create()
-    successor = TaskId(FIRST_SUCCESSOR)
+    successor = TaskId(FIRST_OF_OTHERS)
     done, reopened, again, _ = todo.bulk(
         Completion(task.id),
         Completion(task.id, completed=False),

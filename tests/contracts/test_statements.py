@@ -1,6 +1,7 @@
 """The driver executes each prebuilt statement with the same effects as SQLAlchemy does."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ DAY = date(2026, 1, 1)
 CONNECTIONS = 3
 
 _DELETED_TASK_ID = 7
+_PARENT_ID = 2**53 + 1
 _NEW_PARAMETERS = {"new_id": 2**52, "new_key": "new", "most": 100}
 _NEW_KEYS: Mapping[type[object], object] = {UUID: UUID(int=9), int: 2**62, str: "new"}
 
@@ -148,7 +150,7 @@ def parameters_of(statement: Statement, container: Container) -> list[Parameters
     compiled = statement.compile(dialect=dialect)
     bound = compiled.bind_names
     chosen: dict[str, object] = {**_NEW_PARAMETERS}
-    if "deleted_tasks.id =" in compiled.string:
+    if re.search(r"deleted_tasks(_1)?\.id =", compiled.string):
         chosen["task_id"] = _DELETED_TASK_ID
     if "kept_from <" in compiled.string:
         chosen["kept_since"] = TOMORROW
@@ -204,6 +206,7 @@ def filled(container: Container) -> Container:
         "repeat_clock": "02:30:00",
         "next_id": 2**53 - 1,
         "completed_at": NOW,
+        "parent_id": _PARENT_ID,
     }
     no_details = dict.fromkeys(details)
     rows: Mapping[str, Sequence[Mapping[str, object]]] = {
@@ -247,6 +250,10 @@ def filled(container: Container) -> Container:
         "tasks": [
             task | no_details | {"id": 1, "owner_id": ADA, "description": None, "completed": True},
             task
+            | no_details
+            | {"id": _PARENT_ID, "owner_id": ADA, "description": None}
+            | {"completed": False},
+            task
             | details
             | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False},
         ],
@@ -254,11 +261,15 @@ def filled(container: Container) -> Container:
             task
             | {"id": id, "owner_id": ADA, "title": title, "description": None, "completed": True}
             | {"revision": id, "expires_at": YESTERDAY}
-            | (no_details if title is None else details)
-            for id, title in ((_DELETED_TASK_ID, "Buy milk"), (_DELETED_TASK_ID + 1, None))
+            | (no_details if title is None else details | {"parent_id": _DELETED_TASK_ID})
+            for id, title in (
+                (_DELETED_TASK_ID, "Buy milk"),
+                (_DELETED_TASK_ID + 1, None),
+                (_DELETED_TASK_ID + 2, "Buy oats"),
+            )
         ],
         "task_owners": [
-            {"owner_id": ADA, "revision": 2, "total": 2, "completed": 1, "deleted": 2}
+            {"owner_id": ADA, "revision": 2, "total": 3, "completed": 1, "deleted": 3}
             | {"kept_size": 1, "kept_from": NOW}
         ],
     }
@@ -319,10 +330,10 @@ class TestEffects:
         assert len(expected.tables["external_revocations"]) == 5
 
     def test_values_have_the_types_of_their_columns(self, filled: Container) -> None:
-        [row, _] = filled.database().rows(TASKS_OF_OWNER, {"owner": ADA})
+        [_, row, _] = filled.database().rows(TASKS_OF_OWNER, {"owner": ADA})
         assert [type(value) for value in row] == [
-            *(int, str, str, int, datetime, date, str, str, str, str, str, int, bool, datetime),
-            *(int, datetime, datetime),
+            *(int, str, str, int, datetime, date, str, str, int, str, str, str, int, bool),
+            *(datetime, int, datetime, datetime),
         ]
         assert {value.tzinfo for value in row if isinstance(value, datetime)} == {UTC}
         [(user_id,)] = filled.database().rows(

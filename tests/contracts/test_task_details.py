@@ -608,7 +608,9 @@ class TestErasedTasks:
                 completed_at=NOW,
             )
             daily = Repetition(RecurrenceRule.parse("daily"), RepeatFrom.DUE, time(2, 30))
-            add(storage, replace(task, repetition=daily, next_id=TaskId(9)))
+            parent = a_task(owner, 2)
+            full = replace(task, repetition=daily, next_id=TaskId(9), parent_id=parent.id)
+            add(storage, parent, full)
         permanently = way == "permanently"
         storage.tasks.remove(task.id, owner_id=ada.id, expires_at=EXPIRES, permanently=permanently)
         if way == "erased":

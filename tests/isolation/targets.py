@@ -519,6 +519,7 @@ def _fields(task: Task) -> Fields:
         "repeat_from": None if repetition is None else str(repetition.repeat_from),
         "next_id": task.next_id,
         "position": str(task.position),
+        "parent_id": task.parent_id,
     }
 
 

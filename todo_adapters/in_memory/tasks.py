@@ -14,7 +14,15 @@ from todo_core.entities.task_changes import Change, FoundChanges
 from todo_core.entities.task_query import Found, Position, TaskQuery
 from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import UserId
-from todo_core.errors import AccountGone, IdTaken, QuotaExceeded, StaleVersion, TaskNotFound
+from todo_core.errors import (
+    AccountGone,
+    HasSubtasks,
+    IdTaken,
+    InvalidParent,
+    QuotaExceeded,
+    StaleVersion,
+    TaskNotFound,
+)
 from todo_core.ports.repositories import UNLIMITED, TaskRepository
 
 
@@ -31,6 +39,7 @@ class InMemoryTaskRepository(TaskRepository):
             self._require_room(task.owner_id, most)
             if (task.owner_id, task.id) in self._store.tasks:
                 raise IdTaken
+            self._require_parent(task)
             self._put(task)
 
     def page(
@@ -87,6 +96,7 @@ class InMemoryTaskRepository(TaskRepository):
             stored = self._store.tasks.get((task.owner_id, task.id))
             if stored is None or stored.version != task.version:
                 raise StaleVersion
+            self._require_parent(task)
             saved = replace(
                 task,
                 due_date=_moved_since(task.due_date, stored.due_date),
@@ -96,10 +106,17 @@ class InMemoryTaskRepository(TaskRepository):
             self._put(saved)
             return saved
 
-    def lock(self, task_ids: Sequence[TaskId], *, owner_id: UserId) -> Sequence[Task]:
-        keys = sorted({(owner_id, task_id) for task_id in task_ids})
+    def lock(
+        self, task_ids: Sequence[TaskId], *, owner_id: UserId, parents: Sequence[TaskId] = ()
+    ) -> Sequence[Task]:
+        named, parent_ids = {*task_ids}, {*parents}
         with self._store.lock:
-            return [self._store.tasks[key] for key in keys if key in self._store.tasks]
+            locked = [
+                task
+                for task in self._store.tasks.values()
+                if task.owner_id == owner_id and (task.id in named or task.parent_id in parent_ids)
+            ]
+        return sorted(locked, key=lambda task: task.id)
 
     def remove(
         self,
@@ -117,25 +134,50 @@ class InMemoryTaskRepository(TaskRepository):
                 raise StaleVersion
             if stored is None:
                 raise TaskNotFound
+            if self.count(owner_id, TaskQuery(parent_id=task_id)):
+                raise HasSubtasks
             self._delete(key)
             self._store.deleted_tasks[key] = DeletedTask(
                 None if permanently else stored, self._next_revision(owner_id), expires_at
             )
 
-    def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
+    def restore(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        now: datetime,
+        most: int,
+        parent_id: TaskId | None = None,
+    ) -> Task:
         with self._store.lock:
             task = self._in_trash(task_id, owner_id)
             self._require_room(owner_id, most)
             if (owner_id, task_id) in self._store.tasks:
                 raise IdTaken
+            restored = replace(task, parent_id=parent_id, version=task.version + 1, updated_at=now)
+            self._require_parent(restored)
             del self._store.deleted_tasks[owner_id, task_id]
-            restored = replace(task, version=task.version + 1, updated_at=now)
             self._put(restored)
             return restored
 
     def get_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         with self._store.lock:
             return self._in_trash(task_id, owner_id)
+
+    def deleted_with(self, task_id: TaskId, *, owner_id: UserId) -> Sequence[TaskId]:
+        with self._store.lock:
+            parent = self._store.deleted_tasks.get((owner_id, task_id))
+            return [
+                key[1]
+                for key, deleted in sorted(self._store.deleted_tasks.items())
+                if parent is not None
+                and parent.task is not None
+                and key[0] == owner_id
+                and deleted.task is not None
+                and deleted.task.parent_id == task_id
+                and deleted.expires_at == parent.expires_at
+            ]
 
     def erase(
         self,
@@ -259,6 +301,11 @@ class InMemoryTaskRepository(TaskRepository):
     def _require_room(self, owner_id: UserId, most: int) -> None:
         if self.counts(owner_id).total >= most:
             raise QuotaExceeded
+
+    def _require_parent(self, task: Task) -> None:
+        parent = task.owner_id, task.parent_id
+        if task.parent_id is not None and parent not in self._store.tasks:
+            raise InvalidParent
 
     def _living(self) -> Iterator[tuple[Task, int]]:
         return ((task, self._store.task_revisions[key]) for key, task in self._store.tasks.items())

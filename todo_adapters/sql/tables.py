@@ -10,7 +10,15 @@ from datetime import UTC, date, datetime
 from typing import Any, override
 from uuid import UUID
 
-from sqlalchemy import Date, Dialect, LargeBinary, SmallInteger, Text, Uuid
+from sqlalchemy import (
+    Date,
+    Dialect,
+    ForeignKeyConstraint,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+)
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import (
     BigInteger,
@@ -273,9 +281,10 @@ class TaskContent(Row):
     `folded_title` and `folded_description` are stored only if the text is not in ASCII: for text in
     ASCII, queries compute them (see `todo_adapters.sql.folding`).
 
-    `position` is the rank of the task, compared code point by code point. `due_at` is the moment at
-    which the task is due, and `due_on` the day, unless it is due at that moment. `tags` and
-    `tag_keys` are arrays in JSON (see `todo_adapters.sql.tags`).
+    `position` is the rank of the task, compared code point by code point. `parent_id` is the id of
+    the task of which it is a subtask; that of a deleted one may be deleted too. `due_at` is the
+    moment at which the task is due, and `due_on` the day, unless it is due at that moment. `tags`
+    and `tag_keys` are arrays in JSON (see `todo_adapters.sql.tags`).
     """
 
     description: str | None = Field(max_length=Description.max_length)
@@ -287,6 +296,7 @@ class TaskContent(Row):
     tags: str | None = Field(sa_type=Text)
     tag_keys: str | None = Field(sa_type=Text)
     position: str | None = Field(max_length=MAX_LENGTH)
+    parent_id: int | None = Field(sa_type=BigInteger)
     recurrence_rule: str | None = Field(sa_type=Text)
     repeat_from: str | None = Field(sa_type=Text)
     repeat_clock: str | None = Field(sa_type=Text)
@@ -311,6 +321,10 @@ class TaskRow(TaskContent, table=True):
         CheckConstraint("priority BETWEEN 0 AND 4", "priority_known"),
         CheckConstraint("due_on IS NULL OR due_at IS NOT NULL", "due_day_with_moment"),
         CheckConstraint("(tags IS NULL) = (tag_keys IS NULL)", "tag_keys_with_tags"),
+        # With the owner in the key, only a task of the same owner can be the parent.
+        ForeignKeyConstraint(
+            ["owner_id", "parent_id"], ["tasks.owner_id", "tasks.id"], "fk_tasks_parent_id_tasks"
+        ),
         {"sqlite_with_rowid": False},
     )
 
@@ -406,5 +420,14 @@ Index(
     sqlite_where=TASKS.c.due_at.is_not(None),
     postgresql_where=TASKS.c.due_at.is_not(None),
 )
+# The subtasks of a task. Other tasks are not in it, and pay nothing.
+for _table in (TASKS, DELETED_TASKS):
+    Index(
+        f"ix_{_table.name}_owner_id_parent_id",
+        _table.c.owner_id,
+        _table.c.parent_id,
+        sqlite_where=_table.c.parent_id.is_not(None),
+        postgresql_where=_table.c.parent_id.is_not(None),
+    )
 Index("ix_deleted_tasks_owner_id_revision", DELETED_TASKS.c.owner_id, DELETED_TASKS.c.revision)
 Index("ix_deleted_tasks_expires_at", DELETED_TASKS.c.expires_at)

@@ -116,6 +116,9 @@ _CONDITIONS: Mapping[str, _Condition] = {
     "priorities": _Condition(has_priority, priority_parameters),
     **_by_count("tags", has_tags),
     **_by_count("any_tags", has_any_tag),
+    "parent_id": _compared("parent_id", "parent_id", operator.eq),
+    "has_parent": _Condition(lambda columns: columns["parent_id"].is_not(None)),
+    "has_parent not": _Condition(lambda columns: columns["parent_id"].is_(None)),
     "due_after": _compared("due_after", "due_at", operator.ge),
     "due_before": _compared("due_before", "due_at", operator.lt),
     "has_due": _Condition(lambda columns: columns["due_at"].is_not(None)),
@@ -128,6 +131,9 @@ _CONDITIONS: Mapping[str, _Condition] = {
     "search": _Condition(_contains_text, search_parameters),
 }
 """The conditions by the attributes of a query, with ` not` for a False and the number of tags."""
+
+_FEW = {"search", "parent_id"}
+"""The conditions for which tasks are found without the index that has them in order."""
 
 _DATED = {"due_after", "due_before", "has_due", "overdue"}
 """The conditions that only tasks with a due date meet."""
@@ -201,7 +207,7 @@ class _Shape(NamedTuple):
         return (
             self.deleted
             or self.order not in _SORT_COLUMNS
-            or "search" in self.conditions
+            or not _FEW.isdisjoint(self.conditions)
             or self.values is not Values.ALL
         )
 
@@ -408,7 +414,7 @@ def _filtered(
     completed: bool | None,
     conditions: Sequence[str],
 ) -> Select[*tuple[Any, ...]]:
-    if completed is not None and "search" in conditions:
+    if completed is not None and not _FEW.isdisjoint(conditions):
         # An expression that no index has: fetching rows one by one takes longer than reading all.
         statement = statement.where(
             case((columns["completed"], ONE), else_=ZERO) == (ONE if completed else ZERO)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Table
+from sqlalchemy import ARRAY, ColumnElement, Delete, Select, Table
 from sqlmodel import (
     JSON,
     Boolean,
@@ -27,6 +27,7 @@ from sqlmodel import (
 
 from todo_adapters.sql import trash
 from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.errors import ConstraintErrors
 from todo_adapters.sql.revisions import (
     HAS_ROOM,
     ONE,
@@ -76,7 +77,15 @@ from todo_core.entities.task_changes import Change, FoundChanges
 from todo_core.entities.task_query import Found, Position, TaskOrder, TaskQuery
 from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import UserId
-from todo_core.errors import AccountGone, IdTaken, QuotaExceeded, StaleVersion, TaskNotFound
+from todo_core.errors import (
+    AccountGone,
+    HasSubtasks,
+    IdTaken,
+    InvalidParent,
+    QuotaExceeded,
+    StaleVersion,
+    TaskNotFound,
+)
 from todo_core.ports.repositories import UNLIMITED, TaskRepository
 
 _OWNED = TASKS.c.owner_id == bindparam("owner")
@@ -91,12 +100,27 @@ _NAMED_IDS = text("SELECT CAST(key AS BIGINT) FROM json_each(:task_ids)").bindpa
     bindparam("task_ids", type_=JSON)
 )
 LOCK = _SELECT_OWNED.where(TASKS.c.id.in_(_NAMED_IDS)).order_by(TASKS.c.id).with_for_update()
-REMOVE_BATCH = delete(TASKS).where(
-    _OWNED,
-    TASKS.c.id.in_(
-        select(TaskRow).with_only_columns(TASKS.c.id).where(_OWNED).limit(bindparam("limit"))
-    ),
+_NAMED_FAMILIES = text(
+    "SELECT CAST(key AS BIGINT) FROM json_each(:task_ids)"
+    " UNION ALL SELECT id FROM tasks WHERE owner_id = :owner"
+    " AND parent_id IN (SELECT CAST(key AS BIGINT) FROM json_each(:parents))"
+).bindparams(
+    bindparam("task_ids", type_=JSON),
+    bindparam("parents", type_=JSON),
+    bindparam("owner", type_=Uuid),
 )
+LOCK_FAMILIES = (
+    _SELECT_OWNED.where(TASKS.c.id.in_(_NAMED_FAMILIES)).order_by(TASKS.c.id).with_for_update()
+)
+
+
+def _remove_batch(*conditions: ColumnElement[bool]) -> Delete:
+    batch = select(TaskRow).with_only_columns(TASKS.c.id).where(_OWNED, *conditions)
+    return delete(TASKS).where(_OWNED, TASKS.c.id.in_(batch.limit(bindparam("limit"))))
+
+
+REMOVE_BATCHES = (_remove_batch(TASKS.c.parent_id.is_not(None)), _remove_batch())
+"""Subtasks first, since a parent cannot be deleted before them."""
 
 
 _ADDED = advance_owner(
@@ -183,9 +207,12 @@ ADVANCE_OWNER = advance_owner().where(TASK_OWNERS.c.revision > ZERO)
 
 _CONSTRAINT_ERRORS = {
     "pk_tasks": IdTaken,
+    # For SQLite the first one of these is violated: the owner has a row in `task_owners` by then.
+    "fk_tasks_parent_id_tasks": InvalidParent,
     "fk_tasks_owner_id_users": AccountGone,
-    "fk_task_owners_owner_id_users": AccountGone,
 }
+_NO_ACCOUNT = {"fk_task_owners_owner_id_users": AccountGone}
+_STILL_PARENT = {"fk_tasks_parent_id_tasks": HasSubtasks}
 
 
 class SqlTaskRepository(TaskRepository):
@@ -317,11 +344,16 @@ class SqlTaskRepository(TaskRepository):
             raise StaleVersion
         return replace(task, version=task.version + 1)
 
-    def lock(self, task_ids: Sequence[TaskId], *, owner_id: UserId) -> Sequence[Task]:
+    def lock(
+        self, task_ids: Sequence[TaskId], *, owner_id: UserId, parents: Sequence[TaskId] = ()
+    ) -> Sequence[Task]:
         # Sorted by id, PostgreSQL locks them in this order. SQLite has locked the database.
-        ids = dict.fromkeys(map(str, task_ids))
+        named = {"owner": owner_id, "task_ids": dict.fromkeys(map(str, task_ids))}
         of_owner = partial(to_task, owner_id=owner_id)
-        return self._executor.entities(LOCK, {"owner": owner_id, "task_ids": ids}, of_owner)
+        if not parents:
+            return self._executor.entities(LOCK, named, of_owner)
+        families = {**named, "parents": dict.fromkeys(map(str, parents))}
+        return self._executor.entities(LOCK_FAMILIES, families, of_owner)
 
     def remove(
         self,
@@ -338,13 +370,27 @@ class SqlTaskRepository(TaskRepository):
             "expires_at": expires_at,
             "permanently": permanently,
         }
+        write = trash.REMOVE
         if version is not None:
-            if not self._change(trash.REMOVE_LOADED, {**this_one, "loaded_version": version}):
-                raise StaleVersion
-        elif not self._change(trash.REMOVE, this_one):
-            raise TaskNotFound
+            write, this_one = trash.REMOVE_LOADED, {**this_one, "loaded_version": version}
+        if self._change(write, this_one, _STILL_PARENT):
+            return
+        # Why not, if it is still there?
+        stored = self._executor.row(GET, {"owner": owner_id, "task_id": task_id})
+        is_there = stored is not None and version in (None, to_task(stored, owner_id).version)
+        if is_there:
+            raise HasSubtasks
+        raise TaskNotFound if version is None else StaleVersion
 
-    def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
+    def restore(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        now: datetime,
+        most: int,
+        parent_id: TaskId | None = None,
+    ) -> Task:
         this_one = {"owner": owner_id, "task_id": task_id}
         with self._executor.atomically() as executor:
             # Otherwise `move_due_days` could look for the task where it is not any more.
@@ -352,17 +398,25 @@ class SqlTaskRepository(TaskRepository):
             row = executor.row(trash.LOCK_IN_TRASH, this_one)
             if row is None:
                 raise TaskNotFound
-            parameters = {**this_one, "new_updated_at": now, "most": most}
+            parameters = {
+                **this_one,
+                "new_updated_at": now,
+                "new_parent_id": parent_id,
+                "most": most,
+            }
             if not executor.write_revised(trash.RESTORE, parameters, _CONSTRAINT_ERRORS):
                 self._raise_no_room(owner_id)
             task = to_task(row, owner_id)
-        return replace(task, version=task.version + 1, updated_at=now)
+        return replace(task, parent_id=parent_id, version=task.version + 1, updated_at=now)
 
     def get_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         row = self._executor.row(trash.GET_IN_TRASH, {"owner": owner_id, "task_id": task_id})
         if row is None:
             raise TaskNotFound
         return to_task(row, owner_id)
+
+    def deleted_with(self, task_id: TaskId, *, owner_id: UserId) -> Sequence[TaskId]:
+        return self._executor.values(trash.DELETED_WITH, {"owner": owner_id, "task_id": task_id})
 
     def erase(
         self,
@@ -400,11 +454,12 @@ class SqlTaskRepository(TaskRepository):
         return 0
 
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
-        removed = self._executor.write(REMOVE_BATCH, {"owner": owner_id, "limit": limit})
-        if removed < limit:
-            removed += self._executor.write(
-                trash.REMOVE_DELETED_BATCH, {"owner": owner_id, "limit": limit - removed}
-            )
+        removed = 0
+        for statement in (*REMOVE_BATCHES, trash.REMOVE_DELETED_BATCH):
+            if removed < limit:
+                removed += self._executor.write(
+                    statement, {"owner": owner_id, "limit": limit - removed}
+                )
         return removed
 
     def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> FoundChanges:
@@ -458,18 +513,28 @@ class SqlTaskRepository(TaskRepository):
             rows = self._executor.rows(REVISIONS["json"], {"owners": owners})
         return dict.fromkeys(owner_ids, 0) | dict(map(tuple, rows))
 
-    def _change(self, write: RevisedWrite, parameters: Parameters) -> int:
+    def _change(
+        self,
+        write: RevisedWrite,
+        parameters: Parameters,
+        errors: ConstraintErrors = _CONSTRAINT_ERRORS,
+    ) -> int:
         """Run the write of an existing task, of which an owner without an account has none."""
         try:
-            return self._write(write, parameters)
+            return self._write(write, parameters, errors)
         except AccountGone:
             return 0
 
-    def _write(self, write: RevisedWrite, parameters: Parameters) -> int:
+    def _write(
+        self,
+        write: RevisedWrite,
+        parameters: Parameters,
+        errors: ConstraintErrors = _CONSTRAINT_ERRORS,
+    ) -> int:
         """Run the write, and add the owner's row if it is missing."""
-        written = self._executor.write_revised(write, parameters, _CONSTRAINT_ERRORS)
+        written = self._executor.write_revised(write, parameters, errors)
         if not written:
             # If another transaction adds the row at the same time, this one waits for it.
-            self._executor.write(OPEN_OWNER, parameters, _CONSTRAINT_ERRORS)
-            written = self._executor.write_revised(write, parameters, _CONSTRAINT_ERRORS)
+            self._executor.write(OPEN_OWNER, parameters, _NO_ACCOUNT)
+            written = self._executor.write_revised(write, parameters, errors)
         return written

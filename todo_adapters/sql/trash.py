@@ -8,12 +8,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Select, null, tuple_
+from sqlalchemy.orm import aliased
 from sqlmodel import (
     BigInteger,
     Boolean,
     Integer,
     bindparam,
     case,
+    col,
     delete,
     exists,
     select,
@@ -36,6 +38,7 @@ from todo_adapters.sql.tables import (
     TASKS,
     DeletedTaskRow,
     TaskOwnerRow,
+    TaskRow,
     UtcDateTime,
 )
 from todo_adapters.sql.task_rows import CONTENT, TASK_COLUMNS
@@ -64,7 +67,17 @@ def _unless_permanently(column: ColumnElement[str]) -> ColumnElement[str]:
     return case((bindparam("permanently", type_=Boolean), null()), else_=column)
 
 
-_THIS_TASK = (TASKS.c.owner_id == bindparam("owner"), TASKS.c.id == bindparam("task_id"))
+_SUBTASK = aliased(TaskRow)
+_HAS_SUBTASKS = exists(
+    select(_SUBTASK.id).where(
+        _SUBTASK.owner_id == bindparam("owner"), _SUBTASK.parent_id == bindparam("task_id")
+    )
+)
+_THIS_TASK = (
+    TASKS.c.owner_id == bindparam("owner"),
+    TASKS.c.id == bindparam("task_id"),
+    ~_HAS_SUBTASKS,
+)
 REMOVE = _trash(*_THIS_TASK)
 REMOVE_LOADED = _trash(*_THIS_TASK, TASKS.c.version == bindparam("loaded_version"))
 
@@ -81,6 +94,7 @@ RESTORE = RevisedMove(
     TASKS,
     _THIS_IN_TRASH,
     lambda deleted: {
+        "parent_id": bindparam("new_parent_id", type_=BigInteger),
         "version": deleted.version + ONE,
         "updated_at": bindparam("new_updated_at", type_=UtcDateTime),
     },
@@ -89,6 +103,25 @@ GET_IN_TRASH = (
     select(DeletedTaskRow)
     .with_only_columns(*(DELETED_TASKS.c[column.name] for column in TASK_COLUMNS))
     .where(*_THIS_IN_TRASH)
+)
+_PARENT = aliased(DeletedTaskRow)
+DELETED_WITH = (
+    select(DeletedTaskRow)
+    .with_only_columns(DELETED_TASKS.c.id)
+    .where(
+        _DELETED_OWNED,
+        DELETED_TASKS.c.parent_id == bindparam("task_id"),
+        _IN_TRASH,
+        exists(
+            select(_PARENT.id).where(
+                _PARENT.owner_id == bindparam("owner"),
+                _PARENT.id == bindparam("task_id"),
+                col(_PARENT.title).is_not(None),
+                _PARENT.expires_at == DELETED_TASKS.c.expires_at,
+            )
+        ),
+    )
+    .order_by(DELETED_TASKS.c.id)
 )
 LOCK_IN_TRASH = GET_IN_TRASH.with_for_update()
 _ERASED = {

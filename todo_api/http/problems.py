@@ -132,6 +132,12 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         "stale_version",
         "This task was changed in the meantime. Reload it and try again.",
     ),
+    core.InvalidParent: ProblemKind(
+        HTTPStatus.UNPROCESSABLE_CONTENT,
+        "invalid_parent",
+        "This task cannot be a subtask of that one. Choose one of your tasks that is not a subtask"
+        " itself. A task that has subtasks cannot become one.",
+    ),
     core.Conflict: ProblemKind(
         HTTPStatus.CONFLICT,
         "conflict",
@@ -164,6 +170,11 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         HTTPStatus.CONFLICT, "conflict", "The request could not be completed. Try again."
     ),
     core.StaleVersion: ProblemKind(
+        HTTPStatus.CONFLICT,
+        "edit_conflict",
+        "Another request made a change at the same time. Try again.",
+    ),
+    core.HasSubtasks: ProblemKind(
         HTTPStatus.CONFLICT,
         "edit_conflict",
         "Another request made a change at the same time. Try again.",

@@ -17,9 +17,11 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
 from todo_api.http.long_polls import LONGEST_WAIT_SECONDS
+from todo_api.http.schemas.tasks import task_id_of
 from todo_api.http.schemas.text import LINE_PATTERN
 from todo_core.entities.priority import Priority
 from todo_core.entities.tags import MAX_TAGS, Tag, Tags
+from todo_core.entities.task import TaskId
 from todo_core.entities.task_query import ALL_TASKS, TaskOrder, TaskQuery, When
 from todo_core.entities.text import SearchText
 from todo_core.errors import FieldError, ValidationFailed
@@ -67,6 +69,8 @@ _OFFSET_AS_SPACE = re.compile(r"(T[^ ]*) (\d\d:\d\d)")
 _LONGEST_TIME = 40
 _DECIMAL = re.compile(r"[0-9]{1,6}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_NO_PARENT = "none"
+_ID = re.compile(r"[0-9]{1,20}")
 _TAG = re.compile(r"(?:[^,\\]|\\.)+", re.DOTALL)
 
 
@@ -204,6 +208,8 @@ def _filter(reader: "_Reader") -> TaskQuery:
         priorities=reader.read("priority", _priorities),
         tags=reader.read("tags", _tag_keys),
         any_tags=reader.read("tags_any", _tag_keys),
+        parent_id=reader.read("parent_id", _parent_id),
+        has_parent=reader.read("parent_id", _has_parent),
         due_after=reader.read("due_after", _when),
         due_before=reader.read("due_before", _when),
         has_due=reader.read("has_due", _boolean),
@@ -354,6 +360,20 @@ def _predicate(failure: ValidationFailed, subject: str) -> str:
     return failure.errors[0].message.removeprefix(f"{subject} ").rstrip(".")
 
 
+def _parent_id(text: str) -> TaskId | None:
+    """Parse the id of a parent, or `none`. A number that is not an id is one that no task has."""
+    if text.lower() == _NO_PARENT:
+        return None
+    if not _ID.fullmatch(text):
+        raise ValueError(f"must be the id of a task or {_NO_PARENT}")
+    return task_id_of(int(text))
+
+
+def _has_parent(text: str) -> bool | None:
+    """Parse a parent: no tasks that have one are asked for by `none`."""
+    return False if text.lower() == _NO_PARENT else None
+
+
 def _search_text(text: str) -> SearchText | None:
     """Parse a text to be searched for. One of nothing but white space asks for no search."""
     if not text.strip():
@@ -415,6 +435,12 @@ FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
         "tags_any",
         _TAG_NAMES,
         "Only tasks with one of these tags, which are written like those of `tags`.",
+    ),
+    _parameter(
+        "parent_id",
+        {"anyOf": [{"type": "integer", "format": "int64"}, {"const": _NO_PARENT}]},
+        "Only the subtasks of the task with this id, or, with `none`, only tasks that are not"
+        " subtasks.",
     ),
     _parameter(
         "due_after",

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Self
 
 from todo_core.entities.time_zone import TimeZone
@@ -68,6 +68,25 @@ class DueDate:
     def in_zone(self, zone: TimeZone) -> Self:
         """Return the due date after its owner has moved to this zone: the same day, or moment."""
         return self if self.day is None else type(self)(zone.end_of(self.day), self.day)
+
+    def local_day(self, zone: TimeZone) -> date:
+        """Return the day on which it is, in this zone."""
+        return zone.local(self.at).date() if self.day is None else self.day
+
+    def postponed(self, days: int, zone: TimeZone) -> Self | None:
+        """Return the due date these many days later, at the same time of day in this zone.
+
+        It is None if that is not in the years 1970 to 9999.
+        """
+        try:
+            if self.day is not None:
+                day = self.day + timedelta(days)
+                at = zone.end_of(day)
+            else:
+                day, at = None, zone.moment(zone.local(self.at) + timedelta(days))
+        except (ValueError, OverflowError):
+            return None
+        return type(self)(at, day) if _FIRST <= (day or at.date()) <= _LAST else None
 
     def __str__(self) -> str:
         """Return it in the form in which it was written: a date, or a time in UTC."""

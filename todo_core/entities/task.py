@@ -15,6 +15,7 @@ from todo_core.entities.tags import NO_TAGS, Tags
 from todo_core.entities.text import Prose, SearchText, Text, Validation, fold, searchable
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
+from todo_core.errors import ValidationFailed
 
 TaskId = NewType("TaskId", int)
 """A positive integer below 2**53, which every JSON parser reads exactly (RFC 8259 §6)."""
@@ -78,6 +79,7 @@ class _Details(TypedDict, total=False):
     priority: str | None
     due_date: str | None
     tags: Sequence[str] | None
+    parent_id: TaskId | None
     recurrence_rule: str | None
     repeat_from: str | None
 
@@ -101,6 +103,7 @@ _PARSERS: Mapping[str, Callable[[Any, TimeZone], object]] = {
     "priority": lambda raw, _: Priority.parse(raw),
     "due_date": DueDate.or_none,
     "tags": lambda raw, _: Tags.parse(raw),
+    "parent_id": lambda raw, _: raw,
     "recurrence_rule": lambda raw, _: RecurrenceRule.or_none(raw),
     "repeat_from": lambda raw, _: RepeatFrom.parse(raw),
 }
@@ -132,9 +135,10 @@ class Task(NamedTuple):
     A named tuple is made in a fifth of the time that a frozen dataclass takes, and a list of tasks
     has hundreds.
 
-    `position` is its place in the order that the owner has chosen. `completed_at` is when it was
-    completed, and None as long as it is open. A completed task keeps its `repetition` in case it is
-    reopened, and `next_id` is the id of the task that follows it. `version` counts how often the
+    `position` is its place in the order that the owner has chosen. `parent_id` is the id of the
+    task of which it is a subtask. `completed_at` is when it was completed, and None as long as it
+    is open. A completed task keeps its `repetition` in case it is reopened, and `next_id` is the id
+    of the task that follows it. `version` counts how often the
     task was saved. It makes concurrent changes safe (see
     `todo_core.ports.repositories.TaskRepository.save`). All times are aware and in UTC.
     """
@@ -147,6 +151,7 @@ class Task(NamedTuple):
     due_date: DueDate | None
     tags: Tags
     position: Rank
+    parent_id: TaskId | None
     repetition: Repetition | None
     next_id: TaskId | None
     completed_at: datetime | None
@@ -217,7 +222,11 @@ class Task(NamedTuple):
     def needs_unit(self, fields: TaskFields) -> bool:
         """Return whether a change of these fields depends on the zone, or concerns another task."""
         repeats = self.repetition is not None or self.next_id is not None
-        return (repeats and not _OF_REPETITION.isdisjoint(fields)) or need_zone(fields)
+        return (
+            (repeats and not _OF_REPETITION.isdisjoint(fields))
+            or fields.get("parent_id", self.parent_id) not in (None, self.parent_id)
+            or need_zone(fields)
+        )
 
     def successor(self, id: TaskId, *, now: datetime, zone: TimeZone) -> "Task | None":
         """Return the task that follows this one, which is completed now, or None if none does."""
@@ -238,6 +247,33 @@ class Task(NamedTuple):
             version=1,
             created_at=now,
             updated_at=now,
+        )
+
+    def copied(self, id: TaskId, *, parent: "Task", days: int, zone: TimeZone) -> "Task":
+        """Return an open copy of this subtask for a task that follows its parent.
+
+        The copy is due these many days later than this one, at the same time of day. If its rule
+        has no occurrence from then on, it does not repeat.
+        """
+        due_date = None if self.due_date is None else self.due_date.postponed(days, zone)
+        repetition = self.repetition
+        if repetition is not None and due_date != self.due_date:
+            try:
+                repetition = repetition.for_due_date(due_date, zone, former=self.due_date)
+            except ValidationFailed:
+                repetition = None
+        return replace(
+            self,
+            id=id,
+            due_date=due_date,
+            position=Rank.of_new_task(parent.created_at, id),
+            parent_id=parent.id,
+            repetition=repetition,
+            next_id=None,
+            completed_at=None,
+            version=1,
+            created_at=parent.created_at,
+            updated_at=parent.created_at,
         )
 
     def moved(self, position: Rank, *, now: datetime) -> "Task":
@@ -263,6 +299,7 @@ _DEFAULTS: Mapping[str, object] = {
     "priority": Priority.MEDIUM,
     "due_date": None,
     "tags": NO_TAGS,
+    "parent_id": None,
 }
 """The values of the fields that a new task need not be given."""
 

@@ -40,7 +40,8 @@ class TaskQuery:
     The times of creation and of changes are exclusive. A task matches `due_after` if it is due then
     or later, and `due_before` if it is due before. A task is `overdue` if it is open and was due
     before `now`. `tags` are keys of tags, all of which a task must have, and of `any_tags` it must
-    have at least one. A search matches the tasks that contain the text. With `deleted`, the
+    have at least one. `parent_id` matches the subtasks of this task, and `has_parent` all subtasks
+    or all other tasks. A search matches the tasks that contain the text. With `deleted`, the
     tasks are those in the trash instead of the others.
     """
 
@@ -48,6 +49,8 @@ class TaskQuery:
     priorities: frozenset[Priority] | None = None
     tags: frozenset[str] | None = None
     any_tags: frozenset[str] | None = None
+    parent_id: TaskId | None = None
+    has_parent: bool | None = None
     due_after: When | None = None
     due_before: When | None = None
     has_due: bool | None = None
@@ -86,6 +89,8 @@ class TaskQuery:
             and (self.priorities is None or task.priority in self.priorities)
             and (self.tags is None or self.tags.issubset(task.tags.keys))
             and (self.any_tags is None or not self.any_tags.isdisjoint(task.tags.keys))
+            and self.parent_id in (None, task.parent_id)
+            and self.has_parent in (None, task.parent_id is not None)
             and self._includes_due(task)
             and (self.created_after is None or task.created_at > self.created_after)
             and (self.created_before is None or task.created_at < self.created_before)

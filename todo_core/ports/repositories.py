@@ -374,6 +374,7 @@ class TaskRepository(Protocol):
 
         Raises:
             IdTaken: if another task of this owner has this id.
+            InvalidParent: if this owner has no task with the id `task.parent_id`.
             QuotaExceeded: if they already have that many.
             AccountGone: if its owner does not exist.
         """
@@ -416,13 +417,17 @@ class TaskRepository(Protocol):
         Raises:
             StaleVersion: if `task.owner_id` has no task with this id whose stored
                 version is `task.version`: it was changed, deleted, or never theirs.
+            InvalidParent: if this owner has no task with the id `task.parent_id`.
         """
 
     @abstractmethod
-    def lock(self, task_ids: Sequence[TaskId], *, owner_id: UserId) -> Sequence[Task]:
-        """Return those of these tasks that the owner has, in the order of their ids.
+    def lock(
+        self, task_ids: Sequence[TaskId], *, owner_id: UserId, parents: Sequence[TaskId] = ()
+    ) -> Sequence[Task]:
+        """Return those of these tasks that the owner has, and the subtasks of the `parents`.
 
-        No other unit of work can change or delete them until this one ends. The ids may repeat.
+        They are in the order of their ids. No other unit of work can change or delete them until
+        this one ends. The ids may repeat.
         Call it at most once in a unit of work, and before any other method for tasks: locks in
         another order could deadlock.
         """
@@ -443,19 +448,29 @@ class TaskRepository(Protocol):
         was deleted is kept until then, as its tombstone.
 
         Raises:
+            HasSubtasks: if it has subtasks.
             TaskNotFound: if no version is given, and this owner has no such task.
             StaleVersion: if this owner has no task with this id and the given version.
         """
 
     @abstractmethod
-    def restore(self, task_id: TaskId, *, owner_id: UserId, now: datetime, most: int) -> Task:
-        """Move this owner's task out of the trash, and return it.
+    def restore(
+        self,
+        task_id: TaskId,
+        *,
+        owner_id: UserId,
+        now: datetime,
+        most: int,
+        parent_id: TaskId | None = None,
+    ) -> Task:
+        """Move this owner's task out of the trash, as a subtask of this parent, and return it.
 
         Its version is incremented, and its `updated_at` is `now`. The owner may have at most `most`
         tasks.
 
         Raises:
             TaskNotFound: if the task is not in the trash of this owner.
+            InvalidParent: if the owner has no task with the id `parent_id`.
             QuotaExceeded: if they already have that many tasks.
             IdTaken: if another task of this owner has got this id in the meantime.
         """
@@ -466,6 +481,14 @@ class TaskRepository(Protocol):
 
         Raises:
             TaskNotFound: if the task is not in the trash of this owner.
+        """
+
+    @abstractmethod
+    def deleted_with(self, task_id: TaskId, *, owner_id: UserId) -> Sequence[TaskId]:
+        """Return the ids of the subtasks that were moved to the trash with this owner's task.
+
+        They are those in the trash that expire when it does. There are none if the task is not in
+        the trash.
         """
 
     @abstractmethod

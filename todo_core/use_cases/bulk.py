@@ -1,14 +1,15 @@
 """Changes of many tasks in one request.
 
-Existing tasks are locked together, in one order, before anything is written. So no two requests
-wait for each other, and no other request can change the tasks in between.
+Existing tasks are locked together with their subtasks, in one order, before anything is written. So
+no two requests wait for each other, and no other request can change the tasks in between.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from math import ceil
+from typing import TypeGuard
 
 from todo_core.entities.task import Task, TaskId, need_zone
 from todo_core.entities.task_operation import (
@@ -24,6 +25,7 @@ from todo_core.entities.user import UserId
 from todo_core.errors import (
     FieldError,
     IdTaken,
+    InvalidParent,
     PreconditionFailed,
     QuotaExceeded,
     StaleVersion,
@@ -37,6 +39,7 @@ from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.editing import SaveTask
+from todo_core.use_cases.locked_tasks import LockedTasks
 from todo_core.use_cases.retrying import DEFAULT_ATTEMPTS, retry_on_conflict
 from todo_core.use_cases.time_zones import LocateQuery, zone_of
 
@@ -52,11 +55,14 @@ BATCH_SIZE = 100
 Other writers of the same owner wait for it, and on SQLite all other writers.
 """
 
+MAX_TASKS_AT_ONCE = 2000
+"""How many tasks the operations of a request may concern, with the subtasks of their tasks."""
+
 type Outcome = Task | TaskId
 """The task after an operation, or the id of the task that it deleted."""
 
-type ChangeOne = Callable[[TaskRepository, Task, TimeZone], None]
-"""Changes a task that is locked, of an owner in this zone, and stores it in this repository."""
+type ChangeOne = Callable[[LockedTasks, Task, TimeZone], int]
+"""Changes one of these tasks, of an owner in this zone. Returns how many were changed with it."""
 
 
 def hits_of(operations: Sequence[object]) -> int:
@@ -74,9 +80,11 @@ class ChangeTasks:
 
     Raises:
         ValidationFailed: if there are no operations or too many, or if values break their rules.
-            Every such field is named, as `operations/3/update/title`.
+            Every such field is named, as `operations/3/update/title`. Or if the tasks and their
+            subtasks are more than 2000.
         TaskNotFound: if the owner has no such task, even if another user has. The `field` of this
-            error and of the next two names the operation, as `operations/3/update`.
+            error and of the next three names the operation, as `operations/3/update`.
+        InvalidParent: if a task cannot be a subtask of its new parent.
         PreconditionFailed: if the task has another version than the operation names.
         QuotaExceeded: if the owner would have more than `max_tasks` tasks.
         AccountGone: if the owner was deleted.
@@ -100,7 +108,8 @@ class ChangeTasks:
         for _ in range(hits_of(operations)):
             self.limiter.hit(Limit.TASKS, str(owner_id))
         _validate(operations)
-        named = [each.id for each in operations if not isinstance(each, Creation)]
+        named = [task_id for each in operations for task_id in _named_in(each)]
+        parents = [each.id for each in operations if _concerns_subtasks(each)]
         creations = [each for each in operations if isinstance(each, Creation)]
         needs_zone = any(
             isinstance(each, Edit | Completion)
@@ -116,9 +125,10 @@ class ChangeTasks:
                 if needs_zone:
                     zone = zone_of(owner_id, work.users)
                     new = self._new(creations, owner_id, zone)
-                found = work.tasks.lock(named, owner_id=owner_id) if named else ()
+                locked = LockedTasks(work.tasks, owner_id, named, parents=parents)
+                _require_few(locked)
                 batch = _Batch(
-                    *(work.tasks, self.save, found, new, zone, self.clock),
+                    *(locked, self.save, new, zone, self.clock),
                     *(self.max_tasks, self.trash_lifetime),
                 )
                 return [
@@ -146,18 +156,16 @@ class _Batch:
 
     def __init__(
         self,
-        tasks: TaskRepository,
+        locked: LockedTasks,
         save: SaveTask,
-        found: Sequence[Task],
         new: Sequence[Task],
         zone: TimeZone,
         clock: Clock,
         max_tasks: int,
         trash_lifetime: timedelta,
     ) -> None:
-        self._tasks = tasks
+        self._locked = locked
         self._save = save
-        self._current = {task.id: task for task in found}
         self._new = iter(new)
         self._zone = zone
         self._clock = clock
@@ -167,8 +175,8 @@ class _Batch:
     def apply(self, operation: TaskOperation, *, field: str) -> Outcome:
         try:
             return self._apply(operation)
-        except (TaskNotFound, PreconditionFailed, QuotaExceeded) as error:
-            error.field = field
+        except (TaskNotFound, PreconditionFailed, InvalidParent, QuotaExceeded) as error:
+            error.field = "/".join(filter(None, (field, error.field)))
             raise
 
     def _apply(self, operation: TaskOperation) -> Outcome:
@@ -176,38 +184,22 @@ class _Batch:
             return self._add(next(self._new))
         task = self._expected(operation)
         if isinstance(operation, Deletion):
-            self._tasks.remove(
-                task.id,
-                owner_id=task.owner_id,
-                expires_at=self._clock.now() + self._trash_lifetime,
-                version=task.version,
-            )
-            del self._current[task.id]
+            self._locked.remove(task.id, expires_at=self._clock.now() + self._trash_lifetime)
             return task.id
         changed = self._changed(task, operation)
         if changed is task:
             return task
         try:
-            saved = self._save(self._tasks, task, changed, self._zone)
+            return self._save(self._locked, task, changed, self._zone)
         except IdTaken:
             raise StaleVersion from None  # the next attempt has other identifiers
-        self._current[task.id] = saved
-        self._reload([each for each in (task.next_id, saved.next_id) if each], saved.owner_id)
-        return saved
-
-    def _reload(self, task_ids: Sequence[TaskId], owner_id: UserId) -> None:
-        """Let later operations see tasks that are new or gone."""
-        for task_id in task_ids:
-            self._current.pop(task_id, None)
-            found = self._tasks.lock([task_id], owner_id=owner_id)
-            self._current.update((task.id, task) for task in found)
 
     def _add(self, task: Task) -> Task:
+        self._locked.require_parent(task.parent_id)
         try:
-            self._tasks.add(task, most=self._max_tasks)
+            self._locked.add(task, most=self._max_tasks)
         except IdTaken:
             raise StaleVersion from None  # the next attempt has other identifiers
-        self._current[task.id] = task
         return task
 
     def _changed(self, task: Task, operation: Edit | Completion) -> Task:
@@ -217,12 +209,31 @@ class _Batch:
         return task.edited(now=now, zone=self._zone, **operation.fields)
 
     def _expected(self, operation: Edit | Completion | Deletion) -> Task:
-        task = self._current.get(operation.id)
-        if task is None:
-            raise TaskNotFound
+        task = self._locked.get(operation.id)
         if operation.version not in (None, task.version):
             raise PreconditionFailed(task.version)
         return task
+
+
+def _named_in(operation: TaskOperation) -> Iterator[TaskId]:
+    """Yield the task of an operation, and the parent that it is to have."""
+    if not isinstance(operation, Creation):
+        yield operation.id
+    if isinstance(operation, Creation | Edit) and (parent_id := operation.fields.get("parent_id")):
+        yield parent_id
+
+
+def _concerns_subtasks(operation: TaskOperation) -> TypeGuard[Completion | Deletion | Edit]:
+    """Return whether an operation may change the subtasks of its task."""
+    if isinstance(operation, Edit):
+        return "completed" in operation.fields
+    return isinstance(operation, Completion | Deletion)
+
+
+def _require_few(locked: LockedTasks) -> None:
+    if len(locked) > MAX_TASKS_AT_ONCE:
+        message = f"Operations must concern at most {MAX_TASKS_AT_ONCE} tasks, with their subtasks."
+        raise ValidationFailed(FieldError("operations", "too_many_subtasks", message))
 
 
 def _field(index: int, operation: TaskOperation) -> str:
@@ -252,9 +263,10 @@ def _validate(operations: Sequence[TaskOperation]) -> None:
 class ChangeMatchingTasks:
     """Change each of the owner's tasks that a query matches, and return how many were changed.
 
-    A step of `CompleteMatchingTasks` and `DeleteMatchingTasks`. The tasks are changed in batches,
-    in the order of creation from the newest on. So no task is changed twice, and tasks that are
-    created in the meantime are left alone.
+    Subtasks that change with them count too. A step of `CompleteMatchingTasks` and
+    `DeleteMatchingTasks`. The tasks are changed in batches, in the order of creation from the
+    newest on. So no task is changed twice, and tasks that are created in the meantime are left
+    alone.
 
     Raises:
         EditConflict: if other requests keep getting in the way.
@@ -271,31 +283,43 @@ class ChangeMatchingTasks:
         after: Position | None = None
         while True:
             found = self.tasks.page(owner_id, query, limit=BATCH_SIZE, after=after)
-            if found.tasks:
-                changed += retry_on_conflict(
-                    partial(self._change_batch, found.tasks, owner_id, query, change)
+            remaining: Sequence[TaskId] = [task.id for task in found.tasks]
+            while remaining:
+                count, remaining = retry_on_conflict(
+                    partial(self._change_batch, remaining, owner_id, query, change)
                 )
+                changed += count
                 self.changes.publish(owner_id)
             if found.last is None:
                 return changed
             after = found.last
 
     def _change_batch(
-        self, batch: Sequence[Task], owner_id: UserId, query: TaskQuery, change: ChangeOne
-    ) -> int:
+        self, batch: Sequence[TaskId], owner_id: UserId, query: TaskQuery, change: ChangeOne
+    ) -> tuple[int, Sequence[TaskId]]:
+        """Change these tasks, and return how many were changed and which ones remain.
+
+        Some remain if those before them have many subtasks.
+        """
+        changed = 0
         with self.unit_of_work() as work:
             zone = zone_of(owner_id, work.users)
-            locked = work.tasks.lock([task.id for task in batch], owner_id=owner_id)
-            # Another request may have changed them before they were locked.
-            matching = [task for task in locked if query.includes(task)]
-            for task in matching:
-                change(work.tasks, task, zone)
-            return len(matching)
+            locked = LockedTasks(work.tasks, owner_id, batch, parents=batch)
+            for index, task_id in enumerate(batch):
+                if changed >= MAX_OPERATIONS:
+                    return changed, batch[index:]
+                task = locked.find(task_id)
+                # Another request may have changed it, or it was changed with its parent.
+                if task is not None and query.includes(task):
+                    changed += change(locked, task, zone)
+        return changed, ()
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteMatchingTasks:
-    """Complete all of the owner's tasks that a query matches, and return how many were open.
+    """Complete all of the owner's tasks that a query matches, with their subtasks.
+
+    Return how many were open.
 
     They are completed in batches, so an error may leave some of them open. Repeat it then.
 
@@ -311,12 +335,14 @@ class CompleteMatchingTasks:
     clock: Clock
 
     def __call__(self, *, owner_id: UserId, query: TaskQuery) -> int:
-        def complete(tasks: TaskRepository, task: Task, zone: TimeZone) -> None:
-            completed = task.edited(completed=True, now=self.clock.now())
+        def complete(locked: LockedTasks, task: Task, zone: TimeZone) -> int:
+            open_subtasks = [each for each in locked.subtasks(task.id) if not each.completed]
             try:
-                self.save(tasks, task, completed, zone)
+                completed = task.edited(completed=True, now=self.clock.now())
+                self.save(locked, task, completed, zone)
             except IdTaken:
-                raise StaleVersion from None  # the next attempt has another identifier
+                raise StaleVersion from None  # the next attempt has other identifiers
+            return 1 + len(open_subtasks)
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
         if query.completed:
@@ -327,7 +353,9 @@ class CompleteMatchingTasks:
 
 @dataclass(frozen=True, slots=True)
 class DeleteMatchingTasks:
-    """Move all of the owner's tasks that a query matches to the trash, and return how many.
+    """Move all of the owner's tasks that a query matches to the trash, with their subtasks.
+
+    Return how many they are.
 
     They are deleted in batches, so an error may leave some of them. Repeat it then.
 
@@ -344,8 +372,8 @@ class DeleteMatchingTasks:
     def __call__(self, *, owner_id: UserId, query: TaskQuery) -> int:
         expires_at = self.clock.now() + self.trash_lifetime
 
-        def delete(tasks: TaskRepository, task: Task, _: TimeZone) -> None:
-            tasks.remove(task.id, owner_id=owner_id, expires_at=expires_at, version=task.version)
+        def delete(locked: LockedTasks, task: Task, _: TimeZone) -> int:
+            return locked.remove(task.id, expires_at=expires_at)
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
         return self.change_matching(owner_id, query, delete)

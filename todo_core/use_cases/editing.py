@@ -1,19 +1,21 @@
 """Changing one task, and what follows from it: steps that several use cases share."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from copy import replace
 from dataclasses import dataclass
 
 from todo_core.entities.task import Task, TaskFields, TaskId
 from todo_core.entities.task_changes import TOMBSTONE_LIFETIME
-from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
+from todo_core.entities.task_query import TaskQuery
+from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import UserId
-from todo_core.errors import IdTaken, PreconditionFailed, StaleVersion, TaskNotFound
+from todo_core.errors import IdTaken, PreconditionFailed, StaleVersion
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
+from todo_core.use_cases.locked_tasks import LockedTasks
 from todo_core.use_cases.retrying import retry_on_conflict
 from todo_core.use_cases.time_zones import zone_of
 
@@ -38,54 +40,81 @@ def require_expected(task: Task, expected: Collection[int] | None) -> Task:
 
 @dataclass(frozen=True, slots=True)
 class SaveTask:
-    """Save a changed task. If it repeats and was completed, add its successor in the same write.
+    """Save a changed task, with what follows from it for other tasks.
 
-    If such a task is reopened and its successor is unchanged, the successor is permanently deleted,
-    and the task repeats again. If the successor was changed, it stays, and the task no longer
-    repeats.
+    The tasks were locked with the subtasks of this one, and with its new parent. A task that is
+    completed completes its open subtasks. If it repeats, its successor is added with copies of its
+    subtasks, which are open. A subtask that repeats has no successor if it is completed with its
+    parent: it ends with it, or the copy goes on.
+
+    If a task that repeats is reopened and its successor is unchanged, the successor is permanently
+    deleted, and the task repeats again. If the successor or its subtasks were changed, they stay,
+    and the task no longer repeats.
 
     Raises:
-        StaleVersion: if the task was changed since it was loaded.
+        InvalidParent: if the task cannot be a subtask of its new parent.
         QuotaExceeded: if there is no room for the successor.
-        IdTaken: if the identifier of the successor is in use.
+        IdTaken: if an identifier of the successor is in use.
     """
 
     identifiers: Identifiers
     clock: Clock
     max_tasks: int
 
-    def __call__(self, tasks: TaskRepository, before: Task, after: Task, zone: TimeZone) -> Task:
+    def __call__(self, locked: LockedTasks, before: Task, after: Task, zone: TimeZone) -> Task:
+        if after.parent_id != before.parent_id:
+            locked.require_parent(after.parent_id, subtask_id=after.id)
         if before.completed == after.completed:
-            return tasks.save(after)
-        return self._complete(tasks, after, zone) if after.completed else self._reopen(tasks, after)
-
-    def _complete(self, tasks: TaskRepository, task: Task, zone: TimeZone) -> Task:
-        if task.repetition is None:
-            return tasks.save(task)
-        now = self.clock.now()
-        [task_id] = self.identifiers.task_ids(1, created_at=now)
-        successor = task.successor(task_id, now=now, zone=zone)
-        if successor is None:
-            return tasks.save(task)
-        saved = tasks.save(replace(task, next_id=successor.id))
-        tasks.add(successor, most=self.max_tasks)
+            return locked.save(after)
+        if not after.completed:
+            return self._reopen(locked, after)
+        subtasks = locked.subtasks(after.id)
+        saved = self._complete(locked, after, subtasks, zone)
+        for each in subtasks:
+            if not each.completed:
+                locked.save(each.edited(completed=True, now=after.updated_at))
         return saved
 
-    def _reopen(self, tasks: TaskRepository, task: Task) -> Task:
-        owner_id, next_id = task.owner_id, task.next_id
+    def _complete(
+        self, locked: LockedTasks, task: Task, subtasks: Sequence[Task], zone: TimeZone
+    ) -> Task:
+        if task.repetition is None:
+            return locked.save(task)
+        # A subtask that repeats and was completed by itself is followed by its own successor.
+        in_order = sorted(
+            (each for each in subtasks if each.next_id is None), key=lambda each: each.position
+        )
+        now = self.clock.now()
+        task_id, *ids = self.identifiers.task_ids(1 + len(in_order), created_at=now)
+        successor = task.successor(task_id, now=now, zone=zone)
+        if successor is None or successor.due_date is None:
+            return locked.save(task)
+        saved = locked.save(replace(task, next_id=successor.id))
+        locked.add(successor, most=self.max_tasks)
+        due_day = zone.local(now).date() if task.due_date is None else task.due_date.local_day(zone)
+        days = (successor.due_date.local_day(zone) - due_day).days
+        # The copies have the same order: of tasks that are new at once, a larger id comes first.
+        for each, copy_id in zip(in_order, sorted(ids, reverse=True), strict=True):
+            copy = each.copied(copy_id, parent=successor, days=days, zone=zone)
+            locked.add(copy, most=self.max_tasks)
+        return saved
+
+    def _reopen(self, locked: LockedTasks, task: Task) -> Task:
+        next_id = task.next_id
         task = replace(task, next_id=None)
         if next_id is None:
-            return tasks.save(task)
-        # In this order, like a bulk, which has locked the task already.
-        if not tasks.lock([task.id], owner_id=owner_id):
-            raise StaleVersion
-        successors = tasks.lock([next_id], owner_id=owner_id)
-        if any(each.version > 1 for each in successors):
-            return tasks.save(replace(task, repetition=None))
-        saved = tasks.save(task)
+            return locked.save(task)
+        locked.lock([next_id], parents=[next_id])
+        successor = locked.find(next_id)
+        if successor is None:
+            return locked.save(task)
+        family = [successor, *locked.subtasks(next_id)]
+        created_at = successor.created_at
+        if any(each.version > 1 or each.created_at != created_at for each in family):
+            return locked.save(replace(task, repetition=None))
+        saved = locked.save(task)
         expires_at = self.clock.now() + TOMBSTONE_LIFETIME
-        for each in successors:
-            tasks.remove(each.id, owner_id=owner_id, expires_at=expires_at, permanently=True)
+        locked.remove(next_id, expires_at=expires_at, permanently=True)
         return saved
 
 
@@ -100,6 +129,7 @@ class ChangeTask:
         TaskNotFound: if the owner has no such task, even if another user has.
         PreconditionFailed: if the task has none of the expected versions.
         ValidationFailed: naming every field that breaks its rules.
+        InvalidParent: if the task cannot be a subtask of its new parent.
         QuotaExceeded: if there is no room for the successor of a task that repeats.
         EditConflict: if the task keeps being changed at the same time.
         IdTaken: if the identifier of a successor is in use, in a unit of work of the caller's.
@@ -113,7 +143,7 @@ class ChangeTask:
     begins_units: bool = True
     """Whether it begins units of work of its own, so that it can try again in another one.
 
-    In one of the caller's, the task is locked first, and the only attempt is not overtaken.
+    In one of the caller's, it makes one attempt.
     """
 
     def __call__(
@@ -128,16 +158,22 @@ class ChangeTask:
                 return attempt_in_unit()
             task = require_expected(self.tasks.get(task_id, owner_id=owner_id), expected)
             fields = fields_of(task)
-            if task.needs_unit(fields):
+            if task.needs_unit(fields) or self._completes_subtasks(task, fields):
                 return attempt_in_unit()
-            return self._change(self.tasks, task, fields, DEFAULT_TIME_ZONE)
+            changed = task.edited(now=self.clock.now(), **fields)
+            return (task, False) if changed is task else (self.tasks.save(changed), True)
 
         def attempt_in_unit() -> tuple[Task, bool]:
             try:
                 with self.unit_of_work() as work:
                     zone = zone_of(owner_id, work.users)
-                    task = require_expected(self._load(work.tasks, owner_id, task_id), expected)
-                    return self._change(work.tasks, task, fields_of(task), zone)
+                    task = require_expected(work.tasks.get(task_id, owner_id=owner_id), expected)
+                    locked = _locked_for(work.tasks, task, fields_of(task))
+                    task = require_expected(locked.get(task_id), expected)
+                    changed = task.edited(now=self.clock.now(), zone=zone, **fields_of(task))
+                    if changed is task:
+                        return task, False
+                    return self.save(locked, task, changed, zone), True
             except IdTaken:
                 if not self.begins_units:
                     raise
@@ -149,15 +185,18 @@ class ChangeTask:
             self.changes.publish(owner_id)
         return task
 
-    def _load(self, tasks: TaskRepository, owner_id: UserId, task_id: TaskId) -> Task:
-        if self.begins_units:
-            return tasks.get(task_id, owner_id=owner_id)
-        for task in tasks.lock([task_id], owner_id=owner_id):
-            return task
-        raise TaskNotFound
+    def _completes_subtasks(self, task: Task, fields: TaskFields) -> bool:
+        if task.completed or task.parent_id is not None or not fields.get("completed"):
+            return False
+        open_subtasks = TaskQuery(parent_id=task.id, completed=False)
+        return self.tasks.count(task.owner_id, open_subtasks) > 0
 
-    def _change(
-        self, tasks: TaskRepository, task: Task, fields: TaskFields, zone: TimeZone
-    ) -> tuple[Task, bool]:
-        changed = task.edited(now=self.clock.now(), zone=zone, **fields)
-        return (task, False) if changed is task else (self.save(tasks, task, changed, zone), True)
+
+def _locked_for(tasks: TaskRepository, task: Task, fields: TaskFields) -> LockedTasks:
+    """Lock a task for a change of these fields, and the other tasks that it may concern."""
+    parent_id = fields.get("parent_id")
+    return LockedTasks(
+        *(tasks, task.owner_id),
+        [task.id, *([] if parent_id is None else [parent_id])],
+        parents=[task.id] if "completed" in fields else (),
+    )

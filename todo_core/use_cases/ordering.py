@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypedDict, Unpack
 
 from todo_core.entities.rank import Rank
 from todo_core.entities.task import Task, TaskId
@@ -16,8 +17,18 @@ from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.bulk import MAX_OPERATIONS, hits_of
 from todo_core.use_cases.editing import require_expected
+from todo_core.use_cases.locked_tasks import LockedTasks
 from todo_core.use_cases.retrying import DEFAULT_ATTEMPTS, retry_on_conflict
 from todo_core.use_cases.tasks import LONGEST_PAGE
+
+
+class Place(TypedDict, total=False):
+    """Where a task is moved: next to which other task, and of which one it becomes a subtask."""
+
+    before: TaskId
+    after: TaskId
+    parent_id: TaskId | None
+
 
 _IN_ORDER = TaskQuery(order=TaskOrder.POSITION, descending=False)
 
@@ -27,11 +38,13 @@ class MoveTask:
     """Move one of the owner's tasks before or after another one, in the order of positions.
 
     Only the moved task changes, unless there is no room: then others around the place get new
-    positions. Moving a task next to itself changes nothing. `expected` is as in `UpdateTask`.
+    positions. Moving a task next to itself changes nothing. If a `parent_id` is given, the task
+    becomes a subtask of that task, or of none if it is None. `expected` is as in `UpdateTask`.
 
     Raises:
         TaskNotFound: if the owner has no such task, or not the other one, even if another user has.
         PreconditionFailed: if the task has none of the expected versions.
+        InvalidParent: if the task cannot be a subtask of its new parent.
         EditConflict: if other requests keep getting in the way.
         RateLimited: after too many requests of this user about tasks.
     """
@@ -47,13 +60,12 @@ class MoveTask:
         *,
         owner_id: UserId,
         task_id: TaskId,
-        before: TaskId | None = None,
-        after: TaskId | None = None,
         expected: Collection[int] | None = None,
+        **place: Unpack[Place],
     ) -> Task:
         def attempt() -> Task:
             with self.unit_of_work() as work:
-                return self._move(work.tasks, owner_id, task_id, before, after, expected)
+                return self._move(work.tasks, owner_id, task_id, place, expected)
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
         moved = retry_on_conflict(attempt, attempts=self.attempts)
@@ -65,15 +77,19 @@ class MoveTask:
         tasks: TaskRepository,
         owner_id: UserId,
         task_id: TaskId,
-        before: TaskId | None,
-        after: TaskId | None,
+        place: Place,
         expected: Collection[int] | None,
     ) -> Task:
         task = require_expected(tasks.get(task_id, owner_id=owner_id), expected)
+        before, after = place.get("before"), place.get("after")
         other_id = before if after is None else after
-        if other_id is None or other_id == task_id:
+        other = None
+        if other_id is not None and other_id != task_id:
+            other = tasks.get(other_id, owner_id=owner_id)
+        if place.get("parent_id", task.parent_id) != task.parent_id:
+            task = self._with_parent(tasks, task, place["parent_id"], expected)
+        if other is None:
             return task
-        other = tasks.get(other_id, owner_id=owner_id)
         neighbour = _neighbour(tasks, other, task_id, is_next=after is not None)
         first, second = (neighbour, other) if after is None else (other, neighbour)
         position = self._between(task, first, second)
@@ -81,6 +97,22 @@ class MoveTask:
             return self._make_room(tasks, task, first)
         moved = task.moved(position, now=self.clock.now())
         return task if moved is task else tasks.save(moved)
+
+    def _with_parent(
+        self,
+        tasks: TaskRepository,
+        task: Task,
+        parent_id: TaskId | None,
+        expected: Collection[int] | None,
+    ) -> Task:
+        named = [task.id] if parent_id is None else [task.id, parent_id]
+        locked = LockedTasks(tasks, task.owner_id, named)
+        task = require_expected(locked.get(task.id), expected)
+        changed = task.edited(parent_id=parent_id, now=self.clock.now())
+        if changed is task:
+            return task
+        locked.require_parent(parent_id, subtask_id=task.id)
+        return locked.save(changed)
 
     def _between(self, task: Task, first: Task | None, second: Task | None) -> Rank | None:
         """Return a position between these two, or None if they have the same."""

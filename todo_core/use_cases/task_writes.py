@@ -79,8 +79,20 @@ class TaskWrites:
             ),
             update_task=replace(self.update_task, change=change, limiter=limiter),
             toggle_completion=replace(self.toggle_completion, change=change, limiter=limiter),
-            delete_task=replace(self.delete_task, tasks=tasks, limiter=limiter, changes=changes),
-            restore_task=replace(self.restore_task, tasks=tasks, limiter=limiter, changes=changes),
+            delete_task=replace(
+                self.delete_task,
+                tasks=tasks,
+                unit_of_work=same,
+                limiter=limiter,
+                changes=changes,
+            ),
+            restore_task=replace(
+                self.restore_task,
+                unit_of_work=same,
+                limiter=limiter,
+                changes=changes,
+                attempts=1,
+            ),
             move_task=replace(
                 self.move_task, unit_of_work=same, limiter=limiter, changes=changes, attempts=1
             ),

@@ -12,6 +12,7 @@ from todo_core.entities.task import (
     TaskFields,
     TaskId,
     need_zone,
+    parsed,
 )
 from todo_core.entities.task_query import ALL_TASKS, Position, TaskPage, TaskQuery
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
@@ -25,6 +26,7 @@ from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.editing import ChangeTask
+from todo_core.use_cases.locked_tasks import LockedTasks
 from todo_core.use_cases.time_zones import LocateQuery, zone_of
 
 ID_ATTEMPTS = 3
@@ -43,6 +45,7 @@ class CreateTask:
 
     Raises:
         ValidationFailed: naming every field that breaks its rules.
+        InvalidParent: if it cannot be a subtask of its parent.
         QuotaExceeded: if the owner has `max_tasks` tasks.
         AccountGone: if the owner was deleted.
         IdTaken: if each of the `attempts` to choose an identifier met one in use.
@@ -71,10 +74,15 @@ class CreateTask:
         return task
 
     def _attempt(self, owner_id: UserId, fields: NewTaskFields) -> Task:
-        if not need_zone(fields):
+        parent_id = fields.get("parent_id")
+        if parent_id is None and not need_zone(fields):
             return self._add(self.tasks, owner_id, DEFAULT_TIME_ZONE, fields)
         with self.unit_of_work() as work:
-            return self._add(work.tasks, owner_id, zone_of(owner_id, work.users), fields)
+            zone = zone_of(owner_id, work.users)
+            if parent_id is not None:
+                parsed(fields, zone)  # so that all that is wrong is reported, and then the parent
+                LockedTasks(work.tasks, owner_id, [parent_id]).require_parent(parent_id)
+            return self._add(work.tasks, owner_id, zone, fields)
 
     def _add(
         self, tasks: TaskRepository, owner_id: UserId, zone: TimeZone, fields: NewTaskFields
@@ -203,13 +211,15 @@ class UpdateTask:
     """Change fields of one of the owner's tasks. Fields that are not given keep their value.
 
     Concurrent changes of different fields all take effect. A caller who wants to exclude other
-    changes gives the `expected` versions, of which the task must have one. Completing a task that
-    repeats creates the next one (see `todo_core.use_cases.editing.SaveTask`).
+    changes gives the `expected` versions, of which the task must have one. Completing a task
+    completes its subtasks, and creates the next one if it repeats (see
+    `todo_core.use_cases.editing.SaveTask`).
 
     Raises:
         TaskNotFound: if the owner has no such task, even if another user has.
         PreconditionFailed: if the task has none of the expected versions.
         ValidationFailed: naming every field that breaks its rules.
+        InvalidParent: if the task cannot be a subtask of its new parent.
         QuotaExceeded: if there is no room for the next task of one that repeats.
         EditConflict: if the task keeps being changed at the same time.
         RateLimited: after too many requests of this user about tasks.

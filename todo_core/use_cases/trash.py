@@ -1,24 +1,28 @@
 """Deleting tasks, and restoring them from the trash."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_changes import TOMBSTONE_LIFETIME
 from todo_core.entities.user import UserId
-from todo_core.errors import TaskNotFound
+from todo_core.errors import HasSubtasks, TaskNotFound
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.editing import EDIT_ATTEMPTS, require_expected
-from todo_core.use_cases.retrying import retry_on_conflict
+from todo_core.use_cases.locked_tasks import LockedTasks
+from todo_core.use_cases.retrying import DEFAULT_ATTEMPTS, retry_on_conflict
+from todo_core.use_cases.time_zones import zone_of
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteTask:
-    """Move one of the owner's tasks to the trash, or delete it permanently.
+    """Move one of the owner's tasks to the trash, with its subtasks, or delete it permanently.
 
     The trash keeps it for `trash_lifetime`. A task that is already in the trash is found only if
     it is to be deleted `permanently`. `expected` is as in `UpdateTask`.
@@ -28,6 +32,7 @@ class DeleteTask:
     """
 
     tasks: TaskRepository
+    unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
     changes: ChangePublisher
     clock: Clock
@@ -44,59 +49,104 @@ class DeleteTask:
         kept_for = TOMBSTONE_LIFETIME if permanently else self.trash_lifetime
         expires_at = self.clock.now() + kept_for
 
-        def version_of(get: Callable[..., Task]) -> int | None:
-            if expected is None:
-                return None
-            return require_expected(get(task_id, owner_id=owner_id), expected).version
-
         def attempt() -> None:
             try:
-                self.tasks.remove(
-                    task_id,
-                    owner_id=owner_id,
-                    expires_at=expires_at,
-                    permanently=permanently,
-                    version=version_of(self.tasks.get),
-                )
+                self._remove(owner_id, task_id, expires_at, permanently, expected)
             except TaskNotFound:
                 if not permanently:
                     raise
-                self.tasks.erase(
-                    task_id,
-                    owner_id=owner_id,
-                    expires_at=expires_at,
-                    version=version_of(self.tasks.get_in_trash),
-                )
+                self._erase(owner_id, task_id, expires_at, expected)
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
         retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)
         self.changes.publish(owner_id)
 
+    def _remove(
+        self,
+        owner_id: UserId,
+        task_id: TaskId,
+        expires_at: datetime,
+        permanently: bool,
+        expected: Collection[int] | None,
+    ) -> None:
+        version = None
+        if expected is not None:
+            version = require_expected(self.tasks.get(task_id, owner_id=owner_id), expected).version
+        try:
+            self.tasks.remove(
+                task_id,
+                owner_id=owner_id,
+                expires_at=expires_at,
+                permanently=permanently,
+                version=version,
+            )
+        except HasSubtasks:
+            with self.unit_of_work() as work:
+                locked = LockedTasks(work.tasks, owner_id, [task_id], parents=[task_id])
+                require_expected(locked.get(task_id), expected)
+                locked.remove(task_id, expires_at=expires_at, permanently=permanently)
+
+    def _erase(
+        self,
+        owner_id: UserId,
+        task_id: TaskId,
+        expires_at: datetime,
+        expected: Collection[int] | None,
+    ) -> None:
+        """Erase a task in the trash, and the subtasks that were deleted with it."""
+        with self.unit_of_work() as work:
+            task = work.tasks.get_in_trash(task_id, owner_id=owner_id)
+            version = None if expected is None else require_expected(task, expected).version
+            subtasks = work.tasks.deleted_with(task_id, owner_id=owner_id)
+            work.tasks.erase(task_id, owner_id=owner_id, expires_at=expires_at, version=version)
+            for subtask_id in subtasks:
+                work.tasks.erase(subtask_id, owner_id=owner_id, expires_at=expires_at)
+
 
 @dataclass(frozen=True, slots=True)
 class RestoreTask:
-    """Move one of the owner's tasks out of the trash.
+    """Move one of the owner's tasks out of the trash, with the subtasks that were deleted with it.
+
+    A subtask whose parent was deleted or has become a subtask itself is one no more.
 
     Raises:
         TaskNotFound: if the task is not in the trash of the owner, even if another user has it.
-        QuotaExceeded: if the owner has `max_tasks` tasks.
+        QuotaExceeded: if the owner would have more than `max_tasks` tasks.
         IdTaken: if another task of the owner has got the same id in the meantime.
+        EditConflict: if other requests keep getting in the way.
         RateLimited: after too many requests of this user about tasks.
     """
 
-    tasks: TaskRepository
+    unit_of_work: BeginUnitOfWork
     limiter: RateLimiter
     changes: ChangePublisher
     clock: Clock
     max_tasks: int
+    attempts: int = DEFAULT_ATTEMPTS
 
     def __call__(self, *, owner_id: UserId, task_id: TaskId) -> Task:
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        task = self.tasks.restore(
-            task_id, owner_id=owner_id, now=self.clock.now(), most=self.max_tasks
+        restored = retry_on_conflict(
+            partial(self._restore, owner_id, task_id), attempts=self.attempts
         )
         self.changes.publish(owner_id)
-        return task
+        return restored
+
+    def _restore(self, owner_id: UserId, task_id: TaskId) -> Task:
+        now = self.clock.now()
+        with self.unit_of_work() as work:
+            # Before the tasks, like a change of the zone, which locks all tasks of the owner.
+            zone_of(owner_id, work.users)
+            parent_id = work.tasks.get_in_trash(task_id, owner_id=owner_id).parent_id
+            if parent_id is not None:
+                locked = LockedTasks(work.tasks, owner_id, [parent_id])
+                parent_id = parent_id if locked.can_have(parent_id) else None
+            subtasks = work.tasks.deleted_with(task_id, owner_id=owner_id)
+            restore = partial(work.tasks.restore, owner_id=owner_id, now=now, most=self.max_tasks)
+            restored = restore(task_id, parent_id=parent_id)
+            for subtask_id in subtasks:
+                restore(subtask_id, parent_id=task_id)
+            return restored
 
 
 @dataclass(frozen=True, slots=True)

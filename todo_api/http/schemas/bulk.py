@@ -1,7 +1,7 @@
 """Changes of many tasks in one request, as JSON."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from collections.abc import Sequence
+from typing import Annotated, Self, cast
 
 from pydantic import (
     MISSING,
@@ -16,11 +16,13 @@ from pydantic_core import PydanticCustomError
 
 from todo_api.http.schemas.tasks import (
     TaskCreate,
+    TaskNumber,
     TaskPatch,
     TaskResponse,
     WholeNumber,
     array_json,
     task_fields,
+    task_id_of,
 )
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_operation import (
@@ -31,9 +33,8 @@ from todo_core.entities.task_operation import (
     TaskOperation,
 )
 from todo_core.use_cases.bulk import MAX_OPERATIONS, Outcome
+from todo_core.use_cases.ordering import Place
 
-_LARGEST_ID = 2**63 - 1
-_NO_TASK = TaskId(0)
 _KINDS = ("create", "update", "complete", "delete")
 
 
@@ -43,14 +44,7 @@ ExpectedVersion = Annotated[
 ]
 
 
-TaskNumber = Annotated[
-    WholeNumber, Field(json_schema_extra={"format": "int64"}, examples=[4503599627370496])
-]
-
-
-def task_id_of(number: int) -> TaskId:
-    """Return the id of a task. A number that is not an id becomes an id that no task has."""
-    return TaskId(number) if 0 < number <= _LARGEST_ID else _NO_TASK
+type ParentId = TaskNumber | None
 
 
 class OnTask(BaseModel):
@@ -140,10 +134,16 @@ class TaskBulk(BaseModel):
 
 
 class TaskMove(BaseModel):
-    """Where a task is moved: directly before or directly after another one. Send one of the two."""
+    """Where a task is moved: directly before or directly after another one, and to which parent.
+
+    Send `before` or `after`, or `parent_id`, or `parent_id` with one of the two.
+    """
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["before"]}, {"required": ["after"]}]}
+        json_schema_extra={
+            "anyOf": [{"required": [name]} for name in ("before", "after", "parent_id")],
+            "not": {"required": ["before", "after"]},
+        }
     )
 
     before: Annotated[
@@ -154,16 +154,28 @@ class TaskMove(BaseModel):
         TaskNumber | MISSING,
         Field(description="The id of the task that the moved one comes directly after."),
     ] = MISSING
+    parent_id: Annotated[
+        ParentId | MISSING,
+        Field(
+            description="The id of the task of which the moved one becomes a subtask. Null makes it"
+            " a task of its own. If it is not sent, the parent stays the same."
+        ),
+    ] = MISSING
 
     @model_validator(mode="after")
-    def _require_one(self) -> Self:
-        if len(self.model_fields_set) != 1:
-            raise PydanticCustomError("not_one_place", "must have either before or after")
+    def _require_place(self) -> Self:
+        sent = self.model_fields_set
+        if not sent or sent >= {"before", "after"}:
+            raise PydanticCustomError(
+                "not_one_place", "must have before, after or parent_id, and not both of the first"
+            )
         return self
 
-    def to_core(self) -> Mapping[str, TaskId]:
+    def to_core(self) -> Place:
         """Return the place as the use case takes it."""
-        return {name: task_id_of(number) for name, number in self.model_dump().items()}
+        sent = self.model_dump().items()
+        place = {name: number if number is None else task_id_of(number) for name, number in sent}
+        return cast(Place, place)
 
 
 class TaskOrderUpdate(BaseModel):
@@ -182,9 +194,7 @@ class TaskOrderUpdate(BaseModel):
         """
         unknown: dict[int, TaskId] = {}
         return [
-            TaskId(number)
-            if 0 < number <= _LARGEST_ID
-            else unknown.setdefault(number, TaskId(-len(unknown)))
+            task_id_of(number) or unknown.setdefault(number, TaskId(-len(unknown)))
             for number in self.task_ids
         ]
 

@@ -37,12 +37,15 @@ from todo_core.entities.task import (
     Task,
     TaskCounts,
     TaskFields,
+    TaskId,
     Title,
 )
 from todo_core.entities.task_changes import Change, ChangesPage
 from todo_core.entities.task_query import TaskPage
 
 _COMPLETED = "completed"
+_LARGEST_ID = 2**63 - 1
+_NO_TASK = TaskId(0)
 _LONGEST_TAG_LIST = 1000  # spellings of the same tag count as one
 _RECURRENCE_PATTERNS = tuple(frequency.lower() for frequency in Frequency)
 _RULE_PATTERN = (
@@ -144,6 +147,17 @@ StatusName = Annotated[
 ]
 
 
+TaskNumber = Annotated[
+    WholeNumber, Field(json_schema_extra={"format": "int64"}, examples=[4503599627370496])
+]
+ParentNumber = Annotated[
+    TaskNumber | None,
+    Field(
+        description="The id of the task of which this one is a subtask: one of yours that is not a"
+        " subtask itself. A task that has subtasks cannot become one. Null makes it a task of its"
+        " own. `parentId` and `parent_task_id` are other names of this field."
+    ),
+]
 RuleText = Annotated[
     str | None,
     Field(
@@ -197,7 +211,10 @@ RepeatFromName = Annotated[
     ),
 ]
 
-OTHER_NAMES: Mapping[str, Sequence[str]] = {"due_date": ("dueDate", "due_at")}
+OTHER_NAMES: Mapping[str, Sequence[str]] = {
+    "due_date": ("dueDate", "due_at"),
+    "parent_id": ("parentId", "parent_task_id"),
+}
 """Other names of the fields of a task in a request, which existing front ends use."""
 
 
@@ -214,6 +231,7 @@ class _Details(BaseModel):
     priority: PriorityName | MISSING = MISSING
     due_date: DueDateText | MISSING = MISSING
     tags: TagNames | MISSING = MISSING
+    parent_id: ParentNumber | MISSING = MISSING
     recurrence_rule: RuleText | MISSING = MISSING
     recurrence_pattern: PatternName | MISSING = MISSING
     recurrence_interval: IntervalNumber | MISSING = MISSING
@@ -241,7 +259,7 @@ class TaskCreate(_Details):
 
     def to_core(self) -> NewTaskFields:
         """Return the fields as use cases take them."""
-        return cast(NewTaskFields, _with_rule(self.model_dump()))
+        return cast(NewTaskFields, _as_in_core(self.model_dump()))
 
 
 class TaskUpdate(_Details):
@@ -277,11 +295,18 @@ def _to_core(body: BaseModel) -> TaskFields:
     sent = body.model_dump(include=_CHANGEABLE)
     if (status := sent.pop("status", None)) is not None:
         sent["completed"] = status == _COMPLETED
-    return cast(TaskFields, _with_rule(sent))
+    return cast(TaskFields, _as_in_core(sent))
 
 
-def _with_rule(sent: dict[str, Any]) -> dict[str, Any]:
-    """Replace a pattern and its interval by their rule, unless there is a rule."""
+def task_id_of(number: int) -> TaskId:
+    """Return the id of a task. A number that is not an id becomes an id that no task has."""
+    return TaskId(number) if 0 < number <= _LARGEST_ID else _NO_TASK
+
+
+def _as_in_core(sent: dict[str, Any]) -> dict[str, Any]:
+    """Replace a pattern and its interval by their rule, unless there is a rule, and the parent."""
+    if (parent := sent.get("parent_id")) is not None:
+        sent["parent_id"] = task_id_of(parent)
     pattern, interval = (
         sent.pop(f"recurrence_{each}", MISSING) for each in ("pattern", "interval")
     )
@@ -349,6 +374,9 @@ class TaskResponse(BaseModel):
         " move the task, or reorder several.",
         examples=["Lff99e99f350e83a1cd3747455757c"],
     )
+    parent_id: int | None = Field(
+        description="The id of the task of which this one is a subtask, or null."
+    )
 
 
 class TaskListResponse(RootModel[list[TaskResponse]]):
@@ -415,6 +443,7 @@ def task_fields(task: Task) -> dict[str, object]:
         due_date,
         tags,
         position,
+        parent_id,
         repetition,
         next_id,
         completed_at,
@@ -443,6 +472,7 @@ def task_fields(task: Task) -> dict[str, object]:
         "repeat_from": None,
         "next_id": next_id,
         "position": position,
+        "parent_id": parent_id,
     }
     if repetition is not None and is_open:
         fields |= _repetition_fields(repetition)
