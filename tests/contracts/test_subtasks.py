@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Unpack
 
 import pytest
@@ -379,10 +380,14 @@ class TestTrash:
         parent, first, _ = family(todo)
         delete(todo, parent)
         todo.storage.tasks.erase(first.id, owner_id=todo.owner, expires_at=NOW)
-        assert todo.storage.tasks.deleted_with(parent.id, owner_id=todo.owner) == [3]
-        assert todo.storage.tasks.deleted_with(MISSING, owner_id=todo.owner) == []
+        lock = partial(todo.storage.tasks.lock_in_trash, owner_id=todo.owner)
+        assert [each.id for each in lock(parent.id)] == [1, 3]
+        for missing in (first.id, MISSING):
+            with pytest.raises(TaskNotFound):
+                lock(missing)
         todo.storage.tasks.erase(parent.id, owner_id=todo.owner, expires_at=NOW)
-        assert todo.storage.tasks.deleted_with(parent.id, owner_id=todo.owner) == []
+        with pytest.raises(TaskNotFound):
+            lock(parent.id)
 
 
 class TestRepetition:

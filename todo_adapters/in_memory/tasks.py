@@ -107,16 +107,17 @@ class InMemoryTaskRepository(TaskRepository):
             return saved
 
     def lock(
-        self, task_ids: Sequence[TaskId], *, owner_id: UserId, parents: Sequence[TaskId] = ()
+        self, task_ids: Sequence[TaskId], *, owner_id: UserId, families_of: Sequence[TaskId] = ()
     ) -> Sequence[Task]:
-        named, parent_ids = {*task_ids}, {*parents}
+        named, families = {*task_ids}, {*families_of}
         with self._store.lock:
-            locked = [
-                task
-                for task in self._store.tasks.values()
-                if task.owner_id == owner_id and (task.id in named or task.parent_id in parent_ids)
-            ]
-        return sorted(locked, key=lambda task: task.id)
+            owned = [task for task in self._store.tasks.values() if task.owner_id == owner_id]
+        for task in owned:
+            if task.id in families and task.parent_id is not None:
+                named.add(task.parent_id)
+            if task.parent_id in families:
+                named.add(task.id)
+        return sorted((task for task in owned if task.id in named), key=lambda task: task.id)
 
     def remove(
         self,
@@ -165,19 +166,19 @@ class InMemoryTaskRepository(TaskRepository):
         with self._store.lock:
             return self._in_trash(task_id, owner_id)
 
-    def deleted_with(self, task_id: TaskId, *, owner_id: UserId) -> Sequence[TaskId]:
+    def lock_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Sequence[Task]:
         with self._store.lock:
-            parent = self._store.deleted_tasks.get((owner_id, task_id))
-            return [
-                key[1]
-                for key, deleted in sorted(self._store.deleted_tasks.items())
-                if parent is not None
-                and parent.task is not None
-                and key[0] == owner_id
-                and deleted.task is not None
+            task = self._in_trash(task_id, owner_id)
+            expires_at = self._store.deleted_tasks[owner_id, task_id].expires_at
+            subtasks = [
+                deleted.task
+                for _, deleted in sorted(self._store.deleted_tasks.items())
+                if deleted.task is not None
+                and deleted.task.owner_id == owner_id
                 and deleted.task.parent_id == task_id
-                and deleted.expires_at == parent.expires_at
+                and deleted.expires_at == expires_at
             ]
+            return [task, *subtasks]
 
     def erase(
         self,

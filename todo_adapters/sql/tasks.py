@@ -103,10 +103,12 @@ LOCK = _SELECT_OWNED.where(TASKS.c.id.in_(_NAMED_IDS)).order_by(TASKS.c.id).with
 _NAMED_FAMILIES = text(
     "SELECT CAST(key AS BIGINT) FROM json_each(:task_ids)"
     " UNION ALL SELECT id FROM tasks WHERE owner_id = :owner"
-    " AND parent_id IN (SELECT CAST(key AS BIGINT) FROM json_each(:parents))"
+    " AND parent_id IN (SELECT CAST(key AS BIGINT) FROM json_each(:families))"
+    " UNION ALL SELECT parent_id FROM tasks WHERE owner_id = :owner"
+    " AND id IN (SELECT CAST(key AS BIGINT) FROM json_each(:families))"
 ).bindparams(
     bindparam("task_ids", type_=JSON),
-    bindparam("parents", type_=JSON),
+    bindparam("families", type_=JSON),
     bindparam("owner", type_=Uuid),
 )
 LOCK_FAMILIES = (
@@ -345,14 +347,14 @@ class SqlTaskRepository(TaskRepository):
         return replace(task, version=task.version + 1)
 
     def lock(
-        self, task_ids: Sequence[TaskId], *, owner_id: UserId, parents: Sequence[TaskId] = ()
+        self, task_ids: Sequence[TaskId], *, owner_id: UserId, families_of: Sequence[TaskId] = ()
     ) -> Sequence[Task]:
         # Sorted by id, PostgreSQL locks them in this order. SQLite has locked the database.
         named = {"owner": owner_id, "task_ids": dict.fromkeys(map(str, task_ids))}
         of_owner = partial(to_task, owner_id=owner_id)
-        if not parents:
+        if not families_of:
             return self._executor.entities(LOCK, named, of_owner)
-        families = {**named, "parents": dict.fromkeys(map(str, parents))}
+        families = {**named, "families": dict.fromkeys(map(str, families_of))}
         return self._executor.entities(LOCK_FAMILIES, families, of_owner)
 
     def remove(
@@ -375,11 +377,10 @@ class SqlTaskRepository(TaskRepository):
             write, this_one = trash.REMOVE_LOADED, {**this_one, "loaded_version": version}
         if self._change(write, this_one, _STILL_PARENT):
             return
-        # Why not, if it is still there?
-        stored = self._executor.row(GET, {"owner": owner_id, "task_id": task_id})
-        is_there = stored is not None and version in (None, to_task(stored, owner_id).version)
-        if is_there:
-            raise HasSubtasks
+        if self.count(owner_id, TaskQuery(parent_id=task_id)):
+            stored = self._executor.row(GET, {"owner": owner_id, "task_id": task_id})
+            if stored is not None and version in (None, to_task(stored, owner_id).version):
+                raise HasSubtasks
         raise TaskNotFound if version is None else StaleVersion
 
     def restore(
@@ -415,8 +416,14 @@ class SqlTaskRepository(TaskRepository):
             raise TaskNotFound
         return to_task(row, owner_id)
 
-    def deleted_with(self, task_id: TaskId, *, owner_id: UserId) -> Sequence[TaskId]:
-        return self._executor.values(trash.DELETED_WITH, {"owner": owner_id, "task_id": task_id})
+    def lock_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Sequence[Task]:
+        this_one = {"owner": owner_id, "task_id": task_id}
+        of_owner = partial(to_task, owner_id=owner_id)
+        found = self._executor.entities(trash.LOCK_FAMILY_IN_TRASH, this_one, of_owner)
+        family = sorted(found, key=lambda task: (task.id != task_id, task.id))
+        if not family or family[0].id != task_id:
+            raise TaskNotFound
+        return family
 
     def erase(
         self,

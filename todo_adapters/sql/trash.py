@@ -15,7 +15,6 @@ from sqlmodel import (
     Integer,
     bindparam,
     case,
-    col,
     delete,
     exists,
     select,
@@ -99,31 +98,30 @@ RESTORE = RevisedMove(
         "updated_at": bindparam("new_updated_at", type_=UtcDateTime),
     },
 )
-GET_IN_TRASH = (
+_PARENT = aliased(DeletedTaskRow)
+_DELETED_WITH_PARENT = exists(
+    select(_PARENT.id).where(
+        _PARENT.owner_id == bindparam("owner"),
+        _PARENT.id == bindparam("task_id"),
+        _PARENT.expires_at == DELETED_TASKS.c.expires_at,
+    )
+)
+_SELECT_IN_TRASH = (
     select(DeletedTaskRow)
     .with_only_columns(*(DELETED_TASKS.c[column.name] for column in TASK_COLUMNS))
-    .where(*_THIS_IN_TRASH)
+    .where(_DELETED_OWNED, _IN_TRASH)
 )
-_PARENT = aliased(DeletedTaskRow)
-DELETED_WITH = (
-    select(DeletedTaskRow)
-    .with_only_columns(DELETED_TASKS.c.id)
-    .where(
-        _DELETED_OWNED,
-        DELETED_TASKS.c.parent_id == bindparam("task_id"),
-        _IN_TRASH,
-        exists(
-            select(_PARENT.id).where(
-                _PARENT.owner_id == bindparam("owner"),
-                _PARENT.id == bindparam("task_id"),
-                col(_PARENT.title).is_not(None),
-                _PARENT.expires_at == DELETED_TASKS.c.expires_at,
-            )
-        ),
+GET_IN_TRASH = _SELECT_IN_TRASH.where(DELETED_TASKS.c.id == bindparam("task_id"))
+LOCK_IN_TRASH = GET_IN_TRASH.with_for_update()
+# In the order of their ids and before the owner's row, as tasks are locked.
+LOCK_FAMILY_IN_TRASH = (
+    _SELECT_IN_TRASH.where(
+        (DELETED_TASKS.c.id == bindparam("task_id"))
+        | ((DELETED_TASKS.c.parent_id == bindparam("task_id")) & _DELETED_WITH_PARENT)
     )
     .order_by(DELETED_TASKS.c.id)
+    .with_for_update()
 )
-LOCK_IN_TRASH = GET_IN_TRASH.with_for_update()
 _ERASED = {
     **{DELETED_TASKS.c[name]: null() for name in CONTENT},
     DELETED_TASKS.c.expires_at: bindparam("new_expires_at", type_=UtcDateTime),

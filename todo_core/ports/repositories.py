@@ -422,14 +422,14 @@ class TaskRepository(Protocol):
 
     @abstractmethod
     def lock(
-        self, task_ids: Sequence[TaskId], *, owner_id: UserId, parents: Sequence[TaskId] = ()
+        self, task_ids: Sequence[TaskId], *, owner_id: UserId, families_of: Sequence[TaskId] = ()
     ) -> Sequence[Task]:
-        """Return those of these tasks that the owner has, and the subtasks of the `parents`.
+        """Return those of these tasks that the owner has, and relatives of those in `families_of`.
 
-        They are in the order of their ids. No other unit of work can change or delete them until
-        this one ends. The ids may repeat.
-        Call it at most once in a unit of work, and before any other method for tasks: locks in
-        another order could deadlock.
+        Relatives are the parent and the subtasks. The tasks are in the order of their ids. No other
+        unit of work can change or delete them until this one ends. The ids may repeat. Call it at
+        most once in a unit of work, and before any other method for tasks: locks in another order
+        could deadlock.
         """
 
     @abstractmethod
@@ -484,11 +484,14 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def deleted_with(self, task_id: TaskId, *, owner_id: UserId) -> Sequence[TaskId]:
-        """Return the ids of the subtasks that were moved to the trash with this owner's task.
+    def lock_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Sequence[Task]:
+        """Return the task with this id in this owner's trash, and the subtasks deleted with it.
 
-        They are those in the trash that expire when it does. There are none if the task is not in
-        the trash.
+        These are the subtasks in the trash that expire when it does, in the order of their ids. No
+        other unit of work can restore or erase them until this one ends.
+
+        Raises:
+            TaskNotFound: if the task is not in the trash of this owner.
         """
 
     @abstractmethod

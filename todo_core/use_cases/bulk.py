@@ -109,7 +109,7 @@ class ChangeTasks:
             self.limiter.hit(Limit.TASKS, str(owner_id))
         _validate(operations)
         named = [task_id for each in operations for task_id in _named_in(each)]
-        parents = [each.id for each in operations if _concerns_subtasks(each)]
+        families = [each.id for each in operations if _concerns_subtasks(each)]
         creations = [each for each in operations if isinstance(each, Creation)]
         needs_zone = any(
             isinstance(each, Edit | Completion)
@@ -125,7 +125,7 @@ class ChangeTasks:
                 if needs_zone:
                     zone = zone_of(owner_id, work.users)
                     new = self._new(creations, owner_id, zone)
-                locked = LockedTasks(work.tasks, owner_id, named, parents=parents)
+                locked = LockedTasks(work.tasks, owner_id, named, families_of=families)
                 _require_few(locked)
                 batch = _Batch(
                     *(locked, self.save, new, zone, self.clock),
@@ -304,7 +304,7 @@ class ChangeMatchingTasks:
         changed = 0
         with self.unit_of_work() as work:
             zone = zone_of(owner_id, work.users)
-            locked = LockedTasks(work.tasks, owner_id, batch, parents=batch)
+            locked = LockedTasks(work.tasks, owner_id, batch, families_of=batch)
             for index, task_id in enumerate(batch):
                 if changed >= MAX_OPERATIONS:
                     return changed, batch[index:]

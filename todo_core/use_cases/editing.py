@@ -104,7 +104,7 @@ class SaveTask:
         task = replace(task, next_id=None)
         if next_id is None:
             return locked.save(task)
-        locked.lock([next_id], parents=[next_id])
+        locked.lock([next_id], families_of=[next_id])
         successor = locked.find(next_id)
         if successor is None:
             return locked.save(task)
@@ -198,5 +198,5 @@ def _locked_for(tasks: TaskRepository, task: Task, fields: TaskFields) -> Locked
     return LockedTasks(
         *(tasks, task.owner_id),
         [task.id, *([] if parent_id is None else [parent_id])],
-        parents=[task.id] if "completed" in fields else (),
+        families_of=[task.id] if "completed" in fields else (),
     )

@@ -19,8 +19,8 @@ Those that follow subtasks that repeat may be more.
 class LockedTasks:
     """Some of an owner's tasks as they are now, which no other unit of work can change.
 
-    Those that are named are locked, and the subtasks of the `parents`. Lock all of them at once, if
-    possible, since locks in another order could deadlock.
+    Those that are named are locked, and the parents and subtasks of `families_of`. Lock all of them
+    at once, if possible, since locks in another order could deadlock.
     """
 
     def __init__(
@@ -29,16 +29,16 @@ class LockedTasks:
         owner_id: UserId,
         task_ids: Collection[TaskId],
         *,
-        parents: Collection[TaskId] = (),
+        families_of: Collection[TaskId] = (),
     ) -> None:
         self._tasks = tasks
         self._owner_id = owner_id
         self._current: dict[TaskId, Task] = {}
-        self.lock(task_ids, parents=parents)
+        self.lock(task_ids, families_of=families_of)
 
-    def lock(self, task_ids: Collection[TaskId], *, parents: Collection[TaskId] = ()) -> None:
-        """Lock further tasks, and the subtasks of these parents."""
-        locked = self._tasks.lock([*task_ids], owner_id=self._owner_id, parents=[*parents])
+    def lock(self, task_ids: Collection[TaskId], *, families_of: Collection[TaskId] = ()) -> None:
+        """Lock further tasks, and the parents and subtasks of `families_of`."""
+        locked = self._tasks.lock([*task_ids], owner_id=self._owner_id, families_of=[*families_of])
         self._current.update((task.id, task) for task in locked)
 
     def __iter__(self) -> Iterator[Task]:
@@ -64,7 +64,7 @@ class LockedTasks:
         return task
 
     def subtasks(self, task_id: TaskId) -> Sequence[Task]:
-        """Return the subtasks of a task that was locked as one of the `parents`."""
+        """Return the subtasks of a task that was locked with its family."""
         return [task for task in self if task.parent_id == task_id]
 
     def can_have(self, parent_id: TaskId, *, subtask_id: TaskId | None = None) -> bool:
@@ -107,7 +107,7 @@ class LockedTasks:
         return saved
 
     def remove(self, task_id: TaskId, *, expires_at: datetime, permanently: bool = False) -> int:
-        """Move a task that was locked as one of the `parents` to the trash, with its subtasks.
+        """Move a task that was locked with its family to the trash, with its subtasks.
 
         Return how many tasks these are. The rest is as in `TaskRepository.remove`.
 

@@ -17,7 +17,7 @@ from todo_core.entities.task import (
 from todo_core.entities.task_query import ALL_TASKS, Position, TaskPage, TaskQuery
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
-from todo_core.errors import IdTaken
+from todo_core.errors import IdTaken, StaleVersion
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.cursors import Cursors
@@ -29,8 +29,8 @@ from todo_core.use_cases.editing import ChangeTask
 from todo_core.use_cases.locked_tasks import LockedTasks
 from todo_core.use_cases.time_zones import LocateQuery, zone_of
 
-ID_ATTEMPTS = 3
-"""How many identifiers are tried for a new task. A second one is almost never needed."""
+CREATION_ATTEMPTS = 3
+"""How often a new task is stored, with another identifier. A second one is almost never needed."""
 
 LONGEST_PAGE = 500
 """How many tasks a page has at most."""
@@ -49,6 +49,7 @@ class CreateTask:
         QuotaExceeded: if the owner has `max_tasks` tasks.
         AccountGone: if the owner was deleted.
         IdTaken: if each of the `attempts` to choose an identifier met one in use.
+        StaleVersion: if at each attempt other requests changed the parent.
         RateLimited: after too many requests of this user about tasks.
     """
 
@@ -59,7 +60,7 @@ class CreateTask:
     changes: ChangePublisher
     clock: Clock
     max_tasks: int
-    attempts: int = ID_ATTEMPTS
+    attempts: int = CREATION_ATTEMPTS
 
     def __call__(self, *, owner_id: UserId, **fields: Unpack[NewTaskFields]) -> Task:
         self.limiter.hit(Limit.TASKS, str(owner_id))
@@ -67,7 +68,7 @@ class CreateTask:
             try:
                 task = self._attempt(owner_id, fields)
                 break
-            except IdTaken:
+            except (IdTaken, StaleVersion):
                 if not remaining:
                     raise
         self.changes.publish(owner_id)

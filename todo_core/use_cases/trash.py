@@ -82,7 +82,7 @@ class DeleteTask:
             )
         except HasSubtasks:
             with self.unit_of_work() as work:
-                locked = LockedTasks(work.tasks, owner_id, [task_id], parents=[task_id])
+                locked = LockedTasks(work.tasks, owner_id, [task_id], families_of=[task_id])
                 require_expected(locked.get(task_id), expected)
                 locked.remove(task_id, expires_at=expires_at, permanently=permanently)
 
@@ -95,12 +95,10 @@ class DeleteTask:
     ) -> None:
         """Erase a task in the trash, and the subtasks that were deleted with it."""
         with self.unit_of_work() as work:
-            task = work.tasks.get_in_trash(task_id, owner_id=owner_id)
-            version = None if expected is None else require_expected(task, expected).version
-            subtasks = work.tasks.deleted_with(task_id, owner_id=owner_id)
-            work.tasks.erase(task_id, owner_id=owner_id, expires_at=expires_at, version=version)
-            for subtask_id in subtasks:
-                work.tasks.erase(subtask_id, owner_id=owner_id, expires_at=expires_at)
+            task, *subtasks = work.tasks.lock_in_trash(task_id, owner_id=owner_id)
+            require_expected(task, expected)
+            for each in (task, *subtasks):
+                work.tasks.erase(each.id, owner_id=owner_id, expires_at=expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +139,11 @@ class RestoreTask:
             if parent_id is not None:
                 locked = LockedTasks(work.tasks, owner_id, [parent_id])
                 parent_id = parent_id if locked.can_have(parent_id) else None
-            subtasks = work.tasks.deleted_with(task_id, owner_id=owner_id)
+            _, *subtasks = work.tasks.lock_in_trash(task_id, owner_id=owner_id)
             restore = partial(work.tasks.restore, owner_id=owner_id, now=now, most=self.max_tasks)
             restored = restore(task_id, parent_id=parent_id)
-            for subtask_id in subtasks:
-                restore(subtask_id, parent_id=task_id)
+            for each in subtasks:
+                restore(each.id, parent_id=task_id)
             return restored
 
 
