@@ -30,10 +30,13 @@ _REFERENCE = (
     f"CONSTRAINT {_FOREIGN_KEY} FOREIGN KEY (owner_id, parent_id) REFERENCES tasks (owner_id, id)"
 )
 _KEY = "CONSTRAINT pk_tasks PRIMARY KEY (owner_id, id)"
-_TABLES = ("tasks", "deleted_tasks")
+_INDEXED = {
+    "tasks": ("owner_id", "parent_id"),
+    "deleted_tasks": ("owner_id", "parent_id", "expires_at"),
+}
 _NAME = re.compile(r'CREATE TABLE "?tasks"?')
 _DEFINITION = sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'tasks'")
-_INDEXES = sa.text(
+_INDEXES_OF_TASKS = sa.text(
     "SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'tasks' AND sql IS NOT NULL"
 )
 
@@ -47,13 +50,14 @@ def upgrade() -> None:
         return
     op.add_column("tasks", sa.Column("parent_id", sa.BigInteger(), nullable=True))
     _rebuild_tasks(_KEY, f"{_KEY}, {_REFERENCE}")
-    for table in _TABLES:
+    for table, columns in _INDEXED.items():
         op.create_index(
-            f"ix_{table}_owner_id_parent_id",
-            table,
-            ["owner_id", "parent_id"],
-            sqlite_where=sa.text("parent_id IS NOT NULL"),
+            _index(table), table, columns, sqlite_where=sa.text("parent_id IS NOT NULL")
         )
+
+
+def _index(table: str) -> str:
+    return "_".join(["ix", table, *_INDEXED[table]])
 
 
 def _upgrade_online() -> None:
@@ -61,11 +65,9 @@ def _upgrade_online() -> None:
         briefly_locking(
             f"ALTER TABLE tasks ADD COLUMN parent_id bigint, ADD {_REFERENCE} NOT VALID"
         )
-    for table in _TABLES:
-        create_index_concurrently(
-            f"ix_{table}_owner_id_parent_id",
-            f"{table} (owner_id, parent_id) WHERE parent_id IS NOT NULL",
-        )
+    for table, columns in _INDEXED.items():
+        definition = f"{table} ({', '.join(columns)}) WHERE parent_id IS NOT NULL"
+        create_index_concurrently(_index(table), definition)
     op.execute(f"ALTER TABLE tasks VALIDATE CONSTRAINT {_FOREIGN_KEY}")
 
 
@@ -77,7 +79,7 @@ def _rebuild_tasks(before: str, after: str) -> None:
     """
     connection = op.get_bind()
     definition = connection.scalar(_DEFINITION)
-    indexes = connection.scalars(_INDEXES).all()
+    indexes = connection.scalars(_INDEXES_OF_TASKS).all()
     assert definition.count(before) == 1, definition  # noqa: S101 - or the copy would differ
     op.execute(_NAME.sub("CREATE TABLE new_tasks", definition.replace(before, after), count=1))
     op.execute("INSERT INTO new_tasks SELECT * FROM tasks ORDER BY owner_id, id")
@@ -90,12 +92,12 @@ def _rebuild_tasks(before: str, after: str) -> None:
 def downgrade() -> None:
     if is_online():
         with committing():
-            for table in _TABLES:
-                op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS ix_{table}_owner_id_parent_id")
+            for table in _INDEXED:
+                op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {_index(table)}")
             briefly_locking("ALTER TABLE tasks DROP COLUMN IF EXISTS parent_id")
     else:
-        for table in _TABLES:
-            op.drop_index(f"ix_{table}_owner_id_parent_id", table)
+        for table in _INDEXED:
+            op.drop_index(_index(table), table)
         _rebuild_tasks(f"{_KEY}, {_REFERENCE}", _KEY)
         op.drop_column("tasks", "parent_id")
     if has_column("deleted_tasks", "parent_id"):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from threading import Event, Thread
@@ -34,11 +35,16 @@ from todo_adapters.sql.task_lists import (
     first_look_statement,
     page_statement,
 )
-from todo_adapters.sql.tasks import GET, LOCK_DUE_DAYS, MOVE_DUE_DAYS
-from todo_adapters.sql.trash import ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS
+from todo_adapters.sql.tasks import GET, LOCK_DUE_DAYS, LOCK_FAMILIES, MOVE_DUE_DAYS
+from todo_adapters.sql.trash import (
+    ERASE_EXPIRED,
+    EXPIRED_TOMBSTONES,
+    LOCK_FAMILY_IN_TRASH,
+    WITH_EXCESS,
+)
 from todo_api.container import Container
 from todo_core.entities.priority import Priority
-from todo_core.entities.task import Task
+from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import TaskOrder, TaskQuery
 from todo_core.entities.text import SearchText
 from todo_core.entities.user import User
@@ -184,6 +190,8 @@ class TestOwnership:
                     for descending in (True, False)
                 ),
                 count_statement(TaskQuery(overdue=True)),
+                count_statement(TaskQuery(parent_id=TaskId(1))),
+                count_statement(TaskQuery(parent_id=TaskId(1), completed=False)),
                 *TAG_COUNTS.values(),
             )
         }
@@ -208,7 +216,10 @@ class TestOwnership:
             todo.list_tags(owner_id=ada.id)
             todo.update_task(owner_id=ada.id, task_id=task.id, due_date="2026-12-01")
             todo.update_profile(user_id=ada.id, time_zone="Europe/Berlin")
+            todo.update_task(owner_id=ada.id, task_id=other.id, parent_id=task.id)
+            todo.toggle_completion(owner_id=ada.id, task_id=task.id, completed=True)
             todo.delete_task(owner_id=ada.id, task_id=task.id)
+            todo.restore_task(owner_id=ada.id, task_id=task.id)
             container.tasks().remove_batch(ada.id, limit=1)
         dialect = container.database().engine.dialect.name
         begun = executed.count("BEGIN IMMEDIATE")
@@ -376,6 +387,22 @@ class TestIndexes:
             plan = explain_for_any_values(container, statement)
             assert not re.search("Seq Scan on (tasks|deleted_tasks)", plan), plan
             assert not re.search("SCAN (tasks|deleted_tasks)", plan), plan
+
+    def test_a_family_is_found_by_its_index(self, container: Container, due: User) -> None:
+        del due
+        limits_parts = container.database().dialect.limits_parts
+        for query in (TaskQuery(parent_id=TaskId(1)), TaskQuery(parent_id=TaskId(1), deleted=True)):
+            for statement in (
+                page_statement(query, limits_parts=limits_parts),
+                page_statement(replace(query, completed=False), limits_parts=limits_parts),
+                count_statement(query),
+                LOCK_FAMILY_IN_TRASH if query.deleted else LOCK_FAMILIES,
+            ):
+                plan = explain_for_any_values(container, statement)
+                table = "deleted_tasks" if query.deleted else "tasks"
+                assert f"ix_{table}_owner_id_parent_id" in plan, plan
+                assert not re.search("Seq Scan on (tasks|deleted_tasks)", plan), plan
+                assert not re.search("SCAN (tasks|deleted_tasks)", plan), plan
 
     def test_the_tags_of_one_owner_are_counted(self, container: Container, due: User) -> None:
         del due

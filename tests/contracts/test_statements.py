@@ -1,6 +1,7 @@
 """The driver executes each prebuilt statement with the same effects as SQLAlchemy does."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -149,7 +150,7 @@ def parameters_of(statement: Statement, container: Container) -> list[Parameters
     compiled = statement.compile(dialect=dialect)
     bound = compiled.bind_names
     chosen: dict[str, object] = {**_NEW_PARAMETERS}
-    if "deleted_tasks.id =" in compiled.string:
+    if re.search(r"deleted_tasks(_\d)?\.id =", compiled.string):
         chosen["task_id"] = _DELETED_TASK_ID
     if "kept_from <" in compiled.string:
         chosen["kept_since"] = TOMORROW

@@ -420,14 +420,22 @@ Index(
     sqlite_where=TASKS.c.due_at.is_not(None),
     postgresql_where=TASKS.c.due_at.is_not(None),
 )
-# The subtasks of a task. Other tasks are not in it, and pay nothing.
-for _table in (TASKS, DELETED_TASKS):
-    Index(
-        f"ix_{_table.name}_owner_id_parent_id",
-        _table.c.owner_id,
-        _table.c.parent_id,
-        sqlite_where=_table.c.parent_id.is_not(None),
-        postgresql_where=_table.c.parent_id.is_not(None),
-    )
+# The subtasks of a task, and those that were deleted with it. Other tasks are not in these indexes,
+# and pay nothing.
+Index(
+    "ix_tasks_owner_id_parent_id",
+    TASKS.c.owner_id,
+    TASKS.c.parent_id,
+    sqlite_where=TASKS.c.parent_id.is_not(None),
+    postgresql_where=TASKS.c.parent_id.is_not(None),
+)
+Index(
+    "ix_deleted_tasks_owner_id_parent_id_expires_at",
+    DELETED_TASKS.c.owner_id,
+    DELETED_TASKS.c.parent_id,
+    DELETED_TASKS.c.expires_at,
+    sqlite_where=DELETED_TASKS.c.parent_id.is_not(None),
+    postgresql_where=DELETED_TASKS.c.parent_id.is_not(None),
+)
 Index("ix_deleted_tasks_owner_id_revision", DELETED_TASKS.c.owner_id, DELETED_TASKS.c.revision)
 Index("ix_deleted_tasks_expires_at", DELETED_TASKS.c.expires_at)

@@ -108,6 +108,20 @@ def _by_count(name: str, build: Callable[..., ColumnElement[bool]]) -> Mapping[s
     }
 
 
+def _has_parent(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Return the condition that the task is a subtask of this parent.
+
+    By its ids, SQLite looks up each task. By its parents, it would read all tasks of the owner,
+    since it does not expect that a parent has few of them.
+    """
+    table = (DELETED_TASKS if columns is DELETED_TASKS.c else TASKS).alias("subtasks")
+    ids = select(table.c.id).where(
+        table.c.owner_id == bindparam("owner"), table.c.parent_id == bindparam("parent_id")
+    )
+    is_subtask: ColumnElement[bool] = columns["id"].in_(ids)
+    return is_subtask
+
+
 def _is_overdue(columns: ColumnCollection[str, Any]) -> ColumnElement[bool]:
     return and_(columns["completed"] == false(), columns["due_at"] < bindparam("now"))
 
@@ -116,7 +130,7 @@ _CONDITIONS: Mapping[str, _Condition] = {
     "priorities": _Condition(has_priority, priority_parameters),
     **_by_count("tags", has_tags),
     **_by_count("any_tags", has_any_tag),
-    "parent_id": _compared("parent_id", "parent_id", operator.eq),
+    "parent_id": _Condition(_has_parent, lambda parent_id: {"parent_id": parent_id}),
     "has_parent": _Condition(lambda columns: columns["parent_id"].is_not(None)),
     "has_parent not": _Condition(lambda columns: columns["parent_id"].is_(None)),
     "due_after": _compared("due_after", "due_at", operator.ge),

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Delete, Select, Table
+from sqlalchemy import ARRAY, ColumnElement, Select, Table
 from sqlmodel import (
     JSON,
     Boolean,
@@ -116,13 +116,22 @@ LOCK_FAMILIES = (
 )
 
 
-def _remove_batch(*conditions: ColumnElement[bool]) -> Delete:
-    batch = select(TaskRow).with_only_columns(TASKS.c.id).where(_OWNED, *conditions)
-    return delete(TASKS).where(_OWNED, TASKS.c.id.in_(batch.limit(bindparam("limit"))))
-
-
-REMOVE_BATCHES = (_remove_batch(TASKS.c.parent_id.is_not(None)), _remove_batch())
-"""Subtasks first, since a parent cannot be deleted before them."""
+_SUBTASKS = TASKS.alias("subtasks")
+# Parents are deleted after their subtasks.
+_HAS_SUBTASKS = exists(
+    select(_SUBTASKS.c.id).where(
+        _SUBTASKS.c.owner_id == bindparam("owner"), _SUBTASKS.c.parent_id == TASKS.c.id
+    )
+)
+REMOVE_BATCH = delete(TASKS).where(
+    _OWNED,
+    TASKS.c.id.in_(
+        select(TaskRow)
+        .with_only_columns(TASKS.c.id)
+        .where(_OWNED, ~_HAS_SUBTASKS)
+        .limit(bindparam("limit"))
+    ),
+)
 
 
 _ADDED = advance_owner(
@@ -461,12 +470,11 @@ class SqlTaskRepository(TaskRepository):
         return 0
 
     def remove_batch(self, owner_id: UserId, *, limit: int) -> int:
-        removed = 0
-        for statement in (*REMOVE_BATCHES, trash.REMOVE_DELETED_BATCH):
-            if removed < limit:
-                removed += self._executor.write(
-                    statement, {"owner": owner_id, "limit": limit - removed}
-                )
+        removed = self._executor.write(REMOVE_BATCH, {"owner": owner_id, "limit": limit})
+        if removed < limit:
+            removed += self._executor.write(
+                trash.REMOVE_DELETED_BATCH, {"owner": owner_id, "limit": limit - removed}
+            )
         return removed
 
     def changes(self, owner_id: UserId, *, after: int | None, limit: int) -> FoundChanges:

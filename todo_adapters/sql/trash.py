@@ -7,7 +7,7 @@ known that the task was deleted.
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, null, tuple_
+from sqlalchemy import ColumnElement, Select, null, tuple_, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import (
     BigInteger,
@@ -98,13 +98,17 @@ RESTORE = RevisedMove(
         "updated_at": bindparam("new_updated_at", type_=UtcDateTime),
     },
 )
-_PARENT = aliased(DeletedTaskRow)
-_DELETED_WITH_PARENT = exists(
-    select(_PARENT.id).where(
-        _PARENT.owner_id == bindparam("owner"),
-        _PARENT.id == bindparam("task_id"),
-        _PARENT.expires_at == DELETED_TASKS.c.expires_at,
-    )
+_SUBTASK_IN_TRASH, _PARENT = aliased(DeletedTaskRow), aliased(DeletedTaskRow)
+_DELETED_WITH_PARENT = select(_SUBTASK_IN_TRASH.id).where(
+    _SUBTASK_IN_TRASH.owner_id == bindparam("owner"),
+    _SUBTASK_IN_TRASH.parent_id == bindparam("task_id"),
+    exists(
+        select(_PARENT.id).where(
+            _PARENT.owner_id == bindparam("owner"),
+            _PARENT.id == bindparam("task_id"),
+            _PARENT.expires_at == _SUBTASK_IN_TRASH.expires_at,
+        )
+    ),
 )
 _SELECT_IN_TRASH = (
     select(DeletedTaskRow)
@@ -116,8 +120,9 @@ LOCK_IN_TRASH = GET_IN_TRASH.with_for_update()
 # In the order of their ids and before the owner's row, as tasks are locked.
 LOCK_FAMILY_IN_TRASH = (
     _SELECT_IN_TRASH.where(
-        (DELETED_TASKS.c.id == bindparam("task_id"))
-        | ((DELETED_TASKS.c.parent_id == bindparam("task_id")) & _DELETED_WITH_PARENT)
+        DELETED_TASKS.c.id.in_(
+            union_all(select(bindparam("task_id", type_=BigInteger)), _DELETED_WITH_PARENT)
+        )
     )
     .order_by(DELETED_TASKS.c.id)
     .with_for_update()
