@@ -344,7 +344,7 @@ KINDS = (
             _in_text(SUBTASKS_OF_OWNER, SUBTASKS_OF_OWNER.replace(" owner_id = :owner AND", other)),
         )
         for whose, other in (
-            ("everybody", ""),
+            ("everybody", " :owner = :owner AND"),
             ("others", " owner_id <> :owner AND"),
             ("the owner or any before", " owner_id <= :owner AND"),
             ("the owner or any after", " owner_id >= :owner AND"),
