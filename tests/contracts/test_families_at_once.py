@@ -1,13 +1,15 @@
-"""A task is deleted while it gets another subtask: both are deleted, on every storage."""
+"""Families that others change at the same time, on every storage."""
 
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
-from tests.support.storages import Storage
+from tests.support.storages import Storage, storage_of
 from tests.support.todo import NOW, Todo
+from todo_api.container import Container
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_operation import Deletion
 from todo_core.entities.task_query import TaskQuery
@@ -38,6 +40,17 @@ DELETIONS: Mapping[str, Delete] = {
 }
 
 
+OUT_OF_THE_TRASH: Mapping[str, Delete] = {
+    "restoring": lambda todo, task: todo.application.restore_task(
+        owner_id=todo.owner, task_id=task.id
+    ),
+    "restoring with a key": lambda todo, task: todo.once(
+        lambda writes: writes.restore_task(owner_id=todo.owner, task_id=task.id)
+    ),
+    "deleting": DELETIONS["a permanent deletion"],
+}
+
+
 @pytest.mark.parametrize("subtasks", [0, 1])
 @pytest.mark.parametrize("way", DELETIONS.values(), ids=DELETIONS)
 def test_a_subtask_that_is_added_meanwhile_is_deleted_with_its_parent(
@@ -59,3 +72,38 @@ def test_a_subtask_that_is_added_meanwhile_is_deleted_with_its_parent(
             assert not deletion.done()
         deletion.result(SECONDS)
     assert [*todo.all()] == []
+
+
+@pytest.mark.parametrize("way", OUT_OF_THE_TRASH.values(), ids=OUT_OF_THE_TRASH)
+def test_a_subtask_that_leaves_the_trash_meanwhile_is_in_nobodys_way(
+    storage: Storage, way: Delete
+) -> None:
+    todo = Todo.on(storage)
+    parent = todo.create()
+    first, second = (todo.create(parent_id=parent.id) for _ in range(2))
+    DELETIONS["a deletion"](todo, parent)
+    with ThreadPoolExecutor(1) as threads:
+        with storage.unit_of_work() as work:
+            work.tasks.erase(first.id, owner_id=todo.owner, expires_at=NOW)
+            other = threads.submit(way, todo, parent)
+            time.sleep(UNTIL_THE_OTHER_WAITS_SECONDS)
+            assert not other.done()
+        other.result(SECONDS)
+    is_restored = way is not OUT_OF_THE_TRASH["deleting"]
+    assert {task.id for task in todo.all()} == ({parent.id, second.id} if is_restored else set())
+
+
+def test_the_clean_up_of_the_trash_waits_for_no_writer_who_may_wait_for_it(
+    postgresql_container: Container,
+) -> None:
+    storage = storage_of(postgresql_container)
+    todo = Todo.on(storage)
+    parent = todo.create()
+    subtask = todo.create(parent_id=parent.id)
+    DELETIONS["a deletion"](todo, parent)
+    later = NOW + timedelta(days=365)
+    with storage.unit_of_work() as work:
+        work.tasks.erase(subtask.id, owner_id=todo.owner, expires_at=later)
+        erased = storage.tasks.erase_expired(now=later, expires_at=later, limit=9)
+        assert erased == 1
+    assert storage.tasks.erase_expired(now=later, expires_at=later, limit=9) == 0

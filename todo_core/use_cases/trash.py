@@ -1,6 +1,7 @@
 """Deleting tasks, and restoring them from the trash."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -111,12 +112,15 @@ class DeleteTask:
     ) -> None:
         """Erase a task in the trash, and the subtasks that were deleted with it."""
         with self.unit_of_work() as work:
+            # Before the tasks, like a change of the zone, which locks all tasks of the owner.
+            zone_of(owner_id, work.users)
             task = work.tasks.get_in_trash(task_id, owner_id=owner_id)
             version = None if expected is None else require_expected(task, expected).version
             subtasks = work.tasks.deleted_with(task_id, owner_id=owner_id)
             work.tasks.erase(task_id, owner_id=owner_id, expires_at=expires_at, version=version)
             for subtask_id in subtasks:
-                work.tasks.erase(subtask_id, owner_id=owner_id, expires_at=expires_at)
+                with suppress(TaskNotFound):  # another request took it from the trash meanwhile
+                    work.tasks.erase(subtask_id, owner_id=owner_id, expires_at=expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,8 @@ class RestoreTask:
             restore = partial(work.tasks.restore, owner_id=owner_id, now=now, most=self.max_tasks)
             restored = restore(task_id, parent_id=parent_id)
             for subtask_id in subtasks:
-                restore(subtask_id, parent_id=task_id)
+                with suppress(TaskNotFound):  # another request took it from the trash meanwhile
+                    restore(subtask_id, parent_id=task_id)
             return restored
 
 
