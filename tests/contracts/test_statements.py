@@ -36,6 +36,7 @@ from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.revocations import _ADD_EXTERNAL
 from todo_adapters.sql.statements import DriverStatement, Parameters, Statement
 from todo_adapters.sql.tables import TASKS, metadata
+from todo_adapters.sql.tasks import REMOVE_BATCHES
 from todo_adapters.sql.users import _ADD as ADD_USER
 from todo_api.container import Container
 from todo_core.errors import Unavailable
@@ -152,6 +153,8 @@ def parameters_of(statement: Statement, container: Container) -> list[Parameters
     chosen: dict[str, object] = {**_NEW_PARAMETERS}
     if re.search(r"deleted_tasks(_1)?\.id =", compiled.string):
         chosen["task_id"] = _DELETED_TASK_ID
+    if statement in REMOVE_BATCHES:
+        chosen["limit"] = 9  # all of them, since a parent cannot be deleted before its subtasks
     if "kept_from <" in compiled.string:
         chosen["kept_since"] = TOMORROW
     return [

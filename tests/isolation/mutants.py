@@ -237,7 +237,8 @@ def _instead(old: str, new: str) -> Change:
     """Return a change that replaces exactly this expression by another."""
 
     def change(node: ast.AST) -> ast.AST | None:
-        if isinstance(node, ast.expr) and ast.unparse(node) == old:
+        is_assigned = isinstance(getattr(node, "ctx", None), ast.Store)
+        if isinstance(node, ast.expr) and not is_assigned and ast.unparse(node) == old:
             return ast.parse(new, mode="eval").body
         return None
 
