@@ -60,6 +60,8 @@ DUE_INDEX = "ix_tasks_owner_id_completed_due_at_id"
 INDEX_OF_ORDER = dict(zip((TaskOrder.CREATED_AT, TaskOrder.UPDATED_AT), OWNER_INDEX, strict=True))
 HAS_NO_VALUE_SOMETIMES = {TaskOrder.DUE_DATE, TaskOrder.COMPLETED_AT}
 PRIMARY_KEY = ("pk_tasks", "PRIMARY KEY")
+SUBTASK_INDEX = "ix_tasks_owner_id_parent_id"
+INDEXES = (*OWNER_INDEX, *PRIMARY_KEY, DUE_INDEX, SUBTASK_INDEX)
 SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 QUERIES = [
     TaskQuery(
@@ -97,6 +99,18 @@ QUERIES_OF_DETAILS = [
     for order in TaskOrder
     for filters in (*DUE_FILTERS, *OTHER_FILTERS)
 ]
+FAMILY_FILTERS: Sequence[dict[str, Any]] = [
+    {"parent_id": TaskId(1)},
+    {"has_parent": True},
+    {"has_parent": False},
+]
+QUERIES_OF_FAMILIES = [
+    TaskQuery(completed=completed, order=order, **filters)
+    for completed in (None, True, False)
+    for order in TaskOrder
+    for filters in FAMILY_FILTERS
+]
+ALL_QUERIES = (*QUERIES, *QUERIES_OF_DETAILS, *QUERIES_OF_FAMILIES)
 SEARCH = TaskQuery(search=SearchText("milk"))
 _OWNED_TABLES = {TASKS, TASK_OWNERS, DELETED_TASKS}
 _OF_ALL_OWNERS = {ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS}  # the clean-up's
@@ -179,7 +193,7 @@ class TestOwnership:
                         continues=Continues.NOT,
                         limits_parts=container.database().dialect.limits_parts,
                     )
-                    for query in (*QUERIES, *QUERIES_OF_DETAILS)
+                    for query in ALL_QUERIES
                 ),
                 *(
                     page_statement(
@@ -190,8 +204,10 @@ class TestOwnership:
                     for descending in (True, False)
                 ),
                 count_statement(TaskQuery(overdue=True)),
-                count_statement(TaskQuery(parent_id=TaskId(1))),
-                count_statement(TaskQuery(parent_id=TaskId(1), completed=False)),
+                *(
+                    count_statement(TaskQuery(parent_id=TaskId(1), completed=completed))
+                    for completed in (None, False)
+                ),
                 *TAG_COUNTS.values(),
             )
         }
@@ -217,9 +233,15 @@ class TestOwnership:
             todo.update_task(owner_id=ada.id, task_id=task.id, due_date="2026-12-01")
             todo.update_profile(user_id=ada.id, time_zone="Europe/Berlin")
             todo.update_task(owner_id=ada.id, task_id=other.id, parent_id=task.id)
-            todo.toggle_completion(owner_id=ada.id, task_id=task.id, completed=True)
+            todo.update_task(owner_id=ada.id, task_id=other.id, parent_id=None)
             todo.delete_task(owner_id=ada.id, task_id=task.id)
-            todo.restore_task(owner_id=ada.id, task_id=task.id)
+            todo.create_task(owner_id=ada.id, title="Buy oats", parent_id=other.id)
+            todo.list_tasks(owner_id=ada.id, query=TaskQuery(parent_id=other.id))
+            todo.toggle_completion(owner_id=ada.id, task_id=other.id)
+            todo.delete_task(owner_id=ada.id, task_id=other.id)
+            todo.restore_task(owner_id=ada.id, task_id=other.id)
+            todo.delete_task(owner_id=ada.id, task_id=other.id)
+            todo.delete_task(owner_id=ada.id, task_id=other.id, permanently=True)
             container.tasks().remove_batch(ada.id, limit=1)
         dialect = container.database().engine.dialect.name
         begun = executed.count("BEGIN IMMEDIATE")
@@ -311,12 +333,12 @@ class TestIndexes:
     @pytest.mark.usefixtures("owner")
     def test_a_page_reads_the_tasks_of_its_owner_in_order(self, container: Container) -> None:
         limits_parts = container.database().dialect.limits_parts
-        for query, continues in product([*QUERIES, *QUERIES_OF_DETAILS], Continues):
+        for query, continues in product(ALL_QUERIES, Continues):
             if continues is Continues.AFTER_NONE and query.order not in HAS_NO_VALUE_SOMETIMES:
                 continue
             statement = page_statement(query, continues=continues, limits_parts=limits_parts)
             plan = explain_for_any_values(container, statement)
-            assert any(index in plan for index in (*OWNER_INDEX, *PRIMARY_KEY, DUE_INDEX)), query
+            assert any(index in plan for index in INDEXES), query
             assert "Seq Scan on tasks" not in plan, query
             assert "SCAN tasks" not in plan, query
             if query.order in INDEX_OF_ORDER and query.has_only_status:
@@ -325,12 +347,29 @@ class TestIndexes:
 
     @pytest.mark.usefixtures("owner")
     def test_the_count_of_a_query_reads_the_tasks_of_its_owner(self, container: Container) -> None:
-        for statement in {count_statement(each) for each in (*QUERIES, *QUERIES_OF_DETAILS)}:
+        for statement in {count_statement(each) for each in ALL_QUERIES}:
             plan = explain_for_any_values(container, statement)
-            indexes = (*OWNER_INDEX, *PRIMARY_KEY, DUE_INDEX)
-            assert any(index in plan for index in indexes), statement
+            assert any(index in plan for index in INDEXES), statement
             assert "Seq Scan on tasks" not in plan, statement
             assert "SCAN tasks" not in plan, statement
+
+    @pytest.mark.usefixtures("owner")
+    def test_the_subtasks_of_a_task_are_found_by_their_index(self, container: Container) -> None:
+        limits_parts = container.database().dialect.limits_parts
+        queries = [
+            TaskQuery(parent_id=TaskId(1), completed=completed, order=order)
+            for completed in (None, True, False)
+            for order in TaskOrder
+        ]
+        for statement in {
+            *(
+                page_statement(each, continues=Continues.NOT, limits_parts=limits_parts)
+                for each in queries
+            ),
+            *map(count_statement, queries),
+        }:
+            assert SUBTASK_INDEX in explain_for_any_values(container, statement), statement
+        assert SUBTASK_INDEX in explain_for_any_values(container, LOCK_FAMILIES)
 
     @pytest.fixture
     def due(self, container: Container, owner: User) -> User:

@@ -17,6 +17,7 @@ from todo_core.entities.text import SearchText
 from todo_core.errors import (
     HasSubtasks,
     InvalidParent,
+    PreconditionFailed,
     QuotaExceeded,
     StaleVersion,
     TaskNotFound,
@@ -256,6 +257,31 @@ class TestCompletion:
             1000: True,
         }
 
+    @pytest.mark.parametrize("in_order", [True, False], ids=["parent first", "subtasks first"])
+    def test_a_bulk_may_delete_a_task_and_its_subtasks(self, todo: Todo, in_order: bool) -> None:
+        members = family(todo) if in_order else family(todo)[::-1]
+        operations = [Deletion(each.id, version=1) for each in members]
+        assert todo.bulk(*operations) == [each.id for each in members]
+        assert [*todo.all()] == []
+        todo.require_counts(revision=6, total=0, completed=0)
+
+    def test_a_bulk_finds_no_subtask_that_it_has_deleted(self, todo: Todo) -> None:
+        parent, first, _ = family(todo)
+        before = todo.state()
+        stale, wrong = Deletion(first.id, version=2), Edit(first.id, {"title": "Buy c"})
+        for operation, error in (
+            (stale, PreconditionFailed),
+            (wrong, TaskNotFound),
+            (Completion(first.id), TaskNotFound),
+        ):
+            with pytest.raises(error):
+                todo.bulk(Deletion(parent.id), operation)
+        with pytest.raises(TaskNotFound):
+            todo.bulk(Deletion(parent.id), Deletion(first.id), Deletion(first.id))
+        with pytest.raises(TaskNotFound):
+            todo.bulk(Deletion(first.id), Deletion(parent.id), Deletion(first.id))
+        assert todo.state() == before
+
     def test_a_filter_counts_the_subtasks_that_it_completes(self, todo: Todo) -> None:
         family(todo)
         count = todo.application.complete_matching_tasks(
@@ -343,6 +369,17 @@ class TestTrash:
         delete(todo, child)
         todo.change(task, parent_id=parent.id)
         assert restore(todo, child).parent_id is None
+
+    def test_a_task_that_has_become_a_subtask_is_restored_without_subtasks(
+        self, todo: Todo
+    ) -> None:
+        parent, task = todo.create(), todo.create()
+        child = todo.create(parent_id=task.id)
+        delete(todo, child)
+        todo.change(task, parent_id=parent.id)
+        delete(todo, task)  # they expire at the same time, as if they were deleted together
+        assert restore(todo, task).parent_id == parent.id
+        assert trash(todo) == {child.id}
 
     def test_nothing_is_restored_without_room_for_all(self, storage: Storage) -> None:
         todo = Todo.on(storage, most=3)

@@ -76,6 +76,7 @@ _BEYOND_JSON_SCHEMA = {
     "invalid_recurrence_rule",  # the values of its parts
     "unsupported_recurrence_rule",
     "never_recurs",
+    "invalid_parent",  # it is not there, or is a subtask itself
     "invalid_email",  # stricter than `format: email`: a dot in the domain, 64 characters before @
     "incorrect",  # a current password
     "required",  # a current password, if the account has one or the email changes
@@ -212,15 +213,18 @@ class Callers:
                     case.body[name] = caller.credentials[name]
             if not _is_negative_at(case, ParameterLocation.BODY):
                 for operation in _operations(case.body):
-                    if "id" in operation and self._mostly():
-                        operation["id"] = self._random.choice(caller.task_ids)
-                for place in ("before", "after"):
-                    if place in case.body and self._mostly():
-                        case.body[place] = self._random.choice(caller.task_ids)
+                    self._name_own(operation, "id", "parent_id")
+                self._name_own(case.body, "before", "after", "parent_id")
                 named = case.body.get("task_ids")
                 if isinstance(named, list) and self._mostly():
                     count = min(len(named), len(caller.task_ids))
                     case.body["task_ids"] = [*self._random.sample(caller.task_ids, count)]
+
+    def _name_own(self, fields: dict[str, Any], *names: str) -> None:
+        """Mostly let fields that name a task name one of the caller."""
+        for name in names:
+            if fields.get(name) is not None and self._mostly():
+                fields[name] = self._random.choice(self.current.task_ids)
 
     def _mostly(self) -> bool:
         return self._random.random() < SHARE_OF_OWN

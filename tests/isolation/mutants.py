@@ -5,6 +5,7 @@ tests must detect every one of them, or they prove nothing.
 """
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ KILLERS = (
     "tests/isolation/test_stateful.py",
     "tests/isolation/test_isolation.py",
     "tests/isolation/test_repetition.py",
+    "tests/isolation/test_subtasks.py",
 )
 SECONDS = 240
 
@@ -79,7 +81,8 @@ class _Replace(ast.NodeTransformer):
 def _is_owner_condition(node: ast.AST) -> bool:
     text = ast.unparse(node)
     return text in {"_OWNED", "_DELETED_OWNED"} or (
-        isinstance(node, ast.Compare) and (".c.user_id ==" in text or ".c.owner_id ==" in text)
+        isinstance(node, ast.Compare)
+        and re.match(r"(\w+\.c|_\w+)\.(user|owner)_id ==", text) is not None
     )
 
 
@@ -216,11 +219,26 @@ def _in_text(old: str, new: str) -> Change:
     return change
 
 
+def _in_condition(part: str, beside: str) -> Change:
+    """Return a change that removes this part of a condition that has the other one too."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.BoolOp):
+            texts = [ast.unparse(each) for each in node.values]
+            if part in texts and beside in texts:
+                del node.values[texts.index(part)]
+                return node
+        return None
+
+    return change
+
+
 def _instead(old: str, new: str) -> Change:
     """Return a change that replaces exactly this expression by another."""
 
     def change(node: ast.AST) -> ast.AST | None:
-        if isinstance(node, ast.expr) and ast.unparse(node) == old:
+        is_assigned = isinstance(getattr(node, "ctx", None), ast.Store)
+        if isinstance(node, ast.expr) and not is_assigned and ast.unparse(node) == old:
             return ast.parse(new, mode="eval").body
         return None
 
@@ -255,6 +273,9 @@ WHO = "todo_api/http/dependencies.py"
 BULK = "todo_core/use_cases/bulk.py"
 ORDERING = "todo_core/use_cases/ordering.py"
 EDITING = "todo_core/use_cases/editing.py"
+LOCKED_TASKS = "todo_core/use_cases/locked_tasks.py"
+TRASH = "todo_core/use_cases/trash.py"
+SUBTASKS_MIGRATION = "migrations/versions/0014_subtasks.py"
 TASK = "todo_core/entities/task.py"
 LIVE_EVENTS = "todo_core/use_cases/live_events.py"
 WATCHERS = "todo_api/http/watchers.py"
@@ -265,6 +286,10 @@ TASK_ROUTES = "todo_api/http/routes/tasks.py"
 BULK_ROUTES = "todo_api/http/routes/bulk.py"
 # Of the two statements, the one for SQLite, on which the mutants are tested.
 TAGS_OF_OWNER = "json_each(tag_keys) AS each_key\n        WHERE owner_id = :owner AND"
+RELATIVES_OF_OWNER = (
+    "SELECT id FROM tasks WHERE owner_id = :owner AND",
+    "SELECT parent_id FROM tasks WHERE owner_id = :owner AND",
+)
 LOCKED_ZONE = (
     "select(UserRow).with_only_columns(USERS.c.time_zone)"
     ".where(USERS.c.id == bindparam('user_id'), USERS.c.deleted_at.is_(None))"
@@ -314,6 +339,40 @@ KINDS = (
         for whose, changed in (
             ("anybody", LOCKED_ZONE.replace("USERS.c.id == bindparam('user_id'), ", "")),
             ("another", LOCKED_ZONE.replace("USERS.c.id ==", "USERS.c.id !=")),
+        )
+    ),
+    *(
+        Kind(
+            f"the relatives of {whose}",
+            SQL_TASKS,
+            _in_text(relatives, relatives.replace(" owner_id = :owner AND", other)),
+        )
+        for relatives in RELATIVES_OF_OWNER
+        for whose, other in (
+            ("everybody", " :owner = :owner AND"),
+            ("others", " owner_id <> :owner AND"),
+            ("the owner or any before", " owner_id <= :owner AND"),
+            ("the owner or any after", " owner_id >= :owner AND"),
+        )
+    ),
+    Kind(
+        "a parent of anybody",
+        SUBTASKS_MIGRATION,
+        _in_text("FOREIGN KEY (owner_id, parent_id) REFERENCES tasks (owner_id, id)", "CHECK (1)"),
+    ),
+    *(
+        Kind(
+            f"the {what} of everybody",
+            SQL_TASK_LISTS,
+            _instead(
+                "_owned(selected, columns)",
+                f"selected if {condition!r} in shape.conditions else _owned(selected, columns)",
+            ),
+        )
+        for what, condition in (
+            ("subtasks of a task", "parent_id"),
+            ("subtasks", "has_parent"),
+            ("tasks without a parent", "has_parent not"),
         )
     ),
     Kind("the owner's condition dropped", SQL_TASK_LISTS, _without_owner),
@@ -405,8 +464,58 @@ KINDS = (
         "another's task locked",
         MEMORY_TASKS,
         _instead(
-            "[self._store.tasks[key] for key in keys if key in self._store.tasks]",
-            "[each for each in self._store.tasks.values() if each.id in task_ids]",
+            "sorted((task for task in owned if task.id in named), key=lambda task: task.id)",
+            "[each for each in self._store.tasks.values() if each.id in named]",
+        ),
+    ),
+    Kind(
+        "another's subtasks locked",
+        MEMORY_TASKS,
+        _instead(
+            "task.parent_id in families",
+            "any(each.id == task.id and each.parent_id in families"
+            " for each in self._store.tasks.values())",
+        ),
+    ),
+    *(
+        Kind(
+            "another's subtasks listed",
+            MEMORY_TASKS,
+            _instead(
+                "task.owner_id == owner_id and query.includes(task)",
+                f"(task.owner_id == owner_id or {asked}) and query.includes(task)",
+            ),
+        )
+        for asked in ("query.parent_id is not None", "query.has_parent is not None")
+    ),
+    Kind(
+        "another's subtasks are in the way",
+        MEMORY_TASKS,
+        _instead(
+            "self.count(owner_id, TaskQuery(parent_id=task_id))",
+            "any(each.parent_id == task_id for each in self._store.tasks.values())",
+        ),
+    ),
+    Kind(
+        "another's task as a parent",
+        MEMORY_TASKS,
+        _instead(
+            "parent not in self._store.tasks",
+            "not any(key[1] == task.parent_id for key in self._store.tasks)",
+        ),
+    ),
+    Kind(
+        "another's task was deleted with it",
+        MEMORY_TASKS,
+        _in_condition("deleted.task.owner_id == owner_id", "deleted.expires_at == expires_at"),
+    ),
+    Kind(
+        "another's parent was deleted with it",
+        MEMORY_TASKS,
+        _instead(
+            "deleted.expires_at == expires_at",
+            "any(deleted.expires_at == each.expires_at"
+            " for key, each in self._store.deleted_tasks.items() if key[1] == task_id)",
         ),
     ),
     Kind(
@@ -478,6 +587,7 @@ KINDS = (
             (TASKS, "work.users", f"zone_of({OTHERS}, work.users)"),
             (BULK, "work.users", f"zone_of({OTHERS}, work.users)"),
             (EDITING, "work.users", f"zone_of({OTHERS}, work.users)"),
+            (TRASH, "work.users", f"zone_of({OTHERS}, work.users)"),
             (TIME_ZONES, "self.users", f"zone_of({OTHERS}, self.users)"),
         )
     ),
@@ -531,8 +641,26 @@ KINDS = (
     ),
     Kind("an order without another's task", ORDERING, _never("len(found) != len(task_ids)")),
     Kind("nobody for the owner", EDITING, _argument("owner_id", OTHERS)),
+    Kind("nobody's subtasks", EDITING, _instead("task.owner_id", OTHERS)),
+    Kind("nobody's families locked", LOCKED_TASKS, _instead("self._owner_id", OTHERS)),
+    Kind("nobody for the owner", TRASH, _argument("owner_id", OTHERS)),
+    *(
+        Kind(
+            "nobody's families locked",
+            file,
+            _instead(
+                f"LockedTasks({tasks}, owner_id, {rest})", f"LockedTasks({tasks}, {OTHERS}, {rest})"
+            ),
+        )
+        for file, tasks, rest in (
+            (TASKS, "work.tasks", "[parent_id]"),
+            (TRASH, "work.tasks", "[parent_id]"),
+            (TRASH, "work.tasks", "[task_id], families_of=[task_id]"),
+            (BULK, "work.tasks", "named, families_of=families"),
+            (BULK, "work.tasks", "batch, families_of=batch"),
+        )
+    ),
     Kind("a successor of nobody", TASK, _also("replace(self, id=id, ", "owner_id", OTHERS)),
-    Kind("nobody's successors reloaded", BULK, _instead("saved.owner_id", OTHERS)),
     Kind("nobody for the owner", TASK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("nobody for the owner", BULK_ROUTES, _argument("owner_id", OTHERS)),
     Kind("changes of nobody's tasks", CHANGE_ROUTES, _instead("caller.user_id", OTHERS)),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import replace
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, final
 from uuid import UUID
 
@@ -16,6 +17,7 @@ import httpx
 
 from tests.support.clients import client_of
 from tests.support.world import World
+from todo_adapters.in_memory.clock import ManualClock
 from todo_adapters.limits.rate_limiter import Unlimited
 from todo_api.container import Container
 from todo_api.http.problems import CORE_PROBLEMS
@@ -115,7 +117,7 @@ class Target(ABC):
     def create(
         self, token: str, owner: str, title: str, description: str | None, details: Fields
     ) -> Fields:
-        """Create a task with a priority, a due date and tags, and return it."""
+        """Create a task with a priority, a due date, tags and a parent, and return it."""
 
     @abstractmethod
     def page(
@@ -179,8 +181,12 @@ class Target(ABC):
         """Delete a task."""
 
     @abstractmethod
-    def move(self, token: str, owner: str, task_id: int, place: str, other: int) -> Fields:
-        """Move a task before or after another one, and return it."""
+    def remove_permanently(self, token: str, owner: str, task_id: int) -> None:
+        """Delete a task, which may be in the trash, without keeping it in the trash."""
+
+    @abstractmethod
+    def move(self, token: str, owner: str, task_id: int, place: Fields) -> Fields:
+        """Move a task before or after another one, to another parent, or both, and return it."""
 
     @abstractmethod
     def reorder(self, token: str, owner: str, task_ids: Sequence[int]) -> Sequence[Fields]:
@@ -229,6 +235,14 @@ class Target(ABC):
         return False
 
 
+class _TickingClock(ManualClock):
+    """A clock that never tells the same time twice, as that of the system."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(milliseconds=1))
+        return super().now()
+
+
 class UseCases(Target):
     """The use cases, without HTTP."""
 
@@ -240,7 +254,7 @@ class UseCases(Target):
     @classmethod
     def in_memory(cls) -> "UseCases":
         """Make a target on empty in-memory adapters."""
-        world = World(limiter=Unlimited())
+        world = World(clock=_TickingClock(), limiter=Unlimited())
         return cls(world.application, world.tasks)
 
     @classmethod
@@ -421,10 +435,15 @@ class UseCases(Target):
         del owner
         self._do("delete_task", owner_id=self._owner(token), task_id=TaskId(task_id))
 
-    def move(self, token: str, owner: str, task_id: int, place: str, other: int) -> Fields:
+    def remove_permanently(self, token: str, owner: str, task_id: int) -> None:
         del owner
         arguments = {"owner_id": self._owner(token), "task_id": TaskId(task_id)}
-        return _fields(self._do("move_task", **arguments, **{place: TaskId(other)}))
+        self._do("delete_task", **arguments, permanently=True)
+
+    def move(self, token: str, owner: str, task_id: int, place: Fields) -> Fields:
+        del owner
+        arguments = {"owner_id": self._owner(token), "task_id": TaskId(task_id)}
+        return _fields(self._do("move_task", **arguments, **place))
 
     def reorder(self, token: str, owner: str, task_ids: Sequence[int]) -> Sequence[Fields]:
         del owner
@@ -632,6 +651,11 @@ class Http(Target):
         for name in ("due_after", "due_before"):
             if (when := getattr(query, name)) is not None:
                 parameters[name] = when.isoformat()
+        if query.parent_id is not None:
+            parameters["parent_id"] = str(query.parent_id)
+        elif query.has_parent is not None:
+            assert not query.has_parent, "no parameter asks for all subtasks"
+            parameters["parent_id"] = "none"
         for name in ("has_due", "overdue", "completed"):
             if (flag := getattr(query, name)) is not None:
                 parameters[name] = str(flag).lower()
@@ -699,9 +723,11 @@ class Http(Target):
     def remove(self, token: str, owner: str, task_id: int) -> None:
         self._tasks("DELETE", token, owner, f"/{task_id}")
 
-    def move(self, token: str, owner: str, task_id: int, place: str, other: int) -> Fields:
-        body = {place: other}
-        return _without_times(self._tasks("POST", token, owner, f"/{task_id}/move", body))
+    def remove_permanently(self, token: str, owner: str, task_id: int) -> None:
+        self._tasks("DELETE", token, owner, f"/{task_id}", permanent="true")
+
+    def move(self, token: str, owner: str, task_id: int, place: Fields) -> Fields:
+        return _without_times(self._tasks("POST", token, owner, f"/{task_id}/move", place))
 
     def reorder(self, token: str, owner: str, task_ids: Sequence[int]) -> Sequence[Fields]:
         answer = self._tasks("PATCH", token, owner, "/reorder", {"task_ids": task_ids})

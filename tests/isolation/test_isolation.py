@@ -86,6 +86,13 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("POST", "/{task_id}/move", {"before": "{task_id}"}),
     ("POST", "/{task_id}/move", {"after": "{task_id}"}),
     ("PATCH", "/reorder", {"task_ids": ["{task_id}"]}),
+    ("POST", "", {"title": "Mine now", "parent_id": "{task_id}"}),
+    ("POST", "/{task_id}/move", {"parent_id": None}),
+    ("PATCH", "/{task_id}", {"parent_id": None}),
+    ("GET", "?parent_id={task_id}&count=true", None),
+    ("GET", "?parent_id=none&completed=false", None),
+    ("POST", "/complete?parent_id={task_id}", None),
+    ("DELETE", "?parent_id={task_id}", None),
     ("GET", "?sort=-position", None),
     ("DELETE", "/{task_id}", None),
     ("POST", "/bulk", {"operations": [{"create": {"title": "Mine now"}}]}),
@@ -97,10 +104,14 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("DELETE", "/{task_id}?permanent=true", None),
 ]
 ON_ONE_TASK = [
-    *(operation for operation in OPERATIONS if "{task_id}" in operation[1]),
+    *(operation for operation in OPERATIONS if operation[1].startswith("/{task_id}")),
     ("POST", "/{task_id}/restore", None),
 ]
-WITHOUT_KEYS = {"/complete?completed=false", "?completed=false", "/events/ticket"}
+WITHOUT_KEYS = {
+    *("/complete?completed=false", "?completed=false"),
+    *("/complete?parent_id={task_id}", "?parent_id={task_id}"),
+    "/events/ticket",
+}
 WRITES = [
     operation
     for operation in OPERATIONS
@@ -269,7 +280,7 @@ def test_the_alias_never_reaches_the_tasks_of_another_user(
             assert problem(denied)["code"] == "task_not_found"
         repeated = answer(f"?url_user_id={bob.id}&url_user_id={ada.id}", task_id)
         assert repeated.status_code == 422
-    if "{task_id}" in path:
+    if path.startswith("/{task_id}"):
         for query in ("", f"?user_id={ada.id}", f"?owner_id={ada.id}"):
             assert answer(query, theirs["id"]).status_code == 404
     assert ada.list() == [theirs]
@@ -546,6 +557,77 @@ def test_an_order_with_another_users_task_has_the_same_response_as_with_a_missin
         assert answer(own["id"], task_id, first["id"]) == expected
     assert ada.list() == [theirs]
     assert bob.list() == [first, own]
+
+
+WITH_A_PARENT: list[tuple[str, str, dict[str, Any]]] = [
+    ("POST", "", {"title": "New", "parent_id": "{task_id}"}),
+    ("PATCH", "/{own}", {"parent_id": "{task_id}"}),
+    ("PUT", "/{own}", {"title": "Changed", "parentId": "{task_id}"}),
+    ("POST", "/{own}/move", {"parent_id": "{task_id}"}),
+    ("POST", "/{own}/move", {"parent_id": "{task_id}", "after": "{own}"}),
+    ("POST", "/bulk", {"operations": [{"create": {"title": "New", "parent_id": "{task_id}"}}]}),
+    ("POST", "/bulk", {"operations": [{"update": {"id": "{own}", "parent_id": "{task_id}"}}]}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WITH_A_PARENT)
+def test_another_users_task_as_a_parent_has_the_same_response_as_a_missing_one(
+    ada: ApiUser, bob: ApiUser, method: str, path: str, body: dict[str, Any]
+) -> None:
+    theirs, own, parent, missing = ada.create(), bob.create(), bob.create(), bob.create()
+    their_subtask = ada.create(parent_id=theirs["id"])
+    subtask = bob.create(parent_id=parent["id"])
+    bob.http.delete(bob.tasks(f"/{missing['id']}", permanent="true")).raise_for_status()
+    before = ada.list(), bob.list()
+
+    def answer(parent_id: int, **headers: str) -> tuple[int, bytes, list[tuple[str, str]]]:
+        text = json.dumps(body).replace('"{own}"', str(own["id"]))
+        sent = json.loads(text.replace('"{task_id}"', str(parent_id)))
+        return comparable(
+            bob.http.request(
+                method,
+                bob.tasks(path.format(own=own["id"])),
+                json=sent,
+                headers={"X-Request-ID": "same", **headers},
+            )
+        )
+
+    expected = answer(missing["id"])
+    assert expected[0] == 422
+    assert b'"code":"invalid_parent"' in expected[1]
+    for parent_id in (theirs["id"], their_subtask["id"], subtask["id"], 0, -1, 10**30):
+        assert answer(parent_id) == expected
+    if path != "/bulk":
+        with_a_key = answer(missing["id"], **{"Idempotency-Key": "a-key"})
+        assert answer(theirs["id"], **{"Idempotency-Key": "b-key"}) == with_a_key
+    if path.startswith("/{own}"):
+        stale = answer(missing["id"], **{"If-Match": '"7"'})
+        assert stale[0] == 412
+        assert answer(theirs["id"], **{"If-Match": '"7"'}) == stale
+    assert (ada.list(), bob.list()) == before
+    assert answer(parent["id"])[0] in {200, 201}
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/complete"), ("DELETE", "")])
+def test_the_subtasks_of_another_users_task_are_none_like_those_of_a_missing_one(
+    ada: ApiUser, bob: ApiUser, method: str, path: str
+) -> None:
+    theirs, own, missing = ada.create(), bob.create(), bob.create()
+    their_subtask = ada.create(parent_id=theirs["id"])
+    own_subtask = bob.create(parent_id=own["id"])
+    bob.http.delete(bob.tasks(f"/{missing['id']}", permanent="true")).raise_for_status()
+
+    def answer(parent_id: int) -> object:
+        url = bob.tasks(path, parent_id=str(parent_id), count="true")
+        status, content, headers = comparable_response(bob, method, url, None)
+        # The tag of a list is one of the query too.
+        return status, content, [each for each in headers if each[0] != "etag"]
+
+    expected = answer(missing["id"])
+    assert expected == answer(theirs["id"]) == answer(their_subtask["id"]) == answer(1)
+    assert expected != answer(own["id"])
+    assert ada.list() == [their_subtask, theirs]
+    assert own_subtask["user_id"] == bob.id
 
 
 @pytest.mark.parametrize("are_in_one_place", [False, True], ids=["apart", "in one place"])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
@@ -42,7 +42,7 @@ from todo_api.container import Container
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
-from todo_core.entities.task import Task
+from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.text import fold
 from todo_core.entities.time_zone import TimeZone
@@ -58,6 +58,7 @@ NO_SHRINKING = "HYPOTHESIS_NO_SHRINKING"
 _NOW = datetime.now(UTC)  # that of the service is as far from the due dates
 _emails = count(1)
 _new_ids = count(1)
+_moments = count(1)
 _run = uuid4().hex[:12]
 
 numbers = st.integers(0, 10**6)
@@ -100,6 +101,8 @@ queries = st.sampled_from(
             for order in (TaskOrder.DUE_DATE, TaskOrder.PRIORITY, TaskOrder.POSITION)
             for descending in (True, False)
         ),
+        TaskQuery(has_parent=False, order=TaskOrder.POSITION),
+        TaskQuery(has_parent=False, completed=True),
         TaskQuery(order=TaskOrder.COMPLETED_AT),
         TaskQuery(order=TaskOrder.POSITION, completed=False, descending=False),
     ]
@@ -107,6 +110,7 @@ queries = st.sampled_from(
 IN_ORDER = TaskQuery(order=TaskOrder.POSITION, descending=False)
 KINDS = ("create", "update", "complete", "reopen", "delete")
 keys = st.sampled_from(["a-key", "b-key"])
+parents = st.none() | numbers
 missing_ids = st.sampled_from([1, 2, 2**31, 2**53 - 1, 2**53, 2**63 - 1])
 
 
@@ -139,6 +143,12 @@ class ModelUser:
     synced: str | None = None
     repeating: set[int] = field(default_factory=set)
     """The tasks that repeat when they are completed, or would if they were reopened."""
+    copies: dict[int, set[int]] = field(default_factory=dict)
+    """The subtasks that tasks had when they followed others, by their ids."""
+    born: dict[int, int] = field(default_factory=dict)
+    """When tasks were created, by their ids: a number, which is the same for those at once."""
+    deletions: dict[int, int] = field(default_factory=dict)
+    """By which deletion tasks came into the trash."""
 
     def live_sessions(self) -> list[Session]:
         return [session for session in self.sessions if not session.revoked]
@@ -158,10 +168,65 @@ class ModelUser:
         is_repeating = changes.get("recurrence_rule", task_id in self.repeating or None) is not None
         return changes | {"due_date": FAR} if is_repeating and changes else changes
 
+    def subtasks(self, task_id: int) -> list[Fields]:
+        return [task for task in self.tasks.values() if task["parent_id"] == task_id]
+
+    def can_have(self, parent_id: int, task_id: int | None = None) -> bool:
+        """Return whether a task, or a new one, can become a subtask of this parent."""
+        parent = self.tasks.get(parent_id)
+        return (
+            parent is not None
+            and parent["parent_id"] is None
+            and parent_id != task_id
+            and (task_id is None or not self.subtasks(task_id))
+        )
+
+    def remove(self, *task_ids: int, permanently: bool = False) -> int:
+        """Delete tasks at once, with their subtasks, and return how many these are."""
+        family = {each["id"] for task_id in task_ids for each in self.subtasks(task_id)}
+        family |= {*task_ids}
+        deletion = next(_moments)
+        for each in family:
+            task = self.tasks.pop(each)
+            if not permanently:
+                self.trash[each] = task
+                self.deletions[each] = deletion
+        self.writes += len(family)
+        return len(family)
+
+    def deleted_with(self, task_id: int) -> list[int]:
+        """Return the subtasks that came into the trash with a task."""
+        return [
+            each["id"]
+            for each in self.trash.values()
+            if each["parent_id"] == task_id
+            and self.deletions[each["id"]] == self.deletions[task_id]
+        ]
+
+    def erase(self, task_id: int) -> None:
+        """Take a task from the trash, with the subtasks that were deleted with it."""
+        for each in (*self.deleted_with(task_id), task_id):
+            del self.trash[each]
+
+    def restore(self, task_id: int) -> Fields:
+        """Take a task out of the trash, with the subtasks that were deleted with it."""
+        parent_id = self.trash[task_id]["parent_id"]
+        if parent_id is not None and not self.can_have(parent_id):
+            parent_id = None
+        members = [(task_id, parent_id)]
+        if self.trash[task_id]["parent_id"] is None:
+            members += [(each, task_id) for each in self.deleted_with(task_id)]
+        for each, parent in members:
+            task = self.trash.pop(each)
+            self.tasks[each] = task | {"parent_id": parent, "version": task["version"] + 1}
+        self.writes += len(members)
+        return self.tasks[task_id]
+
     def change(self, task_id: int, changes: Fields) -> Fields:
         """Change a task of the model, and return what it is then.
 
-        A new successor gets a negative id, until `settle` learns the one that the service chose.
+        A new successor and its subtasks get negative ids, until `settle` learns those that the
+        service chose.
         """
         before = self.tasks[task_id]
         was_repeating = task_id in self.repeating
@@ -174,9 +239,8 @@ class ModelUser:
         elif before["completed"] and not after["completed"] and before["next_id"] is not None:
             after["next_id"] = None
             successor = self.tasks.get(before["next_id"])
-            if successor is not None and successor["version"] == 1:
-                del self.tasks[successor["id"]]
-                self.writes += 1
+            if successor is not None and self.is_as_created(successor):
+                self.remove(successor["id"], permanently=True)
             elif successor is not None:
                 is_repeating = False
         after |= shown_repetition(is_repeating and not after["completed"])
@@ -185,18 +249,70 @@ class ModelUser:
         self.writes += has_changed
         self.tasks[task_id] = after
         (self.repeating.add if is_repeating else self.repeating.discard)(task_id)
+        subtasks = self.subtasks(task_id)
         if successor_id is not None:
-            due_date = DueDate.parse(after["due_date"], TimeZone(self.zone))
-            following = due_date.day and due_date.day + timedelta(days=1)
-            self.tasks[successor_id] = (
-                after
-                | {"id": successor_id, "version": 1, "completed": False, "next_id": None}
-                | {"due_date": str(following)}
-                | shown_repetition(True)
-            )
-            self.repeating.add(successor_id)
-            self.writes += 1
+            moment = next(_moments)
+            self.follow(after, successor_id, after["parent_id"], moment)
+            copied = {-next(_new_ids): each for each in subtasks if each["next_id"] is None}
+            self.copies[successor_id] = {*copied}
+            for copy_id, each in copied.items():
+                self.follow(each, copy_id, successor_id, moment)
+        if after["completed"] and not before["completed"]:
+            for each in subtasks:
+                self.end(each)
         return after
+
+    def is_as_created(self, successor: Fields) -> bool:
+        """Return whether a task that followed another one has not changed, nor its subtasks."""
+        subtasks = self.subtasks(successor["id"])
+        return all(each["version"] == 1 for each in (successor, *subtasks)) and {
+            each["id"] for each in subtasks
+        } <= self.copies.get(successor["id"], set())
+
+    def follow(self, task: Fields, new_id: int, parent_id: int | None, moment: int) -> None:
+        """Add a task that follows this one, which is due a day later."""
+        zone = TimeZone(self.zone)
+        due_date = DueDate.or_none(task["due_date"], zone)
+        following = None if due_date is None else due_date.postponed(1, zone)
+        is_repeating = task["id"] in self.repeating
+        self.tasks[new_id] = (
+            task
+            | {"id": new_id, "version": 1, "completed": False, "next_id": None}
+            | {"due_date": None if following is None else str(following), "parent_id": parent_id}
+            | shown_repetition(is_repeating)
+        )
+        self.born[new_id] = moment
+        if is_repeating:
+            self.repeating.add(new_id)
+        self.writes += 1
+
+    def end(self, subtask: Fields) -> None:
+        """Complete a subtask, as its parent is."""
+        if not subtask["completed"]:
+            changes = {"completed": True, "version": subtask["version"] + 1}
+            self.tasks[subtask["id"]] = subtask | changes | shown_repetition(False)
+            self.writes += 1
+
+    def know(self, placeholder: int, task: Fields) -> None:
+        """Replace the negative id of a task that was created by the one that the service chose."""
+        task_id = task["id"]
+        for tasks in (self.tasks, self.trash):
+            if placeholder in tasks:
+                known = tasks.pop(placeholder)
+                tasks[task_id] = known | {"id": task_id, "position": task["position"]}
+            for each in tasks.values():
+                for name in ("next_id", "parent_id"):
+                    if each[name] == placeholder:
+                        each[name] = task_id
+        for numbers_by_id in (self.born, self.deletions):
+            if placeholder in numbers_by_id:
+                numbers_by_id[task_id] = numbers_by_id.pop(placeholder)
+        if placeholder in self.copies:
+            self.copies[task_id] = self.copies.pop(placeholder)
+        for ids in (self.repeating, *self.copies.values()):
+            if placeholder in ids:
+                ids.remove(placeholder)
+                ids.add(task_id)
 
     def matching(self, query: TaskQuery) -> dict[int, Fields]:
         """Return the user's tasks that match a query."""
@@ -206,7 +322,8 @@ class ModelUser:
     def task_of(self, task: Fields) -> Task:
         """Return the task of these fields."""
         fields = {
-            name: task[name] for name in ("title", "description", "priority", "due_date", "tags")
+            name: task[name]
+            for name in ("title", "description", "priority", "due_date", "tags", "parent_id")
         }
         made = Task.create(
             id=task["id"],
@@ -231,6 +348,11 @@ class ModelUser:
     def token(self) -> str:
         """An access token of a session that is not revoked."""
         return self.live_sessions()[0].tokens.access
+
+
+def content(task: Fields) -> str:
+    """Return what a task says, apart from where it is."""
+    return repr({name: task[name] for name in sorted(task) if name not in {"id", "position"}})
 
 
 def shown_repetition(is_repeating: bool) -> Fields:
@@ -259,13 +381,29 @@ class Isolation(RuleBasedStateMachine):
         return everything[number % len(everything)]
 
     def draw_task(self, user: ModelUser, number: int, missing_id: int) -> int:
-        """Return a task of the user half of the time; else any earlier id, or one of no task."""
+        """Return a task of the user half of the time; else any earlier id, or one of no task.
+
+        Half of the user's tasks are some that have subtasks, if there are any.
+        """
         if number % 2 and user.tasks:
-            own = [*user.tasks]
-            return own[number // 2 % len(own)]
+            parents = [id for id in user.tasks if user.subtasks(id)]
+            own = parents if parents and number % 4 == 1 else [*user.tasks]
+            return own[number // 4 % len(own)]
         if not self.tasks_ever or number % 7 == 0:
             return missing_id
         return self.tasks_ever[number % len(self.tasks_ever)][1]
+
+    def draw_deleted(self, user: ModelUser, number: int, missing_id: int) -> int:
+        """Return a task in the trash of the user half of the time; else of anyone, or any task."""
+        if number % 2 and user.trash:
+            own = [*user.trash]
+            return own[number // 2 % len(own)]
+        in_trash = [id for each in self.users for id in each.trash]
+        in_trash.append(self.draw_task(user, number, missing_id))
+        return in_trash[number % len(in_trash)]
+
+    def draw_parent(self, user: ModelUser, number: int | None, missing_id: int) -> int | None:
+        return None if number is None else self.draw_task(user, number, missing_id)
 
     def draw_owner(self, caller: ModelUser, number: int) -> str:
         """Return the owner that the URL names: mostly the caller, and always in use cases."""
@@ -306,8 +444,15 @@ class Isolation(RuleBasedStateMachine):
         for number in range(USERS):
             self.register_user()
             user = self.users[number]
-            for title in ("The first", "The second"):
-                self.remember_task(user, self.target.create(user.token, user.id, title, None, {}))
+            for title, details in (
+                ("The first", {}),
+                ("The second", {"due_date": FAR, "recurrence_rule": "daily"}),
+            ):
+                parent = self.target.create(user.token, user.id, title, None, details)
+                self.remember_task(user, parent)
+                of_parent = {"parent_id": parent["id"]}
+                subtask = self.target.create(user.token, user.id, "A subtask", None, of_parent)
+                self.remember_task(user, subtask)
 
     def register_user(self) -> None:
         email = f"{_run}.{next(_emails)}@example.com"
@@ -493,31 +638,36 @@ class Isolation(RuleBasedStateMachine):
     def remember_task(self, user: ModelUser, task: Fields) -> None:
         user.tasks[task["id"]] = task
         user.writes += 1
+        user.born[task["id"]] = next(_moments)
         self.tasks_ever.append((user, task["id"]))
         if task["recurrence_rule"] is not None:
             user.repeating.add(task["id"])
 
+    def learn(self, user: ModelUser, placeholder: int, task: Fields) -> None:
+        """Learn the id of a new task of the model."""
+        assert task["id"] not in {known for _, known in self.tasks_ever}
+        self.tasks_ever.append((user, task["id"]))
+        user.know(placeholder, task)
+
     def settle(self, user: ModelUser, expected: Fields, task: Fields) -> None:
-        """Require that a changed task is as expected, and learn the id of a new successor."""
+        """Require that a changed task is as expected, and learn the ids of what follows it."""
         placeholder, next_id = expected["next_id"], task["next_id"]
         if placeholder is None or placeholder > 0:
             assert task == expected
             return
         assert task == expected | {"next_id": next_id}
-        assert next_id not in {None, *(known for _, known in self.tasks_ever)}
-        self.tasks_ever.append((user, next_id))
-        for each in (*user.tasks.values(), *user.trash.values()):
-            if each["next_id"] == placeholder:
-                each["next_id"] = next_id
-        successor = user.tasks.pop(placeholder, None)
-        user.repeating.discard(placeholder)
-        if successor is not None:
-            found = self.target.get(user.token, user.id, next_id)
-            place = {name: found[name] for name in ("id", "position") if name in found}
-            assert found == successor | place
-            assert found["id"] == next_id
-            user.tasks[next_id] = found
-            user.repeating.add(next_id)
+        if placeholder not in user.tasks:
+            self.learn(user, placeholder, {"id": next_id, "position": None})
+            return
+        found = self.target.get(user.token, user.id, next_id)
+        self.learn(user, placeholder, found)
+        assert found == user.tasks[next_id]
+        query = TaskQuery(parent_id=TaskId(next_id))
+        copies = self.target.matching(user.token, user.id, query)
+        expected_copies = sorted(user.subtasks(next_id), key=content)
+        for each, copy in zip(expected_copies, sorted(copies, key=content), strict=True):
+            self.learn(user, each["id"], copy)
+            assert copy == user.tasks[copy["id"]]
 
     @rule(
         number=numbers,
@@ -525,6 +675,8 @@ class Isolation(RuleBasedStateMachine):
         title=titles,
         description=descriptions,
         details=details,
+        parent_number=parents,
+        missing_id=missing_ids,
     )
     def create(
         self,
@@ -533,15 +685,20 @@ class Isolation(RuleBasedStateMachine):
         title: str,
         description: str | None,
         details: Fields,
+        parent_number: int | None,
+        missing_id: int,
     ) -> None:
         user, session = self.draw_session(number)
         owner = self.draw_owner(user, owner_number)
-        details = user.with_far_date(details)
+        parent_id = self.draw_parent(user, parent_number, missing_id)
+        details = user.with_far_date(details) | {"parent_id": parent_id}
         arguments = (session.tokens.access, owner, title, description, details)
         if session.revoked:
             self.require_refusal("invalid_token", self.target.create, *arguments)
         elif owner != user.id:
             self.require_refusal("task_not_found", self.target.create, *arguments)
+        elif parent_id is not None and not user.can_have(parent_id):
+            self.require_refusal("invalid_parent", self.target.create, *arguments)
         else:
             task = self.target.create(*arguments)
             expected = {"user_id": user.id, "title": title, "description": description}
@@ -683,6 +840,76 @@ class Isolation(RuleBasedStateMachine):
             user, task_id, (task, changed) = done
             self.settle(user, user.change(task_id, changed), task)
 
+    @rule(
+        drawn=st.tuples(numbers, numbers, missing_ids, numbers),
+        parent_number=parents,
+        changes=st.fixed_dictionaries(
+            {}, optional={"title": titles, "completed": st.booleans(), "tags": tags}
+        ),
+        in_bulk=st.booleans(),
+    )
+    def set_parent(
+        self,
+        drawn: tuple[int, int, int, int],
+        parent_number: int | None,
+        changes: Fields,
+        in_bulk: bool,
+    ) -> None:
+        user, _ = self.draw_session(drawn[0])
+        parent_id = self.draw_parent(user, parent_number, drawn[2])
+        changes |= {"parent_id": parent_id}
+
+        def edit(token: str, owner: str, task_id: int) -> Fields | None:
+            try:
+                if not in_bulk:
+                    return self.target.edit(token, owner, task_id, changes)
+                operations = [{"update": {"id": task_id, **changes}}]
+                [changed] = self.target.bulk(token, owner, operations)
+            except Refused as refusal:
+                if refusal.code != "invalid_parent":
+                    raise
+                return None
+            return dict(changed)
+
+        if done := self.on_task(drawn, edit):
+            user, task_id, task = done
+            if parent_id in (None, user.tasks[task_id]["parent_id"]) or (
+                user.can_have(parent_id, task_id)
+            ):
+                assert task is not None
+                self.settle(user, user.change(task_id, changes), task)
+            else:
+                assert task is None
+
+    @rule(
+        number=numbers,
+        owner_number=numbers,
+        task_number=numbers,
+        missing_id=missing_ids,
+        completed=st.sampled_from([None, True, False]),
+    )
+    def list_subtasks(
+        self,
+        number: int,
+        owner_number: int,
+        task_number: int,
+        missing_id: int,
+        completed: bool | None,
+    ) -> None:
+        user, session = self.draw_session(number)
+        owner = self.draw_owner(user, owner_number)
+        parent_id = self.draw_task(user, task_number, missing_id)
+        query = TaskQuery(parent_id=TaskId(parent_id), completed=completed)
+        arguments = (session.tokens.access, owner, query)
+        if session.revoked:
+            self.require_refusal("invalid_token", self.target.matching, *arguments)
+        elif owner != user.id:
+            self.require_refusal("task_not_found", self.target.matching, *arguments)
+        else:
+            found = [*self.target.matching(*arguments)]
+            assert by_id(found) == user.matching(query)
+            assert by_id(found).keys() <= {each["id"] for each in user.subtasks(parent_id)}
+
     def version_of(self, task_id: int) -> int:
         """Return the version of a task of any user, or 1 if there is none with this id."""
         known = (user.tasks[task_id] for user in self.users if task_id in user.tasks)
@@ -732,8 +959,7 @@ class Isolation(RuleBasedStateMachine):
             user, task_id, removed = done
             assert (removed is True) == (difference == 0)
             if removed:
-                user.trash[task_id] = user.tasks.pop(task_id)
-                user.writes += 1
+                user.remove(task_id)
 
     @rule(
         drawn=st.tuples(numbers, numbers, missing_ids, numbers),
@@ -749,26 +975,47 @@ class Isolation(RuleBasedStateMachine):
 
     @rule(
         drawn=st.tuples(numbers, numbers, missing_ids, numbers),
-        place=st.sampled_from(["before", "after"]),
+        side=st.sampled_from(["before", "after", None]),
         other_number=numbers,
+        parent_number=parents,
+        keeps_parent=st.booleans(),
     )
-    def move(self, drawn: tuple[int, int, int, int], place: str, other_number: int) -> None:
+    def move(
+        self,
+        drawn: tuple[int, int, int, int],
+        side: str | None,
+        other_number: int,
+        parent_number: int | None,
+        keeps_parent: bool,
+    ) -> None:
         session_number, task_number, missing_id, owner_number = drawn
         user, session = self.draw_session(session_number)
         task_id = self.draw_task(user, task_number, missing_id)
         other = self.draw_task(user, other_number, missing_id)
         owner = self.draw_owner(user, owner_number)
-        arguments = (session.tokens.access, owner, task_id, place, other)
+        place: Fields = {} if side is None else {side: other}
+        if not place or not keeps_parent:
+            place["parent_id"] = self.draw_parent(user, parent_number, missing_id)
+        arguments = (session.tokens.access, owner, task_id, place)
+        named = {task_id} if side is None else {task_id, other}
         if session.revoked:
             self.require_refusal("invalid_token", self.target.move, *arguments)
-        elif owner != user.id or not {task_id, other} <= user.tasks.keys():
+            return
+        if owner != user.id or not named <= user.tasks.keys():
             self.require_refusal("task_not_found", self.target.move, *arguments)
-        else:
-            expected = user.in_order()
-            if task_id != other:
-                expected.remove(task_id)
-                expected.insert(expected.index(other) + (place == "after"), task_id)
-            self.require_placed(user, session, [self.target.move(*arguments)], expected)
+            return
+        former = user.tasks[task_id]["parent_id"]
+        parent_id = place.get("parent_id", former)
+        if parent_id not in (None, former) and not user.can_have(parent_id, task_id):
+            self.require_refusal("invalid_parent", self.target.move, *arguments)
+            return
+        expected = user.in_order()
+        if side is not None and task_id != other:
+            expected.remove(task_id)
+            expected.insert(expected.index(other) + (side == "after"), task_id)
+        moved = self.target.move(*arguments)
+        user.change(task_id, {"parent_id": parent_id})
+        self.require_placed(user, session, [moved], expected)
 
     @rule(
         number=numbers,
@@ -814,7 +1061,7 @@ class Isolation(RuleBasedStateMachine):
         number=numbers,
         owner_number=numbers,
         drawn=st.lists(
-            st.tuples(st.sampled_from(KINDS), numbers, missing_ids), min_size=1, max_size=4
+            st.tuples(st.sampled_from(KINDS), numbers, missing_ids, parents), min_size=1, max_size=4
         ),
         title=titles,
         details=details,
@@ -823,7 +1070,7 @@ class Isolation(RuleBasedStateMachine):
         self,
         number: int,
         owner_number: int,
-        drawn: Sequence[tuple[str, int, int]],
+        drawn: Sequence[tuple[str, int, int, int | None]],
         title: str,
         details: Fields,
     ) -> None:
@@ -832,13 +1079,17 @@ class Isolation(RuleBasedStateMachine):
         after = deepcopy(user)
         expected: list[Any] = []
         operations: list[Fields] = []
-        is_foreign = False
-        for kind, task_number, missing_id in drawn:
+        refusal: str | None = None
+        moment = next(_moments)
+        deleted_subtasks: set[int] = set()
+        for kind, task_number, missing_id, parent_number in drawn:
             task_id = self.draw_task(user, task_number, missing_id)
             named = None if kind == "create" else task_id
             fields: Fields = {}
             if kind in {"create", "update"}:
                 fields = after.with_far_date({"title": title, **details}, named)
+            if kind == "create" and parent_number is not None:
+                fields["parent_id"] = self.draw_task(user, parent_number, missing_id)
             elif kind == "reopen":
                 fields = {"completed": False}
             operations.append(
@@ -847,33 +1098,63 @@ class Isolation(RuleBasedStateMachine):
                     | ({} if named is None else {"id": task_id})
                 }
             )
+            if refusal is not None:
+                continue
             if kind == "create":
-                created = {"title": title, "version": 1, "user_id": user.id}
-                expected.append(created | user.canonical(fields))
-            elif task_id not in after.tasks:
-                is_foreign = True
-            elif kind == "delete":
-                after.trash[task_id] = after.tasks.pop(task_id)
+                if "parent_id" in fields and not after.can_have(fields["parent_id"]):
+                    refusal = "invalid_parent"
+                    continue
+                created = {
+                    "id": -next(_new_ids),
+                    "user_id": user.id,
+                    "version": 1,
+                    "description": None,
+                    "completed": False,
+                    "priority": "medium",
+                    "due_date": None,
+                    "tags": [],
+                    "next_id": None,
+                    "parent_id": None,
+                    "position": None,
+                    **shown_repetition(False),
+                    **after.canonical(fields),
+                }
+                after.tasks[created["id"]] = created
+                after.born[created["id"]] = moment
                 after.writes += 1
+                if created["recurrence_rule"] is not None:
+                    after.repeating.add(created["id"])
+                expected.append(dict(created))
+            elif kind == "delete" and task_id in deleted_subtasks:
+                deleted_subtasks.remove(task_id)
+                expected.append(task_id)
+            elif task_id not in after.tasks:
+                refusal = "task_not_found"
+            elif kind == "delete":
+                deleted_subtasks |= {each["id"] for each in after.subtasks(task_id)}
+                after.remove(task_id)
                 expected.append(task_id)
             else:
                 expected.append(dict(after.change(task_id, fields or {"completed": True})))
         arguments = (session.tokens.access, owner, operations)
         if session.revoked:
             self.require_refusal("invalid_token", self.target.bulk, *arguments)
-        elif owner != user.id or is_foreign:
+        elif owner != user.id:
             self.require_refusal("task_not_found", self.target.bulk, *arguments)
+        elif refusal is not None:
+            self.require_refusal(refusal, self.target.bulk, *arguments)
         else:
             outcomes = self.target.bulk(*arguments)
-            for name in ("tasks", "trash", "repeating", "writes"):
-                setattr(user, name, getattr(after, name))
-            for operation, outcome, each in zip(operations, outcomes, expected, strict=True):
-                if "create" in operation:
-                    assert outcome == outcome | each
-                    self.remember_task(user, outcome)
-                elif isinstance(each, int):
+            vars(user).update(vars(after))
+            for each, outcome in zip(expected, outcomes, strict=True):
+                if not isinstance(each, int) and each["id"] < 0:
+                    known = {"id": outcome["id"], "position": outcome["position"]}
+                    assert outcome == each | known
+                    self.learn(user, each["id"], outcome)
+            for each, outcome in zip(expected, outcomes, strict=True):
+                if isinstance(each, int):
                     assert outcome == each
-                else:
+                elif each["id"] > 0:
                     self.settle(user, each, outcome)
 
     @rule(number=numbers, owner_number=numbers, completed=st.booleans(), deletes=st.booleans())
@@ -890,16 +1171,20 @@ class Isolation(RuleBasedStateMachine):
         elif owner != user.id:
             self.require_refusal("task_not_found", call, *arguments)
         elif deletes:
-            assert call(*arguments) == len(chosen)
-            for task in chosen:
-                user.trash[task["id"]] = user.tasks.pop(task["id"])
-            user.writes += len(chosen)
+            assert call(*arguments) == user.remove(*(task["id"] for task in chosen))
         else:
-            changed = [] if completed else chosen
-            assert call(*arguments) == len(changed)
-            for task in changed:
-                expected = user.change(task["id"], {"completed": True})
-                self.settle(user, expected, self.target.get(user.token, user.id, task["id"]))
+            changed: list[int] = []
+            counted = 0
+            in_order = sorted(chosen, key=lambda each: (user.born[each["id"]], each["id"]))
+            for task_id in [each["id"] for each in reversed(in_order) if not completed]:
+                if not user.tasks[task_id]["completed"]:  # it may be by then, with its parent
+                    counted += 1 + sum(not each["completed"] for each in user.subtasks(task_id))
+                    user.change(task_id, {"completed": True})
+                    changed.append(task_id)
+            assert call(*arguments) == counted
+            for task_id in changed:
+                found = self.target.get(user.token, user.id, task_id)
+                self.settle(user, user.tasks[task_id], found)
 
     @rule(number=numbers, owner_number=numbers)
     def count(self, number: int, owner_number: int) -> None:
@@ -978,20 +1263,55 @@ class Isolation(RuleBasedStateMachine):
             another = (session.tokens.access, user.id, True, 1, cursor)
             self.require_refusal("invalid_cursor", self.target.page, *another)
 
+    @rule(
+        drawn=st.tuples(numbers, numbers, missing_ids, numbers),
+        then=st.lists(st.sampled_from(["restore", "restore a subtask", "erase"]), max_size=2),
+    )
+    def remove(self, drawn: tuple[int, int, int, int], then: Sequence[str]) -> None:
+        """Delete a task, and mostly do something with what is in the trash then."""
+        if not (done := self.on_task(drawn, self.target.remove)):
+            return
+        user, task_id, _ = done
+        user.remove(task_id)
+        for what in then:
+            subtasks = [each for each in user.deleted_with(task_id) if each in user.trash]
+            arguments = (user.token, user.id, task_id)
+            if what == "restore a subtask" and subtasks:
+                restored = self.target.restore(user.token, user.id, subtasks[0])
+                assert restored == user.restore(subtasks[0])
+            elif what == "restore" and task_id in user.trash:
+                assert self.target.restore(*arguments) == user.restore(task_id)
+            elif what == "erase" and task_id in user.trash:
+                self.target.remove_permanently(*arguments)
+                user.erase(task_id)
+            self.require_own_tasks(user)
+
     @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers))
-    def remove(self, drawn: tuple[int, int, int, int]) -> None:
-        if done := self.on_task(drawn, self.target.remove):
-            user, task_id, _ = done
-            user.trash[task_id] = user.tasks.pop(task_id)
-            user.writes += 1
+    def remove_permanently(self, drawn: tuple[int, int, int, int]) -> None:
+        session_number, task_number, missing_id, owner_number = drawn
+        user, session = self.draw_session(session_number)
+        draw = self.draw_deleted if task_number % 3 else self.draw_task
+        task_id = draw(user, task_number, missing_id)
+        owner = self.draw_owner(user, owner_number)
+        call, arguments = self.target.remove_permanently, (session.tokens.access, owner, task_id)
+        if session.revoked:
+            self.require_refusal("invalid_token", call, *arguments)
+        elif owner != user.id or task_id not in {*user.tasks, *user.trash}:
+            self.require_refusal("task_not_found", call, *arguments)
+        elif task_number % 4:
+            return  # so that some of the trash remains
+        else:
+            call(*arguments)
+            if task_id in user.tasks:
+                user.remove(task_id, permanently=True)
+                return
+            user.erase(task_id)
 
     @rule(drawn=st.tuples(numbers, numbers, missing_ids, numbers))
     def restore(self, drawn: tuple[int, int, int, int]) -> None:
         session_number, task_number, missing_id, owner_number = drawn
         user, session = self.draw_session(session_number)
-        theirs = [id for each in self.users for id in each.trash]  # and those of others
-        in_trash = [*theirs, self.draw_task(user, task_number, missing_id)]
-        task_id = in_trash[task_number % len(in_trash)]
+        task_id = self.draw_deleted(user, task_number, missing_id)
         owner = self.draw_owner(user, owner_number)
         arguments = (session.tokens.access, owner, task_id)
         if session.revoked:
@@ -999,11 +1319,7 @@ class Isolation(RuleBasedStateMachine):
         elif owner != user.id or task_id not in user.trash:
             self.require_refusal("task_not_found", self.target.restore, *arguments)
         else:
-            trashed = user.trash.pop(task_id)
-            restored = trashed | {"version": trashed["version"] + 1}
-            assert self.target.restore(*arguments) == restored
-            user.tasks[task_id] = restored
-            user.writes += 1
+            assert self.target.restore(*arguments) == user.restore(task_id)
 
     @rule(number=numbers, owner_number=numbers)
     def list_the_trash(self, number: int, owner_number: int) -> None:

@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,8 +15,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
     CheckConstraint,
+    Column,
     Connection,
     Inspector,
+    MetaData,
+    Table,
     Uuid,
     column,
     inspect,
@@ -38,7 +42,7 @@ from todo_core.entities.task import TaskId
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.text import SearchText, fold
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
-from todo_core.errors import AccountGone
+from todo_core.errors import AccountGone, HasSubtasks
 
 REVISIONS = [
     revision.revision
@@ -552,6 +556,110 @@ def test_the_command_migrates_an_old_database_and_keeps_everything(
     assert application.restore_task(owner_id=owner, task_id=TaskId(2)).version == 3
     counts = application.count_tasks(owner_id=owner)
     assert (counts.revision, counts.total, counts.completed) == (2, 3, 1)
+
+
+def stored(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """Return all rows of the tables of tasks."""
+    return {
+        name: [
+            dict(row)
+            for row in connection.execute(
+                text(f"SELECT * FROM {name} ORDER BY owner_id, id")
+            ).mappings()
+        ]
+        for name in ("tasks", "deleted_tasks")
+    }
+
+
+def without_parents(
+    tables: dict[str, list[dict[str, Any]]],
+) -> dict[str, list[dict[str, Any]]]:
+    """Return these rows without the column that 0014 adds."""
+    return {
+        name: [{key: row[key] for key in row if key != "parent_id"} for row in rows]
+        for name, rows in tables.items()
+    }
+
+
+def indexes(connection: Connection) -> dict[str, object]:
+    """Return the definitions of the indexes of the tables of tasks, by their names."""
+    if connection.dialect.name == "sqlite":
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    else:
+        query = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+    return {name: sql for name, sql in connection.execute(text(query)) if "tasks" in name}
+
+
+def test_tasks_and_indexes_survive_the_migration_to_subtasks_and_back(
+    unmigrated: Container,
+) -> None:
+    database = unmigrated.database()
+    alembic(database, "upgrade", "0013")
+    owners = store_at_0007(database, owners=2, tasks_each=50)
+    with database.transaction() as transaction:
+        connection = transaction.connection
+        details: dict[str, Any] = {
+            "folded_title": "straße",
+            "folded_description": "ä",
+            "description": "Ä",
+            "priority": 3,
+            "due_at": datetime(2026, 3, 4, 5, tzinfo=UTC),
+            "due_on": date(2026, 3, 4),
+            "tags": '["Home"]',
+            "tag_keys": '["home"]',
+            "position": "a1",
+            "recurrence_rule": "FREQ=DAILY",
+            "repeat_from": "due",
+            "repeat_clock": "05:00:00",
+            "next_id": 7,
+            "completed": True,
+            "completed_at": datetime(2026, 3, 4, 6, tzinfo=UTC),
+        }
+        times: list[Column[Any]] = [
+            Column(name, UtcDateTime()) for name in ("due_at", "completed_at")
+        ]
+        tasks = Table("tasks", MetaData(), *times, autoload_with=connection)
+        connection.execute(tasks.update().where(tasks.c.id > 3).values(details))
+        copied = ", ".join(column.name for column in tasks.columns)
+        connection.execute(
+            text(
+                f"INSERT INTO deleted_tasks ({copied}, expires_at)"
+                f" SELECT {copied}, created_at FROM tasks WHERE id < 10"
+            )
+        )
+        before, before_indexes = stored(connection), indexes(connection)
+    assert all(None not in row.values() for row in before["tasks"] if row["id"] > 3)
+    assert len(before_indexes) >= 5
+
+    def require_same(connection: Connection) -> None:
+        assert without_parents(stored(connection)) == before
+        assert before_indexes.items() <= indexes(connection).items()
+
+    alembic(database, "upgrade", "0014")
+    with database.transaction() as transaction:
+        require_same(transaction.connection)
+        assert {row["parent_id"] for row in stored(transaction.connection)["tasks"]} == {None}
+        added = indexes(transaction.connection).keys() - before_indexes.keys()
+        assert added == {f"ix_{name}_owner_id_parent_id" for name in ("tasks", "deleted_tasks")}
+    # A family whose parent is stored after a subtask, and one before it.
+    repository = unmigrated.tasks()
+    for subtask_id, parent_id in ((1, 2), (3, 2), (5, 4)):
+        task = repository.get(TaskId(subtask_id), owner_id=owners[0])
+        repository.save(task._replace(parent_id=TaskId(parent_id)))
+    with pytest.raises(HasSubtasks):
+        repository.remove(TaskId(2), owner_id=owners[0], expires_at=datetime.now(UTC))
+    with database.transaction() as transaction:
+        before = stored(transaction.connection)
+    assert [row["parent_id"] for row in before["tasks"]].count(None) == 97
+    before = without_parents(before)
+    alembic(database, "downgrade", "0013")
+    with database.transaction() as transaction:
+        require_same(transaction.connection)
+        assert indexes(transaction.connection) == before_indexes
+        assert "parent_id" not in stored(transaction.connection)["tasks"][0]
+    alembic(database, "upgrade", "0014")
+    with database.transaction() as transaction:
+        require_same(transaction.connection)
 
 
 @pytest.fixture

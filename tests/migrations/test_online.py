@@ -25,6 +25,7 @@ LONGEST_WAIT_SECONDS = 4.0
 NOW = "2026-02-03 04:05:06+00"
 BEFORE_FOLDING, TO_FOLD = "0007", 20_000
 BEFORE_DETAILS, TO_DETAIL = "0012", 50_000
+BEFORE_SUBTASKS, BEFORE_THE_UPGRADE = "0013", 50_000
 TO_NUMBER_OWNERS, TO_NUMBER_EACH = 1_500, 20
 
 
@@ -316,5 +317,102 @@ def test_processes_of_the_release_before_write_while_and_after_details_are_added
         (TaskQuery(completed=True), added // 2),
     ):
         assert tasks.count(owner, query) == count
+    container.migration_database().close()
+    container.database().close()
+
+
+def test_processes_of_the_release_before_write_while_and_after_parents_are_added(
+    empty_postgres: str,
+) -> None:
+    container = Container(settings=postgres_settings(empty_postgres))
+    alembic(container.database(), "upgrade", BEFORE_SUBTASKS)
+    owner = UserId(uuid4())
+    add = (
+        "INSERT INTO tasks (id, owner_id, title, completed, version, created_at, updated_at,"
+        f" revision) SELECT n, %s, 'Buy milk', false, 1, '{NOW}', '{NOW}', n"
+        " FROM generate_series(%s::bigint, %s) AS n"
+    )
+    change = (
+        "UPDATE tasks SET title = 'Buy oats', version = version + 1 WHERE owner_id = %s AND id = %s"
+    )
+    delete = (
+        "WITH d AS (DELETE FROM tasks WHERE owner_id = %s AND id = %s RETURNING *)"
+        " INSERT INTO deleted_tasks (id, owner_id, title, completed, version, created_at,"
+        " updated_at, revision, expires_at) SELECT id, owner_id, title, completed, version,"
+        f" created_at, updated_at, revision, '{NOW}' FROM d"
+    )
+    with psycopg.connect(empty_postgres, autocommit=True) as writer:
+        writer.execute(
+            "INSERT INTO users (id, name, version, created_at, updated_at)"
+            f" VALUES (%s, 'Ada', 1, '{NOW}', '{NOW}')",
+            [owner],
+        )
+        writer.execute(
+            "INSERT INTO task_owners (owner_id, revision, total, completed) VALUES (%s, %s, %s, 0)",
+            [owner, 10 * BEFORE_THE_UPGRADE, BEFORE_THE_UPGRADE],
+        )
+        writer.execute(add, [owner, 1, BEFORE_THE_UPGRADE])
+        stop, longest, written = Event(), 0.0, 0
+
+        def write() -> None:
+            """Add a task, change one, and delete one."""
+            nonlocal written
+            written += 1
+            writer.execute(add, [owner, BEFORE_THE_UPGRADE + written, BEFORE_THE_UPGRADE + written])
+            writer.execute(change, [owner, written])
+            writer.execute(delete, [owner, 10_000 + written])
+
+        with ThreadPoolExecutor(1) as thread:
+            migration = thread.submit(container.migration_schema().migrate)
+            migration.add_done_callback(lambda _: stop.set())
+            while not stop.is_set():
+                began = time.monotonic()
+                write()
+                longest = max(longest, time.monotonic() - began)
+            migration.result(timeout=30)
+        while_it_ran = written
+        write()
+    assert while_it_ran > 3
+    assert longest < 3 * LONGEST_WAIT_SECONDS
+    tasks, todo = container.tasks(), container.application()
+    assert tasks.count(owner, TaskQuery(has_parent=False)) == BEFORE_THE_UPGRADE
+    assert tasks.count(owner, TaskQuery(deleted=True)) == written
+    for task_id in (1, written, BEFORE_THE_UPGRADE + written):
+        assert tasks.get(TaskId(task_id), owner_id=owner).parent_id is None
+    deleted = TaskId(10_000 + written)
+    assert todo.restore_task(owner_id=owner, task_id=deleted).parent_id is None
+    subtask = todo.create_task(owner_id=owner, title="Buy rice", parent_id=deleted)
+    todo.delete_task(owner_id=owner, task_id=deleted)
+    family = tasks.lock_in_trash(deleted, owner_id=owner)
+    assert [task.id for task in family] == [deleted, subtask.id]
+    container.migration_database().close()
+    container.database().close()
+
+
+def test_an_interrupted_migration_to_subtasks_is_continued(empty_postgres: str) -> None:
+    container = Container(settings=postgres_settings(empty_postgres))
+    alembic(container.database(), "upgrade", BEFORE_SUBTASKS)
+    key, index = "fk_tasks_parent_id_tasks", "ix_tasks_owner_id_parent_id"
+    with psycopg.connect(empty_postgres, autocommit=True) as connection:
+        # What is left when the creation of the first index fails: it exists, but is not valid.
+        connection.execute("ALTER TABLE deleted_tasks ADD parent_id bigint")
+        connection.execute(
+            f"ALTER TABLE tasks ADD parent_id bigint, ADD CONSTRAINT {key} FOREIGN KEY"
+            " (owner_id, parent_id) REFERENCES tasks (owner_id, id) NOT VALID"
+        )
+        connection.execute(
+            f"CREATE INDEX {index} ON tasks (owner_id, parent_id) WHERE parent_id IS NOT NULL"
+        )
+        connection.execute(
+            f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{index}'::regclass"
+        )
+        container.migration_schema().migrate()
+        valid = connection.execute(
+            "SELECT (SELECT convalidated FROM pg_constraint WHERE conname = %s),"
+            " (SELECT bool_and(indisvalid) FROM pg_index JOIN pg_class ON indexrelid = oid"
+            " WHERE relname IN (%s, 'ix_deleted_tasks_owner_id_parent_id'))",
+            [key, index],
+        ).fetchone()
+    assert valid == (True, True)
     container.migration_database().close()
     container.database().close()

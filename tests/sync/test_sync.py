@@ -1,7 +1,8 @@
 """Copies of an owner's tasks equal the server's, while many writers change them.
 
 Writers, and the clean-up that purges deletions, work at the same time as two replicas that read
-short pages. When the writers pause, each replica reads what is left, and is compared.
+short pages. When the writers pause, each replica reads what is left, and is compared. Many of the
+tasks are subtasks, so that several rows change in one write.
 """
 
 from collections import Counter
@@ -105,6 +106,9 @@ class Stage:
             stored = all_tasks(self._service.tasks, tasks.owner_id)
             assert dict(replica.tasks) == {task.id: task for task in stored}
             assert self._service.tasks.counts(tasks.owner_id).total == len(stored)
+            with_parents = {task.id: task.parent_id for task in stored}
+            for parent_id in filter(None, with_parents.values()):
+                assert with_parents[parent_id] is None, "a subtask has no parent, or subtasks"
 
     def purge_all(self) -> None:
         """Forget all deletions, as the clean-up does after some months."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from todo_core.application import Application
-from todo_core.entities.task import TaskId
+from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_operation import Completion, Creation, Deletion, Edit, TaskOperation
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.user import UserId
-from todo_core.errors import EditConflict, PreconditionFailed, TaskNotFound
+from todo_core.errors import EditConflict, InvalidParent, PreconditionFailed, TaskNotFound
 
 RECENT = 40
 """Writers choose among so many of the newest tasks, so that they often meet at one task."""
@@ -36,8 +36,11 @@ class Writer:
         self._numbers = iter(range(1_000_000_000))
         self._name = f"writer {seed}"
         self._weights: Sequence[tuple[Callable[[Tasks], None], int]] = (
-            (self._create, 24),
-            (self._edit, 18),
+            (self._create, 16),
+            (self._create_subtask, 14),
+            (self._change_parent, 8),
+            (self._move, 6),
+            (self._edit, 12),
             (self._edit_version, 6),
             (self._toggle, 14),
             (self._delete, 12),
@@ -61,7 +64,7 @@ class Writer:
         [operation] = self._random.choices(operations, weights)
         try:
             (operation if tasks.ids else self._create)(tasks)
-        except (TaskNotFound, PreconditionFailed, EditConflict) as refusal:
+        except (TaskNotFound, InvalidParent, PreconditionFailed, EditConflict) as refusal:
             self.refused[type(refusal).__name__] += 1
         else:
             self.done[operation.__name__] += 1
@@ -72,6 +75,25 @@ class Writer:
     def _create(self, tasks: Tasks) -> None:
         task = self._application.create_task(owner_id=tasks.owner_id, title=self._title())
         tasks.ids.append(task.id)
+
+    def _create_subtask(self, tasks: Tasks) -> None:
+        task = self._application.create_task(
+            owner_id=tasks.owner_id, title=self._title(), parent_id=tasks.any(self._random)
+        )
+        tasks.ids.append(task.id)
+
+    def _change_parent(self, tasks: Tasks) -> None:
+        parent_id = self._random.choice((None, tasks.any(self._random)))
+        self._application.update_task(
+            owner_id=tasks.owner_id, task_id=tasks.any(self._random), parent_id=parent_id
+        )
+
+    def _move(self, tasks: Tasks) -> None:
+        task_id, other = (tasks.any(self._random) for _ in range(2))
+        parent_id = self._random.choice((None, tasks.any(self._random)))
+        self._application.move_task(
+            owner_id=tasks.owner_id, task_id=task_id, after=other, parent_id=parent_id
+        )
 
     def _edit(self, tasks: Tasks) -> None:
         self._application.update_task(
@@ -110,7 +132,7 @@ class Writer:
         ).tasks
         operations: list[TaskOperation] = [
             Creation({"title": self._title()}),
-            Creation({"title": self._title()}),
+            Creation({"title": self._title(), "parent_id": self._possible_parent(found)}),
         ]
         for task in found:
             operations.append(Edit(task.id, {"title": self._title()}))
@@ -119,6 +141,10 @@ class Writer:
             )
         outcomes = self._application.change_tasks(owner_id=tasks.owner_id, operations=operations)
         tasks.ids += [each.id for each in outcomes[:2] if not isinstance(each, int)]
+
+    @staticmethod
+    def _possible_parent(tasks: Sequence[Task]) -> TaskId | None:
+        return next((task.id for task in tasks if task.parent_id is None), None)
 
     def _complete_matching(self, tasks: Tasks) -> None:
         self._application.complete_matching_tasks(

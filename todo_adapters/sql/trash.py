@@ -142,6 +142,8 @@ ERASE_EXPIRED = (
             select(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id)
             .where(*_EXPIRED, _IN_TRASH)
             .limit(bindparam("limit"))
+            # Who takes a task from the trash with its subtasks may have locked one of them.
+            .with_for_update(skip_locked=True)
         )
     )
     .values(_ERASED)

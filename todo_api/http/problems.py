@@ -136,7 +136,7 @@ CORE_PROBLEMS: Mapping[type[core.TodoError], ProblemKind] = {
         HTTPStatus.UNPROCESSABLE_CONTENT,
         "invalid_parent",
         "This task cannot be a subtask of that one. Choose one of your tasks that is not a subtask"
-        " itself. A task that has subtasks cannot become one.",
+        " itself and has fewer than 500. A task that has subtasks cannot become one.",
     ),
     core.Conflict: ProblemKind(
         HTTPStatus.CONFLICT,

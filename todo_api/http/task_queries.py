@@ -438,7 +438,7 @@ FILTER_PARAMETERS: Sequence[Mapping[str, Any]] = (
     ),
     _parameter(
         "parent_id",
-        {"anyOf": [{"type": "integer", "format": "int64"}, {"const": _NO_PARENT}]},
+        {"anyOf": [{"type": "integer", "format": "int64", "minimum": 0}, {"const": _NO_PARENT}]},
         "Only the subtasks of the task with this id, or, with `none`, only tasks that are not"
         " subtasks.",
     ),

@@ -448,7 +448,7 @@ class TaskRepository(Protocol):
         was deleted is kept until then, as its tombstone.
 
         Raises:
-            HasSubtasks: if it has subtasks.
+            HasSubtasks: if it has subtasks, or was restored in the meantime.
             TaskNotFound: if no version is given, and this owner has no such task.
             StaleVersion: if this owner has no task with this id and the given version.
         """

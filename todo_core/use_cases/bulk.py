@@ -74,7 +74,8 @@ def hits_of(operations: Sequence[object]) -> int:
 class ChangeTasks:
     """Apply several operations to the owner's tasks, in their order: all of them, or none.
 
-    An operation sees what earlier ones have changed. An outcome is returned for each. The values
+    An operation sees what earlier ones have changed. It may delete a subtask that was deleted with
+    its parent by an earlier one. An outcome is returned for each. The values
     of all operations are validated first. After that, the first operation that fails determines
     the error. Up to 50 operations count as one request, up to 100 as two, and so on.
 
@@ -171,6 +172,7 @@ class _Batch:
         self._clock = clock
         self._max_tasks = max_tasks
         self._trash_lifetime = trash_lifetime
+        self._deleted_subtasks: dict[TaskId, Task] = {}
 
     def apply(self, operation: TaskOperation, *, field: str) -> Outcome:
         try:
@@ -182,10 +184,9 @@ class _Batch:
     def _apply(self, operation: TaskOperation) -> Outcome:
         if isinstance(operation, Creation):
             return self._add(next(self._new))
-        task = self._expected(operation)
         if isinstance(operation, Deletion):
-            self._locked.remove(task.id, expires_at=self._clock.now() + self._trash_lifetime)
-            return task.id
+            return self._delete(operation)
+        task = _as_expected(self._locked.get(operation.id), operation)
         changed = self._changed(task, operation)
         if changed is task:
             return task
@@ -208,11 +209,21 @@ class _Batch:
             return task.with_completion(operation.completed, now=now)
         return task.edited(now=now, zone=self._zone, **operation.fields)
 
-    def _expected(self, operation: Edit | Completion | Deletion) -> Task:
-        task = self._locked.get(operation.id)
-        if operation.version not in (None, task.version):
-            raise PreconditionFailed(task.version)
-        return task
+    def _delete(self, operation: Deletion) -> TaskId:
+        """Delete a task, unless it was deleted with its parent by an earlier operation."""
+        deleted = self._deleted_subtasks.pop(operation.id, None)
+        task = _as_expected(deleted or self._locked.get(operation.id), operation)
+        if deleted is None:
+            expires_at = self._clock.now() + self._trash_lifetime
+            subtasks = self._locked.remove(task.id, expires_at=expires_at)
+            self._deleted_subtasks.update((each.id, each) for each in subtasks)
+        return task.id
+
+
+def _as_expected(task: Task, operation: Edit | Completion | Deletion) -> Task:
+    if operation.version not in (None, task.version):
+        raise PreconditionFailed(task.version)
+    return task
 
 
 def _named_in(operation: TaskOperation) -> Iterator[TaskId]:
@@ -373,7 +384,7 @@ class DeleteMatchingTasks:
         expires_at = self.clock.now() + self.trash_lifetime
 
         def delete(locked: LockedTasks, task: Task, _: TimeZone) -> int:
-            return locked.remove(task.id, expires_at=expires_at)
+            return 1 + len(locked.remove(task.id, expires_at=expires_at))
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
         return self.change_matching(owner_id, query, delete)

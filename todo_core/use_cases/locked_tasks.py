@@ -106,16 +106,18 @@ class LockedTasks:
         self._current[task.id] = saved
         return saved
 
-    def remove(self, task_id: TaskId, *, expires_at: datetime, permanently: bool = False) -> int:
+    def remove(
+        self, task_id: TaskId, *, expires_at: datetime, permanently: bool = False
+    ) -> Sequence[Task]:
         """Move a task that was locked with its family to the trash, with its subtasks.
 
-        Return how many tasks these are. The rest is as in `TaskRepository.remove`.
+        Return the subtasks. The rest is as in `TaskRepository.remove`.
 
         Raises:
             HasSubtasks: if a subtask was added in the meantime.
         """
-        family = [*self.subtasks(task_id), self.get(task_id)]
-        for task in family:
+        subtasks = self.subtasks(task_id)
+        for task in (*subtasks, self.get(task_id)):
             self._tasks.remove(
                 task.id,
                 owner_id=self._owner_id,
@@ -124,4 +126,4 @@ class LockedTasks:
                 version=task.version,
             )
             del self._current[task.id]
-        return len(family)
+        return subtasks

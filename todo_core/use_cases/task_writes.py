@@ -85,6 +85,7 @@ class TaskWrites:
                 unit_of_work=same,
                 limiter=limiter,
                 changes=changes,
+                begins_units=False,
             ),
             restore_task=replace(
                 self.restore_task,

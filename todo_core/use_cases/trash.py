@@ -37,6 +37,11 @@ class DeleteTask:
     changes: ChangePublisher
     clock: Clock
     trash_lifetime: timedelta
+    begins_units: bool = True
+    """Whether it begins units of work of its own, so that it can try again in another one.
+
+    In one of the caller's, it makes one attempt.
+    """
 
     def __call__(
         self,
@@ -50,15 +55,16 @@ class DeleteTask:
         expires_at = self.clock.now() + kept_for
 
         def attempt() -> None:
+            remove = self._remove if self.begins_units else self._remove_family
             try:
-                self._remove(owner_id, task_id, expires_at, permanently, expected)
+                remove(owner_id, task_id, expires_at, permanently, expected)
             except TaskNotFound:
                 if not permanently:
                     raise
                 self._erase(owner_id, task_id, expires_at, expected)
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS)
+        retry_on_conflict(attempt, attempts=EDIT_ATTEMPTS if self.begins_units else 1)
         self.changes.publish(owner_id)
 
     def _remove(
@@ -81,10 +87,20 @@ class DeleteTask:
                 version=version,
             )
         except HasSubtasks:
-            with self.unit_of_work() as work:
-                locked = LockedTasks(work.tasks, owner_id, [task_id], families_of=[task_id])
-                require_expected(locked.get(task_id), expected)
-                locked.remove(task_id, expires_at=expires_at, permanently=permanently)
+            self._remove_family(owner_id, task_id, expires_at, permanently, expected)
+
+    def _remove_family(
+        self,
+        owner_id: UserId,
+        task_id: TaskId,
+        expires_at: datetime,
+        permanently: bool,
+        expected: Collection[int] | None,
+    ) -> None:
+        with self.unit_of_work() as work:
+            locked = LockedTasks(work.tasks, owner_id, [task_id], families_of=[task_id])
+            require_expected(locked.get(task_id), expected)
+            locked.remove(task_id, expires_at=expires_at, permanently=permanently)
 
     def _erase(
         self,
@@ -95,6 +111,8 @@ class DeleteTask:
     ) -> None:
         """Erase a task in the trash, and the subtasks that were deleted with it."""
         with self.unit_of_work() as work:
+            # Before the tasks, like a change of the zone, which locks all tasks of the owner.
+            zone_of(owner_id, work.users)
             task, *subtasks = work.tasks.lock_in_trash(task_id, owner_id=owner_id)
             require_expected(task, expected)
             for each in (task, *subtasks):
@@ -135,11 +153,13 @@ class RestoreTask:
         with self.unit_of_work() as work:
             # Before the tasks, like a change of the zone, which locks all tasks of the owner.
             zone_of(owner_id, work.users)
-            parent_id = work.tasks.get_in_trash(task_id, owner_id=owner_id).parent_id
-            if parent_id is not None:
-                locked = LockedTasks(work.tasks, owner_id, [parent_id])
-                parent_id = parent_id if locked.can_have(parent_id) else None
+            former_id = parent_id = work.tasks.get_in_trash(task_id, owner_id=owner_id).parent_id
+            if former_id is not None:
+                locked = LockedTasks(work.tasks, owner_id, [former_id])
+                parent_id = former_id if locked.can_have(former_id) else None
             _, *subtasks = work.tasks.lock_in_trash(task_id, owner_id=owner_id)
+            if former_id is not None:
+                subtasks = []  # it had none when it was deleted
             restore = partial(work.tasks.restore, owner_id=owner_id, now=now, most=self.max_tasks)
             restored = restore(task_id, parent_id=parent_id)
             for each in subtasks:
