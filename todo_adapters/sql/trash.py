@@ -122,6 +122,7 @@ DELETED_WITH = (
         ),
     )
     .order_by(DELETED_TASKS.c.id)
+    .with_for_update()
 )
 LOCK_IN_TRASH = GET_IN_TRASH.with_for_update()
 _ERASED = {

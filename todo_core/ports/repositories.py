@@ -488,7 +488,8 @@ class TaskRepository(Protocol):
         """Return the ids of the subtasks that were moved to the trash with this owner's task.
 
         They are those in the trash that expire when it does. There are none if the task is not in
-        the trash.
+        the trash. No other unit of work can take them from the trash until this one ends. Call it
+        before any method that writes: locks in another order could deadlock.
         """
 
     @abstractmethod

@@ -86,33 +86,38 @@ class MoveTask:
         other = None
         if other_id is not None and other_id != task_id:
             other = tasks.get(other_id, owner_id=owner_id)
-        if place.get("parent_id", task.parent_id) != task.parent_id:
-            task = self._with_parent(tasks, task, place["parent_id"], expected)
         if other is None:
-            return task
+            return self._save(tasks, task, place, expected)
         neighbour = _neighbour(tasks, other, task_id, is_next=after is not None)
         first, second = (neighbour, other) if after is None else (other, neighbour)
         position = self._between(task, first, second)
         if position is None or position.is_too_long:
-            return self._make_room(tasks, task, first)
-        moved = task.moved(position, now=self.clock.now())
-        return task if moved is task else tasks.save(moved)
+            return self._make_room(tasks, self._save(tasks, task, place, expected), first)
+        return self._save(tasks, task, place, expected, position=position)
 
-    def _with_parent(
+    def _save(
         self,
         tasks: TaskRepository,
         task: Task,
-        parent_id: TaskId | None,
+        place: Place,
         expected: Collection[int] | None,
+        *,
+        position: Rank | None = None,
     ) -> Task:
+        """Store the task with the parent of this place, and at this position, if any changes."""
+        now = self.clock.now()
+        parent_id = place.get("parent_id", task.parent_id)
+        if parent_id == task.parent_id:
+            moved = task.moved(position or task.position, now=now)
+            return task if moved is task else tasks.save(moved)
         named = [task.id] if parent_id is None else [task.id, parent_id]
         locked = LockedTasks(tasks, task.owner_id, named)
         task = require_expected(locked.get(task.id), expected)
-        changed = task.edited(parent_id=parent_id, now=self.clock.now())
-        if changed is task:
-            return task
-        locked.require_parent(parent_id, subtask_id=task.id)
-        return locked.save(changed)
+        changed = task.edited(parent_id=parent_id, now=now)
+        if changed.parent_id != task.parent_id:
+            locked.require_parent(parent_id, subtask_id=task.id)
+        changed = changed.moved(position or task.position, now=now)
+        return task if changed is task else locked.save(changed)
 
     def _between(self, task: Task, first: Task | None, second: Task | None) -> Rank | None:
         """Return a position between these two, or None if they have the same."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Unpack
 
 from todo_core.entities.tags import TagCount
@@ -27,6 +28,7 @@ from todo_core.ports.repositories import TaskRepository
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.editing import ChangeTask
 from todo_core.use_cases.locked_tasks import LockedTasks
+from todo_core.use_cases.retrying import retry_on_conflict
 from todo_core.use_cases.time_zones import LocateQuery, zone_of
 
 ID_ATTEMPTS = 3
@@ -49,6 +51,7 @@ class CreateTask:
         QuotaExceeded: if the owner has `max_tasks` tasks.
         AccountGone: if the owner was deleted.
         IdTaken: if each of the `attempts` to choose an identifier met one in use.
+        EditConflict: if other requests keep getting in the way of a subtask.
         RateLimited: after too many requests of this user about tasks.
     """
 
@@ -65,7 +68,9 @@ class CreateTask:
         self.limiter.hit(Limit.TASKS, str(owner_id))
         for remaining in reversed(range(self.attempts)):
             try:
-                task = self._attempt(owner_id, fields)
+                task = retry_on_conflict(
+                    partial(self._attempt, owner_id, fields), attempts=self.attempts
+                )
                 break
             except IdTaken:
                 if not remaining:

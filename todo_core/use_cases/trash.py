@@ -1,7 +1,6 @@
 """Deleting tasks, and restoring them from the trash."""
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -119,8 +118,7 @@ class DeleteTask:
             subtasks = work.tasks.deleted_with(task_id, owner_id=owner_id)
             work.tasks.erase(task_id, owner_id=owner_id, expires_at=expires_at, version=version)
             for subtask_id in subtasks:
-                with suppress(TaskNotFound):  # another request took it from the trash meanwhile
-                    work.tasks.erase(subtask_id, owner_id=owner_id, expires_at=expires_at)
+                work.tasks.erase(subtask_id, owner_id=owner_id, expires_at=expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +164,7 @@ class RestoreTask:
             restore = partial(work.tasks.restore, owner_id=owner_id, now=now, most=self.max_tasks)
             restored = restore(task_id, parent_id=parent_id)
             for subtask_id in subtasks:
-                with suppress(TaskNotFound):  # another request took it from the trash meanwhile
-                    restore(subtask_id, parent_id=task_id)
+                restore(subtask_id, parent_id=task_id)
             return restored
 
 
