@@ -91,9 +91,15 @@ class MoveTask:
         neighbour = _neighbour(tasks, other, task_id, is_next=after is not None)
         first, second = (neighbour, other) if after is None else (other, neighbour)
         position = self._between(task, first, second)
-        if position is None or position.is_too_long:
-            return self._make_room(tasks, self._save(tasks, task, place, expected), first)
-        return self._save(tasks, task, place, expected, position=position)
+        if position is not None and not position.is_too_long:
+            return self._save(tasks, task, place, expected, position=position)
+        positions = _with_room(tasks, task, first)
+        ids = [each.id for each, _ in positions]
+        # All at once, before anything is written: locks in another order could deadlock.
+        tasks.lock([*ids, *filter(None, [place.get("parent_id")])], owner_id=owner_id)
+        task = self._save(tasks, task, place, expected)
+        positions = [(task if each.id == task.id else each, rank) for each, rank in positions]
+        return _place(tasks, owner_id, positions, self.clock)[task.id]
 
     def _save(
         self,
@@ -131,19 +137,6 @@ class MoveTask:
             if first.position == second.position
             else Rank.between(first.position, second.position)
         )
-
-    def _make_room(self, tasks: TaskRepository, task: Task, first: Task | None) -> Task:
-        """Move the task after the `first` one, and give those around it new positions."""
-        others = [each for each in _all_in_order(tasks, task.owner_id) if each.id != task.id]
-        ids = [None, *(each.id for each in others)]
-        first_id = None if first is None else first.id
-        if first_id not in ids:
-            raise StaleVersion
-        place = ids.index(first_id)
-        start, ranks = Rank.spread_around(place, [each.position for each in others])
-        around = [*others[start:place], task, *others[place : start + len(ranks) - 1]]
-        positions = list(zip(around, ranks, strict=True))
-        return _place(tasks, task.owner_id, positions, self.clock)[task.id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +183,25 @@ class ReorderTasks:
                 positions = list(zip(named, ranks, strict=True))
             placed = _place(work.tasks, owner_id, positions, self.clock)
             return [placed[task_id] for task_id in task_ids]
+
+
+def _with_room(
+    tasks: TaskRepository, task: Task, first: Task | None
+) -> Sequence[tuple[Task, Rank]]:
+    """Return positions for the task after the `first` one, and new ones for those around it.
+
+    Raises:
+        StaleVersion: if the `first` one was deleted in the meantime.
+    """
+    others = [each for each in _all_in_order(tasks, task.owner_id) if each.id != task.id]
+    ids = [None, *(each.id for each in others)]
+    first_id = None if first is None else first.id
+    if first_id not in ids:
+        raise StaleVersion
+    place = ids.index(first_id)
+    start, ranks = Rank.spread_around(place, [each.position for each in others])
+    around = [*others[start:place], task, *others[place : start + len(ranks) - 1]]
+    return list(zip(around, ranks, strict=True))
 
 
 def _neighbour(tasks: TaskRepository, other: Task, moved: TaskId, *, is_next: bool) -> Task | None:
