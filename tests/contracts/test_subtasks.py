@@ -168,7 +168,7 @@ class TestParents:
         parent, first, second = family(todo)
         task = todo.create()
         moved = move(todo, task, parent, after=second.id)
-        assert moved.parent_id == parent.id
+        assert (moved.parent_id, moved.version) == (parent.id, task.version + 1)
         assert [each.id for each in subtasks(todo, parent.id)] == [second.id, task.id, first.id]
         moved = move(todo, moved, None, before=parent.id)
         assert moved.parent_id is None

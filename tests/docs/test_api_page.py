@@ -133,6 +133,20 @@ def test_the_session_about_safe_writes_prints_what_the_page_says(service: Servic
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_subtasks_prints_what_the_page_says(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "parent_id" in block]
+    printed = [line.strip() for line in service.run(session)]
+    assert printed == [
+        *("Plan the party", "Invite Bob Bake a cake", '"code":"invalid_parent","request_id"'),
+        '{"total":3,"pending":0,"completed":3,"overdue":0}',
+        '{"total":0,"pending":0,"completed":0,"overdue":0}',
+        "Invite Bob Bake a cake",
+    ]
+    for line in printed:
+        assert f"`{line}`" in PAGE
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
 def test_the_session_about_the_order_by_hand_prints_what_the_page_says(service: Service) -> None:
     [session] = [block for block in blocks(PAGE, "sh") if "/move" in block]
     printed = [line.strip() for line in service.run(session)]

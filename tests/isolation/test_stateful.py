@@ -1014,7 +1014,10 @@ class Isolation(RuleBasedStateMachine):
             expected.remove(task_id)
             expected.insert(expected.index(other) + (side == "after"), task_id)
         moved = self.target.move(*arguments)
-        user.change(task_id, {"parent_id": parent_id})
+        if parent_id != former:  # both changes are one, unless room is made
+            user.change(task_id, {"parent_id": parent_id})
+            if moved["version"] == user.tasks[task_id]["version"]:
+                user.tasks[task_id]["position"] = moved["position"]
         self.require_placed(user, session, [moved], expected)
 
     @rule(

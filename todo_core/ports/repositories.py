@@ -488,7 +488,8 @@ class TaskRepository(Protocol):
         """Return the task with this id in this owner's trash, and the subtasks deleted with it.
 
         These are the subtasks in the trash that expire when it does, in the order of their ids. No
-        other unit of work can restore or erase them until this one ends.
+        other unit of work can restore or erase them until this one ends. Call it before any method
+        that writes: locks in another order could deadlock.
 
         Raises:
             TaskNotFound: if the task is not in the trash of this owner.

@@ -86,33 +86,44 @@ class MoveTask:
         other = None
         if other_id is not None and other_id != task_id:
             other = tasks.get(other_id, owner_id=owner_id)
-        if place.get("parent_id", task.parent_id) != task.parent_id:
-            task = self._with_parent(tasks, task, place["parent_id"], expected)
         if other is None:
-            return task
+            return self._save(tasks, task, place, expected)
         neighbour = _neighbour(tasks, other, task_id, is_next=after is not None)
         first, second = (neighbour, other) if after is None else (other, neighbour)
         position = self._between(task, first, second)
-        if position is None or position.is_too_long:
-            return self._make_room(tasks, task, first)
-        moved = task.moved(position, now=self.clock.now())
-        return task if moved is task else tasks.save(moved)
+        if position is not None and not position.is_too_long:
+            return self._save(tasks, task, place, expected, position=position)
+        positions = _with_room(tasks, task, first)
+        ids = [each.id for each, _ in positions]
+        # All at once, before anything is written: locks in another order could deadlock.
+        tasks.lock([*ids, *filter(None, [place.get("parent_id")])], owner_id=owner_id)
+        task = self._save(tasks, task, place, expected)
+        positions = [(task if each.id == task.id else each, rank) for each, rank in positions]
+        return _place(tasks, owner_id, positions, self.clock)[task.id]
 
-    def _with_parent(
+    def _save(
         self,
         tasks: TaskRepository,
         task: Task,
-        parent_id: TaskId | None,
+        place: Place,
         expected: Collection[int] | None,
+        *,
+        position: Rank | None = None,
     ) -> Task:
+        """Store the task with the parent of this place, and at this position, if any changes."""
+        now = self.clock.now()
+        parent_id = place.get("parent_id", task.parent_id)
+        if parent_id == task.parent_id:
+            moved = task.moved(position or task.position, now=now)
+            return task if moved is task else tasks.save(moved)
         named = [task.id] if parent_id is None else [task.id, parent_id]
         locked = LockedTasks(tasks, task.owner_id, named)
         task = require_expected(locked.get(task.id), expected)
-        changed = task.edited(parent_id=parent_id, now=self.clock.now())
-        if changed is task:
-            return task
-        locked.require_parent(parent_id, subtask_id=task.id)
-        return locked.save(changed)
+        changed = task.edited(parent_id=parent_id, now=now)
+        if changed.parent_id != task.parent_id:
+            locked.require_parent(parent_id, subtask_id=task.id)
+        changed = changed.moved(position or task.position, now=now)
+        return task if changed is task else locked.save(changed)
 
     def _between(self, task: Task, first: Task | None, second: Task | None) -> Rank | None:
         """Return a position between these two, or None if they have the same."""
@@ -126,19 +137,6 @@ class MoveTask:
             if first.position == second.position
             else Rank.between(first.position, second.position)
         )
-
-    def _make_room(self, tasks: TaskRepository, task: Task, first: Task | None) -> Task:
-        """Move the task after the `first` one, and give those around it new positions."""
-        others = [each for each in _all_in_order(tasks, task.owner_id) if each.id != task.id]
-        ids = [None, *(each.id for each in others)]
-        first_id = None if first is None else first.id
-        if first_id not in ids:
-            raise StaleVersion
-        place = ids.index(first_id)
-        start, ranks = Rank.spread_around(place, [each.position for each in others])
-        around = [*others[start:place], task, *others[place : start + len(ranks) - 1]]
-        positions = list(zip(around, ranks, strict=True))
-        return _place(tasks, task.owner_id, positions, self.clock)[task.id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +183,25 @@ class ReorderTasks:
                 positions = list(zip(named, ranks, strict=True))
             placed = _place(work.tasks, owner_id, positions, self.clock)
             return [placed[task_id] for task_id in task_ids]
+
+
+def _with_room(
+    tasks: TaskRepository, task: Task, first: Task | None
+) -> Sequence[tuple[Task, Rank]]:
+    """Return positions for the task after the `first` one, and new ones for those around it.
+
+    Raises:
+        StaleVersion: if the `first` one was deleted in the meantime.
+    """
+    others = [each for each in _all_in_order(tasks, task.owner_id) if each.id != task.id]
+    ids = [None, *(each.id for each in others)]
+    first_id = None if first is None else first.id
+    if first_id not in ids:
+        raise StaleVersion
+    place = ids.index(first_id)
+    start, ranks = Rank.spread_around(place, [each.position for each in others])
+    around = [*others[start:place], task, *others[place : start + len(ranks) - 1]]
+    return list(zip(around, ranks, strict=True))
 
 
 def _neighbour(tasks: TaskRepository, other: Task, moved: TaskId, *, is_next: bool) -> Task | None:

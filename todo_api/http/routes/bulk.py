@@ -35,7 +35,9 @@ def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) ->
     """Apply up to 500 operations in their order: all of them, or none.
 
     An operation sees what earlier ones have changed. If one fails, `errors` of the problem has a
-    pointer to it. Up to 50 operations count as one request against the limit.
+    pointer to it. Up to 50 operations count as one request against the limit. Completing or
+    deleting a task does the same to its subtasks. Operations may concern up to 2000 tasks with
+    these.
     """
     if refusal := missing_version(request, body):
         return refusal
@@ -58,6 +60,8 @@ def change_tasks(request: Request, owner_id: OwnerDependency, body: TaskBulk) ->
 def complete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksCompletedResponse:
     """Complete all tasks that match the filter, however many, and return how many were open.
 
+    Their open subtasks are completed with them, and count.
+
     At least one parameter besides `url_user_id` is required. If the response is an error, some
     tasks may have been completed: repeat the request.
     """
@@ -76,6 +80,8 @@ def complete_matching_tasks(request: Request, owner_id: OwnerDependency) -> Task
 )
 def delete_matching_tasks(request: Request, owner_id: OwnerDependency) -> TasksDeletedResponse:
     """Move all tasks that match the filter to the trash, and return how many they were.
+
+    Their subtasks are deleted with them, and count.
 
     At least one parameter besides `url_user_id` is required. If the response is an error, some
     tasks may have been deleted: repeat the request.

@@ -310,7 +310,10 @@ def toggle_completion(
     owner_id: OwnerDependency,
     body: TaskUpdateStatus | None = None,
 ) -> Response:
-    """Set `completed` to the value in the body. Without a value or a body, toggle it."""
+    """Set `completed` to the value in the body. Without a value or a body, toggle it.
+
+    Completing a task completes its open subtasks. Reopening it leaves them as they are.
+    """
 
     def write(writes: TaskWrites) -> Response:
         task = writes.toggle_completion(
@@ -335,7 +338,9 @@ def move_task(request: Request, owner_id: OwnerDependency, body: TaskMove) -> Re
     """Move a task directly before or after another one of yours, in the order of `sort=position`.
 
     If you do not have one of the two, the response is 404. Other tasks keep their positions,
-    unless there is no room left at this place: then those around it get new ones, too.
+    unless there is no room left at this place: then those around it get new ones, too. With a
+    `parent_id`, the task becomes a subtask of that task, or of none if it is null; without
+    `before` and `after` it keeps its position then.
     """
 
     def write(writes: TaskWrites) -> Response:
@@ -359,9 +364,10 @@ def move_task(request: Request, owner_id: OwnerDependency, body: TaskMove) -> Re
     | {204: {"headers": {"Idempotent-Replayed": IDEMPOTENT_REPLAYED}}},
 )
 def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
-    """Move a task to the trash, from which it can be restored for some time.
+    """Move a task to the trash with its subtasks. They can be restored for some time.
 
-    With `permanent`, delete it without the trash, or from the trash if it is there.
+    With `permanent`, delete them without the trash, or from the trash if they are there. `If-Match`
+    names the version of the task, not those of its subtasks.
     """
 
     def write(writes: TaskWrites) -> Response:
@@ -384,7 +390,10 @@ def delete_task(request: Request, owner_id: OwnerDependency) -> Response:
     responses=problems(400, 401, 404, 409, 422, 429, 503) | _CHANGED,
 )
 def restore_task(request: Request, owner_id: OwnerDependency) -> Response:
-    """Take a task out of the trash."""
+    """Take a task out of the trash, with the subtasks that were deleted with it.
+
+    A subtask whose parent is not there any more becomes a task of its own.
+    """
 
     def write(writes: TaskWrites) -> Response:
         return _task_response(writes.restore_task(owner_id=owner_id, task_id=_task_id(request)))
