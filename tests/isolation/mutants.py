@@ -654,7 +654,7 @@ KINDS = (
         )
         for file, tasks, rest in (
             (TASKS, "work.tasks", "[parent_id]"),
-            (TRASH, "work.tasks", "[parent_id]"),
+            (TRASH, "work.tasks", "[former_id]"),
             (TRASH, "work.tasks", "[task_id], families_of=[task_id]"),
             (BULK, "work.tasks", "named, families_of=families"),
             (BULK, "work.tasks", "batch, families_of=batch"),
