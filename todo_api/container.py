@@ -33,6 +33,7 @@ from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
+from todo_adapters.sql.reminders import SqlReminderRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
@@ -282,6 +283,7 @@ class Container(containers.DeclarativeContainer):
     kept_responses = providers.Singleton(SqlKeptResponseRepository, database)
     stream_tickets = providers.Singleton(SqlStreamTicketRepository, database)
     tasks = providers.Singleton(SqlTaskRepository, database)
+    reminders = providers.Singleton(SqlReminderRepository, database)
     unit_of_work = providers.Singleton(BeginSqlUnitOfWork, database)
 
     # Security

@@ -198,6 +198,8 @@ def filled(container: Container) -> Container:
         "due_on": DAY,
         "tags": '["Home"]',
         "tag_keys": '["home"]',
+        "reminders": "[15]",
+        "reminder_times": '["2026-01-01T11:45:00+00:00"]',
         "position": "a0",
         "recurrence_rule": "FREQ=DAILY",
         "repeat_from": "due",
@@ -245,10 +247,14 @@ def filled(container: Container) -> Container:
             | {"expires_at": YESTERDAY, "stream_ends_at": TOMORROW}
         ],
         "tasks": [
-            task | no_details | {"id": 1, "owner_id": ADA, "description": None, "completed": True},
+            task
+            | no_details
+            | {"id": 1, "owner_id": ADA, "description": None, "completed": True, "remind_at": NOW}
+            | {"reminders": "[15]", "reminder_times": "[null]"},
             task
             | details
-            | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False},
+            | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False}
+            | {"remind_at": YESTERDAY},
         ],
         "deleted_tasks": [
             task
@@ -256,6 +262,11 @@ def filled(container: Container) -> Container:
             | {"revision": id, "expires_at": YESTERDAY}
             | (no_details if title is None else details)
             for id, title in ((_DELETED_TASK_ID, "Buy milk"), (_DELETED_TASK_ID + 1, None))
+        ],
+        "fired_reminders": [
+            {"owner_id": ADA, "task_id": 1, "remind_at": at, "revision": 2, "fired_at": at}
+            | {"email_due_at": email, "attempts": 1}
+            for at, email in ((NOW, YESTERDAY), (YESTERDAY, None), (TOMORROW, TOMORROW))
         ],
         "task_owners": [
             {"owner_id": ADA, "revision": 2, "total": 2, "completed": 1, "deleted": 2}
@@ -273,6 +284,7 @@ class TestEffects:
         modules = {name.partition(".")[0] for name in STATEMENTS}
         assert modules == {
             *("identities", "kept_responses", "password_resets", "revisions", "revocations"),
+            *("day_reminders", "reminders"),
             *("sessions", "stream_tickets", "tasks", "trash", "users"),
         }
         assert len(STATEMENTS) > 40
@@ -321,8 +333,8 @@ class TestEffects:
     def test_values_have_the_types_of_their_columns(self, filled: Container) -> None:
         [row, _] = filled.database().rows(TASKS_OF_OWNER, {"owner": ADA})
         assert [type(value) for value in row] == [
-            *(int, str, str, int, datetime, date, str, str, str, str, str, int, bool, datetime),
-            *(int, datetime, datetime),
+            *(int, str, str, int, datetime, date, str, str, str, str, str, str, str, int),
+            *(bool, datetime, int, datetime, datetime),
         ]
         assert {value.tzinfo for value in row if isinstance(value, datetime)} == {UTC}
         [(user_id,)] = filled.database().rows(

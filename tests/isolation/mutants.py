@@ -498,8 +498,8 @@ KINDS = (
         "nobody's days moved",
         ACCOUNTS,
         _instead(
-            "work.tasks.move_due_days(user.id, changed.time_zone)",
-            f"work.tasks.move_due_days({OTHERS}, changed.time_zone)",
+            "work.tasks.move_due_days(user.id, ",
+            f"work.tasks.move_due_days({OTHERS}, ",
         ),
     ),
     Kind("nobody for the owner", BULK, _argument("owner_id", OTHERS)),

@@ -83,6 +83,7 @@ RESTORE = RevisedMove(
     lambda deleted: {
         "version": deleted.version + ONE,
         "updated_at": bindparam("new_updated_at", type_=UtcDateTime),
+        "remind_at": bindparam("new_remind_at", type_=UtcDateTime),
     },
 )
 GET_IN_TRASH = (

@@ -10,6 +10,8 @@ from todo_core.entities.due_date import DueDate, depends_on_zone
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
 from todo_core.entities.recurrence import RecurrenceRule
+from todo_core.entities.reminders import GRACE, NO_REMINDERS, RawReminders, Reminders
+from todo_core.entities.reminders import need_zone as reminders_need_zone
 from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import NO_TAGS, Tags
 from todo_core.entities.text import Prose, SearchText, Text, Validation, fold, searchable
@@ -78,6 +80,7 @@ class _Details(TypedDict, total=False):
     priority: str | None
     due_date: str | None
     tags: Sequence[str] | None
+    reminders: RawReminders
     recurrence_rule: str | None
     repeat_from: str | None
 
@@ -101,6 +104,7 @@ _PARSERS: Mapping[str, Callable[[Any, TimeZone], object]] = {
     "priority": lambda raw, _: Priority.parse(raw),
     "due_date": DueDate.or_none,
     "tags": lambda raw, _: Tags.parse(raw),
+    "reminders": Reminders.parse,
     "recurrence_rule": lambda raw, _: RecurrenceRule.or_none(raw),
     "repeat_from": lambda raw, _: RepeatFrom.parse(raw),
 }
@@ -109,7 +113,11 @@ _PARSERS: Mapping[str, Callable[[Any, TimeZone], object]] = {
 
 def need_zone(fields: Mapping[str, Any]) -> bool:
     """Return whether the values of these fields depend on the time zone of the owner."""
-    return bool(fields.get("recurrence_rule")) or depends_on_zone(fields.get("due_date"))
+    return (
+        bool(fields.get("recurrence_rule"))
+        or depends_on_zone(fields.get("due_date"))
+        or reminders_need_zone(fields.get("reminders"))
+    )
 
 
 def parsed(fields: Mapping[str, Any], zone: TimeZone = DEFAULT_TIME_ZONE) -> dict[str, Any]:
@@ -146,6 +154,7 @@ class Task(NamedTuple):
     priority: Priority
     due_date: DueDate | None
     tags: Tags
+    reminders: Reminders
     position: Rank
     repetition: Repetition | None
     next_id: TaskId | None
@@ -170,6 +179,7 @@ class Task(NamedTuple):
             ValidationFailed: naming every field that breaks its rules.
         """
         values = {**_DEFAULTS, **parsed(fields, zone)}
+        _time_reminders(values, NO_REMINDERS, values["due_date"], zone)
         return cls(
             id=id,
             owner_id=owner_id,
@@ -209,6 +219,8 @@ class Task(NamedTuple):
         values = parsed(fields, zone)
         due_date = values.get("due_date", self.due_date)
         values["repetition"] = _repetition(values, self.repetition, due_date, self.due_date, zone)
+        if "reminders" in values or due_date != self.due_date:
+            _time_reminders(values, self.reminders, due_date, zone)
         changed = {name: value for name, value in values.items() if value != getattr(self, name)}
         if fields.get("completed", self.completed) != self.completed:
             changed["completed_at"] = None if self.completed else now
@@ -217,7 +229,28 @@ class Task(NamedTuple):
     def needs_unit(self, fields: TaskFields) -> bool:
         """Return whether a change of these fields depends on the zone, or concerns another task."""
         repeats = self.repetition is not None or self.next_id is not None
-        return (repeats and not _OF_REPETITION.isdisjoint(fields)) or need_zone(fields)
+        return (
+            (repeats and not _OF_REPETITION.isdisjoint(fields))
+            or need_zone(fields)
+            or self._reminds_by_day(fields)
+        )
+
+    def _reminds_by_day(self, fields: TaskFields) -> bool:
+        """Return whether moments of reminders change that count from a day in the zone."""
+        if self.due_date is None or self.due_date.day is None:
+            return False
+        return bool(fields.get("reminders")) or (
+            self.reminders.has_relative and "completed" in fields
+        )
+
+    @property
+    def remind_at(self) -> datetime | None:
+        """When the task reminds next: at a moment after its last change, or just before it."""
+        return self.next_reminder(self.updated_at - GRACE)
+
+    def next_reminder(self, after: datetime) -> datetime | None:
+        """Return the first moment after this one at which the task reminds, if it is open."""
+        return None if self.completed else self.reminders.next_after(after)
 
     def successor(self, id: TaskId, *, now: datetime, zone: TimeZone) -> "Task | None":
         """Return the task that follows this one, which is completed now, or None if none does."""
@@ -231,6 +264,7 @@ class Task(NamedTuple):
             self,
             id=id,
             due_date=due_date,
+            reminders=self.reminders.relative.for_due_date(due_date, zone),
             position=Rank.of_new_task(now, id),
             repetition=repetition,
             next_id=None,
@@ -263,11 +297,26 @@ _DEFAULTS: Mapping[str, object] = {
     "priority": Priority.MEDIUM,
     "due_date": None,
     "tags": NO_TAGS,
+    "reminders": NO_REMINDERS,
 }
 """The values of the fields that a new task need not be given."""
 
 _OF_REPETITION = {"completed", "due_date", "recurrence_rule", "repeat_from"}
 """The fields whose changes concern how a task repeats."""
+
+
+def _time_reminders(
+    values: dict[str, Any], current: Reminders, due_date: DueDate | None, zone: TimeZone
+) -> None:
+    """Set the moments of the reminders in the values, or of the current ones, for a due date.
+
+    Raises:
+        ValidationFailed: if new reminders need a due date, and there is none.
+    """
+    reminders: Reminders = values.get("reminders", current)
+    if due_date is None:
+        reminders.require_due_date(former=current)
+    values["reminders"] = reminders.for_due_date(due_date, zone)
 
 
 def _repetition(
