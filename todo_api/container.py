@@ -58,6 +58,7 @@ _CHECKPOINT_SECONDS = 0.25
 
 _HOUSEKEEPING_SECONDS = 600.0
 _LONGEST_HOUSEKEEPING_SECONDS = 120.0
+_LONGEST_REMINDING_SECONDS = 60.0
 _MAX_CACHED_IDENTITY_AGE = timedelta(minutes=5)
 
 
@@ -220,6 +221,7 @@ def _application(container: "Container") -> Application:
         kept_responses=container.kept_responses(),
         stream_tickets=container.stream_tickets(),
         tasks=container.tasks(),
+        reminders=container.reminders(),
         changes=container.changes(),
         unit_of_work=container.unit_of_work(),
         passwords=container.passwords(),
@@ -252,9 +254,30 @@ def _policy(settings: Settings) -> Policy:
         max_sessions_per_user=settings.max_sessions_per_user,
         max_tasks_per_user=settings.max_tasks_per_user,
         trash_lifetime=settings.trash_ttl,
+        reminder_emails=settings.reminder_emails,
         access_token_lifetime=settings.access_token_ttl,
         external_token_lifetime=MAX_TOKEN_LIFETIME,
         password_reset_lifetime=settings.password_reset_ttl,
+    )
+
+
+def _reminding(settings: Settings, application: Application) -> PeriodicBatches:
+    return PeriodicBatches(
+        "reminders",
+        application.fire_reminders,
+        seconds=settings.reminder_interval.total_seconds(),
+        jitter=0.1,
+        longest=_LONGEST_REMINDING_SECONDS,
+    )
+
+
+def _reminder_emails(settings: Settings, application: Application) -> PeriodicBatches:
+    return PeriodicBatches(
+        "reminder emails",
+        application.send_reminder_emails,
+        seconds=settings.reminder_interval.total_seconds(),
+        jitter=0.1,
+        longest=_LONGEST_REMINDING_SECONDS,
     )
 
 
@@ -319,6 +342,8 @@ class Container(containers.DeclarativeContainer):
     checkpoints = providers.Singleton(_checkpoints, database)
     session_check = providers.Singleton(_session_check, settings, revoked_sessions)
     housekeeping = providers.Singleton(_housekeeping, application)
+    reminding = providers.Singleton(_reminding, settings, application)
+    reminder_emails = providers.Singleton(_reminder_emails, settings, application)
 
 
 def start(container: Container) -> None:
@@ -333,6 +358,9 @@ def start(container: Container) -> None:
     container.session_check().start()
     container.changes().start()
     container.housekeeping().start()
+    container.reminding().start()
+    if container.settings().reminder_emails:
+        container.reminder_emails().start()
 
 
 def clean_up_everything(container: Container) -> int:
@@ -345,6 +373,7 @@ def clean_up_everything(container: Container) -> int:
         kept_responses=container.kept_responses(),
         stream_tickets=container.stream_tickets(),
         tasks=container.tasks(),
+        reminders=container.reminders(),
         clock=container.clock(),
         policy=_policy(container.settings()),
     )
@@ -361,7 +390,9 @@ def close(container: Container) -> None:
             container.external_issuers,
             container.rate_limiter,
             container.background,
+            container.reminder_emails,
             container.mailer,
+            container.reminding,
             container.housekeeping,
             container.session_check,
             container.changes,

@@ -130,18 +130,23 @@ _THIS_FIRED = (
     FIRED_REMINDERS.c.task_id == bindparam("of_task"),
     FIRED_REMINDERS.c.remind_at == bindparam("moment", type_=UtcDateTime),
 )
+_IS_TO_BE_SENT = or_(
+    FIRED_REMINDERS.c.email_due_at <= bindparam("now", type_=UtcDateTime),
+    FIRED_REMINDERS.c.email_due_at > bindparam("latest", type_=UtcDateTime),
+)
+HAS_EMAIL = (
+    select(FiredReminderRow)
+    .with_only_columns(FIRED_REMINDERS.c.task_id)
+    .where(_IS_TO_BE_SENT)
+    .limit(ONE)
+)
 CLAIM_EMAILS = (
     update(FIRED_REMINDERS)
     .where(
         tuple_(*_KEY).in_(
             select(FiredReminderRow)
             .with_only_columns(*_KEY)
-            .where(
-                or_(
-                    FIRED_REMINDERS.c.email_due_at <= bindparam("now", type_=UtcDateTime),
-                    FIRED_REMINDERS.c.email_due_at > bindparam("latest", type_=UtcDateTime),
-                )
-            )
+            .where(_IS_TO_BE_SENT)
             .order_by(FIRED_REMINDERS.c.email_due_at)
             .limit(bindparam("limit"))
             .with_for_update(skip_locked=True)
@@ -234,6 +239,9 @@ class SqlReminderRepository(ReminderRepository):
     def claim_emails(
         self, *, now: datetime, until: datetime, latest: datetime, limit: int
     ) -> Sequence[ClaimedEmail]:
+        # The update would lock a SQLite database, even if there is nothing to update.
+        if self._executor.row(HAS_EMAIL, {"now": now, "latest": latest}) is None:
+            return ()
         parameters = {"now": now, "until": until, "latest": latest, "limit": limit}
         return [
             ClaimedEmail(FiredReminder(*fired), fired_at, attempt)
