@@ -46,7 +46,7 @@ from todo_adapters.system.changes import PolledChanges
 from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
-from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
+from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches, on_threads
 from todo_api.runtime.threads import give_way
 from todo_api.settings import Settings, SettingsError
 from todo_core.application import Application, Policy, Ports, assemble_clean_up
@@ -59,6 +59,7 @@ _CHECKPOINT_SECONDS = 0.25
 _HOUSEKEEPING_SECONDS = 600.0
 _LONGEST_HOUSEKEEPING_SECONDS = 120.0
 _LONGEST_REMINDING_SECONDS = 60.0
+_REMINDER_EMAILS_AT_ONCE = 4
 _MAX_CACHED_IDENTITY_AGE = timedelta(minutes=5)
 
 
@@ -274,7 +275,7 @@ def _reminding(settings: Settings, application: Application) -> PeriodicBatches:
 def _reminder_emails(settings: Settings, application: Application) -> PeriodicBatches:
     return PeriodicBatches(
         "reminder emails",
-        application.send_reminder_emails,
+        on_threads(application.send_reminder_emails, _REMINDER_EMAILS_AT_ONCE),
         seconds=settings.reminder_interval.total_seconds(),
         jitter=0.1,
         longest=_LONGEST_REMINDING_SECONDS,

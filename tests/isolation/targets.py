@@ -516,7 +516,7 @@ def _fields(task: Task) -> Fields:
         "priority": task.priority.label,
         "due_date": None if task.due_date is None else str(task.due_date),
         "tags": list(map(str, task.tags)),
-        "reminders": [_reminder(each) for each in task.reminders],
+        "reminders": [shown_reminder(each) for each in task.reminders],
         "recurrence_rule": None if repetition is None else str(repetition.rule),
         "repeat_from": None if repetition is None else str(repetition.repeat_from),
         "next_id": task.next_id,
@@ -524,7 +524,8 @@ def _fields(task: Task) -> Fields:
     }
 
 
-def _reminder(reminder: Reminder) -> Fields:
+def shown_reminder(reminder: Reminder) -> Fields:
+    """Return a reminder as the service returns it."""
     at = None if reminder.at is None else reminder.at.isoformat().replace("+00:00", "Z")
     if reminder.minutes_before is None:
         return {"remind_at": at}
