@@ -135,6 +135,7 @@ def _rate_limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
             Limit.PROFILE: Rule(settings.limit_profile, fails_open=True, coarse=True),
             Limit.SESSIONS: Rule(settings.limit_sessions, fails_open=True),
             Limit.EXPORT: Rule(settings.limit_export),
+            Limit.REMINDER_EMAILS: Rule(settings.limit_reminder_emails),
             Limit.PROVISION_ADDRESS: Rule(settings.limit_provision_address),
             Limit.PROVISION_ISSUER: Rule(settings.limit_provision_issuer),
         },

@@ -489,5 +489,6 @@ class Application:
             tasks=ports.tasks,
             users=ports.users,
             mailer=ports.mailer,
+            limiter=ports.limiter,
             clock=ports.clock,
         )

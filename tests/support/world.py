@@ -68,6 +68,7 @@ LIMITS: dict[str, Rule] = {
     Limit.PROFILE: Rule("6/minute", coarse=True),
     Limit.SESSIONS: Rule("6/minute"),
     Limit.EXPORT: Rule("2/minute; 3/day"),
+    Limit.REMINDER_EMAILS: Rule("20/hour"),
     Limit.PROVISION_ADDRESS: Rule("4/minute"),
     Limit.PROVISION_ISSUER: Rule("6/minute"),
 }

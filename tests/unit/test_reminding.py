@@ -198,6 +198,29 @@ class TestEmails:
         assert send(world) == 0
         assert sent(world) == []
 
+    def test_a_user_gets_a_limited_number_of_emails(self, world: World, ada: User) -> None:
+        bob = world.register("bob@example.com")
+        for owner in (ada, bob):
+            for _ in range(30):
+                a_task(world, owner)
+        world.clock.advance(5 * MINUTE)
+        assert (fire(world), send(world), send(world)) == (60, 60, 0)
+        for owner in (ada, bob):
+            assert sum(email.to == owner.email for email in sent(world)) == 20
+            assert len(world.application.list_fired_reminders({owner.id: 0})) == 30
+
+    def test_a_delivery_that_is_tried_again_counts_once(self, world: World, ada: User) -> None:
+        a_task(world, ada)
+        world.clock.advance(5 * MINUTE)
+        fire(world)
+        world.mailer.is_down = True
+        for _ in range(30):
+            send(world)
+            world.clock.advance(15 * MINUTE)
+        world.mailer.is_down = False
+        send(world)
+        assert len(sent(world)) == 1
+
     def test_a_refused_email_is_not_tried_again(self, world: World, ada: User) -> None:
         a_task(world, ada)
         world.clock.advance(5 * MINUTE)

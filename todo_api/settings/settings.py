@@ -147,6 +147,7 @@ class Settings(BaseSettings):
     limit_profile: Limits = "300/minute"
     limit_sessions: Limits = "60/minute"
     limit_export: Limits = "6/minute; 60/day"
+    limit_reminder_emails: Limits = "60/hour; 200/day"
     limit_provision_address: Limits = "60/minute; 1000/hour"
     limit_provision_issuer: Limits = "600/minute; 20000/hour"
 

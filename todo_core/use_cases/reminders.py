@@ -7,9 +7,17 @@ from itertools import batched
 
 from todo_core.entities.fired_reminder import ClaimedEmail, FiredReminder
 from todo_core.entities.user import UserId
-from todo_core.errors import AccountGone, StaleVersion, TaskNotFound, Unavailable, UserNotFound
+from todo_core.errors import (
+    AccountGone,
+    RateLimited,
+    StaleVersion,
+    TaskNotFound,
+    Unavailable,
+    UserNotFound,
+)
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
+from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.mail import Mailer, ReminderEmail
 from todo_core.ports.reminders import ReminderRepository
 from todo_core.ports.repositories import TaskRepository, UserRepository
@@ -67,8 +75,9 @@ class FireReminders:
 class SendReminderEmails:
     """Send the emails of reminders that were fired, at least once each.
 
-    None is sent if the task was completed or deleted in the meantime, or if its owner has no email
-    or does not want such emails. If the delivery fails, it is tried again after a pause that grows
+    None is sent if the task was completed or deleted in the meantime, or if its owner has no email,
+    does not want such emails, or has got too many: anybody can register with the address of another
+    person. If the delivery fails, it is tried again after a pause that grows
     from half a minute to a quarter of an hour, for a day. Each call sends one email at most, and
     returns how many were claimed. Call it until it returns 0; several processes may do so at once.
 
@@ -80,6 +89,7 @@ class SendReminderEmails:
     tasks: TaskRepository
     users: UserRepository
     mailer: Mailer
+    limiter: RateLimiter
     clock: Clock
 
     def __call__(self) -> int:
@@ -95,10 +105,8 @@ class SendReminderEmails:
         return len(claimed)
 
     def _send(self, claimed: ClaimedEmail) -> None:
-        email = self._email(claimed.reminder)
         try:
-            if email is not None:
-                self.mailer.deliver(email)
+            self._deliver(claimed)
         except Unavailable:
             now = self.clock.now()
             if now - claimed.fired_at < _GIVE_UP_AFTER:
@@ -106,6 +114,18 @@ class SendReminderEmails:
                 self.reminders.put_off_email(claimed.reminder, until=until)
                 return
         self.reminders.settle_email(claimed.reminder)
+
+    def _deliver(self, claimed: ClaimedEmail) -> None:
+        """Deliver the email, unless none is to be sent."""
+        email = self._email(claimed.reminder)
+        if email is None:
+            return
+        if claimed.attempt == 1:
+            try:
+                self.limiter.hit(Limit.REMINDER_EMAILS, str(claimed.reminder.owner_id))
+            except RateLimited:
+                return
+        self.mailer.deliver(email)
 
     def _email(self, reminder: FiredReminder) -> ReminderEmail | None:
         """Return the email, unless none is to be sent."""
