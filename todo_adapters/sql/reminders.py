@@ -140,18 +140,28 @@ HAS_EMAIL = (
     .where(_IS_TO_BE_SENT)
     .limit(ONE)
 )
+
+
+def _chosen(*conditions: ColumnElement[bool], order: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that a row is one of the first that these choose, and is not locked.
+
+    PostgreSQL evaluates a CTE once. It may evaluate a subquery for each row, and so choose more.
+    """
+    chosen = (
+        select(FiredReminderRow)
+        .with_only_columns(*_KEY)
+        .where(*conditions)
+        .order_by(order)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
+    return tuple_(*_KEY).in_(select(*chosen.c))
+
+
 CLAIM_EMAILS = (
     update(FIRED_REMINDERS)
-    .where(
-        tuple_(*_KEY).in_(
-            select(FiredReminderRow)
-            .with_only_columns(*_KEY)
-            .where(_IS_TO_BE_SENT)
-            .order_by(FIRED_REMINDERS.c.email_due_at)
-            .limit(bindparam("limit"))
-            .with_for_update(skip_locked=True)
-        )
-    )
+    .where(_chosen(_IS_TO_BE_SENT, order=FIRED_REMINDERS.c.email_due_at))
     .values(
         email_due_at=bindparam("until", type_=UtcDateTime),
         attempts=FIRED_REMINDERS.c.attempts + ONE,
@@ -164,14 +174,12 @@ PUT_OFF_EMAIL = (
     .where(*_THIS_FIRED, FIRED_REMINDERS.c.email_due_at.is_not(None))
     .values(email_due_at=bindparam("until", type_=UtcDateTime))
 )
-PURGE = delete(FIRED_REMINDERS).where(
-    tuple_(*_KEY).in_(
-        select(FiredReminderRow)
-        .with_only_columns(*_KEY)
-        .where(FIRED_REMINDERS.c.fired_at < bindparam("fired_before", type_=UtcDateTime))
-        .limit(bindparam("limit"))
-        .with_for_update(skip_locked=True)
-    )
+_IS_OLD = FIRED_REMINDERS.c.fired_at < bindparam("fired_before", type_=UtcDateTime)
+# The rows are counted by what is returned: after WITH, Python's SQLite does not tell how many.
+PURGE = (
+    delete(FIRED_REMINDERS)
+    .where(_chosen(_IS_OLD, order=FIRED_REMINDERS.c.fired_at))
+    .returning(FIRED_REMINDERS.c.task_id)
 )
 
 _CONSTRAINT_ERRORS = {
@@ -241,7 +249,7 @@ class SqlReminderRepository(ReminderRepository):
     ) -> Sequence[ClaimedEmail]:
         # The update would lock a SQLite database, even if there is nothing to update.
         if self._executor.row(HAS_EMAIL, {"now": now, "latest": latest}) is None:
-            return ()
+            return []
         parameters = {"now": now, "until": until, "latest": latest, "limit": limit}
         return [
             ClaimedEmail(FiredReminder(*fired), fired_at, attempt)
@@ -255,7 +263,8 @@ class SqlReminderRepository(ReminderRepository):
         self._executor.write(PUT_OFF_EMAIL, {**_this(reminder), "until": until})
 
     def purge(self, *, fired_before: datetime, limit: int) -> int:
-        return self._executor.write(PURGE, {"fired_before": fired_before, "limit": limit})
+        purged = self._executor.values(PURGE, {"fired_before": fired_before, "limit": limit})
+        return len(purged)
 
 
 def _this(reminder: FiredReminder) -> dict[str, object]:
