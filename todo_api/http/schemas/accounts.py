@@ -39,7 +39,7 @@ EmailText = Annotated[
 TimeZoneName = Annotated[
     str,
     Field(
-        json_schema_extra={"maxLength": TimeZone.max_length},
+        json_schema_extra={"maxLength": TimeZone.max_length, "pattern": LINE_PATTERN},
         description="A name from the IANA time zone database. In this zone the days end on which"
         " your tasks are due, and times without an offset are read.",
         examples=["Europe/Berlin"],
