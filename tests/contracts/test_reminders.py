@@ -1,6 +1,6 @@
 """Reminders are stored, fired and delivered alike by every kind of storage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.concurrency import at_once
+from tests.support.plans import explain_for_any_values
 from tests.support.storages import Storage, storage_of, stored_owner
+from todo_adapters.sql.reminders import (
+    CHOOSE_EMAILS,
+    CHOOSE_OLD,
+    DUE,
+    FIRED_AFTER,
+    HAS_EMAIL,
+)
 from todo_adapters.sql.tables import FIRED_REMINDERS, TASKS
 from todo_api.container import Container
 from todo_core.entities.fired_reminder import ClaimedEmail, FiredReminder
@@ -410,6 +418,35 @@ class TestEmails:
         rest = claim(storage, NOW + MINUTE, limit=9)
         assert first.reminder.remind_at == NOW
         assert {each.reminder.remind_at for each in rest} == {NOW + SECOND, NOW + 2 * SECOND}
+
+
+class TestPlans:
+    @pytest.mark.parametrize(
+        ("statement", "index"),
+        [
+            (DUE, "ix_tasks_remind_at"),
+            *((each, "ix_fired_reminders_email_due_at") for each in (*HAS_EMAIL, *CHOOSE_EMAILS)),
+            (FIRED_AFTER, "ix_fired_reminders_owner_id_revision"),
+            (CHOOSE_OLD, "ix_fired_reminders_fired_at"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_what_is_looked_for_periodically_is_found_by_an_index(
+        self, container: Container, statement: Any, index: str
+    ) -> None:
+        storage = storage_of(container)
+        owner = an_owner(storage)
+        for number in range(1, 301):
+            stored_task(storage, owner, number, reminders=at(NOW) if number < 9 else None)
+        fire(storage, owner, NOW)
+        if isinstance(statement, Mapping):
+            statement = statement["array" if container.database().dialect.has_arrays else "json"]
+        with container.database().engine.connect() as connection:
+            connection.exec_driver_sql("ANALYZE")
+            if container.database().engine.dialect.name == "postgresql":
+                # There are too few rows for an index to be faster.
+                connection.exec_driver_sql("SET enable_seqscan = off")
+        assert index in explain_for_any_values(container, statement)
 
 
 class TestManyProcesses:

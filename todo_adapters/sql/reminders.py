@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, and_, tuple_
+from sqlalchemy import ARRAY, ColumnElement, FromClause, and_
 from sqlmodel import (
     BigInteger,
     String,
@@ -19,7 +19,6 @@ from sqlmodel import (
     bindparam,
     delete,
     func,
-    or_,
     select,
     text,
     update,
@@ -28,7 +27,7 @@ from sqlmodel import (
 from todo_adapters.sql.database import SqlExecutor
 from todo_adapters.sql.reminder_rows import reminders_of
 from todo_adapters.sql.revisions import ONE, OPEN_OWNER, advance_owner
-from todo_adapters.sql.statements import AnyRow, Query
+from todo_adapters.sql.statements import AnyRow, Parameters, Query
 from todo_adapters.sql.tables import (
     FIRED_REMINDERS,
     TASK_OWNERS,
@@ -124,49 +123,47 @@ FIRED_AFTER = {
 }
 """What was fired after a revision of each owner, by how a database takes arrays."""
 
-_KEY = (FIRED_REMINDERS.c.owner_id, FIRED_REMINDERS.c.task_id, FIRED_REMINDERS.c.remind_at)
 _THIS_FIRED = (
     FIRED_REMINDERS.c.owner_id == bindparam("owner"),
     FIRED_REMINDERS.c.task_id == bindparam("of_task"),
     FIRED_REMINDERS.c.remind_at == bindparam("moment", type_=UtcDateTime),
 )
-_IS_TO_BE_SENT = or_(
+# Two conditions, each of which an index has in order, and not one with OR.
+_TO_BE_SENT = (
     FIRED_REMINDERS.c.email_due_at <= bindparam("now", type_=UtcDateTime),
     FIRED_REMINDERS.c.email_due_at > bindparam("latest", type_=UtcDateTime),
 )
-HAS_EMAIL = (
+HAS_EMAIL = tuple(
     select(FiredReminderRow)
     .with_only_columns(FIRED_REMINDERS.c.task_id)
-    .where(_IS_TO_BE_SENT)
+    .where(is_to_be_sent)
     .limit(ONE)
+    for is_to_be_sent in _TO_BE_SENT
 )
 
 
-def _chosen(*conditions: ColumnElement[bool], order: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Return the condition that a row is one of the first that these choose, and is not locked.
-
-    PostgreSQL evaluates a CTE once. It may evaluate a subquery for each row, and so choose more.
-    """
-    chosen = (
+def _chosen(condition: ColumnElement[bool], order: ColumnElement[Any]) -> Query:
+    """Return the query for some rows that no other process has locked, in an order."""
+    return (
         select(FiredReminderRow)
-        .with_only_columns(*_KEY)
-        .where(*conditions)
+        .with_only_columns(*_FIRED_COLUMNS, FIRED_REMINDERS.c.fired_at, FIRED_REMINDERS.c.attempts)
+        .where(condition)
         .order_by(order)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
-        .cte("chosen")
     )
-    return tuple_(*_KEY).in_(select(*chosen.c))
 
 
-CLAIM_EMAILS = (
+CHOOSE_EMAILS = tuple(
+    _chosen(is_to_be_sent, FIRED_REMINDERS.c.email_due_at) for is_to_be_sent in _TO_BE_SENT
+)
+CLAIM_EMAIL = (
     update(FIRED_REMINDERS)
-    .where(_chosen(_IS_TO_BE_SENT, order=FIRED_REMINDERS.c.email_due_at))
+    .where(*_THIS_FIRED)
     .values(
         email_due_at=bindparam("until", type_=UtcDateTime),
         attempts=FIRED_REMINDERS.c.attempts + ONE,
     )
-    .returning(*_FIRED_COLUMNS, FIRED_REMINDERS.c.fired_at, FIRED_REMINDERS.c.attempts)
 )
 SETTLE_EMAIL = update(FIRED_REMINDERS).where(*_THIS_FIRED).values(email_due_at=None)
 PUT_OFF_EMAIL = (
@@ -174,13 +171,11 @@ PUT_OFF_EMAIL = (
     .where(*_THIS_FIRED, FIRED_REMINDERS.c.email_due_at.is_not(None))
     .values(email_due_at=bindparam("until", type_=UtcDateTime))
 )
-_IS_OLD = FIRED_REMINDERS.c.fired_at < bindparam("fired_before", type_=UtcDateTime)
-# The rows are counted by what is returned: after WITH, Python's SQLite does not tell how many.
-PURGE = (
-    delete(FIRED_REMINDERS)
-    .where(_chosen(_IS_OLD, order=FIRED_REMINDERS.c.fired_at))
-    .returning(FIRED_REMINDERS.c.task_id)
+CHOOSE_OLD = _chosen(
+    FIRED_REMINDERS.c.fired_at < bindparam("fired_before", type_=UtcDateTime),
+    FIRED_REMINDERS.c.fired_at,
 )
+PURGE = delete(FIRED_REMINDERS).where(*_THIS_FIRED)
 
 _CONSTRAINT_ERRORS = {
     "fk_fired_reminders_owner_id_users": AccountGone,
@@ -247,14 +242,26 @@ class SqlReminderRepository(ReminderRepository):
     def claim_emails(
         self, *, now: datetime, until: datetime, latest: datetime, limit: int
     ) -> Sequence[ClaimedEmail]:
-        # The update would lock a SQLite database, even if there is nothing to update.
-        if self._executor.row(HAS_EMAIL, {"now": now, "latest": latest}) is None:
-            return []
-        parameters = {"now": now, "until": until, "latest": latest, "limit": limit}
-        return [
-            ClaimedEmail(FiredReminder(*fired), fired_at, attempt)
-            for *fired, fired_at, attempt in self._executor.rows(CLAIM_EMAILS, parameters)
-        ]
+        parameters = {"now": now, "latest": latest, "limit": limit}
+        for has_email, choose in zip(HAS_EMAIL, CHOOSE_EMAILS, strict=True):
+            # A transaction would lock a SQLite database, even if there is nothing to update.
+            if self._executor.row(has_email, parameters) is not None:
+                return self._claim(choose, parameters, until)
+        return []
+
+    def _claim(
+        self, choose: Query, parameters: Parameters, until: datetime
+    ) -> Sequence[ClaimedEmail]:
+        with self._executor.atomically() as executor:
+            claimed = [
+                ClaimedEmail(FiredReminder(*fired), fired_at, attempts + 1)
+                for *fired, fired_at, attempts in executor.rows(choose, parameters)
+            ]
+            if claimed:
+                executor.write_many(
+                    CLAIM_EMAIL, [{**_this(each.reminder), "until": until} for each in claimed]
+                )
+        return claimed
 
     def settle_email(self, reminder: FiredReminder) -> None:
         self._executor.write(SETTLE_EMAIL, _this(reminder))
@@ -263,8 +270,12 @@ class SqlReminderRepository(ReminderRepository):
         self._executor.write(PUT_OFF_EMAIL, {**_this(reminder), "until": until})
 
     def purge(self, *, fired_before: datetime, limit: int) -> int:
-        purged = self._executor.values(PURGE, {"fired_before": fired_before, "limit": limit})
-        return len(purged)
+        with self._executor.atomically() as executor:
+            rows = executor.rows(CHOOSE_OLD, {"fired_before": fired_before, "limit": limit})
+            old = [_this(FiredReminder(*fired)) for *fired, _, _ in rows]
+            if old:
+                executor.write_many(PURGE, old)
+        return len(old)
 
 
 def _this(reminder: FiredReminder) -> dict[str, object]:
