@@ -151,6 +151,19 @@ class TestFields:
         [error] = problem(answer)["errors"]
         assert error["pointer"] == "/operations/0/update/reminders/0/minutes_before"
 
+    def test_a_bulk_names_the_operation_whose_task_has_no_due_date(self, ada: ApiUser) -> None:
+        reminders = [{"minutes_before": 15}]
+        operations = [
+            {"create": {"title": "x", "reminders": reminders}},
+            {"update": {"id": ada.create()["id"], "reminders": reminders}},
+        ]
+        for kind, operation in zip(("create", "update"), operations, strict=True):
+            body = {"operations": [{"create": {"title": "y"}}, operation]}
+            [error] = problem(ada.http.post(ada.tasks("/bulk"), json=body))["errors"]
+            assert error["code"] == "needs_due_date"
+            assert error["pointer"] == f"/operations/1/{kind}/reminders/0/minutes_before"
+        assert len(ada.list()) == 1
+
     def test_the_next_task_of_a_series_keeps_relative_reminders(self, ada: ApiUser) -> None:
         task = ada.create(
             due_date=DUE, recurrence_rule="daily", reminders=[AT, {"minutes_before": 15}]
