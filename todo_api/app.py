@@ -177,6 +177,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
 def _watchers(container: Container) -> Watchers:
     return Watchers(
         container.changes(),
+        container.application().list_fired_reminders,
         container.revoked_sessions(),
         container.clock(),
         session_check_seconds=container.settings().session_check_interval.total_seconds(),

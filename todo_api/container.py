@@ -33,6 +33,7 @@ from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
+from todo_adapters.sql.reminders import SqlReminderRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
@@ -45,7 +46,7 @@ from todo_adapters.system.changes import PolledChanges
 from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
-from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
+from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches, on_threads
 from todo_api.runtime.threads import give_way
 from todo_api.settings import Settings, SettingsError
 from todo_core.application import Application, Policy, Ports, assemble_clean_up
@@ -57,6 +58,8 @@ _CHECKPOINT_SECONDS = 0.25
 
 _HOUSEKEEPING_SECONDS = 600.0
 _LONGEST_HOUSEKEEPING_SECONDS = 120.0
+_LONGEST_REMINDING_SECONDS = 60.0
+_REMINDER_EMAILS_AT_ONCE = 4
 _MAX_CACHED_IDENTITY_AGE = timedelta(minutes=5)
 
 
@@ -132,6 +135,7 @@ def _rate_limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
             Limit.PROFILE: Rule(settings.limit_profile, fails_open=True, coarse=True),
             Limit.SESSIONS: Rule(settings.limit_sessions, fails_open=True),
             Limit.EXPORT: Rule(settings.limit_export),
+            Limit.REMINDER_EMAILS: Rule(settings.limit_reminder_emails),
             Limit.PROVISION_ADDRESS: Rule(settings.limit_provision_address),
             Limit.PROVISION_ISSUER: Rule(settings.limit_provision_issuer),
         },
@@ -219,6 +223,7 @@ def _application(container: "Container") -> Application:
         kept_responses=container.kept_responses(),
         stream_tickets=container.stream_tickets(),
         tasks=container.tasks(),
+        reminders=container.reminders(),
         changes=container.changes(),
         unit_of_work=container.unit_of_work(),
         passwords=container.passwords(),
@@ -251,9 +256,30 @@ def _policy(settings: Settings) -> Policy:
         max_sessions_per_user=settings.max_sessions_per_user,
         max_tasks_per_user=settings.max_tasks_per_user,
         trash_lifetime=settings.trash_ttl,
+        reminder_emails=settings.reminder_emails,
         access_token_lifetime=settings.access_token_ttl,
         external_token_lifetime=MAX_TOKEN_LIFETIME,
         password_reset_lifetime=settings.password_reset_ttl,
+    )
+
+
+def _reminding(settings: Settings, application: Application) -> PeriodicBatches:
+    return PeriodicBatches(
+        "reminders",
+        application.fire_reminders,
+        seconds=settings.reminder_interval.total_seconds(),
+        jitter=0.1,
+        longest=_LONGEST_REMINDING_SECONDS,
+    )
+
+
+def _reminder_emails(settings: Settings, application: Application) -> PeriodicBatches:
+    return PeriodicBatches(
+        "reminder emails",
+        on_threads(application.send_reminder_emails, _REMINDER_EMAILS_AT_ONCE),
+        seconds=settings.reminder_interval.total_seconds(),
+        jitter=0.1,
+        longest=_LONGEST_REMINDING_SECONDS,
     )
 
 
@@ -282,6 +308,7 @@ class Container(containers.DeclarativeContainer):
     kept_responses = providers.Singleton(SqlKeptResponseRepository, database)
     stream_tickets = providers.Singleton(SqlStreamTicketRepository, database)
     tasks = providers.Singleton(SqlTaskRepository, database)
+    reminders = providers.Singleton(SqlReminderRepository, database)
     unit_of_work = providers.Singleton(BeginSqlUnitOfWork, database)
 
     # Security
@@ -317,6 +344,8 @@ class Container(containers.DeclarativeContainer):
     checkpoints = providers.Singleton(_checkpoints, database)
     session_check = providers.Singleton(_session_check, settings, revoked_sessions)
     housekeeping = providers.Singleton(_housekeeping, application)
+    reminding = providers.Singleton(_reminding, settings, application)
+    reminder_emails = providers.Singleton(_reminder_emails, settings, application)
 
 
 def start(container: Container) -> None:
@@ -331,6 +360,9 @@ def start(container: Container) -> None:
     container.session_check().start()
     container.changes().start()
     container.housekeeping().start()
+    container.reminding().start()
+    if container.settings().reminder_emails:
+        container.reminder_emails().start()
 
 
 def clean_up_everything(container: Container) -> int:
@@ -343,6 +375,7 @@ def clean_up_everything(container: Container) -> int:
         kept_responses=container.kept_responses(),
         stream_tickets=container.stream_tickets(),
         tasks=container.tasks(),
+        reminders=container.reminders(),
         clock=container.clock(),
         policy=_policy(container.settings()),
     )
@@ -359,7 +392,9 @@ def close(container: Container) -> None:
             container.external_issuers,
             container.rate_limiter,
             container.background,
+            container.reminder_emails,
             container.mailer,
+            container.reminding,
             container.housekeeping,
             container.session_check,
             container.changes,

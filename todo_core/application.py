@@ -18,6 +18,7 @@ from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import RateLimiter
 from todo_core.ports.mail import Mailer
 from todo_core.ports.passwords import PasswordHasher
+from todo_core.ports.reminders import ReminderRepository
 from todo_core.ports.repositories import (
     IdentityRepository,
     KeptResponseRepository,
@@ -63,6 +64,11 @@ from todo_core.use_cases.passwords import (
     ReplacePassword,
     ResetPassword,
 )
+from todo_core.use_cases.reminders import (
+    FireReminders,
+    ListFiredReminders,
+    SendReminderEmails,
+)
 from todo_core.use_cases.revocation import RevokeSessions
 from todo_core.use_cases.sessions import (
     IssueTokens,
@@ -100,6 +106,7 @@ class Ports:
     kept_responses: KeptResponseRepository
     stream_tickets: StreamTicketRepository
     tasks: TaskRepository
+    reminders: ReminderRepository
     changes: Changes
     unit_of_work: BeginUnitOfWork
     passwords: PasswordHasher
@@ -138,6 +145,7 @@ class Policy:
     password_reset_lifetime: timedelta
     max_tasks_per_user: int
     trash_lifetime: timedelta
+    reminder_emails: bool
 
 
 def assemble_clean_up(
@@ -149,6 +157,7 @@ def assemble_clean_up(
     kept_responses: KeptResponseRepository,
     stream_tickets: StreamTicketRepository,
     tasks: TaskRepository,
+    reminders: ReminderRepository,
     clock: Clock,
     policy: Policy,
 ) -> CleanUp:
@@ -161,6 +170,7 @@ def assemble_clean_up(
         password_resets=password_resets,
         kept_responses=kept_responses,
         stream_tickets=stream_tickets,
+        reminders=reminders,
         idle_lifetime=policy.session_idle_lifetime,
         access_token_lifetime=policy.access_token_lifetime,
         external_token_lifetime=policy.external_token_lifetime,
@@ -454,6 +464,7 @@ class Application:
             clock=ports.clock,
         )
         self.watch_tasks = WatchTasks(tasks=ports.tasks, limiter=ports.limiter)
+        self.list_fired_reminders = ListFiredReminders(reminders=ports.reminders)
 
         # Background jobs
         self.clean_up = assemble_clean_up(
@@ -464,6 +475,21 @@ class Application:
             kept_responses=ports.kept_responses,
             stream_tickets=ports.stream_tickets,
             tasks=ports.tasks,
+            reminders=ports.reminders,
             clock=ports.clock,
             policy=policy,
+        )
+        self.fire_reminders = FireReminders(
+            reminders=ports.reminders,
+            changes=ports.changes,
+            clock=ports.clock,
+            with_emails=policy.reminder_emails,
+        )
+        self.send_reminder_emails = SendReminderEmails(
+            reminders=ports.reminders,
+            tasks=ports.tasks,
+            users=ports.users,
+            mailer=ports.mailer,
+            limiter=ports.limiter,
+            clock=ports.clock,
         )

@@ -123,7 +123,7 @@ class TestLogin:
         assert answer.headers["cache-control"] == "no-store"
         token = {"Authorization": f"Bearer {body['access_token']}"}
         profile = http.get("/api/auth/me", headers=token).json()
-        assert profile == body["user"] | {"time_zone": "UTC"}
+        assert profile == body["user"] | {"time_zone": "UTC", "reminder_emails": True}
 
     def test_the_email_of_a_login_may_be_written_in_any_case(
         self, http: httpx.Client, ada: ApiUser

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from todo_api.http.schemas.tasks import (
     CHUNK,
     PriorityLabel,
+    ReminderResponse,
     TaskListEnvelope,
     TaskListResponse,
     TaskResponse,
@@ -23,6 +24,7 @@ from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
 from todo_core.entities.recurrence import RecurrenceRule
+from todo_core.entities.reminders import Reminder, Reminders
 from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import Tags
 from todo_core.entities.task import Description, Task, TaskId, Title
@@ -46,6 +48,9 @@ DUE_DATES = st.builds(DueDate, TIMES) | st.builds(DueDate, TIMES, st.dates())
 RULES = st.sampled_from(["daily", "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO", "monthly"]).map(
     RecurrenceRule.parse
 )
+REMINDERS = st.builds(Reminder, TIMES) | st.builds(
+    Reminder, st.none() | TIMES, st.integers(0, 40_320)
+)
 TASKS = st.builds(
     Task,
     id=st.integers(1, 2**53 - 1).map(TaskId),
@@ -55,6 +60,7 @@ TASKS = st.builds(
     priority=st.sampled_from(Priority),
     due_date=st.none() | DUE_DATES,
     tags=st.lists(TEXT, max_size=3).map(Tags.stored),
+    reminders=st.lists(REMINDERS, max_size=3).map(Reminders),
     position=st.builds(Rank.of_new_task, TIMES, st.integers(1, 2**53 - 1)),
     parent_id=st.none() | st.integers(1, 2**53 - 1).map(TaskId),
     repetition=st.none() | st.builds(Repetition, RULES, st.sampled_from(RepeatFrom)),
@@ -83,6 +89,12 @@ def described(task: Task) -> TaskResponse:
         priority=LABELS[task.priority],
         due_date=None if due_date is None else due_date.day or due_date.at,
         tags=[*task.tags],
+        reminders=[
+            ReminderResponse(remind_at=each.at)
+            if each.minutes_before is None
+            else ReminderResponse(remind_at=each.at, minutes_before=each.minutes_before)
+            for each in task.reminders
+        ],
         recurrence_rule=repetition and str(repetition.rule),
         recurrence_pattern=repetition and repetition.rule.shorthand,
         recurrence_interval=repetition and repetition.rule.interval,

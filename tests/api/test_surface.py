@@ -168,6 +168,7 @@ class TestOpenApi:
             *("id", "user_id", "title", "description", "completed"),
             *("created_at", "updated_at", "version"),
             *("status", "completed_at", "priority", "due_date", "tags"),
+            "reminders",
             *("recurrence_rule", "recurrence_pattern", "recurrence_interval"),
             *("repeat_from", "next_id", "position", "parent_id"),
         ]

@@ -24,6 +24,7 @@ FIELDS = [
     "priority",
     "due_date",
     "tags",
+    "reminders",
     "recurrence_rule",
     "recurrence_pattern",
     "recurrence_interval",

@@ -93,7 +93,7 @@ class TestMoves:
             tasks, trash = all_tasks(storage.tasks, ada.id), in_trash(storage, ada.id)
             assert len(tasks) == len(trash) == len(due)
             revisions, before = revisions_of(storage.tasks, ada.id), storage.tasks.counts(ada.id)
-            storage.tasks.move_due_days(ada.id, zone)
+            storage.tasks.move_due_days(ada.id, zone, now=NOW)
             assert [*map(fields, all_tasks(storage.tasks, ada.id))] == [
                 moved(task, zone) for task in tasks
             ]
@@ -119,16 +119,16 @@ class TestMoves:
         ada = an_owner(storage)
         task = stored_task(storage, ada, 1, "2026-03-29")
         storage.tasks.remove(task.id, owner_id=ada.id, expires_at=EXPIRES, permanently=True)
-        storage.tasks.move_due_days(ada.id, NIUE)
+        storage.tasks.move_due_days(ada.id, NIUE, now=NOW)
         assert in_trash(storage, ada.id) == []
         assert storage.tasks.counts(ada.id).revision == 3
 
     def test_an_owner_who_has_written_nothing_takes_no_revision(self, storage: Storage) -> None:
         ada = an_owner(storage)
-        storage.tasks.move_due_days(ada.id, NIUE)
+        storage.tasks.move_due_days(ada.id, NIUE, now=NOW)
         with pytest.raises(TaskNotFound):
             storage.tasks.remove(TaskId(1), owner_id=ada.id, expires_at=EXPIRES)
-        storage.tasks.move_due_days(ada.id, NIUE)
+        storage.tasks.move_due_days(ada.id, NIUE, now=NOW)
         assert storage.tasks.counts(ada.id).revision == 0
 
     def test_moved_days_are_filtered_and_sorted_in_the_new_zone(self, storage: Storage) -> None:
@@ -139,7 +139,7 @@ class TestMoves:
         late = TaskQuery(due_after=datetime(2026, 3, 29, 22, tzinfo=UTC))
         orders = []
         for zone in (KIRITIMATI, NIUE):
-            storage.tasks.move_due_days(ada.id, zone)
+            storage.tasks.move_due_days(ada.id, zone, now=NOW)
             found = storage.tasks.page(ada.id, query, limit=9).tasks
             orders.append(([task.id for task in found], storage.tasks.count(ada.id, late)))
         assert orders == [([1, 2], 0), ([2, 1], 1)]
@@ -152,7 +152,7 @@ class TestMoves:
     ) -> None:
         ada = an_owner(storage)
         loaded = stored_task(storage, ada, 1, "2026-03-29")
-        storage.tasks.move_due_days(ada.id, NIUE)
+        storage.tasks.move_due_days(ada.id, NIUE, now=NOW)
         storage.tasks.save(loaded.edited(now=NOW, **changes | {"title": "Beans"}))  # type: ignore[arg-type]  # any fields
         saved = storage.tasks.get(loaded.id, owner_id=ada.id)
         assert saved.title == "Beans"
@@ -169,7 +169,7 @@ class TestMoves:
         for zone in (DEFAULT_TIME_ZONE, NIUE):
             number = next(NUMBERS)
             loaded = stored_task(storage, ada, number, "2026-03-29")
-            storage.tasks.move_due_days(ada.id, zone)
+            storage.tasks.move_due_days(ada.id, zone, now=NOW)
             edited = loaded.edited(now=NOW, zone=zone, due_date=due_date)
             storage.tasks.save(edited)
             assert storage.tasks.get(loaded.id, owner_id=ada.id).due_date == edited.due_date

@@ -14,8 +14,10 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import compat32, default
 from email.utils import getaddresses
+from html import escape
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
@@ -34,13 +36,18 @@ from todo_adapters.mail.console import ConsoleMailer
 from todo_adapters.mail.rendering import EmailRenderer
 from todo_adapters.mail.smtp import SmtpMailer
 from todo_adapters.system.background import ThreadBackground
+from todo_core.entities.due_date import DueDate
+from todo_core.entities.fired_reminder import ReminderId
+from todo_core.entities.task import Title
+from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import EmailAddress, PersonName
-from todo_core.errors import ValidationFailed
+from todo_core.errors import Unavailable, ValidationFailed
 from todo_core.ports.mail import (
     Email,
     EmailChangedEmail,
     PasswordChangedEmail,
     PasswordResetEmail,
+    ReminderEmail,
 )
 
 RENDERER = EmailRenderer(
@@ -49,8 +56,17 @@ RENDERER = EmailRenderer(
 TO = EmailAddress("ada@example.com")
 NAME = PersonName("Ada <b>& Söhne</b>")
 RESET = PasswordResetEmail(to=TO, name=NAME, token="a-token", expires_in=timedelta(minutes=10))
+REMINDER = ReminderEmail(
+    to=TO,
+    name=NAME,
+    id=ReminderId(UUID(int=5)),
+    title=Title("Buy <milk> & Müsli"),
+    due_date=DueDate(datetime(2026, 12, 1, 15, tzinfo=UTC)),
+    time_zone=TimeZone("Europe/Berlin"),
+)
 EMAILS: list[Email] = [
     RESET,
+    REMINDER,
     EmailChangedEmail(to=TO, name=NAME, new_email=EmailAddress("new@example.com")),
     PasswordChangedEmail(to=TO, name=NAME),
 ]
@@ -75,6 +91,7 @@ names = st.text(
     min_size=1,
     max_size=16,
 ).map(lambda pieces: "".join(pieces)[:100])
+titles = names.map(str.strip).filter(bool)
 emails = st.from_regex(
     r"[a-zA-Z0-9!#$%&'*+/^_`{|}~?=-]{1,64}@[a-z]{1,60}(\.[a-z]{1,60}){1,2}", fullmatch=True
 ).filter(lambda address: "?=" not in address)
@@ -108,6 +125,66 @@ class TestWording:
         assert "https://app.example.com/reset?lang=en&token=a-token\n" in plain
         assert 'href="https://app.example.com/reset?lang=en&amp;token=a-token"' in html
         assert "10 minutes" in plain
+
+    def test_a_reminder_says_what_is_due_and_when_in_the_zone_of_the_user(self) -> None:
+        message = RENDERER.message(REMINDER)
+        assert message["Subject"] == "Reminder: Buy <milk> & Müsli"
+        assert message["Message-ID"] == f"<{UUID(int=5)}@example.com>"
+        plain, html = parts(message)
+        when = "Due on Tuesday, 1 December 2026, at 16:00 (Europe/Berlin)."
+        assert f"\nBuy <milk> & Müsli\n{when}\n" in plain
+        assert f"<b>Buy &lt;milk&gt; &amp; Müsli</b><br>{when}" in html
+        assert "turn off reminder emails in the settings of your" in plain
+
+    @pytest.mark.parametrize(
+        ("due_date", "zone", "words"),
+        [
+            (None, "UTC", "It has no due date."),
+            ("2026-12-01", "Pacific/Niue", "Due on Tuesday, 1 December 2026."),
+            ("1970-01-01", "Pacific/Kiritimati", "Due on Thursday, 1 January 1970."),
+            ("9999-12-31", "Pacific/Kiritimati", "Due on Friday, 31 December 9999."),
+            ("2026-02-28T23:59Z", "UTC", "Due on Saturday, 28 February 2026, at 23:59 (UTC)."),
+            (
+                "2026-02-28T23:59Z",
+                "Asia/Kathmandu",
+                "Due on Sunday, 1 March 2026, at 05:44 (Asia/Kathmandu).",
+            ),
+            (
+                "9999-12-31T23:59Z",
+                "Pacific/Kiritimati",
+                "Due on Friday, 31 December 9999, at 23:59 (UTC).",
+            ),
+        ],
+        ids=str,
+    )
+    def test_a_due_date_is_written_in_words(
+        self, due_date: str | None, zone: str, words: str
+    ) -> None:
+        when = DueDate.or_none(due_date, TimeZone(zone))
+        reminder = replace(REMINDER, due_date=when, time_zone=TimeZone(zone))
+        for part in parts(RENDERER.message(reminder)):
+            assert words in part
+
+    @settings(max_examples=200, deadline=None)
+    @given(title=titles)
+    @example(title="=?utf-8?q?x=0D=0ABcc:_eve=40example=2Ecom?=")
+    @example(title="=?utf-8?b?QmNjOiBldmU=?= =?utf-8?b?QmNjOiBldmU=?=")
+    @example(title="Buy\u2028Bcc: eve@example.com")
+    @example(title="=" * 3 + "?=?" * 30)
+    @example(title="$name ${token} $$")
+    def test_no_title_adds_a_header_or_markup_to_a_message(self, title: str) -> None:
+        reminder = replace(REMINDER, title=Title.stored(title))
+        message = RENDERER.message(reminder)
+        received = BytesParser(policy=default).parsebytes(message.as_bytes())
+        assert isinstance(received, EmailMessage)
+        for read in (message, received):
+            assert read.keys() == RENDERER.message(REMINDER).keys()
+            subject = " ".join(str(read["Subject"]).split()).replace("= ?", "=?")
+            assert subject == " ".join(f"Reminder: {title}".split()).replace("= ?", "=?")
+            plain, html = parts(read)
+            assert title in plain
+            assert escape(title) in html
+            assert html.count("<") == parts(RENDERER.message(REMINDER))[1].count("<")
 
     @pytest.mark.parametrize("email", EMAILS, ids=lambda email: type(email).__name__)
     @settings(max_examples=50, deadline=None)
@@ -235,6 +312,31 @@ class TestSmtp:
         with smtp_server(inbox) as port:
             mailer(port).send(RESET)
         assert inbox.tries == 1
+
+    def test_an_email_that_is_delivered_at_once_is_tried_once(self) -> None:
+        inbox = Inbox("451 later", "250 OK", "550 never", "250 OK")
+        with smtp_server(inbox) as port:
+            with pytest.raises(Unavailable):
+                mailer(port).deliver(REMINDER)
+            assert mailer(port).deliver(REMINDER) is True
+            assert mailer(port).deliver(REMINDER) is False
+        assert inbox.tries == 3
+
+    def test_an_email_whose_recipient_is_refused_is_not_tried_again(self) -> None:
+        class Picky:
+            async def handle_RCPT(self, *_: object) -> str:  # noqa: N802 - aiosmtpd's name
+                return "550 unknown"
+
+        with smtp_server(Picky()) as port:
+            assert mailer(port).deliver(REMINDER) is False
+
+    def test_a_server_that_does_not_take_the_password_may_do_so_later(self) -> None:
+        with smtp_server(Inbox()) as port, pytest.raises(Unavailable):
+            mailer(port, "smtp://u:p@127.0.0.1:{}").deliver(REMINDER)
+
+    def test_a_server_that_is_gone_is_unavailable(self) -> None:
+        with pytest.raises(Unavailable):
+            mailer(free_port()).deliver(REMINDER)
 
     def test_a_mail_server_that_drops_the_connection_is_tried_again(self) -> None:
         with misbehaving_server(lambda connection: connection.close()) as (port, visits):

@@ -23,8 +23,9 @@ from tests.support.plans import explain, explain_for_any_values
 from tests.support.postgres import DURABLE, running_postgres
 from tests.support.settings import on_postgresql, postgres_settings
 from tests.support.statements import prebuilt_statements, recorded_statements
+from todo_adapters.sql.reminders import CHOOSE_EMAILS, CHOOSE_OLD, DUE, HAS_EMAIL
 from todo_adapters.sql.revisions import OPEN_OWNER
-from todo_adapters.sql.tables import DELETED_TASKS, TASK_OWNERS, TASKS
+from todo_adapters.sql.tables import DELETED_TASKS, FIRED_REMINDERS, TASK_OWNERS, TASKS
 from todo_adapters.sql.tags import TAG_COUNTS
 from todo_adapters.sql.task_changes import changes_statement
 from todo_adapters.sql.task_lists import (
@@ -112,8 +113,12 @@ QUERIES_OF_FAMILIES = [
 ]
 ALL_QUERIES = (*QUERIES, *QUERIES_OF_DETAILS, *QUERIES_OF_FAMILIES)
 SEARCH = TaskQuery(search=SearchText("milk"))
-_OWNED_TABLES = {TASKS, TASK_OWNERS, DELETED_TASKS}
-_OF_ALL_OWNERS = {ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS}  # the clean-up's
+_OWNED_TABLES = {TASKS, TASK_OWNERS, DELETED_TASKS, FIRED_REMINDERS}
+_OF_ALL_OWNERS = {
+    # Those of the clean-up, and those that look for reminders and emails that are due.
+    *(ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS, CHOOSE_OLD),
+    *(DUE, *HAS_EMAIL, *CHOOSE_EMAILS),
+}
 PASSWORD = "a rather long sentence"
 
 

@@ -200,6 +200,8 @@ def filled(container: Container) -> Container:
         "due_on": DAY,
         "tags": '["Home"]',
         "tag_keys": '["home"]',
+        "reminders": "[15]",
+        "reminder_times": '["2026-01-01T11:45:00+00:00"]',
         "position": "a0",
         "recurrence_rule": "FREQ=DAILY",
         "repeat_from": "due",
@@ -248,14 +250,18 @@ def filled(container: Container) -> Container:
             | {"expires_at": YESTERDAY, "stream_ends_at": TOMORROW}
         ],
         "tasks": [
-            task | no_details | {"id": 1, "owner_id": ADA, "description": None, "completed": True},
+            task
+            | no_details
+            | {"id": 1, "owner_id": ADA, "description": None, "completed": True, "remind_at": NOW}
+            | {"reminders": "[15]", "reminder_times": "[null]"},
             task
             | no_details
             | {"id": _PARENT_ID, "owner_id": ADA, "description": None}
-            | {"completed": False},
+            | {"completed": False, "remind_at": None},
             task
             | details
-            | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False},
+            | {"id": 2**53, "owner_id": ADA, "description": "Oats", "completed": False}
+            | {"remind_at": YESTERDAY},
         ],
         "deleted_tasks": [
             task
@@ -267,6 +273,11 @@ def filled(container: Container) -> Container:
                 (_DELETED_TASK_ID + 1, None),
                 (_DELETED_TASK_ID + 2, "Buy oats"),
             )
+        ],
+        "fired_reminders": [
+            {"owner_id": ADA, "task_id": 1, "remind_at": at, "revision": 2, "fired_at": at}
+            | {"email_due_at": email, "attempts": 1}
+            for at, email in ((NOW, YESTERDAY), (YESTERDAY, None), (TOMORROW, TOMORROW))
         ],
         "task_owners": [
             {"owner_id": ADA, "revision": 2, "total": 3, "completed": 1, "deleted": 3}
@@ -284,6 +295,7 @@ class TestEffects:
         modules = {name.partition(".")[0] for name in STATEMENTS}
         assert modules == {
             *("identities", "kept_responses", "password_resets", "revisions", "revocations"),
+            *("day_reminders", "reminders"),
             *("sessions", "stream_tickets", "tasks", "trash", "users"),
         }
         assert len(STATEMENTS) > 40
@@ -332,8 +344,8 @@ class TestEffects:
     def test_values_have_the_types_of_their_columns(self, filled: Container) -> None:
         [_, row, _] = filled.database().rows(TASKS_OF_OWNER, {"owner": ADA})
         assert [type(value) for value in row] == [
-            *(int, str, str, int, datetime, date, str, str, int, str, str, str, int, bool),
-            *(datetime, int, datetime, datetime),
+            *(int, str, str, int, datetime, date, str, str, str, str, int, str, str, str, int),
+            *(bool, datetime, int, datetime, datetime),
         ]
         assert {value.tzinfo for value in row if isinstance(value, datetime)} == {UTC}
         [(user_id,)] = filled.database().rows(

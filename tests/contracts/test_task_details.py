@@ -271,13 +271,15 @@ class TestRoundTrips:
         edits: Sequence[dict[str, Any]] = [
             {"priority": "urgent", "due_date": "2026-12-01", "tags": ["home"], "completed": True},
             {"priority": "none", "due_date": "2026-12-01T16:00:00Z", "tags": ["Home", "b"]},
+            {"reminders": [{"minutes_before": 15}, {"remind_at": "2026-11-01T16:00:00.5Z"}]},
             {"due_date": "2026-12-02", "completed": False},
             {"priority": "", "due_date": "", "tags": []},
+            {"reminders": []},
         ]
         for edit in edits:
             task = storage.tasks.save(task.edited(zone=BERLIN, now=NOW + DAY, **edit))
             assert repr(storage.tasks.get(task.id, owner_id=owner.id)) == repr(task)
-        assert task == replace(a_task(owner), version=5, updated_at=NOW + DAY)
+        assert task == replace(a_task(owner), version=7, updated_at=NOW + DAY)
 
 
 class TestFilters:
@@ -605,6 +607,7 @@ class TestErasedTasks:
                 priority="urgent",
                 due_date=due_date,
                 tags=["ein Geheimnis"],
+                reminders=[{"minutes_before": 15}],
                 completed_at=NOW,
             )
             daily = Repetition(RecurrenceRule.parse("daily"), RepeatFrom.DUE, time(2, 30))

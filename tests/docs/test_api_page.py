@@ -111,6 +111,20 @@ def test_the_session_about_tasks_that_repeat_prints_what_the_page_says(service: 
         assert f"`{line}`" in PAGE
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one of curl")
+def test_the_session_about_reminders_prints_what_the_page_says(service: Service) -> None:
+    [session] = [block for block in blocks(PAGE, "sh") if "minutes_before" in block]
+    printed = service.run(session)
+    absolute = '{"remind_at":"2099-11-30T07:00:00Z"}'
+    assert printed == [
+        f'"reminders":[{{"minutes_before":15,"remind_at":"2099-12-01T15:45:00Z"}},{absolute}]',
+        f'"reminders":[{{"minutes_before":15,"remind_at":"2099-12-01T23:45:00Z"}},{absolute}]',
+        *('"reminder_emails":false', "event: reminder"),
+    ]
+    for line in printed:
+        assert f"`{line}`" in PAGE
+
+
 def test_the_api_page_lists_exactly_the_parts_and_codes_of_recurrence_rules() -> None:
     section = PAGE.partition("### Rules\n")[2].partition("\n### ")[0]
     parts = section.partition("| part | value |")[2].partition("\n\n")[0]

@@ -72,6 +72,8 @@ _BEYOND_JSON_SCHEMA = {
     "too_common",
     "repeats_identity",
     "invalid_due_date",  # before the year 1970
+    "invalid_time",  # before the year 1970
+    "needs_due_date",
     "unknown_time_zone",
     "invalid_recurrence_rule",  # the values of its parts
     "unsupported_recurrence_rule",

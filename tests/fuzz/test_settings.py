@@ -116,6 +116,8 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
     "MAX_SESSIONS_PER_USER": any_of("1", "2", "0"),
     "MAX_TASKS_PER_USER": any_of("1", "100000000", "0"),
     "TRASH_TTL": durations,
+    "REMINDER_INTERVAL": durations,
+    "REMINDER_EMAILS": flags,
     "EXTERNAL_ISSUERS": issuers,
     "PASSWORD_MIN_LENGTH": any_of("8", "15", "64", "65"),
     "PASSWORD_BCRYPT_COST": any_of("4", "5", "3"),

@@ -24,6 +24,7 @@ KILLERS = (
     "tests/isolation/test_isolation.py",
     "tests/isolation/test_repetition.py",
     "tests/isolation/test_subtasks.py",
+    "tests/isolation/test_reminders.py",
 )
 SECONDS = 240
 
@@ -251,6 +252,8 @@ SQL_TASK_CHANGES = "todo_adapters/sql/task_changes.py"
 SQL_TASK_LISTS = "todo_adapters/sql/task_lists.py"
 SQL_TASK_ROWS = "todo_adapters/sql/task_rows.py"
 SQL_TAGS = "todo_adapters/sql/tags.py"
+SQL_REMINDERS = "todo_adapters/sql/reminders.py"
+SQL_DAY_REMINDERS = "todo_adapters/sql/day_reminders.py"
 SQL_USERS = "todo_adapters/sql/users.py"
 SQL_REVISIONS = "todo_adapters/sql/revisions.py"
 CURSORS = "todo_adapters/security/cursors.py"
@@ -258,6 +261,7 @@ SQL_SESSIONS = "todo_adapters/sql/sessions.py"
 SQL_KEPT = "todo_adapters/sql/kept_responses.py"
 MEMORY_KEPT = "todo_adapters/in_memory/kept_responses.py"
 MEMORY_TASKS = "todo_adapters/in_memory/tasks.py"
+MEMORY_REMINDERS = "todo_adapters/in_memory/reminders.py"
 MEMORY_USERS = "todo_adapters/in_memory/users.py"
 MEMORY_SESSIONS = "todo_adapters/in_memory/sessions.py"
 TASKS = "todo_core/use_cases/tasks.py"
@@ -272,6 +276,7 @@ IDENTITIES = "todo_core/use_cases/identities.py"
 WHO = "todo_api/http/dependencies.py"
 BULK = "todo_core/use_cases/bulk.py"
 ORDERING = "todo_core/use_cases/ordering.py"
+REMINDERS = "todo_core/use_cases/reminders.py"
 EDITING = "todo_core/use_cases/editing.py"
 LOCKED_TASKS = "todo_core/use_cases/locked_tasks.py"
 TRASH = "todo_core/use_cases/trash.py"
@@ -294,6 +299,7 @@ LOCKED_ZONE = (
     "select(UserRow).with_only_columns(USERS.c.time_zone)"
     ".where(USERS.c.id == bindparam('user_id'), USERS.c.deleted_at.is_(None))"
 )
+MOVED_TO = "changed.time_zone, now=changed.updated_at"
 OTHERS = "__import__('uuid').UUID(int=0)"
 
 KINDS = (
@@ -322,6 +328,41 @@ KINDS = (
             ("nobody", " 0 AND"),
         )
     ),
+    *(
+        Kind(name, file, change)
+        for file in (SQL_REMINDERS, SQL_DAY_REMINDERS)
+        for name, change in (
+            ("the owner's condition dropped", _without_owner),
+            ("the owner is not", _compared_by(ast.NotEq())),
+            ("the owner or any after", _compared_by(ast.GtE())),
+            ("the owner compared with itself", _compared_with_itself),
+        )
+    ),
+    # Not in the other one: of the rows that would be read too, the owner's come last.
+    Kind("the owner or any before", SQL_REMINDERS, _compared_by(ast.LtE())),
+    Kind("the owner's condition dropped", SQL_REMINDERS, _without_owner_in_tuple),
+    Kind(
+        "another's fired reminder found",
+        MEMORY_REMINDERS,
+        _instead(
+            "each.owner_id in revisions and each.revision > revisions[each.owner_id]",
+            "any(each.revision > revision for revision in revisions.values())",
+        ),
+    ),
+    Kind(
+        "another's tasks fired",
+        MEMORY_REMINDERS,
+        _instead(
+            "sorted(((owner_id, task_id) for task_id in {*task_ids}))",
+            "sorted((key for key in tasks if key[1] in task_ids))",
+        ),
+    ),
+    Kind(
+        "an email about another's task",
+        REMINDERS,
+        _instead("self.users.get(owner_id)", f"self.users.get({OTHERS})"),
+    ),
+    Kind("an email about nobody's task", REMINDERS, _argument("owner_id", OTHERS)),
     *(
         Kind(
             f"the tags of {whose}",
@@ -608,8 +649,8 @@ KINDS = (
         "nobody's days moved",
         ACCOUNTS,
         _instead(
-            "work.tasks.move_due_days(user.id, changed.time_zone)",
-            f"work.tasks.move_due_days({OTHERS}, changed.time_zone)",
+            f"work.tasks.move_due_days(user.id, {MOVED_TO})",
+            f"work.tasks.move_due_days({OTHERS}, {MOVED_TO})",
         ),
     ),
     Kind("nobody for the owner", BULK, _argument("owner_id", OTHERS)),
@@ -698,6 +739,13 @@ KINDS = (
         _instead(
             "self._watchers.get(owner_id, ())",
             "[watcher for each in self._watchers.values() for watcher in each]",
+        ),
+    ),
+    Kind(
+        "everybody is reminded",
+        WATCHERS,
+        _instead(
+            "fired.get(owner_id, ())", "[each for several in fired.values() for each in several]"
         ),
     ),
     Kind("a subject may be another's id", IDENTITIES, _never("self._exists(user_id)")),

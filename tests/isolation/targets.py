@@ -25,6 +25,7 @@ from todo_api.http.schemas.bulk import BulkOperation
 from todo_core.application import Application
 from todo_core.entities.caller import Caller
 from todo_core.entities.idempotency import IdempotencyKey, IdempotentRequest
+from todo_core.entities.reminders import Reminder
 from todo_core.entities.session import SessionId
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import TaskOrder, TaskQuery
@@ -534,12 +535,21 @@ def _fields(task: Task) -> Fields:
         "priority": task.priority.label,
         "due_date": None if task.due_date is None else str(task.due_date),
         "tags": list(map(str, task.tags)),
+        "reminders": [shown_reminder(each) for each in task.reminders],
         "recurrence_rule": None if repetition is None else str(repetition.rule),
         "repeat_from": None if repetition is None else str(repetition.repeat_from),
         "next_id": task.next_id,
         "position": str(task.position),
         "parent_id": task.parent_id,
     }
+
+
+def shown_reminder(reminder: Reminder) -> Fields:
+    """Return a reminder as the service returns it."""
+    at = None if reminder.at is None else reminder.at.isoformat().replace("+00:00", "Z")
+    if reminder.minutes_before is None:
+        return {"remind_at": at}
+    return {"minutes_before": reminder.minutes_before, "remind_at": at}
 
 
 class Http(Target):

@@ -35,6 +35,7 @@ from tests.isolation.targets import (
     Target,
     Tokens,
     UseCases,
+    shown_reminder,
 )
 from tests.support.proof import note
 from tests.support.servers import RunningServer
@@ -42,6 +43,7 @@ from todo_api.container import Container
 from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
+from todo_core.entities.reminders import Reminders
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.text import fold
@@ -72,12 +74,16 @@ due_dates = st.sampled_from(
 FAR = "2999-12-31"
 """When tasks that repeat are due, so that the next date does not depend on now."""
 tags = st.sampled_from([[], ["Home"], ["home", "a,b"], ["SHOP"], ["shop", "漢字", "Home"]])
+reminders = st.sampled_from(
+    [None, [{"remind_at": "2999-01-01T08:00:00Z"}], [{"remind_at": "2999-01-01T08:00"}]]
+)
 details = st.fixed_dictionaries(
     {},
     optional={
         "priority": st.sampled_from([each.label for each in Priority]),
         "due_date": due_dates,
         "tags": tags,
+        "reminders": reminders,
         "recurrence_rule": st.sampled_from(["daily", "FREQ=DAILY", None]),
     },
 )
@@ -159,6 +165,9 @@ class ModelUser:
         if "due_date" in changes:
             due_date = DueDate.or_none(changes["due_date"], TimeZone(self.zone))
             fields["due_date"] = None if due_date is None else str(due_date)
+        if "reminders" in changes:
+            parsed = Reminders.parse(changes["reminders"], TimeZone(self.zone))
+            fields["reminders"] = [shown_reminder(each) for each in parsed]
         if "recurrence_rule" in changes:
             fields |= shown_repetition(changes["recurrence_rule"] is not None)
         return fields
@@ -279,6 +288,7 @@ class ModelUser:
             task
             | {"id": new_id, "version": 1, "completed": False, "next_id": None}
             | {"due_date": None if following is None else str(following), "parent_id": parent_id}
+            | {"reminders": []}
             | shown_repetition(is_repeating)
         )
         self.born[new_id] = moment
@@ -702,7 +712,7 @@ class Isolation(RuleBasedStateMachine):
         else:
             task = self.target.create(*arguments)
             expected = {"user_id": user.id, "title": title, "description": description}
-            defaults: Fields = {"priority": "medium", "due_date": None, "tags": []}
+            defaults: Fields = {"priority": "medium", "due_date": None, "tags": [], "reminders": []}
             defaults |= {"next_id": None, **shown_repetition(False)}
             assert task == task | expected | defaults | user.canonical(details)
             assert (task["completed"], task["version"]) == (False, 1)

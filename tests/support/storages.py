@@ -7,6 +7,7 @@ from uuid import UUID
 from todo_adapters.in_memory.identities import InMemoryIdentityRepository
 from todo_adapters.in_memory.kept_responses import InMemoryKeptResponseRepository
 from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
+from todo_adapters.in_memory.reminders import InMemoryReminderRepository
 from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
 from todo_adapters.in_memory.sessions import InMemorySessionRepository
 from todo_adapters.in_memory.store import InMemoryStore
@@ -16,6 +17,7 @@ from todo_adapters.in_memory.unit_of_work import BeginInMemoryUnitOfWork
 from todo_adapters.in_memory.users import InMemoryUserRepository
 from todo_api.container import Container
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
+from todo_core.ports.reminders import ReminderRepository
 from todo_core.ports.repositories import (
     IdentityRepository,
     KeptResponseRepository,
@@ -41,6 +43,7 @@ class Storage:
     kept_responses: KeptResponseRepository
     stream_tickets: StreamTicketRepository
     tasks: TaskRepository
+    reminders: ReminderRepository
     unit_of_work: BeginUnitOfWork
 
 
@@ -68,6 +71,7 @@ def storage_in_memory() -> Storage:
         InMemoryKeptResponseRepository(store),
         InMemoryStreamTicketRepository(store),
         InMemoryTaskRepository(store),
+        InMemoryReminderRepository(store),
         BeginInMemoryUnitOfWork(store),
     )
 
@@ -82,5 +86,6 @@ def storage_of(container: Container) -> Storage:
         container.kept_responses(),
         container.stream_tickets(),
         container.tasks(),
+        container.reminders(),
         container.unit_of_work(),
     )

@@ -12,6 +12,7 @@ from todo_adapters.in_memory.identity_cache import InMemoryIdentityCache
 from todo_adapters.in_memory.kept_responses import InMemoryKeptResponseRepository
 from todo_adapters.in_memory.mail import InMemoryMailer
 from todo_adapters.in_memory.password_resets import InMemoryPasswordResetRepository
+from todo_adapters.in_memory.reminders import InMemoryReminderRepository
 from todo_adapters.in_memory.revocations import InMemoryRevocationRepository
 from todo_adapters.in_memory.revoked_sessions import InMemoryRevokedSessions
 from todo_adapters.in_memory.security_log import InMemorySecurityLog
@@ -52,6 +53,7 @@ POLICY = Policy(
     password_reset_lifetime=timedelta(minutes=10),
     max_tasks_per_user=MAX_TASKS,
     trash_lifetime=timedelta(days=30),
+    reminder_emails=True,
 )
 LIMITS: dict[str, Rule] = {
     Limit.LOGIN_ACCOUNT: Rule("5/minute; 8/hour"),
@@ -66,6 +68,7 @@ LIMITS: dict[str, Rule] = {
     Limit.PROFILE: Rule("6/minute", coarse=True),
     Limit.SESSIONS: Rule("6/minute"),
     Limit.EXPORT: Rule("2/minute; 3/day"),
+    Limit.REMINDER_EMAILS: Rule("20/hour"),
     Limit.PROVISION_ADDRESS: Rule("4/minute"),
     Limit.PROVISION_ISSUER: Rule("6/minute"),
 }
@@ -98,6 +101,7 @@ class World:
         self.kept_responses = InMemoryKeptResponseRepository(self.store)
         self.stream_tickets = InMemoryStreamTicketRepository(self.store)
         self.tasks = InMemoryTaskRepository(self.store)
+        self.reminders = InMemoryReminderRepository(self.store)
         self.changes = InMemoryChanges(self.tasks)
         self.access_tokens = JoseAccessTokens(
             self.key_ring, issuer="todo", audience="todo", lifetime=timedelta(hours=1)
@@ -111,6 +115,7 @@ class World:
             kept_responses=self.kept_responses,
             stream_tickets=self.stream_tickets,
             tasks=self.tasks,
+            reminders=self.reminders,
             changes=self.changes,
             unit_of_work=BeginInMemoryUnitOfWork(self.store),
             passwords=self.passwords,

@@ -142,6 +142,24 @@ def test_a_failure_is_logged_once_and_the_change_is_told_afterwards(
     assert [entry["event"] for entry in logs] == ["changes.failed", "changes.recovered"]
 
 
+def test_an_observer_that_fails_is_notified_again(
+    changes: PolledChanges, tasks: ObservedTasks
+) -> None:
+    told: list[Mapping[UserId, int]] = []
+
+    def fail_at_first(revisions: Mapping[UserId, int]) -> None:
+        told.append(revisions)
+        if len(told) < 3:
+            raise Unavailable("database")
+
+    changes.observe(fail_at_first)
+    ada = a_user_id()
+    changes.watch(ada)
+    until(lambda: len(told) == 3)
+    time.sleep(3 * SECONDS)
+    assert told == [{ada: 0}] * 3
+
+
 def test_use_cases_publish_what_they_changed_and_nothing_else(world: World) -> None:
     ada, app = world.register(), world.application
     task = app.create_task(owner_id=ada.id, title="Buy milk")

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from threading import Event
+from threading import Barrier, Event
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.support.waiting import until
-from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches
+from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches, on_threads
 
 
 def working_off(left: int, *, batch: int = 1, seconds: float = 0.0) -> Callable[[], int]:
@@ -126,3 +126,41 @@ def test_a_failure_is_logged_once_until_it_changes_or_ends() -> None:
         ("periodic.failed", "ValueError('b')"),
         ("periodic.recovered", None),
     ]
+
+
+def test_a_job_on_threads_is_called_once_if_there_is_nothing_to_do() -> None:
+    calls: list[int] = []
+
+    def idle() -> int:
+        calls.append(1)
+        return 0
+
+    assert on_threads(idle, 4)() == 0
+    assert calls == [1]
+
+
+def test_a_job_on_threads_is_called_on_all_of_them_at_once() -> None:
+    barrier = Barrier(3)
+    calls: list[int] = []
+
+    def wait_for_the_others() -> int:
+        calls.append(1)
+        if len(calls) > 1:
+            barrier.wait(timeout=10)
+        return 1
+
+    job = on_threads(wait_for_the_others, 3)
+    assert job() == 4
+
+
+def test_an_error_on_a_thread_is_raised() -> None:
+    calls: list[int] = []
+
+    def fail() -> int:
+        calls.append(1)
+        if len(calls) > 1:
+            raise ZeroDivisionError
+        return 1
+
+    with pytest.raises(ZeroDivisionError):
+        on_threads(fail, 2)()

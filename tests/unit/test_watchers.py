@@ -1,8 +1,10 @@
 """Responses that wait are told every change of their owner's tasks, and only of theirs."""
 
 import asyncio
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -10,15 +12,19 @@ from starlette.requests import ClientDisconnect
 
 from todo_adapters.in_memory.changes import InMemoryChanges
 from todo_adapters.in_memory.clock import ManualClock
+from todo_adapters.in_memory.reminders import InMemoryReminderRepository
 from todo_adapters.in_memory.revoked_sessions import InMemoryRevokedSessions
-from todo_adapters.in_memory.store import InMemoryStore
+from todo_adapters.in_memory.store import FiredReminderRecord, InMemoryStore
 from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_api.http.event_streams import EventStream
 from todo_api.http.long_polls import LongPoll
 from todo_api.http.watchers import MAX_WATCHERS_PER_USER, Watcher, Watchers
 from todo_core.entities.caller import Caller
+from todo_core.entities.fired_reminder import FiredReminder
 from todo_core.entities.session import SessionId
+from todo_core.entities.task import TaskId
 from todo_core.entities.user import UserId
+from todo_core.errors import Unavailable
 
 
 @dataclass
@@ -31,14 +37,34 @@ class Owners:
 
     def __post_init__(self) -> None:
         self.changes = InMemoryChanges(InMemoryTaskRepository(self.store))
+        self.lookups: list[Mapping[UserId, int]] = []
+        self.is_down = False
         self.watchers = Watchers(
-            self.changes, self.revoked_sessions, self.clock, session_check_seconds=60
+            self.changes,
+            self._list_fired_reminders,
+            self.revoked_sessions,
+            self.clock,
+            session_check_seconds=60,
         )
 
     def caller(self) -> Caller:
         """Return a new user, in a session of an hour."""
         expires_at = self.clock.now() + timedelta(hours=1)
         return Caller(UserId(uuid4()), SessionId(uuid4()), expires_at=expires_at)
+
+    def _list_fired_reminders(self, revisions: Mapping[UserId, int]) -> Sequence[FiredReminder]:
+        self.lookups.append(revisions)
+        if self.is_down:
+            raise Unavailable("database")
+        return InMemoryReminderRepository(self.store).fired_after(revisions)
+
+    def fire(self, owner_id: UserId) -> FiredReminder:
+        """Fire a reminder of this owner at the next revision."""
+        revision = self.store.owner_revisions.get(owner_id, 0) + 1
+        self.store.owner_revisions[owner_id] = revision
+        fired = reminder(owner_id, revision)
+        self.store.fired_reminders[fired[:3]] = FiredReminderRecord(fired, fired.remind_at, None)
+        return fired
 
     async def change(self, owner_id: UserId) -> None:
         """Change a task of this owner, and let the watchers know."""
@@ -142,3 +168,98 @@ def test_a_watcher_that_is_added_while_the_service_stops_is_done_at_once() -> No
         assert after.is_done
 
     asyncio.run(scenario())
+
+
+def reminder(owner_id: UserId, revision: int) -> FiredReminder:
+    moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=revision)
+    return FiredReminder(owner_id, TaskId(1), moment, revision)
+
+
+def told_by(content: bytes | None) -> list[str]:
+    """Return the id of each reminder in what a stream sends, and the revision of each hint."""
+    blocks = (content or b"").decode().strip().split("\n\n")
+    fields = [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
+    return [
+        json.loads(each["data"])["id"] if each["event"] == "reminder" else each["id"]
+        for each in fields
+        if "event" in each
+    ]
+
+
+class TestReminders:
+    def test_a_reminder_is_told_to_the_streams_of_its_owner_before_its_revision(self) -> None:
+        async def scenario() -> None:
+            owners = Owners()
+            ada, bob = owners.caller(), owners.caller()
+            streams = [EventStream(each, revision=0, told=None) for each in (ada, ada, bob)]
+            for stream in streams:
+                owners.watchers.add(stream)
+                stream.begin([])
+                assert told_by(stream.beginning()) == ["0"]
+            fired = owners.fire(ada.user_id)
+            await owners.change(ada.user_id)
+            await owners.change(bob.user_id)
+            for stream in streams[:2]:
+                assert told_by(await stream.next()) == [str(fired.id), "2"]
+            assert told_by(await streams[2].next()) == ["1"]
+
+        asyncio.run(scenario())
+
+    def test_only_new_revisions_are_looked_up(self) -> None:
+        async def scenario() -> None:
+            owners = Owners()
+            ada = owners.caller()
+            owners.store.owner_revisions[ada.user_id] = 3
+            owners.watchers.add(EventStream(ada, revision=3, told=None))
+            await asyncio.sleep(0)
+            assert owners.lookups == [{}]
+            await owners.change(ada.user_id)
+            await owners.change(ada.user_id)
+            assert owners.lookups == [{}, {ada.user_id: 3}, {ada.user_id: 4}]
+
+        asyncio.run(scenario())
+
+    def test_what_is_fired_while_a_stream_opens_is_told_once(self) -> None:
+        async def scenario() -> None:
+            owners = Owners()
+            ada = owners.caller()
+            missed, early, both, late = (reminder(ada.user_id, number) for number in (4, 6, 5, 7))
+            stream = EventStream(ada, revision=4, told=3)
+            assert stream.reminded == 3
+            stream.remind([both, early])
+            stream.tell(6)
+            stream.begin([missed, both])
+            stream.remind([early])
+            stream.remind([late])
+            expected = [str(each.id) for each in (missed, both, early, late)]
+            assert told_by(stream.beginning()) == [*expected, "7"]
+
+        asyncio.run(scenario())
+
+    @pytest.mark.parametrize("told", [None, 5])
+    def test_a_client_that_knows_no_revision_of_ours_has_missed_nothing(
+        self, told: int | None
+    ) -> None:
+        async def scenario() -> None:
+            assert EventStream(Owners().caller(), revision=4, told=told).reminded == 4
+
+        asyncio.run(scenario())
+
+    def test_a_failed_lookup_tells_nothing(self) -> None:
+        async def scenario() -> None:
+            owners = Owners()
+            ada = owners.caller()
+            stream = EventStream(ada, revision=0, told=0)
+            owners.watchers.add(stream)
+            stream.begin([])
+            fired = owners.fire(ada.user_id)
+            owners.is_down = True
+            with pytest.raises(Unavailable):
+                await owners.change(ada.user_id)
+            await asyncio.sleep(0)
+            assert told_by(stream.beginning()) == []
+            owners.is_down = False
+            await owners.change(ada.user_id)
+            assert told_by(await stream.next()) == [str(fired.id), "3"]
+
+        asyncio.run(scenario())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from threading import RLock
 
+from todo_core.entities.fired_reminder import FiredReminder
 from todo_core.entities.idempotency import IdempotencyKey, KeptResponse
 from todo_core.entities.identity import Issuer, LinkedIdentity, Subject
 from todo_core.entities.password_reset import PasswordReset
@@ -43,6 +44,16 @@ class KeptSize:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class FiredReminderRecord:
+    """A fired reminder, when its email is to be sent, if ever, and how often that was tried."""
+
+    reminder: FiredReminder
+    fired_at: datetime
+    email_due_at: datetime | None
+    attempts: int = 0
+
+
 @dataclass(slots=True)
 class InMemoryStore:
     """Everything that is stored. Hold the lock to read or write it.
@@ -67,6 +78,10 @@ class InMemoryStore:
     deleted_tasks: dict[TaskKey, DeletedTask] = field(default_factory=dict)
     owner_revisions: dict[UserId, int] = field(default_factory=dict)
     purged_revisions: dict[UserId, int] = field(default_factory=dict)
+    next_reminders: dict[TaskKey, datetime] = field(default_factory=dict)
+    fired_reminders: dict[tuple[UserId, TaskId, datetime], FiredReminderRecord] = field(
+        default_factory=dict
+    )
     lock: RLock = field(default_factory=RLock)
 
     @contextmanager

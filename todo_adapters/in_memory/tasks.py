@@ -8,6 +8,7 @@ from datetime import datetime
 
 from todo_adapters.in_memory.store import DeletedTask, InMemoryStore, TaskKey
 from todo_core.entities.due_date import DueDate
+from todo_core.entities.reminders import GRACE, Reminders
 from todo_core.entities.tags import TagCount
 from todo_core.entities.task import Task, TaskCounts, TaskId
 from todo_core.entities.task_changes import Change, FoundChanges
@@ -41,6 +42,7 @@ class InMemoryTaskRepository(TaskRepository):
                 raise IdTaken
             self._require_parent(task)
             self._put(task)
+            self._set_next_reminder(task, task.remind_at)
 
     def page(
         self,
@@ -100,10 +102,13 @@ class InMemoryTaskRepository(TaskRepository):
             saved = replace(
                 task,
                 due_date=_moved_since(task.due_date, stored.due_date),
+                reminders=_reminders_moved_since(task, stored),
                 created_at=stored.created_at,
                 version=task.version + 1,
             )
             self._put(saved)
+            if (saved.reminders, saved.completed) != (stored.reminders, stored.completed):
+                self._set_next_reminder(saved, task.remind_at)
             return saved
 
     def lock(
@@ -160,6 +165,7 @@ class InMemoryTaskRepository(TaskRepository):
             self._require_parent(restored)
             del self._store.deleted_tasks[owner_id, task_id]
             self._put(restored)
+            self._set_next_reminder(restored, restored.remind_at)
             return restored
 
     def get_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Task:
@@ -279,15 +285,21 @@ class InMemoryTaskRepository(TaskRepository):
         by_count = sorted(names.items(), key=lambda each: (-len(each[1]), each[0]))
         return [TagCount(min(each), len(each)) for _, each in by_count[:limit]]
 
-    def move_due_days(self, owner_id: UserId, zone: TimeZone) -> None:
+    def move_due_days(self, owner_id: UserId, zone: TimeZone, *, now: datetime) -> None:
         def moved(task: Task) -> Task:
-            due_date = task.due_date
-            return replace(task, due_date=None if due_date is None else due_date.in_zone(zone))
+            if task.due_date is None or task.due_date.day is None:
+                return task
+            due_date = task.due_date.in_zone(zone)
+            reminders = task.reminders.for_due_date(due_date, zone)
+            return replace(task, due_date=due_date, reminders=reminders)
 
         with self._store.lock:
             tasks, deleted_tasks = self._store.tasks, self._store.deleted_tasks
             for key in [key for key in tasks if key[0] == owner_id]:
-                tasks[key] = moved(tasks[key])
+                task = tasks[key]
+                tasks[key] = moved(task)
+                if tasks[key] is not task and task.reminders.has_relative:
+                    self._set_next_reminder(task, tasks[key].next_reminder(now - GRACE))
             for key in [key for key in deleted_tasks if key[0] == owner_id]:
                 deleted = deleted_tasks[key]
                 if deleted.task is not None:
@@ -340,7 +352,14 @@ class InMemoryTaskRepository(TaskRepository):
         self._store.tasks[key] = task
         self._store.task_revisions[key] = self._next_revision(task.owner_id)
 
+    def _set_next_reminder(self, task: Task, moment: datetime | None) -> None:
+        key = task.owner_id, task.id
+        self._store.next_reminders.pop(key, None)
+        if moment is not None:
+            self._store.next_reminders[key] = moment
+
     def _delete(self, key: TaskKey) -> None:
+        self._store.next_reminders.pop(key, None)
         del self._store.tasks[key]
         del self._store.task_revisions[key]
 
@@ -358,3 +377,14 @@ def _moved_since(due_date: DueDate | None, stored: DueDate | None) -> DueDate | 
     if due_date is None or stored is None or due_date.day is None:
         return due_date
     return stored if stored.day == due_date.day else due_date
+
+
+def _reminders_moved_since(task: Task, stored: Task) -> Reminders:
+    """Return the reminders, or the stored ones if these are the same and count from the same day.
+
+    As in `_moved_since`, they may have other moments by now.
+    """
+    due_date, before = task.due_date, stored.due_date
+    if due_date is None or before is None or due_date.day is None or due_date.day != before.day:
+        return task.reminders
+    return stored.reminders if stored.reminders.are_like(task.reminders) else task.reminders

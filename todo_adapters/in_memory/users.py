@@ -80,7 +80,8 @@ class InMemoryUserRepository(UserRepository):
 
     def _remove_tasks(self, user_id: UserId) -> None:
         store = self._store
-        for by_task in (store.tasks, store.task_revisions, store.deleted_tasks):
+        by_tasks = store.tasks, store.task_revisions, store.deleted_tasks, store.next_reminders
+        for by_task in by_tasks:
             for key in [key for key in by_task if key[0] == user_id]:
                 del by_task[key]
         store.owner_revisions.pop(user_id, None)
@@ -94,6 +95,8 @@ class InMemoryUserRepository(UserRepository):
         store.password_resets.pop(user.id, None)
         for kept in [key for key in store.kept_responses if key[0] == user.id]:
             del store.kept_responses[kept]
+        for fired in [key for key in store.fired_reminders if key[0] == user.id]:
+            del store.fired_reminders[fired]
         for ticket in [each for each in store.stream_tickets.values() if each.user_id == user.id]:
             del store.stream_tickets[ticket.token_hash]
         for key in [key for key, each in store.identities.items() if each.user_id == user.id]:

@@ -19,11 +19,15 @@ class ConsoleMailer(Mailer):
         self._stream = stream or sys.stderr
 
     def send(self, email: Email) -> None:
+        self.deliver(email)
+
+    def deliver(self, email: Email) -> bool:
         message = self._renderer.message(email)
         body = message.get_body(("plain",))
         text = body.get_content() if body else ""
         self._stream.write(f"\nTo: {email.to}\nSubject: {message['Subject']}\n\n{text}\n")
         self._stream.flush()
+        return True
 
     def close(self) -> None:
         """Do nothing: the stream belongs to the process."""

@@ -14,11 +14,13 @@ from importlib.resources import files
 from string import Template
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from todo_adapters.mail.dates import in_words
 from todo_core.ports.mail import (
     Email,
     EmailChangedEmail,
     PasswordChangedEmail,
     PasswordResetEmail,
+    ReminderEmail,
 )
 
 _TEMPLATES = files("todo_adapters.mail") / "templates"
@@ -37,9 +39,10 @@ class EmailRenderer:
     def message(self, email: Email) -> EmailMessage:
         """Return the email as a message, in plain text and in HTML.
 
-        Of all user input, only the address is part of the headers. `To:` has no display name:
-        the email package decodes an encoded word (RFC 2047) that a user entered as their name,
-        and `=?utf-8?q?=3Ceve=40example=2Ecom=3E=2C?=` would become another recipient.
+        Of all user input, only the address and the title of a task are part of the headers. `To:`
+        has no display name: the email package decodes an encoded word (RFC 2047) that a user
+        entered as their name, and `=?utf-8?q?=3Ceve=40example=2Ecom=3E=2C?=` would become another
+        recipient. In `Subject:` there can be no encoded words of users.
         """
         template, values = self._template(email)
         subject, text = _render(f"{template}.txt", values).split("\n\n", 1)
@@ -50,7 +53,7 @@ class EmailRenderer:
         message["To"] = Address(addr_spec=str(email.to))
         message["Subject"] = subject.removeprefix("Subject: ")
         message["Date"] = formatdate(usegmt=True)
-        message["Message-ID"] = make_msgid(domain=sender_address.rpartition("@")[2])
+        message["Message-ID"] = _message_id(email, sender_address.rpartition("@")[2])
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: suppresses automatic replies
         message.set_content(text)
         message.add_alternative(html, subtype="html")
@@ -67,6 +70,29 @@ class EmailRenderer:
                 return "email_changed", {"name": name, "new_email": str(email.new_email)}
             case PasswordChangedEmail():
                 return "password_changed", {"name": name}
+            case ReminderEmail():
+                due = "It has no due date."
+                if email.due_date is not None:
+                    due = f"Due on {in_words(email.due_date, email.time_zone)}."
+                title = str(email.title)
+                return "reminder", {
+                    "name": name,
+                    "title": title,
+                    "subject": _header_text(title),
+                    "due": due,
+                }
+
+
+def _message_id(email: Email, domain: str) -> str:
+    """Return the same identifier each time if the email has one, and a new one otherwise."""
+    return (
+        f"<{email.id}@{domain}>" if isinstance(email, ReminderEmail) else make_msgid(domain=domain)
+    )
+
+
+def _header_text(text: str) -> str:
+    """Return a text of users on one line, and without the beginning of an encoded word."""
+    return " ".join(text.splitlines()).replace("=?", "= ?")
 
 
 def _render(file: str, values: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from todo_adapters.mail.rendering import EmailRenderer
+from todo_core.errors import Unavailable
 from todo_core.ports.background import Background
 from todo_core.ports.mail import Email, Mailer
 
@@ -23,12 +24,12 @@ _log = structlog.get_logger()
 
 
 class SmtpMailer(Mailer):
-    """Delivers emails to a server, in the background.
+    """Delivers emails to a server.
 
     The URL is `smtp://user:password@host:587`, with STARTTLS where the server
     offers it, or `smtps://…:465`, with TLS from the start. A password is never
-    sent in the clear. There are two more attempts after a temporary failure, and none after a
-    permanent one. Failures are logged without the address.
+    sent in the clear. In the background, there are two more attempts after a temporary failure, and
+    none after a permanent one. Failures are logged without the address.
     """
 
     def __init__(
@@ -56,6 +57,19 @@ class SmtpMailer(Mailer):
 
     def send(self, email: Email) -> None:
         self._background.run(lambda: self._deliver(email))
+
+    def deliver(self, email: Email) -> bool:
+        kind = type(email).__name__
+        try:
+            self._transmit(self._renderer.message(email), str(email.to))
+        except (OSError, smtplib.SMTPException) as error:
+            is_refused = _is_refusal(error)
+            _log.warning("mail.failed", message=kind, reason=type(error).__name__, last=is_refused)
+            if is_refused:
+                return False
+            raise Unavailable("mail") from error
+        _log.info("mail.sent", message=kind)
+        return True
 
     def close(self) -> None:
         """Stop waiting between attempts, and give up on a server that does not respond.
@@ -105,6 +119,16 @@ class SmtpMailer(Mailer):
         if self._implicit_tls:
             return smtplib.SMTP_SSL(self._host, self._port, timeout=timeout, context=self._tls)
         return smtplib.SMTP(self._host, self._port, timeout=timeout)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether the server permanently refuses this recipient or this message.
+
+    Otherwise the reason may be one that the operator removes, such as a wrong password.
+    """
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    return isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
 
 
 def _is_final(error: Exception) -> bool:

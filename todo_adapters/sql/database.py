@@ -144,17 +144,23 @@ class SqlExecutor(ABC):
                 -1
             ]
 
-    def write_many(self, statement: Statement, parameters: Sequence[Parameters]) -> None:
+    def write_many(
+        self,
+        statement: Statement,
+        parameters: Sequence[Parameters],
+        constraint_errors: ConstraintErrors | None = None,
+    ) -> None:
         """Run an insert, update or delete once for each set of parameters.
 
         Raises:
+            TodoError: the one in `constraint_errors` for the constraint that was violated.
             Unavailable: if the database does not respond.
         """
 
         def write(compiled: DriverStatement, cursor: DBAPICursor) -> None:
             compiled.execute_many(cursor, parameters)
 
-        self._run(statement, parameters[0], write)
+        self._run(statement, parameters[0], write, constraint_errors)
 
     @abstractmethod
     def atomically(self) -> "AbstractContextManager[SqlExecutor]":

@@ -31,6 +31,7 @@ from sqlmodel import (
     SQLModel,
     UniqueConstraint,
     false,
+    true,
 )
 
 from todo_core.entities.idempotency import KeptResponse
@@ -139,6 +140,7 @@ class UserRow(Row, table=True):
     time_zone: str = Field(
         max_length=TimeZone.max_length, sa_column_kwargs={"server_default": DEFAULT_TIME_ZONE}
     )
+    reminder_emails: bool = Field(sa_type=Boolean, sa_column_kwargs={"server_default": true()})
 
 
 class SessionRow(Row, table=True):
@@ -284,7 +286,8 @@ class TaskContent(Row):
     `position` is the rank of the task, compared code point by code point. `parent_id` is the id of
     the task of which it is a subtask; that of a deleted one may be deleted too. `due_at` is the
     moment at which the task is due, and `due_on` the day, unless it is due at that moment. `tags`
-    and `tag_keys` are arrays in JSON (see `todo_adapters.sql.tags`).
+    and `tag_keys` are arrays in JSON (see `todo_adapters.sql.tags`). So are `reminders`, what the
+    owner has entered, and `reminder_times`, their moments (see `todo_adapters.sql.reminder_rows`).
     """
 
     description: str | None = Field(max_length=Description.max_length)
@@ -295,6 +298,8 @@ class TaskContent(Row):
     due_on: date | None = Field(sa_type=Date)
     tags: str | None = Field(sa_type=Text)
     tag_keys: str | None = Field(sa_type=Text)
+    reminders: str | None = Field(sa_type=Text)
+    reminder_times: str | None = Field(sa_type=Text)
     position: str | None = Field(max_length=MAX_LENGTH)
     parent_id: int | None = Field(sa_type=BigInteger)
     recurrence_rule: str | None = Field(sa_type=Text)
@@ -311,6 +316,8 @@ class TaskRow(TaskContent, table=True):
     stores the rows in the order of the key, those of one owner together. A task of which a release
     before these columns wrote the row has no `priority`, which means medium, no `position`, which
     means the one of a new task, and may be completed without `completed_at`.
+
+    `remind_at` is the next moment at which reminders of the task are to be fired.
     """
 
     __tablename__ = "tasks"
@@ -325,6 +332,9 @@ class TaskRow(TaskContent, table=True):
         ForeignKeyConstraint(
             ["owner_id", "parent_id"], ["tasks.owner_id", "tasks.id"], "fk_tasks_parent_id_tasks"
         ),
+        CheckConstraint(
+            "(reminders IS NULL) = (reminder_times IS NULL)", "reminder_times_with_reminders"
+        ),
         {"sqlite_with_rowid": False},
     )
 
@@ -338,6 +348,7 @@ class TaskRow(TaskContent, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     revision: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    remind_at: datetime | None = Field(sa_type=UtcDateTime)
 
 
 class DeletedTaskRow(TaskContent, table=True):
@@ -362,6 +373,30 @@ class DeletedTaskRow(TaskContent, table=True):
     expires_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class FiredReminderRow(Row, table=True):
+    """A reminder that was fired, at the owner's `revision`.
+
+    At `email_due_at` its email is to be sent, unless that is null. A process that sends it sets
+    this to a later time first, after which another one may try. `attempts` counts the tries. There
+    is no foreign key to the task, which may be deleted.
+    """
+
+    __tablename__ = "fired_reminders"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    owner_id: UUID = Field(
+        sa_type=Uuid, primary_key=True, foreign_key="users.id", ondelete="CASCADE"
+    )
+    task_id: int = Field(
+        sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    )
+    remind_at: datetime = Field(sa_type=UtcDateTime, primary_key=True)
+    revision: int = Field(sa_type=BigInteger)
+    fired_at: datetime = Field(sa_type=UtcDateTime)
+    email_due_at: datetime | None = Field(sa_type=UtcDateTime)
+    attempts: int = Field(sa_column_kwargs={"server_default": "0"})
+
+
 USERS = metadata.tables["users"]
 SESSIONS = metadata.tables["sessions"]
 REVOKED_SESSIONS = metadata.tables["revoked_sessions"]
@@ -373,6 +408,7 @@ STREAM_TICKETS = metadata.tables["stream_tickets"]
 TASK_OWNERS = metadata.tables["task_owners"]
 TASKS = metadata.tables["tasks"]
 DELETED_TASKS = metadata.tables["deleted_tasks"]
+FIRED_REMINDERS = metadata.tables["fired_reminders"]
 
 Index("uq_users_email_key", USERS.c.email_key, unique=True)
 Index(
@@ -437,5 +473,22 @@ Index(
     sqlite_where=DELETED_TASKS.c.parent_id.is_not(None),
     postgresql_where=DELETED_TASKS.c.parent_id.is_not(None),
 )
+# The tasks that are going to remind their owners, of all owners.
+Index(
+    "ix_tasks_remind_at",
+    TASKS.c.remind_at,
+    sqlite_where=TASKS.c.remind_at.is_not(None),
+    postgresql_where=TASKS.c.remind_at.is_not(None),
+)
 Index("ix_deleted_tasks_owner_id_revision", DELETED_TASKS.c.owner_id, DELETED_TASKS.c.revision)
 Index("ix_deleted_tasks_expires_at", DELETED_TASKS.c.expires_at)
+Index(
+    "ix_fired_reminders_owner_id_revision", FIRED_REMINDERS.c.owner_id, FIRED_REMINDERS.c.revision
+)
+Index(
+    "ix_fired_reminders_email_due_at",
+    FIRED_REMINDERS.c.email_due_at,
+    sqlite_where=FIRED_REMINDERS.c.email_due_at.is_not(None),
+    postgresql_where=FIRED_REMINDERS.c.email_due_at.is_not(None),
+)
+Index("ix_fired_reminders_fired_at", FIRED_REMINDERS.c.fired_at)

@@ -10,11 +10,12 @@ from datetime import time
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal_column, null
+from sqlalchemy import ColumnElement, and_, literal_column, null, or_
 from sqlalchemy.sql.base import ColumnCollection
 from sqlmodel import Integer, bindparam, case, func
 
 from todo_adapters.sql.folding import folded_unless_ascii
+from todo_adapters.sql.reminder_rows import reminders_of, stored_reminders, stored_times
 from todo_adapters.sql.revisions import ONE
 from todo_adapters.sql.rows import plain_text
 from todo_adapters.sql.statements import AnyRow, Parameters
@@ -37,6 +38,8 @@ TASK_COLUMNS = (
     TASKS.c.due_at,
     TASKS.c.due_on,
     TASKS.c.tags,
+    TASKS.c.reminders,
+    TASKS.c.reminder_times,
     TASKS.c.position,
     TASKS.c.parent_id,
     TASKS.c.recurrence_rule,
@@ -57,7 +60,7 @@ The owner is not selected: a row that was found belongs to the owner who was ask
 CONTENT = ("title", *TaskContent.model_fields)
 """The columns with what the owner has entered. In a tombstone, they are erased."""
 
-_EDITED = (*CONTENT, "completed", "updated_at")
+_EDITED = (*CONTENT, "completed", "updated_at", "remind_at")
 
 NEW_VALUES: Mapping[ColumnElement[Any], ColumnElement[Any]] = {
     TASKS.c.owner_id: bindparam("owner", type_=TASKS.c.owner_id.type),
@@ -72,10 +75,23 @@ _NEW_EDITED: Mapping[str, ColumnElement[Any]] = {
     name: bindparam(f"new_{name}", type_=TASKS.c[name].type) for name in _EDITED
 }
 _SAME_DAY = TASKS.c.due_on == _NEW_EDITED["due_on"]
+_SAME_REMINDERS = TASKS.c.reminders == _NEW_EDITED["reminders"]
+_SAME_TIMES = TASKS.c.reminder_times == _NEW_EDITED["reminder_times"]
+_REMINDS_AS_BEFORE = and_(
+    _SAME_REMINDERS,
+    or_(_SAME_DAY, _SAME_TIMES),
+    TASKS.c.completed == _NEW_EDITED["completed"],
+)
 EDITED_VALUES: Mapping[str, ColumnElement[Any]] = {
     **_NEW_EDITED,
     # Since the task was loaded, its owner may have moved to a time zone where the day ends later.
     "due_at": case((_SAME_DAY, TASKS.c.due_at), else_=_NEW_EDITED["due_at"]),
+    "reminder_times": case(
+        (and_(_SAME_DAY, _SAME_REMINDERS), TASKS.c.reminder_times),
+        else_=_NEW_EDITED["reminder_times"],
+    ),
+    # What is still to be fired, perhaps because it is late, is not lost, and nothing fires twice.
+    "remind_at": case((_REMINDS_AS_BEFORE, TASKS.c.remind_at), else_=_NEW_EDITED["remind_at"]),
 }
 """The values of a row that change when its task is saved, but for its version and revision."""
 
@@ -128,6 +144,9 @@ def edited_parameters(task: Task) -> Parameters:
         "new_due_on": due_date and due_date.day,
         "new_tags": json_array(tags) if tags else None,
         "new_tag_keys": json_array(tags.keys) if tags else None,
+        "new_reminders": stored_reminders(task.reminders),
+        "new_reminder_times": stored_times(task.reminders),
+        "new_remind_at": task.remind_at,
         "new_position": str(task.position),
         "new_parent_id": task.parent_id,
         "new_recurrence_rule": repetition and str(repetition.rule),
@@ -150,6 +169,8 @@ def to_task(row: AnyRow, owner_id: UserId) -> Task:
         due_at,
         due_on,
         tags,
+        reminders,
+        reminder_times,
         position,
         parent_id,
         recurrence_rule,
@@ -172,6 +193,7 @@ def to_task(row: AnyRow, owner_id: UserId) -> Task:
         Priority.MEDIUM if priority is None else _PRIORITIES[priority],
         None if due_at is None else DueDate(due_at, due_on),
         NO_TAGS if tags is None else Tags.stored(json.loads(tags)),
+        reminders_of(reminders, reminder_times),
         Rank.of_new_task(created_at, task_id) if position is None else Rank.stored(position),
         parent_id,
         recurrence_rule and _repetition(recurrence_rule, repeat_from, repeat_clock),

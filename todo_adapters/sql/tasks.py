@@ -27,6 +27,7 @@ from sqlmodel import (
 
 from todo_adapters.sql import trash
 from todo_adapters.sql.database import SqlExecutor
+from todo_adapters.sql.day_reminders import move_day_reminders
 from todo_adapters.sql.errors import ConstraintErrors
 from todo_adapters.sql.revisions import (
     HAS_ROOM,
@@ -96,10 +97,10 @@ _SELECT_OWNED = select(TaskRow).with_only_columns(*TASK_COLUMNS).where(_OWNED)
 GET = _SELECT_OWNED.where(_THIS_ONE)
 # The SQL must not depend on the number of ids. Both databases know this function; its other
 # columns are in the way of a table-valued function of SQLAlchemy, so that it is text.
-_NAMED_IDS = text("SELECT CAST(key AS BIGINT) FROM json_each(:task_ids)").bindparams(
+NAMED_IDS = text("SELECT CAST(key AS BIGINT) FROM json_each(:task_ids)").bindparams(
     bindparam("task_ids", type_=JSON)
 )
-LOCK = _SELECT_OWNED.where(TASKS.c.id.in_(_NAMED_IDS)).order_by(TASKS.c.id).with_for_update()
+LOCK = _SELECT_OWNED.where(TASKS.c.id.in_(NAMED_IDS)).order_by(TASKS.c.id).with_for_update()
 _NAMED_FAMILIES = text(
     "SELECT CAST(key AS BIGINT) FROM json_each(:task_ids)"
     " UNION ALL SELECT id FROM tasks WHERE owner_id = :owner"
@@ -114,8 +115,6 @@ _NAMED_FAMILIES = text(
 LOCK_FAMILIES = (
     _SELECT_OWNED.where(TASKS.c.id.in_(_NAMED_FAMILIES)).order_by(TASKS.c.id).with_for_update()
 )
-
-
 _SUBTASKS = TASKS.alias("subtasks")
 # Parents are deleted after their subtasks.
 _HAS_SUBTASKS = exists(
@@ -408,16 +407,18 @@ class SqlTaskRepository(TaskRepository):
             row = executor.row(trash.LOCK_IN_TRASH, this_one)
             if row is None:
                 raise TaskNotFound
+            task = to_task(row, owner_id)
+            restored = replace(task, parent_id=parent_id, version=task.version + 1, updated_at=now)
             parameters = {
                 **this_one,
                 "new_updated_at": now,
                 "new_parent_id": parent_id,
+                "new_remind_at": restored.remind_at,
                 "most": most,
             }
             if not executor.write_revised(trash.RESTORE, parameters, _CONSTRAINT_ERRORS):
                 self._raise_no_room(owner_id)
-            task = to_task(row, owner_id)
-        return replace(task, parent_id=parent_id, version=task.version + 1, updated_at=now)
+        return restored
 
     def get_in_trash(self, task_id: TaskId, *, owner_id: UserId) -> Task:
         row = self._executor.row(trash.GET_IN_TRASH, {"owner": owner_id, "task_id": task_id})
@@ -509,7 +510,7 @@ class SqlTaskRepository(TaskRepository):
         rows = self._executor.rows(TAG_COUNTS[kind], {"owner": owner_id, "limit": limit})
         return [TagCount(name, count) for name, count in rows]
 
-    def move_due_days(self, owner_id: UserId, zone: TimeZone) -> None:
+    def move_due_days(self, owner_id: UserId, zone: TimeZone, *, now: datetime) -> None:
         with self._executor.atomically() as executor:
             for lock, move in zip(LOCK_DUE_DAYS, MOVE_DUE_DAYS, strict=True):
                 days = sorted(set(executor.values(lock, {"owner": owner_id})))
@@ -518,6 +519,7 @@ class SqlTaskRepository(TaskRepository):
                 ]
                 if ends:
                     executor.write_many(move, ends)
+            move_day_reminders(executor, owner_id, zone, now=now)
             executor.write(ADVANCE_OWNER, {"owner": owner_id})
 
     def revisions(self, owner_ids: Sequence[UserId]) -> Mapping[UserId, int]:

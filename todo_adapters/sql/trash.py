@@ -96,6 +96,7 @@ RESTORE = RevisedMove(
         "parent_id": bindparam("new_parent_id", type_=BigInteger),
         "version": deleted.version + ONE,
         "updated_at": bindparam("new_updated_at", type_=UtcDateTime),
+        "remind_at": bindparam("new_remind_at", type_=UtcDateTime),
     },
 )
 _SUBTASK_IN_TRASH, _PARENT = aliased(DeletedTaskRow), aliased(DeletedTaskRow)

@@ -11,6 +11,7 @@ from todo_adapters.sql.database import SqlExecutor
 from todo_adapters.sql.rows import plain_text, stored_text
 from todo_adapters.sql.statements import AnyRow, Parameters
 from todo_adapters.sql.tables import (
+    FIRED_REMINDERS,
     IDENTITIES,
     KEPT_RESPONSES,
     PASSWORD_RESETS,
@@ -38,6 +39,7 @@ _COLUMNS = (
     USERS.c.created_at,
     USERS.c.updated_at,
     USERS.c.time_zone,
+    USERS.c.reminder_emails,
 )
 
 _AS_LOADED = (
@@ -65,6 +67,7 @@ _SAVE = (
         email_key=bindparam("email_key"),
         password_hash=bindparam("password_hash"),
         time_zone=bindparam("time_zone"),
+        reminder_emails=bindparam("reminder_emails"),
         updated_at=bindparam("updated_at"),
         version=USERS.c.version + 1,
     )
@@ -89,6 +92,7 @@ _REMOVE_ALL_BUT_TASKS = tuple(
     delete(table).where(table.c.user_id == bindparam("user_id"))
     for table in (SESSIONS, IDENTITIES, PASSWORD_RESETS, KEPT_RESPONSES, STREAM_TICKETS)
 )
+_REMOVE_FIRED = delete(FIRED_REMINDERS).where(FIRED_REMINDERS.c.owner_id == bindparam("user_id"))
 _LIST_MARKED_DELETED = (
     select(UserRow)
     .with_only_columns(USERS.c.id)
@@ -147,6 +151,7 @@ class SqlUserRepository(UserRepository):
                 "email_key": _email_key(user),
                 "password_hash": user.password_hash,
                 "time_zone": plain_text(user.time_zone),
+                "reminder_emails": user.reminder_emails,
                 "updated_at": user.updated_at,
             },
             _CONSTRAINT_ERRORS,
@@ -171,7 +176,7 @@ class SqlUserRepository(UserRepository):
             marked = {"user_id": user.id, "loaded_version": user.version, "now": now}
             if not executor.write(_MARK_DELETED, marked):
                 raise StaleVersion
-            for statement in _REMOVE_ALL_BUT_TASKS:
+            for statement in (*_REMOVE_ALL_BUT_TASKS, _REMOVE_FIRED):
                 executor.write(statement, {"user_id": user.id})
 
     def list_marked_deleted(self, *, limit: int) -> Sequence[UserId]:
@@ -203,11 +208,12 @@ def _to_row(user: User) -> Parameters:
         "created_at": user.created_at,
         "updated_at": user.updated_at,
         "time_zone": plain_text(user.time_zone),
+        "reminder_emails": user.reminder_emails,
     }
 
 
 def _to_user(row: AnyRow) -> User:
-    user_id, name, email, password_hash, version, created_at, updated_at, time_zone = row
+    user_id, name, email, password_hash, version, created_at, updated_at, zone, emails = row
     return User(
         id=user_id,
         name=PersonName.stored(name),
@@ -216,5 +222,6 @@ def _to_user(row: AnyRow) -> User:
         version=version,
         created_at=created_at,
         updated_at=updated_at,
-        time_zone=TimeZone.stored(time_zone),
+        time_zone=TimeZone.stored(zone),
+        reminder_emails=emails,
     )

@@ -1,7 +1,7 @@
 """Changes of tasks, by this process and by others."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -117,4 +117,14 @@ class PolledChanges(Changes):
             if owner in self._revisions:
                 self._revisions[owner] = revision
         if changed and self._observer is not None:
-            self._observer(changed)
+            self._notify(self._observer, changed)
+
+    def _notify(self, observer: Observer, changed: Mapping[UserId, int]) -> None:
+        """Notify the observer. If it fails, the next poll does so again."""
+        try:
+            observer(changed)
+        except Exception:
+            for owner in changed:
+                if owner in self._revisions:
+                    self._revisions[owner] = _UNKNOWN
+            raise

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from random import SystemRandom
 from threading import Event, Thread
 from typing import override
@@ -31,6 +32,21 @@ def in_batches(
         done += batch
         stopped.wait(max(time.monotonic() - began, _SHORTEST_PAUSE_SECONDS))
     return done
+
+
+def on_threads(job: Callable[[], int], threads: int) -> Callable[[], int]:
+    """Return a job that calls this one on several threads at once, and returns the total.
+
+    It is for jobs that mostly wait for something else than the database. The job is called once
+    first. The threads are used if it has returned more than 0, and started when that happens.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="periodic")
+
+    def call() -> int:
+        done = job()
+        return done and done + sum(pool.map(lambda _: job(), range(threads)))
+
+    return call
 
 
 class Periodic:

@@ -1,10 +1,11 @@
-"""Streams of events (server-sent events): hints that a user's tasks have changed.
+"""Streams of events (server-sent events): hints that a user's tasks have changed, and reminders.
 
 An idle stream costs two small tasks and no timer.
 """
 
 import asyncio
 import json
+from collections.abc import Iterable
 from random import Random
 from typing import override
 
@@ -14,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from todo_api.http.watchers import Watcher, Watchers, disconnected
 from todo_api.runtime.request_context import BEGIN_STREAM
 from todo_core.entities.caller import Caller
+from todo_core.entities.fired_reminder import FiredReminder
 
 HEARTBEAT_SECONDS = 15.0
 """After so long without an event, a comment is sent, so that nobody takes the stream for dead."""
@@ -27,14 +29,20 @@ _random = Random()  # noqa: S311 - it spreads load, and protects nothing
 class EventStream(Watcher):
     """One open stream: what its client was told, and what it is to be told next.
 
-    `revision` is the current one of the owner, and `told` the one that the client knows.
+    `revision` is the current one of the owner, and `told` the one that the client knows. Reminders
+    are sent from `begin` on. They have no id of an event: those up to a revision are followed by
+    the hint with that revision, whose id means that the client has got all of them.
     """
 
-    __slots__ = ("_is_beat_due", "_quiet_since", "_told")
+    __slots__ = ("_early", "_fired", "_is_beat_due", "_quiet_since", "_reminded", "_told")
 
     def __init__(self, caller: Caller, *, revision: int, told: int | None) -> None:
         super().__init__(caller, revision=revision)
         self._told = told
+        is_known = told is not None and told <= revision
+        self._reminded = told if told is not None and is_known else revision
+        self._early: list[FiredReminder] | None = []
+        self._fired: list[FiredReminder] = []
         self._quiet_since = asyncio.get_running_loop().time()
         self._is_beat_due = False
 
@@ -42,6 +50,32 @@ class EventStream(Watcher):
     def tell(self, revision: int) -> None:
         self._quiet_since = asyncio.get_running_loop().time()
         super().tell(revision)
+
+    @property
+    def reminded(self) -> int:
+        """The revision up to which the client has got all reminders."""
+        return self._reminded
+
+    def begin(self, missed: Iterable[FiredReminder]) -> None:
+        """Send what was fired after `reminded` until now, and from now on what is told.
+
+        It was read after the stream was added to the watchers, so that nothing is left out.
+        """
+        early, self._early = self._early or [], None
+        self.remind(missed)
+        self.remind(early)
+
+    @override
+    def remind(self, fired: Iterable[FiredReminder]) -> None:
+        if self._early is not None:
+            self._early += fired
+            return
+        new = [each for each in fired if each.revision > self._reminded]
+        if new:
+            self._fired += new
+            self._reminded = new[-1].revision
+            self.revision = max(self.revision, self._reminded)
+            self._wake()
 
     @override
     def tick(self, now: float) -> None:
@@ -67,14 +101,21 @@ class EventStream(Watcher):
         return None
 
     def _hint(self) -> bytes | None:
-        if self.revision == self._told:
+        if self.revision == self._told and not self._fired:
             return None
         self._told = self.revision
-        return format_sse_event(
+        fired, self._fired = self._fired, []
+        return b"".join(map(_reminder_event, fired)) + format_sse_event(
             event="changed",
             id=str(self.revision),
             data_str=json.dumps({"revision": self.revision}),
         )
+
+
+def _reminder_event(fired: FiredReminder) -> bytes:
+    remind_at = fired.remind_at.isoformat().replace("+00:00", "Z")
+    data = {"id": str(fired.id), "task_id": fired.task_id, "remind_at": remind_at}
+    return format_sse_event(event="reminder", data_str=json.dumps(data))
 
 
 class EventStreamResponse(EventSourceResponse):

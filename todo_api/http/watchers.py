@@ -5,7 +5,8 @@ event loop's thread uses them.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from starlette.types import Receive
 
 from todo_api.http.problems import ProblemKind
 from todo_core.entities.caller import Caller
+from todo_core.entities.fired_reminder import FiredReminder
 from todo_core.entities.user import UserId
 from todo_core.ports.changes import Changes
 from todo_core.ports.clock import Clock
@@ -32,6 +34,9 @@ TOO_MANY_WATCHERS = ProblemKind(
     {"Retry-After": "15"},
 )
 """The response to the opening of one too many."""
+
+type _ListFired = Callable[[Mapping[UserId, int]], Iterable[FiredReminder]]
+"""Returns the reminders of owners that were fired after a revision of each."""
 
 _log = structlog.get_logger()
 
@@ -54,6 +59,12 @@ class Watcher:
         """Tell this revision."""
         self.revision = revision
         self._wake()
+
+    def remind(self, fired: Iterable[FiredReminder]) -> None:
+        """Tell these reminders of the caller's tasks, before the revision at which they were fired.
+
+        They are in the order of their revisions. Those up to a revision are told together.
+        """
 
     def tick(self, now: float) -> None:
         """Do what is due at this time of the event loop."""
@@ -101,17 +112,21 @@ class Watchers:
     def __init__(
         self,
         changes: Changes,
+        list_fired_reminders: _ListFired,
         revoked_sessions: RevokedSessions,
         clock: Clock,
         *,
         session_check_seconds: float,
     ) -> None:
         self._changes = changes
+        self._list_fired_reminders = list_fired_reminders
         self._revoked_sessions = revoked_sessions
         self._clock = clock
         # A revocation is known within half of the interval, and must take effect within all of it.
         self._tick_seconds = min(_LONGEST_TICK_SECONDS, session_check_seconds / 4)
         self._watchers: dict[UserId, list[Watcher]] = {}
+        self._reminded: dict[UserId, int] = {}
+        """Up to which revision of each watched owner reminders have been looked for."""
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -131,6 +146,7 @@ class Watchers:
         watcher.revision = max(each.revision for each in (watcher, *watchers))
         watchers.append(watcher)
         if len(watchers) == 1:
+            self._reminded[watcher.caller.user_id] = watcher.revision
             self._changes.watch(watcher.caller.user_id)
         if self._is_closed:
             watcher.end()
@@ -145,6 +161,7 @@ class Watchers:
         watchers.remove(watcher)
         if not watchers:
             del self._watchers[owner_id]
+            del self._reminded[owner_id]
             self._changes.unwatch(owner_id)
 
     def end_all(self) -> None:
@@ -162,12 +179,33 @@ class Watchers:
         )
 
     def _observe(self, revisions: Mapping[UserId, int]) -> None:
-        with suppress(RuntimeError):  # the event loop is closed
-            self._loop.call_soon_threadsafe(self._tell, revisions)
+        """Look for reminders among these changes, on the thread that observed them, and tell all.
 
-    def _tell(self, revisions: Mapping[UserId, int]) -> None:
+        Raises:
+            Unavailable: if the database does not respond. Nothing was told then.
+        """
+        known = {
+            owner_id: reminded
+            for owner_id, revision in revisions.items()
+            if (reminded := self._reminded.get(owner_id, revision)) < revision
+        }
+        fired = defaultdict[UserId, list[FiredReminder]](list)
+        for each in self._list_fired_reminders(known):
+            fired[each.owner_id].append(each)
+        for owner_id in known:
+            if owner_id in self._reminded:
+                self._reminded[owner_id] = revisions[owner_id]
+        with suppress(RuntimeError):  # the event loop is closed
+            self._loop.call_soon_threadsafe(self._tell, revisions, fired)
+
+    def _tell(
+        self,
+        revisions: Mapping[UserId, int],
+        fired: Mapping[UserId, Sequence[FiredReminder]],
+    ) -> None:
         for owner_id, revision in revisions.items():
             for watcher in self._watchers.get(owner_id, ()):
+                watcher.remind(fired.get(owner_id, ()))
                 watcher.tell(revision)
 
     def _tick(self) -> None:

@@ -34,6 +34,7 @@ from todo_api.settings.types import (
     Name,
     Page,
     PlainUrl,
+    ReminderInterval,
     ResetLifetime,
     Sender,
     SigningSecret,
@@ -104,6 +105,8 @@ class Settings(BaseSettings):
     # Tasks
     max_tasks_per_user: int = Field(100_000, ge=1, le=100_000_000)
     trash_ttl: Lifetime = timedelta(days=30)
+    reminder_interval: ReminderInterval = timedelta(seconds=10)
+    reminder_emails: bool = True
 
     # Other issuers
     better_auth_secret: SigningSecret | None = Field(None, validation_alias="BETTER_AUTH_SECRET")
@@ -144,6 +147,7 @@ class Settings(BaseSettings):
     limit_profile: Limits = "300/minute"
     limit_sessions: Limits = "60/minute"
     limit_export: Limits = "6/minute; 60/day"
+    limit_reminder_emails: Limits = "60/hour; 200/day"
     limit_provision_address: Limits = "60/minute; 1000/hour"
     limit_provision_issuer: Limits = "600/minute; 20000/hour"
 

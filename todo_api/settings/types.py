@@ -406,6 +406,7 @@ type Lifetime = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_LIF
 type ResetLifetime = Annotated[Duration, AfterValidator(_between(MINUTE, 10 * MINUTE))]
 type Wait = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_WAIT))]
 type CheckInterval = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_CHECK_INTERVAL))]
+type ReminderInterval = Annotated[Duration, AfterValidator(_between(SECOND, 30 * SECOND))]
 type CommaSeparated[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
 type SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 type DataDir = Annotated[Path, AfterValidator(_data_dir)]

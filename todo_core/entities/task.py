@@ -10,6 +10,8 @@ from todo_core.entities.due_date import DueDate, depends_on_zone
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
 from todo_core.entities.recurrence import RecurrenceRule
+from todo_core.entities.reminders import GRACE, NO_REMINDERS, RawReminders, Reminders
+from todo_core.entities.reminders import need_zone as reminders_need_zone
 from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import NO_TAGS, Tags
 from todo_core.entities.text import Prose, SearchText, Text, Validation, fold, searchable
@@ -79,6 +81,7 @@ class _Details(TypedDict, total=False):
     priority: str | None
     due_date: str | None
     tags: Sequence[str] | None
+    reminders: RawReminders
     parent_id: TaskId | None
     recurrence_rule: str | None
     repeat_from: str | None
@@ -103,6 +106,7 @@ _PARSERS: Mapping[str, Callable[[Any, TimeZone], object]] = {
     "priority": lambda raw, _: Priority.parse(raw),
     "due_date": DueDate.or_none,
     "tags": lambda raw, _: Tags.parse(raw),
+    "reminders": Reminders.parse,
     "parent_id": lambda raw, _: raw,
     "recurrence_rule": lambda raw, _: RecurrenceRule.or_none(raw),
     "repeat_from": lambda raw, _: RepeatFrom.parse(raw),
@@ -112,7 +116,11 @@ _PARSERS: Mapping[str, Callable[[Any, TimeZone], object]] = {
 
 def need_zone(fields: Mapping[str, Any]) -> bool:
     """Return whether the values of these fields depend on the time zone of the owner."""
-    return bool(fields.get("recurrence_rule")) or depends_on_zone(fields.get("due_date"))
+    return (
+        bool(fields.get("recurrence_rule"))
+        or depends_on_zone(fields.get("due_date"))
+        or reminders_need_zone(fields.get("reminders"))
+    )
 
 
 def parsed(fields: Mapping[str, Any], zone: TimeZone = DEFAULT_TIME_ZONE) -> dict[str, Any]:
@@ -150,6 +158,7 @@ class Task(NamedTuple):
     priority: Priority
     due_date: DueDate | None
     tags: Tags
+    reminders: Reminders
     position: Rank
     parent_id: TaskId | None
     repetition: Repetition | None
@@ -175,6 +184,7 @@ class Task(NamedTuple):
             ValidationFailed: naming every field that breaks its rules.
         """
         values = {**_DEFAULTS, **parsed(fields, zone)}
+        _time_reminders(values, NO_REMINDERS, values["due_date"], zone)
         return cls(
             id=id,
             owner_id=owner_id,
@@ -214,6 +224,8 @@ class Task(NamedTuple):
         values = parsed(fields, zone)
         due_date = values.get("due_date", self.due_date)
         values["repetition"] = _repetition(values, self.repetition, due_date, self.due_date, zone)
+        if "reminders" in values or due_date != self.due_date:
+            _time_reminders(values, self.reminders, due_date, zone)
         changed = {name: value for name, value in values.items() if value != getattr(self, name)}
         if fields.get("completed", self.completed) != self.completed:
             changed["completed_at"] = None if self.completed else now
@@ -226,7 +238,25 @@ class Task(NamedTuple):
             (repeats and not _OF_REPETITION.isdisjoint(fields))
             or fields.get("parent_id", self.parent_id) not in (None, self.parent_id)
             or need_zone(fields)
+            or self._reminds_by_day(fields)
         )
+
+    def _reminds_by_day(self, fields: TaskFields) -> bool:
+        """Return whether moments of reminders change that count from a day in the zone."""
+        if self.due_date is None or self.due_date.day is None:
+            return False
+        return bool(fields.get("reminders")) or (
+            self.reminders.has_relative and "completed" in fields
+        )
+
+    @property
+    def remind_at(self) -> datetime | None:
+        """When the task reminds next: at a moment after its last change, or just before it."""
+        return self.next_reminder(self.updated_at - GRACE)
+
+    def next_reminder(self, after: datetime) -> datetime | None:
+        """Return the first moment after this one at which the task reminds, if it is open."""
+        return None if self.completed else self.reminders.next_after(after)
 
     def successor(self, id: TaskId, *, now: datetime, zone: TimeZone) -> "Task | None":
         """Return the task that follows this one, which is completed now, or None if none does."""
@@ -240,6 +270,7 @@ class Task(NamedTuple):
             self,
             id=id,
             due_date=due_date,
+            reminders=self.reminders.relative.for_due_date(due_date, zone),
             position=Rank.of_new_task(now, id),
             repetition=repetition,
             next_id=None,
@@ -266,6 +297,7 @@ class Task(NamedTuple):
             self,
             id=id,
             due_date=due_date,
+            reminders=self.reminders.relative.for_due_date(due_date, zone),
             position=Rank.of_new_task(parent.created_at, id),
             parent_id=parent.id,
             repetition=repetition,
@@ -299,12 +331,27 @@ _DEFAULTS: Mapping[str, object] = {
     "priority": Priority.MEDIUM,
     "due_date": None,
     "tags": NO_TAGS,
+    "reminders": NO_REMINDERS,
     "parent_id": None,
 }
 """The values of the fields that a new task need not be given."""
 
 _OF_REPETITION = {"completed", "due_date", "recurrence_rule", "repeat_from"}
 """The fields whose changes concern how a task repeats."""
+
+
+def _time_reminders(
+    values: dict[str, Any], current: Reminders, due_date: DueDate | None, zone: TimeZone
+) -> None:
+    """Set the moments of the reminders in the values, or of the current ones, for a due date.
+
+    Raises:
+        ValidationFailed: if new reminders need a due date, and there is none.
+    """
+    reminders: Reminders = values.get("reminders", current)
+    if due_date is None:
+        reminders.require_due_date(former=current)
+    values["reminders"] = reminders.for_due_date(due_date, zone)
 
 
 def _repetition(

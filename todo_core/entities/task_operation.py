@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from todo_core.entities.reminders import NO_REMINDERS
 from todo_core.entities.task import NewTaskFields, TaskFields, TaskId, parsed
 
 
@@ -20,7 +21,9 @@ class Creation:
         Raises:
             ValidationFailed: naming every field that breaks its rules.
         """
-        parsed(self.fields)
+        values = parsed(self.fields)
+        if values.get("due_date") is None:
+            values.get("reminders", NO_REMINDERS).require_due_date(former=())
 
 
 @dataclass(frozen=True, slots=True)

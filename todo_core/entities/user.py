@@ -120,6 +120,7 @@ class ProfileFields(TypedDict, total=False):
     name: str
     email: str
     time_zone: str
+    reminder_emails: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ class User:
 
     Users of an external issuer have no `password_hash`. They have no `email` if the issuer gives
     none, or gives one that another account has. Their `time_zone` decides when a day ends on which
-    a task of theirs is due. `version` counts how often the user was saved.
+    a task of theirs is due. `reminder_emails` is whether they want emails of the reminders of their
+    tasks. `version` counts how often the user was saved.
     All times are aware and in UTC.
     """
 
@@ -140,6 +142,7 @@ class User:
     created_at: datetime
     updated_at: datetime
     time_zone: TimeZone = DEFAULT_TIME_ZONE
+    reminder_emails: bool = True
 
     @classmethod
     def register(
@@ -172,13 +175,18 @@ class User:
         name: PersonName,
         email: EmailAddress | None,
         time_zone: TimeZone | None = None,
+        reminder_emails: bool | None = None,
         now: datetime,
     ) -> Self:
-        """Return the user with this name and email, and this time zone unless it is None.
+        """Return the user with this name and email, and with the others that are not None.
 
         If nothing changes, it is this same object.
         """
-        time_zone = self.time_zone if time_zone is None else time_zone
-        if (name, email, time_zone) == (self.name, self.email, self.time_zone):
-            return self
-        return replace(self, name=name, email=email, time_zone=time_zone, updated_at=now)
+        changed = replace(
+            self,
+            name=name,
+            email=email,
+            time_zone=self.time_zone if time_zone is None else time_zone,
+            reminder_emails=self.reminder_emails if reminder_emails is None else reminder_emails,
+        )
+        return self if changed == self else replace(changed, updated_at=now)

@@ -39,4 +39,7 @@ class Changes(ChangePublisher, Protocol):
 
     @abstractmethod
     def observe(self, observer: Observer) -> None:
-        """Notify this observer from now on, in place of an earlier one."""
+        """Notify this observer from now on, in place of an earlier one.
+
+        If it raises an error, it is notified again.
+        """

@@ -37,6 +37,8 @@ class Limit(StrEnum):
     """Requests about sessions, by user."""
     EXPORT = "export"
     """Exports of an account, by user."""
+    REMINDER_EMAILS = "reminder_emails"
+    """Emails of reminders, by user."""
     PROVISION_ADDRESS = "provision_address"
     """Accounts created for users of external issuers, by address."""
     PROVISION_ISSUER = "provision_issuer"

@@ -412,7 +412,9 @@ class TaskRepository(Protocol):
         """Store a changed task, and return it with its version incremented.
 
         All fields but `created_at` can change. If the task is still due on the same day, the day
-        ends when the stored one does: the owner may have moved to another time zone meanwhile.
+        ends when the stored one does: the owner may have moved to another time zone meanwhile. So
+        it is with reminders that count from this day. The reminders are fired from the minute
+        before `updated_at` on, if they or `completed` have changed, and otherwise as before.
 
         Raises:
             StaleVersion: if `task.owner_id` has no task with this id whose stored
@@ -558,12 +560,13 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def move_due_days(self, owner_id: UserId, zone: TimeZone) -> None:
+    def move_due_days(self, owner_id: UserId, zone: TimeZone, *, now: datetime) -> None:
         """Set at which moment the tasks are due that are due on a day, from now on in this zone.
 
-        Tasks in the trash too. The account of the owner must be locked (see `UserRepository.lock`).
-        The tasks keep their versions and revisions, since what clients see of them does not change,
-        but the owner takes the next revision, since lists change.
+        Their reminders move too, and those of which the moment has passed then are not fired. Tasks
+        in the trash are moved as well. The account of the owner must be locked (see
+        `UserRepository.lock`). The tasks keep their versions and revisions, since their owner has
+        changed nothing of them, but the owner takes the next revision, since lists change.
         """
 
     @abstractmethod

@@ -143,7 +143,9 @@ class ReadProfile:
 
 @dataclass(frozen=True, slots=True)
 class UpdateProfile:
-    """Change a user's name, email or time zone. Fields that are not given keep their value.
+    """Change a user's name, email, time zone, or whether they want emails of reminders.
+
+    Fields that are not given keep their value.
 
     A change of the time zone moves the ends of the days on which tasks are due. A change of the
     email needs the current password. The old address is notified, and a password reset that was
@@ -203,7 +205,13 @@ class UpdateProfile:
             name = valid(PersonName, fields["name"]) if "name" in fields else user.name
             email = valid(EmailAddress, fields["email"]) if "email" in fields else user.email
             zone = valid(TimeZone, fields["time_zone"]) if "time_zone" in fields else None
-        return user.with_profile(name=name, email=email, time_zone=zone, now=self.clock.now())
+        return user.with_profile(
+            name=name,
+            email=email,
+            time_zone=zone,
+            reminder_emails=fields.get("reminder_emails"),
+            now=self.clock.now(),
+        )
 
     def _update(
         self,
@@ -237,7 +245,7 @@ class UpdateProfile:
                 # Nobody reads the zone while the account is locked. A new email locks more of the
                 # account, which comes after the tasks, as when a task is created.
                 work.users.lock(user)
-                work.tasks.move_due_days(user.id, changed.time_zone)
+                work.tasks.move_due_days(user.id, changed.time_zone, now=changed.updated_at)
             saved = work.users.save(changed)
             if changed.email != user.email:
                 work.password_resets.withdraw(user.id)

@@ -180,6 +180,9 @@ class _Batch:
         except (TaskNotFound, PreconditionFailed, InvalidParent, QuotaExceeded) as error:
             error.field = "/".join(filter(None, (field, error.field)))
             raise
+        except ValidationFailed as failure:  # values that are not valid for this task
+            errors = (replace(each, field=f"{field}/{each.field}") for each in failure.errors)
+            raise ValidationFailed(*errors) from None
 
     def _apply(self, operation: TaskOperation) -> Outcome:
         if isinstance(operation, Creation):

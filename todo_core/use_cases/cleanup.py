@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from todo_core.entities.idempotency import RETENTION
 from todo_core.ports.clock import Clock
+from todo_core.ports.reminders import ReminderRepository
 from todo_core.ports.repositories import (
     KeptResponseRepository,
     PasswordResetRepository,
@@ -14,6 +15,7 @@ from todo_core.ports.repositories import (
     TaskRepository,
     UserRepository,
 )
+from todo_core.use_cases.reminders import FIRED_RETENTION
 from todo_core.use_cases.trash import PurgeTrash
 
 BATCH = 1000
@@ -42,7 +44,7 @@ class PurgeDeleted:
 class CleanUp:
     """Delete what is expired, and what is left of deleted accounts.
 
-    Sessions, password resets, kept responses, tickets and deleted tasks expire.
+    Sessions, password resets, kept responses, tickets, fired reminders and deleted tasks expire.
 
     Each call deletes a bounded number of rows and returns how many. Call it until it returns 0;
     several processes may do so at once. Revocations are kept as long as an access token
@@ -57,6 +59,7 @@ class CleanUp:
     password_resets: PasswordResetRepository
     kept_responses: KeptResponseRepository
     stream_tickets: StreamTicketRepository
+    reminders: ReminderRepository
     idle_lifetime: timedelta
     access_token_lifetime: timedelta
     external_token_lifetime: timedelta
@@ -78,4 +81,5 @@ class CleanUp:
             + self.password_resets.purge(expired_before=now, limit=BATCH)
             + self.kept_responses.purge(claimed_before=now - RETENTION, limit=BATCH)
             + self.stream_tickets.purge(expired_before=now, limit=BATCH)
+            + self.reminders.purge(fired_before=now - FIRED_RETENTION, limit=BATCH)
         )

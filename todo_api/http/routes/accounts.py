@@ -63,7 +63,7 @@ async def get_profile(user: ActiveUserDependency) -> UserProfileResponse:
 async def update_profile(
     request: Request, caller: CallerDependency, body: UpdateProfileRequest
 ) -> UserProfileResponse:
-    """Change your name or email. Fields that are not sent keep their value.
+    """Change your name, email or settings. Fields that are not sent keep their value.
 
     To change the email, send your current password. A notice goes to the old email.
     """

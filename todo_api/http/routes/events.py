@@ -46,7 +46,10 @@ _STREAM_PARAMETERS = [
 _EVENTS = {
     "text/event-stream": {
         "schema": {"type": "string"},
-        "example": 'retry: 3000\n\nevent: changed\ndata: {"revision": 7}\nid: 7\n\n',
+        "example": 'retry: 3000\n\nevent: changed\ndata: {"revision": 7}\nid: 7\n\n'
+        'event: reminder\ndata: {"id": "0b8c5fd0-5e1c-5d0a-9d0e-0d2f5c4c3b1a", "task_id":'
+        ' 4503599627370496, "remind_at": "2026-12-01T15:45:00Z"}\n\n'
+        'event: changed\ndata: {"revision": 8}\nid: 8\n\n',
     }
 }
 
@@ -60,11 +63,16 @@ _EVENTS = {
     | {200: {"description": "Server-sent events, until the client leaves.", "content": _EVENTS}},
 )
 async def stream_events(request: Request, caller: StreamCallerDependency) -> Response:
-    """Send an event each time your tasks have changed.
+    """Send an event each time your tasks have changed, and when one reminds.
 
     An event `changed` has the current revision of your tasks as its id and in its data. It does not
     say what has changed. Several changes may be one event. A client that connects again with
     `Last-Event-ID` gets an event at once if the revision is another one.
+
+    An event `reminder` names a task that reminds now, and the `id` of this reminder. A reminder
+    that is sent again, because the connection was lost, has the same. An event `changed` follows,
+    so that a client that connects again with its id gets the reminders of the last two days that it
+    has missed.
     """
     threads: WorkerThreads = request.app.state.worker_threads
     watch = partial(application_of(request).watch_tasks, owner_id=caller.user_id)
@@ -73,6 +81,14 @@ async def stream_events(request: Request, caller: StreamCallerDependency) -> Res
     stream = EventStream(caller, revision=revision, told=_last_event_id(request))
     if not watchers.add(stream):
         return problem_response(TOO_MANY_WATCHERS)
+    missed = partial(
+        application_of(request).list_fired_reminders, {caller.user_id: stream.reminded}
+    )
+    try:
+        stream.begin(await threads.run(missed, key=caller_key(request.scope)))
+    except BaseException:
+        watchers.remove(stream)
+        raise
     return EventStreamResponse(watchers, stream)
 
 

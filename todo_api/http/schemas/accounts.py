@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool
 
 from todo_api.http.schemas.passwords import NewPasswordText, PasswordText
 from todo_api.http.schemas.sessions import StoredSession
@@ -39,7 +39,7 @@ EmailText = Annotated[
 TimeZoneName = Annotated[
     str,
     Field(
-        json_schema_extra={"maxLength": TimeZone.max_length},
+        json_schema_extra={"maxLength": TimeZone.max_length, "pattern": LINE_PATTERN},
         description="A name from the IANA time zone database. In this zone the days end on which"
         " your tasks are due, and times without an offset are read.",
         examples=["Europe/Berlin"],
@@ -71,6 +71,10 @@ class UpdateProfileRequest(BaseModel):
     name: NameText | MISSING = MISSING
     email: EmailText | MISSING = MISSING
     time_zone: TimeZoneName | MISSING = MISSING
+    reminder_emails: Annotated[
+        StrictBool | MISSING,
+        Field(description="Whether reminders of your tasks are also sent by email."),
+    ] = MISSING
     current_password: PasswordText | MISSING = MISSING
 
 

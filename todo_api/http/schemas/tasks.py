@@ -29,6 +29,7 @@ from todo_core.entities.priority import Priority
 from todo_core.entities.recurrence import MAX_INTERVAL, RecurrenceRule
 from todo_core.entities.recurrence_days import Frequency
 from todo_core.entities.recurrence_grammar import MAX_LENGTH, PARTS
+from todo_core.entities.reminders import MAX_MINUTES_BEFORE, MAX_REMINDERS, Reminder
 from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import MAX_TAGS, Tag, TagCount
 from todo_core.entities.task import (
@@ -47,6 +48,7 @@ _COMPLETED = "completed"
 _LARGEST_ID = 2**63 - 1
 _NO_TASK = TaskId(0)
 _LONGEST_TAG_LIST = 1000  # spellings of the same tag count as one
+_LONGEST_REMINDER_LIST = 100  # several that are the same count as one
 _RECURRENCE_PATTERNS = tuple(frequency.lower() for frequency in Frequency)
 _RULE_PATTERN = (
     rf"^(?:none|{'|'.join(_RECURRENCE_PATTERNS)}|FREQ=(?:{'|'.join(Frequency)})"
@@ -210,9 +212,82 @@ RepeatFromName = Annotated[
         examples=["due", "completion"],
     ),
 ]
+RemindAtText = Annotated[
+    str | None,
+    Field(
+        json_schema_extra={
+            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
+        },
+        description="A time (RFC 3339), in the years 1970 to 9999. Without an offset, it is one in"
+        " your time zone.",
+        examples=["2026-12-01T15:30:00Z"],
+    ),
+]
+MinutesBefore = Annotated[
+    WholeNumber | None,
+    Field(
+        json_schema_extra={
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_MINUTES_BEFORE},
+                {"type": "null"},
+            ]
+        },
+        description="How many minutes before the task is due. If it is due on a day, they count"
+        " from the start of that day in your time zone.",
+        examples=[15],
+    ),
+]
+
+
+class ReminderBody(BaseModel):
+    """A reminder: at a time, or some minutes before the task is due, if it has `minutes_before`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["remind_at"]}, {"required": ["minutes_before"]}],
+        }
+    )
+
+    remind_at: RemindAtText | MISSING = MISSING
+    minutes_before: MinutesBefore | MISSING = MISSING
+
+
+ReminderList = Annotated[
+    list[ReminderBody] | None,
+    Field(
+        max_length=_LONGEST_REMINDER_LIST,
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "type": "array",
+                    "maxItems": MAX_REMINDERS,
+                    "items": {"$ref": "#/components/schemas/ReminderBody"},
+                },
+                {"type": "null"},
+            ]
+        },
+        description="All reminders of the task, at most 5. Of several that are the same, the first"
+        " is kept. One that depends on the due date needs one. Null and an empty array remove"
+        " them.",
+        examples=[[{"minutes_before": 15}, {"remind_at": "2026-12-01T07:00:00Z"}]],
+    ),
+]
+OnlyReminderText = Annotated[
+    str | None,
+    Field(
+        json_schema_extra={
+            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
+        },
+        description="Another way to send `reminders`: the time of the only one. It is ignored if"
+        " they are sent too. Null or an empty text removes them. `reminder_time` is another name of"
+        " this field.",
+        examples=["2026-12-01T15:30:00Z"],
+    ),
+]
 
 OTHER_NAMES: Mapping[str, Sequence[str]] = {
     "due_date": ("dueDate", "due_at"),
+    "remind_at": ("reminder_time",),
     "parent_id": ("parentId", "parent_task_id"),
 }
 """Other names of the fields of a task in a request, which existing front ends use."""
@@ -231,6 +306,8 @@ class _Details(BaseModel):
     priority: PriorityName | MISSING = MISSING
     due_date: DueDateText | MISSING = MISSING
     tags: TagNames | MISSING = MISSING
+    reminders: ReminderList | MISSING = MISSING
+    remind_at: OnlyReminderText | MISSING = MISSING
     parent_id: ParentNumber | MISSING = MISSING
     recurrence_rule: RuleText | MISSING = MISSING
     recurrence_pattern: PatternName | MISSING = MISSING
@@ -304,9 +381,14 @@ def task_id_of(number: int) -> TaskId:
 
 
 def _as_in_core(sent: dict[str, Any]) -> dict[str, Any]:
-    """Replace a pattern and its interval by their rule, unless there is a rule, and the parent."""
+    """Return what was sent under the names and in the forms of the core."""
     if (parent := sent.get("parent_id")) is not None:
         sent["parent_id"] = task_id_of(parent)
+    return _with_reminders(_with_rule(sent))
+
+
+def _with_rule(sent: dict[str, Any]) -> dict[str, Any]:
+    """Replace a pattern and its interval by their rule, unless there is a rule."""
     pattern, interval = (
         sent.pop(f"recurrence_{each}", MISSING) for each in ("pattern", "interval")
     )
@@ -317,8 +399,30 @@ def _as_in_core(sent: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
+def _with_reminders(sent: dict[str, Any]) -> dict[str, Any]:
+    """Let the time of the only reminder stand for the reminders, unless these were sent."""
+    remind_at = sent.pop("remind_at", MISSING)
+    if remind_at is not MISSING:
+        sent.setdefault("reminders", remind_at)
+    return sent
+
+
 _CHANGEABLE = {*TaskPatch.model_fields}
 """The names of all fields that may change: those of the operations of a bulk have more."""
+
+
+class ReminderResponse(BaseModel):
+    """A reminder of a task."""
+
+    minutes_before: int | MISSING = Field(
+        MISSING,
+        description="How many minutes before the task is due, if it depends on that.",
+        examples=[15],
+    )
+    remind_at: datetime | None = Field(
+        description="When it is due. Null if it depends on the due date and the task has none.",
+        examples=["2026-12-01T15:45:00Z"],
+    )
 
 
 class TaskResponse(BaseModel):
@@ -347,6 +451,9 @@ class TaskResponse(BaseModel):
     tags: list[str] = Field(
         description="In the order and the spelling in which they were sent.",
         examples=[["home", "shop"]],
+    )
+    reminders: list[ReminderResponse] = Field(
+        description="In the order in which they were sent. They can be sent back as they are."
     )
     recurrence_rule: str | None = Field(
         description="The rule by which the task repeats, as in RFC 5545. Null if it does not"
@@ -442,6 +549,7 @@ def task_fields(task: Task) -> dict[str, object]:
         priority,
         due_date,
         tags,
+        reminders,
         position,
         parent_id,
         repetition,
@@ -466,6 +574,7 @@ def task_fields(task: Task) -> dict[str, object]:
         "priority": _PRIORITY_LABELS[priority],
         "due_date": due_date and (due_date.day or due_date.at),
         "tags": list(tags) if tags else (),  # orjson knows no subclass of a tuple
+        "reminders": [_reminder_fields(each) for each in reminders] if reminders else (),
         "recurrence_rule": None,
         "recurrence_pattern": None,
         "recurrence_interval": None,
@@ -477,6 +586,12 @@ def task_fields(task: Task) -> dict[str, object]:
     if repetition is not None and is_open:
         fields |= _repetition_fields(repetition)
     return fields
+
+
+def _reminder_fields(reminder: Reminder) -> Mapping[str, object]:
+    if reminder.minutes_before is None:
+        return {"remind_at": reminder.at}
+    return {"minutes_before": reminder.minutes_before, "remind_at": reminder.at}
 
 
 def _repetition_fields(repetition: Repetition) -> Mapping[str, object]:

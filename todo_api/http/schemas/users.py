@@ -25,3 +25,6 @@ class UserProfileResponse(UserResponse):
         description="A name from the IANA time zone database. `UTC` unless it was changed.",
         examples=["Europe/Berlin"],
     )
+    reminder_emails: bool = Field(
+        description="Whether reminders of your tasks are also sent by email. True by default."
+    )
