@@ -236,6 +236,21 @@ class TestReminders:
 
         asyncio.run(scenario())
 
+    def test_a_reminder_that_is_found_with_an_older_revision_is_told_with_its_own(self) -> None:
+        async def scenario() -> None:
+            ada = Owners().caller()
+            stream = EventStream(ada, revision=0, told=0)
+            stream.begin([])
+            fired = reminder(ada.user_id, 2)
+            stream.remind([fired])
+            stream.tell(1)
+            assert told_by(stream.beginning()) == [str(fired.id), "2"]
+            stream.remind([fired])
+            stream.tell(2)
+            assert told_by(stream.beginning()) == []
+
+        asyncio.run(scenario())
+
     @pytest.mark.parametrize("told", [None, 5])
     def test_a_client_that_knows_no_revision_of_ours_has_missed_nothing(
         self, told: int | None

@@ -49,7 +49,8 @@ class EventStream(Watcher):
     @override
     def tell(self, revision: int) -> None:
         self._quiet_since = asyncio.get_running_loop().time()
-        super().tell(revision)
+        # A reminder may have been fired after the revisions were read, and before reminders were.
+        super().tell(max(revision, self._reminded))
 
     @property
     def reminded(self) -> int:
