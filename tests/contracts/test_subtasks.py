@@ -10,6 +10,7 @@ import pytest
 from tests.support.storages import Storage, stored_owner
 from tests.support.tasks import revisions_of
 from tests.support.todo import NOW, Todo
+from todo_core.entities.rank import Rank
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_operation import Completion, Creation, Deletion, Edit
 from todo_core.entities.task_query import TaskOrder, TaskQuery
@@ -177,6 +178,22 @@ class TestParents:
             with pytest.raises(TaskNotFound):
                 move(todo, task, parent, after=missing)
         assert todo.get(task.id) == moved
+
+    @pytest.mark.parametrize("becomes_subtask", [True, False])
+    def test_a_move_to_another_parent_makes_room(self, todo: Todo, becomes_subtask: bool) -> None:
+        parent, first, second = family(todo)
+        for each in (first, second):
+            todo.storage.tasks.save(each._replace(position=Rank("a1")))
+        task = todo.create(parent_id=None if becomes_subtask else parent.id)
+        moved = move(todo, task, parent if becomes_subtask else None, after=first.id)
+        assert moved.parent_id == (parent.id if becomes_subtask else None)
+        assert todo.get(task.id) == moved
+        in_order = TaskQuery(order=TaskOrder.POSITION, descending=False)
+        found = todo.storage.tasks.page(todo.owner, in_order, limit=9).tasks
+        ids = [each.id for each in found if each.id != parent.id]
+        assert ids == [first.id, task.id, second.id]
+        with pytest.raises(InvalidParent):
+            move(todo, parent, first, after=second.id)
 
 
 type Way = Callable[[Todo, Task], object]

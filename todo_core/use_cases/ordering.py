@@ -95,9 +95,7 @@ class MoveTask:
             return self._save(tasks, task, place, expected, position=position)
         positions = _with_room(tasks, task, first)
         ids = [each.id for each, _ in positions]
-        # All at once, before anything is written: locks in another order could deadlock.
-        tasks.lock([*ids, *filter(None, [place.get("parent_id")])], owner_id=owner_id)
-        task = self._save(tasks, task, place, expected)
+        task = self._save(tasks, task, place, expected, also=ids)
         positions = [(task if each.id == task.id else each, rank) for each, rank in positions]
         return _place(tasks, owner_id, positions, self.clock)[task.id]
 
@@ -109,15 +107,19 @@ class MoveTask:
         expected: Collection[int] | None,
         *,
         position: Rank | None = None,
+        also: Sequence[TaskId] = (),
     ) -> Task:
-        """Store the task with the parent of this place, and at this position, if any changes."""
+        """Store the task with the parent of this place, and at this position, if any changes.
+
+        Those that are to be placed later are locked `also`: locks in another order could deadlock.
+        """
         now = self.clock.now()
         parent_id = place.get("parent_id", task.parent_id)
         if parent_id == task.parent_id:
             moved = task.moved(position or task.position, now=now)
             return task if moved is task else tasks.save(moved)
         named = [task.id] if parent_id is None else [task.id, parent_id]
-        locked = LockedTasks(tasks, task.owner_id, named)
+        locked = LockedTasks(tasks, task.owner_id, [*named, *also])
         task = require_expected(locked.get(task.id), expected)
         changed = task.edited(parent_id=parent_id, now=now)
         if changed.parent_id != task.parent_id:
