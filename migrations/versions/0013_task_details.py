@@ -48,23 +48,26 @@ _INDEXED = ("owner_id", "completed", "due_at", "id")
 
 
 def upgrade() -> None:
-    if not has_column("users", "time_zone"):
-        zone = sa.Column("time_zone", sa.String(64), server_default="UTC", nullable=False)
-        op.add_column("users", zone)
-    if not has_column("deleted_tasks", "priority"):
-        for name, kind in _COLUMNS.items():
-            op.add_column("deleted_tasks", sa.Column(name, kind, nullable=True))
     if is_online():
         with committing():
-            _upgrade_tasks_online()
+            _upgrade_online()
         return
+    zone = sa.Column("time_zone", sa.String(64), server_default="UTC", nullable=False)
+    op.add_column("users", zone)
+    for name, kind in _COLUMNS.items():
+        op.add_column("deleted_tasks", sa.Column(name, kind, nullable=True))
     for name in _COLUMNS:
         rule = f" {_rule(name)}" if name in _RULES else ""
         op.execute(f"ALTER TABLE tasks {_added(name)}{rule}")
     op.create_index(_INDEX, "tasks", _INDEXED, sqlite_where=sa.text("due_at IS NOT NULL"))
 
 
-def _upgrade_tasks_online() -> None:
+def _upgrade_online() -> None:
+    # One table at a time: a process that deletes a task locks both of the others.
+    if not has_column("users", "time_zone"):
+        briefly_locking("ALTER TABLE users ADD COLUMN time_zone varchar(64) DEFAULT 'UTC' NOT NULL")
+    if not has_column("deleted_tasks", "priority"):
+        briefly_locking(f"ALTER TABLE deleted_tasks {', '.join(map(_added, _COLUMNS))}")
     if not has_column("tasks", "priority"):
         rules = [f"ADD {_rule(name)} NOT VALID" for name in _RULES]
         briefly_locking(f"ALTER TABLE tasks {', '.join([*map(_added, _COLUMNS), *rules])}")
@@ -87,14 +90,14 @@ def downgrade() -> None:
         with committing():
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {_INDEX}")
             dropped = [f"DROP COLUMN IF EXISTS {name}" for name in _COLUMNS]
-            briefly_locking(f"ALTER TABLE tasks {', '.join(dropped)}")
+            for table in ("tasks", "deleted_tasks"):
+                briefly_locking(f"ALTER TABLE {table} {', '.join(dropped)}")
+            briefly_locking("ALTER TABLE users DROP COLUMN IF EXISTS time_zone")
     else:
         op.drop_index(_INDEX, "tasks")
         # A column goes with its rule, and so before the others that the rule names.
         for name in reversed([*_COLUMNS]):
             op.drop_column("tasks", name)
-    if has_column("deleted_tasks", "priority"):
         for name in _COLUMNS:
             op.drop_column("deleted_tasks", name)
-    if has_column("users", "time_zone"):
         op.drop_column("users", "time_zone")

@@ -42,20 +42,18 @@ _WITH_EMAIL = sa.text("email_due_at IS NOT NULL")
 
 
 def upgrade() -> None:
-    if not has_column("users", "reminder_emails"):
-        boolean, default = sa.Boolean(), sa.true()
-        op.add_column(
-            "users", sa.Column("reminder_emails", boolean, server_default=default, nullable=False)
-        )
-    if not has_column("deleted_tasks", "reminders"):
-        for name, kind in _CONTENT.items():
-            op.add_column("deleted_tasks", sa.Column(name, kind, nullable=True))
     if not has_table(_FIRED):
         _create_fired_reminders()
     if is_online():
         with committing():
-            _upgrade_tasks_online()
+            _upgrade_online()
         return
+    boolean, default = sa.Boolean(), sa.true()
+    op.add_column(
+        "users", sa.Column("reminder_emails", boolean, server_default=default, nullable=False)
+    )
+    for name, kind in _CONTENT.items():
+        op.add_column("deleted_tasks", sa.Column(name, kind, nullable=True))
     for name in _OF_TASKS:
         rule = f" CONSTRAINT {_RULE} CHECK ({_CONDITION})" if name == "reminder_times" else ""
         op.execute(f"ALTER TABLE tasks {_added(name)}{rule}")
@@ -94,7 +92,14 @@ def _create_fired_reminders() -> None:
     op.create_index("ix_fired_reminders_fired_at", _FIRED, ["fired_at"])
 
 
-def _upgrade_tasks_online() -> None:
+def _upgrade_online() -> None:
+    # One table at a time: a process that deletes a task locks all of them.
+    if not has_column("users", "reminder_emails"):
+        briefly_locking(
+            "ALTER TABLE users ADD COLUMN reminder_emails boolean DEFAULT true NOT NULL"
+        )
+    if not has_column("deleted_tasks", "reminders"):
+        briefly_locking(f"ALTER TABLE deleted_tasks {', '.join(map(_added, _CONTENT))}")
     if not has_column("tasks", "remind_at"):
         rule = f"ADD CONSTRAINT {_RULE} CHECK ({_CONDITION}) NOT VALID"
         briefly_locking(f"ALTER TABLE tasks {', '.join([*map(_added, _OF_TASKS), rule])}")
@@ -112,15 +117,16 @@ def downgrade() -> None:
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {_INDEX}")
             dropped = [f"DROP COLUMN IF EXISTS {name}" for name in _OF_TASKS]
             briefly_locking(f"ALTER TABLE tasks {', '.join(dropped)}")
+            dropped = [f"DROP COLUMN IF EXISTS {name}" for name in _CONTENT]
+            briefly_locking(f"ALTER TABLE deleted_tasks {', '.join(dropped)}")
+            briefly_locking("ALTER TABLE users DROP COLUMN IF EXISTS reminder_emails")
     else:
         op.drop_index(_INDEX, "tasks")
         # A column goes with its rule, and so before the other one that the rule names.
         for name in reversed([*_OF_TASKS]):
             op.drop_column("tasks", name)
-    if has_table(_FIRED):
-        op.drop_table(_FIRED)
-    if has_column("deleted_tasks", "reminders"):
         for name in _CONTENT:
             op.drop_column("deleted_tasks", name)
-    if has_column("users", "reminder_emails"):
         op.drop_column("users", "reminder_emails")
+    if has_table(_FIRED):
+        op.drop_table(_FIRED)

@@ -38,7 +38,7 @@ from todo_adapters.sql.task_lists import (
 )
 from todo_adapters.sql.tasks import GET, LOCK_DUE_DAYS, LOCK_FAMILIES, MOVE_DUE_DAYS
 from todo_adapters.sql.trash import (
-    ERASE_EXPIRED,
+    EXPIRED_IN_TRASH,
     EXPIRED_TOMBSTONES,
     LOCK_FAMILY_IN_TRASH,
     WITH_EXCESS,
@@ -116,7 +116,7 @@ SEARCH = TaskQuery(search=SearchText("milk"))
 _OWNED_TABLES = {TASKS, TASK_OWNERS, DELETED_TASKS, FIRED_REMINDERS}
 _OF_ALL_OWNERS = {
     # Those of the clean-up, and those that look for reminders and emails that are due.
-    *(ERASE_EXPIRED, EXPIRED_TOMBSTONES, WITH_EXCESS, CHOOSE_OLD),
+    *(EXPIRED_IN_TRASH, EXPIRED_TOMBSTONES, WITH_EXCESS, CHOOSE_OLD),
     *(DUE, *HAS_EMAIL, *CHOOSE_EMAILS),
 }
 PASSWORD = "a rather long sentence"

@@ -47,6 +47,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module i
 SHARE_OF_OWN = 0.9
 """The share of cases that are sent for resources of their caller."""
 
+SHARE_OF_NEW_KEYS = 0.5
+"""The share of cases with an Idempotency-Key whose key was not sent before.
+
+The others mostly have the key of the example, which was sent with another request.
+"""
+
+KEY = "Idempotency-Key"
+
 TASKS = 3
 """How many tasks a caller has at least."""
 
@@ -203,6 +211,8 @@ class Callers:
         caller = self.current
         if self._mostly():
             self.make_own(case)
+        if self._random.random() < SHARE_OF_NEW_KEYS and KEY in (case.headers or {}):
+            case.headers[KEY] = f"key-{self.sent}"
         if (
             "task_id" in case.path_parameters
             and not _is_negative_at(case, ParameterLocation.PATH)
@@ -214,9 +224,10 @@ class Callers:
                 if isinstance(case.body.get(name), str) and self._mostly():
                     case.body[name] = caller.credentials[name]
             if not _is_negative_at(case, ParameterLocation.BODY):
-                for operation in _operations(case.body):
-                    self._name_own(operation, "id", "parent_id")
-                self._name_own(case.body, "before", "after", "parent_id")
+                for fields in (case.body, *_operations(case.body)):
+                    self._name_own(fields, "id", "before", "after", "parent_id")
+                    if fields.get("reminders") and self._mostly():
+                        fields["due_date"] = "2999-01-07"  # from which relative ones count
                 named = case.body.get("task_ids")
                 if isinstance(named, list) and self._mostly():
                     count = min(len(named), len(caller.task_ids))

@@ -879,6 +879,21 @@ def test_what_is_kept_for_one_user_does_not_count_for_another(
         with pytest.raises(TooManyKeptResponses) as error:
             keep(owner, "third", LATER + day / 2)
         assert error.value.resets_in == began_at - (LATER - day / 2)
+    if not is_in_memory:
+        # The oldest one of all, and not those of others with the same key.
+        assert container.kept_responses().purge(claimed_before=LATER + day / 16, limit=9) == 1
+        requests = {
+            owner: IdempotentRequest(owner, IdempotencyKey("first"), response.fingerprint)
+            for owner in owners
+        }
+        with begin() as work:
+            claimed = {
+                owner: work.kept_responses.claim(
+                    requests[owner], now=LATER + day / 2, kept_since=LATER - day / 2
+                )
+                for owner in sorted(owners)
+            }
+        assert claimed == {first: response, middle: None, last: response}
     keep(middle, "third", LATER + day * 9 / 8)
     for owner in (first, last):
         with pytest.raises(TooManyKeptResponses):

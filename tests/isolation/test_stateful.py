@@ -1126,6 +1126,7 @@ class Isolation(RuleBasedStateMachine):
                     "priority": "medium",
                     "due_date": None,
                     "tags": [],
+                    "reminders": [],
                     "next_id": None,
                     "parent_id": None,
                     "position": None,

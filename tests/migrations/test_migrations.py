@@ -26,6 +26,7 @@ from sqlalchemy import (
     table,
     text,
 )
+from sqlalchemy.exc import IntegrityError
 from typer.testing import CliRunner
 
 from tests.support.command import todo_at_once
@@ -42,7 +43,7 @@ from todo_core.entities.task import TaskId
 from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.text import SearchText, fold
 from todo_core.entities.user import EmailAddress, PersonName, User, UserId
-from todo_core.errors import AccountGone, HasSubtasks
+from todo_core.errors import AccountGone
 
 REVISIONS = [
     revision.revision
@@ -640,14 +641,24 @@ def test_tasks_and_indexes_survive_the_migration_to_subtasks_and_back(
         require_same(transaction.connection)
         assert {row["parent_id"] for row in stored(transaction.connection)["tasks"]} == {None}
         added = indexes(transaction.connection).keys() - before_indexes.keys()
-        assert added == {f"ix_{name}_owner_id_parent_id" for name in ("tasks", "deleted_tasks")}
+        assert added == {
+            "ix_tasks_owner_id_parent_id",
+            "ix_deleted_tasks_owner_id_parent_id_expires_at",
+        }
     # A family whose parent is stored after a subtask, and one before it.
-    repository = unmigrated.tasks()
-    for subtask_id, parent_id in ((1, 2), (3, 2), (5, 4)):
-        task = repository.get(TaskId(subtask_id), owner_id=owners[0])
-        repository.save(task._replace(parent_id=TaskId(parent_id)))
-    with pytest.raises(HasSubtasks):
-        repository.remove(TaskId(2), owner_id=owners[0], expires_at=datetime.now(UTC))
+    with database.transaction() as transaction:
+        owner_ids = Column("owner_id", Uuid(), primary_key=True)
+        tasks = Table("tasks", MetaData(), owner_ids, autoload_with=transaction.connection)
+        of_first = tasks.c.owner_id == owners[0]
+        for subtask_id, parent_id in ((1, 2), (3, 2), (5, 4)):
+            this_one = tasks.update().where(of_first, tasks.c.id == subtask_id)
+            transaction.connection.execute(this_one.values(parent_id=parent_id))
+    for change in (
+        tasks.delete().where(of_first, tasks.c.id == 2),
+        tasks.update().where(of_first, tasks.c.id == 7).values(parent_id=99),
+    ):
+        with pytest.raises(IntegrityError), database.transaction() as transaction:
+            transaction.connection.execute(change)
     with database.transaction() as transaction:
         before = stored(transaction.connection)
     assert [row["parent_id"] for row in before["tasks"]].count(None) == 97

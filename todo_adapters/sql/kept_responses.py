@@ -18,7 +18,7 @@ those of users would wait for each other. Instead, the count begins again after 
 from datetime import datetime
 from hashlib import blake2b
 
-from sqlalchemy import LargeBinary, TextClause, exists, tuple_
+from sqlalchemy import LargeBinary, TextClause, exists
 from sqlmodel import BigInteger, String, Uuid, bindparam, delete, or_, select, text, update
 
 from todo_adapters.sql.database import SqlExecutor
@@ -111,16 +111,15 @@ _GET_ACCOUNT = (
     .with_only_columns(USERS.c.id)
     .where(USERS.c.id == bindparam("owner"), USERS.c.deleted_at.is_(None))
 )
-_ROW = tuple_(KEPT_RESPONSES.c.user_id, KEPT_RESPONSES.c.key)
-_PURGE = delete(KEPT_RESPONSES).where(
-    _ROW.in_(
-        select(KeptResponseRow)
-        .with_only_columns(KEPT_RESPONSES.c.user_id, KEPT_RESPONSES.c.key)
-        .where(KEPT_RESPONSES.c.claimed_at < bindparam("claimed_before"))
-        .limit(bindparam("limit"))
-        .with_for_update(skip_locked=True)
-    )
+# As a part of the deletion, PostgreSQL may choose several times, and delete more than the limit.
+_CHOOSE_OLD = (
+    select(KeptResponseRow)
+    .with_only_columns(KEPT_RESPONSES.c.user_id, KEPT_RESPONSES.c.key)
+    .where(KEPT_RESPONSES.c.claimed_at < bindparam("claimed_before"))
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
+_PURGE = delete(KEPT_RESPONSES).where(_OWNED, _THIS_KEY)
 
 
 class SqlKeptResponseRepository(KeptResponseRepository):
@@ -189,7 +188,13 @@ class SqlKeptResponseRepository(KeptResponseRepository):
         return self._executor.write(_COUNT, parameters) and self._executor.write(_KEEP, parameters)
 
     def purge(self, *, claimed_before: datetime, limit: int) -> int:
-        return self._executor.write(_PURGE, {"claimed_before": claimed_before, "limit": limit})
+        with self._executor.atomically() as executor:
+            old = executor.rows(_CHOOSE_OLD, {"claimed_before": claimed_before, "limit": limit})
+            if old:
+                executor.write_many(
+                    _PURGE, [{"owner": user_id, "this_key": key} for user_id, key in old]
+                )
+        return len(old)
 
 
 def _lock_number(request: IdempotentRequest) -> int:

@@ -453,9 +453,15 @@ class SqlTaskRepository(TaskRepository):
             raise TaskNotFound
 
     def erase_expired(self, *, now: datetime, expires_at: datetime, limit: int) -> int:
-        return self._executor.write(
-            trash.ERASE_EXPIRED, {"now": now, "new_expires_at": expires_at, "limit": limit}
-        )
+        with self._executor.atomically() as executor:
+            expired = executor.rows(trash.EXPIRED_IN_TRASH, {"now": now, "limit": limit})
+            erased = [
+                {"owner": owner_id, "task_id": task_id, "new_expires_at": expires_at}
+                for owner_id, task_id, _ in expired
+            ]
+            if erased:
+                executor.write_many(trash.ERASE, erased)
+        return len(erased)
 
     def purge_tombstones(self, *, now: datetime, limit: int) -> int:
         with self._executor.atomically() as executor:

@@ -7,7 +7,7 @@ known that the task was deleted.
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, null, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, null, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import (
     BigInteger,
@@ -134,21 +134,7 @@ _ERASED = {
 }
 ERASE = update(DELETED_TASKS).where(*_THIS_IN_TRASH).values(_ERASED)
 ERASE_LOADED = ERASE.where(DELETED_TASKS.c.version == bindparam("loaded_version"))
-_KEY = tuple_(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id)
 _EXPIRED = (DELETED_TASKS.c.expires_at < bindparam("now", type_=UtcDateTime),)
-ERASE_EXPIRED = (
-    update(DELETED_TASKS)
-    .where(
-        _KEY.in_(
-            select(DELETED_TASKS.c.owner_id, DELETED_TASKS.c.id)
-            .where(*_EXPIRED, _IN_TRASH)
-            .limit(bindparam("limit"))
-            # Who takes a task from the trash with its subtasks may have locked one of them.
-            .with_for_update(skip_locked=True)
-        )
-    )
-    .values(_ERASED)
-)
 
 
 def _purgeable(*conditions: ColumnElement[bool]) -> Select[tuple[UserId, TaskId, int]]:
@@ -161,6 +147,7 @@ def _purgeable(*conditions: ColumnElement[bool]) -> Select[tuple[UserId, TaskId,
     )
 
 
+EXPIRED_IN_TRASH = _purgeable(*_EXPIRED, _IN_TRASH)
 EXPIRED_TOMBSTONES = _purgeable(*_EXPIRED, DELETED_TASKS.c.title.is_(None))
 WITH_EXCESS = (
     select(TaskOwnerRow)
