@@ -30,7 +30,7 @@
     │   ├── ExternalSession       an external issuer logged the user in
     │   ├── IdempotencyInProgress a request with the same key is in progress
     │   ├── StaleVersion          the entity was changed since it was loaded
-    │   │   └── HasSubtasks       the task has subtasks, which must be deleted first
+    │   │   └── HasSubtasks       the task has subtasks, which change with it
     │   └── EditConflict          StaleVersion at every attempt
     ├── RateLimited               too many requests; says when to try again
     ├── TooManyKeptResponses      the quota of kept responses is used up; says until when
@@ -198,7 +198,7 @@ class StaleVersion(Conflict):
 
 
 class HasSubtasks(StaleVersion):
-    """The task cannot be deleted by itself, because it has subtasks."""
+    """The task cannot be deleted or completed by itself, because it has subtasks."""
 
 
 class EditConflict(Conflict):

@@ -31,7 +31,7 @@ _REFERENCE = (
 )
 _KEY = "CONSTRAINT pk_tasks PRIMARY KEY (owner_id, id)"
 _INDEXED = {
-    "tasks": ("owner_id", "parent_id"),
+    "tasks": ("owner_id", "parent_id", "completed"),
     "deleted_tasks": ("owner_id", "parent_id", "expires_at"),
 }
 _NAME = re.compile(r'CREATE TABLE "?tasks"?')

@@ -61,7 +61,7 @@ DUE_INDEX = "ix_tasks_owner_id_completed_due_at_id"
 INDEX_OF_ORDER = dict(zip((TaskOrder.CREATED_AT, TaskOrder.UPDATED_AT), OWNER_INDEX, strict=True))
 HAS_NO_VALUE_SOMETIMES = {TaskOrder.DUE_DATE, TaskOrder.COMPLETED_AT}
 PRIMARY_KEY = ("pk_tasks", "PRIMARY KEY")
-SUBTASK_INDEX = "ix_tasks_owner_id_parent_id"
+SUBTASK_INDEX = "ix_tasks_owner_id_parent_id_completed"
 INDEXES = (*OWNER_INDEX, *PRIMARY_KEY, DUE_INDEX, SUBTASK_INDEX)
 SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 QUERIES = [

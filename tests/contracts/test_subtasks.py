@@ -334,6 +334,9 @@ class TestCompletion:
         for version in (None, parent.version):
             with pytest.raises(HasSubtasks):
                 tasks.remove(parent.id, owner_id=todo.owner, expires_at=NOW, version=version)
+        done = parent.edited(completed=True, now=NOW)
+        with pytest.raises(HasSubtasks):
+            tasks.save(done, completes_alone=True)
         with pytest.raises(TaskNotFound):
             tasks.remove(MISSING, owner_id=todo.owner, expires_at=NOW)
         with pytest.raises(StaleVersion) as stale:

@@ -642,7 +642,7 @@ def test_tasks_and_indexes_survive_the_migration_to_subtasks_and_back(
         assert {row["parent_id"] for row in stored(transaction.connection)["tasks"]} == {None}
         added = indexes(transaction.connection).keys() - before_indexes.keys()
         assert added == {
-            "ix_tasks_owner_id_parent_id",
+            "ix_tasks_owner_id_parent_id_completed",
             "ix_deleted_tasks_owner_id_parent_id_expires_at",
         }
     # A family whose parent is stored after a subtask, and one before it.

@@ -392,7 +392,7 @@ def test_processes_of_the_release_before_write_while_and_after_parents_are_added
 def test_an_interrupted_migration_to_subtasks_is_continued(empty_postgres: str) -> None:
     container = Container(settings=postgres_settings(empty_postgres))
     alembic(container.database(), "upgrade", BEFORE_SUBTASKS)
-    key, index = "fk_tasks_parent_id_tasks", "ix_tasks_owner_id_parent_id"
+    key, index = "fk_tasks_parent_id_tasks", "ix_tasks_owner_id_parent_id_completed"
     with psycopg.connect(empty_postgres, autocommit=True) as connection:
         # What is left when the creation of the first index fails: it exists, but is not valid.
         connection.execute("ALTER TABLE deleted_tasks ADD parent_id bigint")
@@ -401,7 +401,7 @@ def test_an_interrupted_migration_to_subtasks_is_continued(empty_postgres: str) 
             " (owner_id, parent_id) REFERENCES tasks (owner_id, id) NOT VALID"
         )
         connection.execute(
-            f"CREATE INDEX {index} ON tasks (owner_id, parent_id) WHERE parent_id IS NOT NULL"
+            f"CREATE INDEX {index} ON tasks (owner_id, parent_id, completed) WHERE parent_id IS NOT NULL"
         )
         connection.execute(
             f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{index}'::regclass"

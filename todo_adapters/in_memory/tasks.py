@@ -93,8 +93,11 @@ class InMemoryTaskRepository(TaskRepository):
             raise TaskNotFound
         return task
 
-    def save(self, task: Task) -> Task:
+    def save(self, task: Task, *, completes_alone: bool = False) -> Task:
         with self._store.lock:
+            open_subtasks = TaskQuery(parent_id=task.id, completed=False)
+            if completes_alone and self.count(task.owner_id, open_subtasks):
+                raise HasSubtasks
             stored = self._store.tasks.get((task.owner_id, task.id))
             if stored is None or stored.version != task.version:
                 raise StaleVersion

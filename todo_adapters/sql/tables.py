@@ -459,9 +459,10 @@ Index(
 # The subtasks of a task, and those that were deleted with it. Other tasks are not in these indexes,
 # and pay nothing.
 Index(
-    "ix_tasks_owner_id_parent_id",
+    "ix_tasks_owner_id_parent_id_completed",
     TASKS.c.owner_id,
     TASKS.c.parent_id,
+    TASKS.c.completed,
     sqlite_where=TASKS.c.parent_id.is_not(None),
     postgresql_where=TASKS.c.parent_id.is_not(None),
 )

@@ -18,6 +18,7 @@ from sqlmodel import (
     case,
     delete,
     exists,
+    false,
     func,
     insert,
     select,
@@ -144,24 +145,39 @@ ADD = RevisedWrite(
         select(*NEW_VALUES.values(), revision).where(advanced),  # type: ignore[call-overload]  # it knows four columns
     ),
 )
-SAVE = RevisedWrite(
-    Advance.for_task(
-        select(TASKS.c.completed).where(_OWNED, _THIS_ONE, _AS_LOADED),
-        lambda loaded: advance_owner(
-            completed=TASK_OWNERS.c.completed
-            + one_if(bindparam("new_completed", type_=Boolean))
-            - select(one_if(loaded.c.completed)).scalar_subquery(),
-        ).where(exists(select(loaded.c.completed))),
-    ),
-    lambda revision, advanced: (
-        update(TASKS)
-        .where(_OWNED, _THIS_ONE, _AS_LOADED, advanced)
-        .values(
-            **EDITED_VALUES,
-            version=TASKS.c.version + ONE,
-            revision=revision,
+
+
+def _save(*conditions: ColumnElement[bool]) -> RevisedWrite:
+    return RevisedWrite(
+        Advance.for_task(
+            select(TASKS.c.completed).where(_OWNED, _THIS_ONE, _AS_LOADED, *conditions),
+            lambda loaded: advance_owner(
+                completed=TASK_OWNERS.c.completed
+                + one_if(bindparam("new_completed", type_=Boolean))
+                - select(one_if(loaded.c.completed)).scalar_subquery(),
+            ).where(exists(select(loaded.c.completed))),
+        ),
+        lambda revision, advanced: (
+            update(TASKS)
+            .where(_OWNED, _THIS_ONE, _AS_LOADED, advanced)
+            .values(
+                **EDITED_VALUES,
+                version=TASKS.c.version + ONE,
+                revision=revision,
+            )
+        ),
+    )
+
+
+SAVE = _save()
+SAVE_ALONE = _save(
+    ~exists(
+        select(_SUBTASKS.c.id).where(
+            _SUBTASKS.c.owner_id == bindparam("owner"),
+            _SUBTASKS.c.parent_id == bindparam("task_id"),
+            _SUBTASKS.c.completed == false(),
         )
-    ),
+    )
 )
 
 
@@ -340,9 +356,9 @@ class SqlTaskRepository(TaskRepository):
             raise TaskNotFound
         return to_task(row, owner_id)
 
-    def save(self, task: Task) -> Task:
+    def save(self, task: Task, *, completes_alone: bool = False) -> Task:
         saved = self._change(
-            SAVE,
+            SAVE_ALONE if completes_alone else SAVE,
             {
                 **edited_parameters(task),
                 "owner": task.owner_id,
@@ -351,6 +367,9 @@ class SqlTaskRepository(TaskRepository):
             },
         )
         if not saved:
+            open_subtasks = TaskQuery(parent_id=task.id, completed=False)
+            if completes_alone and self.count(task.owner_id, open_subtasks):
+                raise HasSubtasks
             raise StaleVersion
         return replace(task, version=task.version + 1)
 

@@ -408,15 +408,17 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def save(self, task: Task) -> Task:
+    def save(self, task: Task, *, completes_alone: bool = False) -> Task:
         """Store a changed task, and return it with its version incremented.
 
-        All fields but `created_at` can change. If the task is still due on the same day, the day
-        ends when the stored one does: the owner may have moved to another time zone meanwhile. So
-        it is with reminders that count from this day. The reminders are fired from the minute
-        before `updated_at` on, if they or `completed` have changed, and otherwise as before.
+        If it `completes_alone`, it must have no open subtasks. All fields but `created_at` can
+        change. If the task is still due on the same day, the day ends when the stored one does: the
+        owner may have moved to another time zone meanwhile. So it is with reminders that count from
+        this day. The reminders are fired from the minute before `updated_at` on, if they or
+        `completed` have changed, and otherwise as before.
 
         Raises:
+            HasSubtasks: if it was to be alone and has open subtasks.
             StaleVersion: if `task.owner_id` has no task with this id whose stored
                 version is `task.version`: it was changed, deleted, or never theirs.
             InvalidParent: if this owner has no task with the id `task.parent_id`.

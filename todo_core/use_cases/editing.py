@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from todo_core.entities.task import Task, TaskFields, TaskId
 from todo_core.entities.task_changes import TOMBSTONE_LIFETIME
-from todo_core.entities.task_query import TaskQuery
 from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import UserId
-from todo_core.errors import IdTaken, PreconditionFailed, StaleVersion
+from todo_core.errors import HasSubtasks, IdTaken, PreconditionFailed, StaleVersion
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
@@ -158,10 +157,16 @@ class ChangeTask:
                 return attempt_in_unit()
             task = require_expected(self.tasks.get(task_id, owner_id=owner_id), expected)
             fields = fields_of(task)
-            if task.needs_unit(fields) or self._completes_subtasks(task, fields):
+            if task.needs_unit(fields):
                 return attempt_in_unit()
             changed = task.edited(now=self.clock.now(), **fields)
-            return (task, False) if changed is task else (self.tasks.save(changed), True)
+            if changed is task:
+                return task, False
+            try:
+                is_completed_now = changed.completed and not task.completed
+                return self.tasks.save(changed, completes_alone=is_completed_now), True
+            except HasSubtasks:
+                return attempt_in_unit()
 
         def attempt_in_unit() -> tuple[Task, bool]:
             try:
@@ -184,12 +189,6 @@ class ChangeTask:
         if has_changed:
             self.changes.publish(owner_id)
         return task
-
-    def _completes_subtasks(self, task: Task, fields: TaskFields) -> bool:
-        if task.completed or task.parent_id is not None or not fields.get("completed"):
-            return False
-        open_subtasks = TaskQuery(parent_id=task.id, completed=False)
-        return self.tasks.count(task.owner_id, open_subtasks) > 0
 
 
 def _locked_for(tasks: TaskRepository, task: Task, fields: TaskFields) -> LockedTasks:
