@@ -401,7 +401,8 @@ def test_an_interrupted_migration_to_subtasks_is_continued(empty_postgres: str) 
             " (owner_id, parent_id) REFERENCES tasks (owner_id, id) NOT VALID"
         )
         connection.execute(
-            f"CREATE INDEX {index} ON tasks (owner_id, parent_id, completed) WHERE parent_id IS NOT NULL"
+            f"CREATE INDEX {index} ON tasks (owner_id, parent_id, completed)"
+            " WHERE parent_id IS NOT NULL"
         )
         connection.execute(
             f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{index}'::regclass"
