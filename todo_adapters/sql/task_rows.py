@@ -25,6 +25,7 @@ from todo_core.entities.due_date import DueDate
 from todo_core.entities.priority import Priority
 from todo_core.entities.rank import Rank
 from todo_core.entities.recurrence import RecurrenceRule
+from todo_core.entities.reminders import NO_REMINDERS
 from todo_core.entities.repetition import RepeatFrom, Repetition
 from todo_core.entities.tags import NO_TAGS, Tags
 from todo_core.entities.task import Description, Task, Title
@@ -193,7 +194,7 @@ def to_task(row: AnyRow, owner_id: UserId) -> Task:
         Priority.MEDIUM if priority is None else _PRIORITIES[priority],
         None if due_at is None else DueDate(due_at, due_on),
         NO_TAGS if tags is None else Tags.stored(json.loads(tags)),
-        reminders_of(reminders, reminder_times),
+        NO_REMINDERS if reminders is None else reminders_of(reminders, reminder_times),
         Rank.of_new_task(created_at, task_id) if position is None else Rank.stored(position),
         parent_id,
         recurrence_rule and _repetition(recurrence_rule, repeat_from, repeat_clock),

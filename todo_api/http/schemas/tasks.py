@@ -559,33 +559,42 @@ def task_fields(task: Task) -> dict[str, object]:
         created_at,
         updated_at,
     ) = task  # which takes less time than naming each field of a list of tasks
-    is_open = completed_at is None
-    fields: dict[str, object] = {
-        "id": task_id,
-        "user_id": owner_id,
-        "title": title,
-        "description": description,
-        "completed": not is_open,
-        "created_at": created_at,
-        "updated_at": updated_at,
-        "version": version,
-        "status": "pending" if is_open else _COMPLETED,
-        "completed_at": completed_at,
-        "priority": _PRIORITY_LABELS[priority],
-        "due_date": due_date and (due_date.day or due_date.at),
-        "tags": list(tags) if tags else (),  # orjson knows no subclass of a tuple
-        "reminders": [_reminder_fields(each) for each in reminders] if reminders else (),
-        "recurrence_rule": None,
-        "recurrence_pattern": None,
-        "recurrence_interval": None,
-        "repeat_from": None,
-        "next_id": next_id,
-        "position": position,
-        "parent_id": parent_id,
-    }
-    if repetition is not None and is_open:
+    # Most tasks have most of the fields of a new one, and a copy takes half the time.
+    fields = _NEW_TASK.copy()
+    fields["id"] = task_id
+    fields["user_id"] = owner_id
+    fields["title"] = title
+    fields["description"] = description
+    fields["created_at"] = created_at
+    fields["updated_at"] = updated_at
+    fields["version"] = version
+    fields["position"] = position
+    fields["parent_id"] = parent_id
+    fields["next_id"] = next_id
+    if completed_at is not None:
+        fields |= {"completed": True, "status": _COMPLETED, "completed_at": completed_at}
+    elif repetition is not None:
         fields |= _repetition_fields(repetition)
+    if priority is not Priority.MEDIUM:
+        fields["priority"] = _PRIORITY_LABELS[priority]
+    if due_date is not None:
+        fields["due_date"] = due_date.day or due_date.at
+    if tags:
+        fields["tags"] = list(tags)  # orjson knows no subclass of a tuple
+    if reminders:
+        fields["reminders"] = [_reminder_fields(each) for each in reminders]
     return fields
+
+
+_NEW_TASK: dict[str, object] = {
+    **dict.fromkeys(TaskResponse.model_fields),
+    "completed": False,
+    "status": "pending",
+    "priority": Priority.MEDIUM.label,
+    "tags": (),
+    "reminders": (),
+}
+"""The fields of a task that was given nothing but a title, in the order of a response."""
 
 
 def _reminder_fields(reminder: Reminder) -> Mapping[str, object]:
