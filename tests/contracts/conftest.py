@@ -1,11 +1,12 @@
-"""The three kinds of storage, which are all held to the same contract."""
+"""The three kinds of storage, which are all held to the same contract, and two services on one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from tests.support.postgres import create_turkish_database, drop_database, empty_database
-from tests.support.settings import migrate, postgres_settings
+from tests.support.settings import migrate, on_postgresql, on_sqlite, postgres_settings
 from tests.support.storages import Storage, storage_in_memory, storage_of
 from todo_api.container import Container
 
@@ -40,3 +41,18 @@ def turkish_postgresql_container(turkish_url: str) -> Iterator[Container]:
     container = Container(settings=postgres_settings(turkish_url))
     yield container
     container.database().close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def services(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sequence[Container]]:
+    """Two services on one new database."""
+    if request.param == "sqlite":
+        database = on_sqlite(tmp_path)
+    else:
+        urls = (request.getfixturevalue(name) for name in ("postgres_url", "migrated_template"))
+        database = on_postgresql(*urls)
+    with database as settings:
+        containers = [Container(settings=settings) for _ in range(2)]
+        yield containers
+        for each in containers:
+            each.database().close()

@@ -4,18 +4,16 @@ The two services share a database, as two processes do.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from itertools import count
-from pathlib import Path
 from random import Random
 from threading import Barrier
 
 import pytest
 
 from tests.support.proof import note
-from tests.support.settings import on_postgresql, on_sqlite
 from tests.support.tasks import all_tasks, revisions_of
 from todo_api.container import Container
 from todo_core.application import Application
@@ -69,21 +67,6 @@ COMPLETIONS: Mapping[str, Write] = {
     ),
     "a key": with_a_key,
 }
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def services(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sequence[Container]]:
-    """Two services on one new database."""
-    if request.param == "sqlite":
-        database = on_sqlite(tmp_path)
-    else:
-        urls = (request.getfixturevalue(name) for name in ("postgres_url", "migrated_template"))
-        database = on_postgresql(*urls)
-    with database as settings:
-        containers = [Container(settings=settings) for _ in range(2)]
-        yield containers
-        for each in containers:
-            each.database().close()
 
 
 def new_task(services: Sequence[Container], number: int) -> Task:

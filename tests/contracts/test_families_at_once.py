@@ -4,16 +4,14 @@ The two services share a database, as two processes do.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from random import Random
 from threading import Barrier
 
 import pytest
 
 from tests.support.proof import note
-from tests.support.settings import on_postgresql, on_sqlite
 from tests.support.tasks import all_tasks, revisions_of
 from todo_api.container import Container
 from todo_core.application import Application
@@ -58,21 +56,6 @@ WRITES_OF_FAMILIES: Mapping[str, Write] = {
         owner_id=owner, query=TaskQuery(parent_id=one)
     ),
 }
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def services(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sequence[Container]]:
-    """Two services on one new database."""
-    if request.param == "sqlite":
-        database = on_sqlite(tmp_path)
-    else:
-        urls = (request.getfixturevalue(name) for name in ("postgres_url", "migrated_template"))
-        database = on_postgresql(*urls)
-    with database as settings:
-        containers = [Container(settings=settings) for _ in range(2)]
-        yield containers
-        for each in containers:
-            each.database().close()
 
 
 def new_tasks(services: Sequence[Container], number: int) -> tuple[UserId, Sequence[TaskId]]:
