@@ -142,7 +142,7 @@ class TaskMove(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [{"required": [name]} for name in ("before", "after", "parent_id")],
-            "not": {"required": ["before", "after"]},
+            "not": {"required": ["before", "after"], "properties": {"before": {}, "after": {}}},
         }
     )
 
