@@ -116,7 +116,7 @@ def test_families_stay_whole(services: Sequence[Container], rounds: int) -> None
                 outcomes.update(each.result(SECONDS))
         require_whole_families(services, owner)
     tried = outcomes.total()
-    note("writes of families", where, tried=tried)
+    note("family writes", where, tried=tried)
     assert outcomes["done"] > tried / 4
     assert outcomes[EditConflict.__name__] < tried / 50
 
