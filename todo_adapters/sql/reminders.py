@@ -2,7 +2,7 @@
 
 What is due is looked for without a lock, so that nothing is written or locked while nothing is.
 The tasks of one owner are then locked, before the owner's row (see `todo_adapters.sql.revisions`).
-Locked ones are skipped: whoever has locked them is changing them, or fires their reminders.
+Locked ones are skipped: another transaction changes them, or fires their reminders.
 """
 
 import json

@@ -56,7 +56,7 @@ Other writers of the same owner wait for it, and on SQLite all other writers.
 """
 
 MAX_TASKS_AT_ONCE = 2000
-"""How many tasks the operations of a request may concern, with the subtasks of their tasks."""
+"""How many tasks the operations of a request may concern, subtasks included."""
 
 type Outcome = Task | TaskId
 """The task after an operation, or the id of the task that it deleted."""
@@ -75,14 +75,14 @@ class ChangeTasks:
     """Apply several operations to the owner's tasks, in their order: all of them, or none.
 
     An operation sees what earlier ones have changed. It may delete a subtask that was deleted with
-    its parent by an earlier one. An outcome is returned for each. The values
-    of all operations are validated first. After that, the first operation that fails determines
-    the error. Up to 50 operations count as one request, up to 100 as two, and so on.
+    its parent by an earlier one. An outcome is returned for each. The values of all operations are
+    validated first. After that, the first operation that fails determines the error. Up to 50
+    operations count as one request, up to 100 as two, and so on.
 
     Raises:
         ValidationFailed: if there are no operations or too many, or if values break their rules.
-            Every such field is named, as `operations/3/update/title`. Or if the tasks and their
-            subtasks are more than 2000.
+            Every such field is named, as `operations/3/update/title`. Also if
+            they concern more than `MAX_TASKS_AT_ONCE` tasks, subtasks included.
         TaskNotFound: if the owner has no such task, even if another user has. The `field` of this
             error and of the next three names the operation, as `operations/3/update`.
         InvalidParent: if a task cannot be a subtask of its new parent.
@@ -246,7 +246,7 @@ def _concerns_subtasks(operation: TaskOperation) -> TypeGuard[Completion | Delet
 
 def _require_few(locked: LockedTasks) -> None:
     if len(locked) > MAX_TASKS_AT_ONCE:
-        message = f"Operations must concern at most {MAX_TASKS_AT_ONCE} tasks, with their subtasks."
+        message = f"Operations must concern at most {MAX_TASKS_AT_ONCE} tasks, subtasks included."
         raise ValidationFailed(FieldError("operations", "too_many_subtasks", message))
 
 

@@ -77,9 +77,9 @@ class SendReminderEmails:
 
     None is sent if the task was completed or deleted in the meantime, or if its owner has no email,
     does not want such emails, or has got too many: anybody can register with the address of another
-    person. If the delivery fails, it is tried again after a pause that grows
-    from half a minute to a quarter of an hour, for a day. Each call sends one email at most, and
-    returns how many were claimed. Call it until it returns 0; several processes may do so at once.
+    person. If the delivery fails, it is tried again after a pause that grows from half a minute to
+    a quarter of an hour, for a day. Each call sends one email at most, and returns how many were
+    claimed. Call it until it returns 0; several processes may do so at once.
 
     Raises:
         Unavailable: if the database does not respond.
