@@ -2,7 +2,8 @@
 
 import typer
 
-from todo_api.cli.database import cleanup, migrate
+from todo_api.cli.backups import backup, restore
+from todo_api.cli.database import cleanup, downgrade, migrate
 from todo_api.cli.serve import serve
 
 main = typer.Typer(
@@ -12,5 +13,5 @@ main = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve, migrate, cleanup):
+for command in (serve, migrate, downgrade, cleanup, backup, restore):
     main.command()(command)
