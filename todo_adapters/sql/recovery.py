@@ -85,10 +85,11 @@ def _skip_reminders(reminders: SqlReminderRepository, now: datetime) -> int:
 
 def _recover(connection: Connection, now: datetime) -> int:
     time = literal(now, UtcDateTime)
-    revoked = connection.execute(
+    connection.execute(
         insert(REVOKED_SESSIONS).from_select(["id", "revoked_at"], select(SESSIONS.c.id, time))
     )
-    for table in (SESSIONS, PASSWORD_RESETS, STREAM_TICKETS, FIRED_REMINDERS):
+    revoked = connection.execute(delete(SESSIONS))
+    for table in (PASSWORD_RESETS, STREAM_TICKETS, FIRED_REMINDERS):
         connection.execute(delete(table))
     _revoke_external_sessions(connection, now)
     revision = TASK_OWNERS.c.revision + SKIPPED_REVISIONS
