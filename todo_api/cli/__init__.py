@@ -5,6 +5,7 @@ import typer
 from todo_api.cli.backups import backup, restore
 from todo_api.cli.database import cleanup, downgrade, migrate
 from todo_api.cli.serve import serve
+from todo_api.cli.users import commands as user_commands
 
 main = typer.Typer(
     help="A Todo backend. Settings are read from the environment and from .env.",
@@ -15,3 +16,4 @@ main = typer.Typer(
 )
 for command in (serve, migrate, downgrade, cleanup, backup, restore):
     main.command()(command)
+main.add_typer(user_commands, name="user")
