@@ -402,6 +402,42 @@ def test_a_killed_backup_leaves_no_file_and_the_next_one_removes_its_remains(
     assert backup.suffix == ".db"
 
 
+@pytest.mark.parametrize("trap", ["link", "open folder"])
+def test_a_folder_that_another_user_has_prepared_is_not_used(
+    data: Path, tmp_path: Path, trap: str
+) -> None:
+    shared, victim = tmp_path / "shared", tmp_path / "victim"
+    shared.mkdir()
+    victim.mkdir()
+    (victim / "precious").touch()
+    if trap == "link":
+        (shared / ".todo-backup").symlink_to(victim)
+    else:
+        (shared / ".todo-backup").mkdir()
+        (shared / ".todo-backup").chmod(0o777)
+        (shared / ".todo-backup" / "todo.db").symlink_to(victim / "precious")
+    outcome = todo(tmp_path, "backup", "shared")
+    assert outcome.returncode == 1
+    assert "Traceback" not in outcome.stderr
+    assert (victim / "precious").read_bytes() == b""
+    assert [path.name for path in shared.iterdir()] == [".todo-backup"]
+
+
+def test_a_copy_of_a_database_with_its_log_is_restored(data: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(data / "todo.db")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE only_in_the_log (a)")
+        for suffix in ("", "-wal"):
+            copy = tmp_path / f"copy.db{suffix}"
+            copy.write_bytes((data / f"todo.db{suffix}").read_bytes())
+    assert b"only_in_the_log" not in (tmp_path / "copy.db").read_bytes()
+    before = (tmp_path / "copy.db").read_bytes()
+    outcome = todo(tmp_path, "restore", "copy.db")
+    assert outcome.returncode == 0, outcome.stderr
+    assert b"only_in_the_log" in (data / "todo.db").read_bytes()
+    assert (tmp_path / "copy.db").read_bytes() == before
+
+
 def test_two_backups_to_one_folder_do_not_mix(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     folder.mkdir()

@@ -7,6 +7,7 @@ file with that name is ever half a database.
 import os
 import shutil
 import sqlite3
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -22,6 +23,7 @@ _HEADER = b"SQLite format 3\x00"
 _HEADER_OF_POSTGRESQL = b"PGDMP"
 _OF_THIS_SERVICE = frozenset({"alembic_version", "users"})
 _PRIVATE = 0o600
+_ACCESS_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @contextmanager
@@ -31,12 +33,15 @@ def private_folder(path: Path) -> Iterator[Path]:
     What is left of a process that was killed is deleted at the beginning.
 
     Raises:
-        ValueError: if another process uses it.
+        ValueError: if another process uses it, or another user has made it.
         OSError: if it cannot be made.
     """
     path.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid() or found.st_mode & _ACCESS_OF_OTHERS:
+            raise ValueError(f"{path} was made by another user. Delete it.")
         try:
             lock(descriptor, alone=True)
         except TimeoutError:
