@@ -1,5 +1,6 @@
 """`todo backup` and `todo restore` on SQLite, as an operator runs them."""
 
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -208,6 +209,48 @@ def test_a_damaged_database_is_replaced_and_kept_with_its_log(data: Path, tmp_pa
     assert (kept.read_bytes()[:6], kept_log.read_bytes()) == (b"a file", b"and its log")
     assert not log.exists()
     assert todo(tmp_path, "backup", "again.bak").returncode == 0
+
+
+KILLED_RESTORE = """
+import os, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+import migrations
+from todo_adapters.sql import backups, sqlite_files
+
+def die_after(name):
+    step = getattr(sqlite_files, name)
+    def run(*arguments):
+        step(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(sqlite_files, name, run)
+
+die_after(sys.argv[1])
+backups.SqliteBackups(Path(sys.argv[2]), Path(migrations.__path__[0])).restore(
+    Path(sys.argv[3]), now=datetime(2026, 1, 1, tzinfo=UTC), nothing_lost=False
+)
+"""
+
+
+@pytest.mark.parametrize("step", ["synchronize", "_set_log_aside", "_keep"])
+def test_a_killed_restore_leaves_the_database_in_its_place(
+    data: Path, tmp_path: Path, step: str
+) -> None:
+    assert todo(tmp_path, "backup", "todo.bak").returncode == 0
+    with closing(sqlite3.connect(data / "todo.db")) as database:
+        database.execute("CREATE TABLE newer_than_the_backup (a)")
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_RESTORE, step, data / "todo.db", tmp_path / "todo.bak"]
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert b"newer_than_the_backup" in (data / "todo.db").read_bytes()
+    container = Container(settings=embedded_settings(tmp_path))
+    assert container.schema().current() == NEWEST_REVISION
+    container.database().close()
+    outcome = todo(tmp_path, "restore", "todo.bak")
+    assert outcome.returncode == 0, outcome.stderr
+    assert b"newer_than_the_backup" not in (data / "todo.db").read_bytes()
+    assert not (data / ".todo-restore").exists()
 
 
 def test_a_restore_creates_the_data_folder_on_a_new_machine(data: Path, tmp_path: Path) -> None:
