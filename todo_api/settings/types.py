@@ -61,6 +61,9 @@ _LONGEST_LIFETIME = timedelta(days=3650)
 _LONGEST_WAIT = 5 * MINUTE
 """For a free connection: no client waits longer for a response."""
 
+_LONGEST_DRAIN = 5 * MINUTE
+"""Before a process stops: the supervisors of processes wait no longer."""
+
 _LONGEST_CHECK_INTERVAL = 60 * MINUTE
 """Between checks for revoked sessions, whose tokens are accepted until the next check."""
 
@@ -98,6 +101,8 @@ def _between(shortest: timedelta, longest: timedelta) -> Callable[[timedelta], t
 def _format_duration(duration: timedelta) -> str:
     """Format the duration in the largest unit in which it is a whole number, such as `10m`."""
     seconds = int(duration.total_seconds())
+    if not seconds:
+        return "0s"
     size, unit = max(
         (size, unit)
         for unit, name in _UNITS.items()
@@ -405,6 +410,7 @@ type Duration = Annotated[timedelta, BeforeValidator(_duration)]
 type Lifetime = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_LIFETIME))]
 type ResetLifetime = Annotated[Duration, AfterValidator(_between(MINUTE, 10 * MINUTE))]
 type Wait = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_WAIT))]
+type DrainDelay = Annotated[Duration, AfterValidator(_between(timedelta(), _LONGEST_DRAIN))]
 type CheckInterval = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_CHECK_INTERVAL))]
 type ReminderInterval = Annotated[Duration, AfterValidator(_between(SECOND, 30 * SECOND))]
 type CommaSeparated[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]
