@@ -1,0 +1,16 @@
+"""The `todo` command: one module for each group of commands."""
+
+import typer
+
+from todo_api.cli.database import cleanup, migrate
+from todo_api.cli.serve import serve
+
+main = typer.Typer(
+    help="A Todo backend. Settings are read from the environment and from .env.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (serve, migrate, cleanup):
+    main.command()(command)
