@@ -10,6 +10,7 @@ skip_unused_libraries()
 
 import json  # noqa: E402 - see above
 import logging  # noqa: E402
+import os  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
@@ -18,6 +19,9 @@ from typing import Any, override  # noqa: E402
 
 import uvicorn  # noqa: E402
 from uvicorn.supervisors import Multiprocess  # noqa: E402
+
+_SECONDS_BETWEEN_SIGNALS = 0.2
+"""So that a worker handles one signal before the next one arrives."""
 
 
 class _JsonFormatter(logging.Formatter):
@@ -58,10 +62,32 @@ def main() -> None:
         "http": "todo_api.worker:http_protocol",
     }
     if options["reload"]:
+        os.environ["TODO_DRAIN_DELAY"] = "0"  # no load balancer waits for a restart
         uvicorn.run(**options)
     else:
         config = uvicorn.Config(**options)
-        Multiprocess(config, sockets=[_bind(config)]).run()
+        _Workers(config, sockets=[_bind(config)]).run()
+
+
+class _Workers(Multiprocess):
+    """The workers, which stop at SIGTERM, and at once at SIGINT or the second SIGTERM.
+
+    Each worker delays the first SIGTERM (`todo_api.runtime.drain`).
+    """
+
+    @override
+    def handle_int(self) -> None:
+        super().handle_int()
+        self.signal_queue.append(signal.SIGINT)  # so that `join_all` terminates the workers again
+
+    @override
+    def join_all(self) -> None:
+        for process in self.processes:
+            while process.process.is_alive():
+                process.process.join(_SECONDS_BETWEEN_SIGNALS)
+                if not {signal.SIGINT, signal.SIGTERM}.isdisjoint(self.signal_queue):
+                    self.signal_queue.clear()
+                    self.terminate_all()
 
 
 def _bind(config: uvicorn.Config) -> socket.socket:

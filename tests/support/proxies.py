@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -65,6 +65,31 @@ _CADDY = """
 }}
 """
 
+_BALANCER = """
+{{
+    admin off
+    auto_https off
+    grace_period 1s
+}}
+:{port} {{
+    bind 127.0.0.1
+    reverse_proxy {upstreams} {{
+        lb_policy least_conn
+        lb_try_duration 5s
+        health_uri /readyz
+        health_interval 500ms
+        health_timeout 5s
+        transport http {{
+            keepalive 4s
+        }}
+    }}
+}}
+"""
+"""It sends no request to a process that is not ready. A request whose connection is refused goes to
+another process; no other write is sent again. With the policy `round_robin`, concurrent requests
+sometimes find no process, although one is ready. Idle connections are closed before the service
+closes them, which takes five seconds."""
+
 FORBIDDEN = b"/readyz"
 """The path that the proxies deny to all clients."""
 
@@ -90,6 +115,31 @@ def proxy(name: str, folder: Path, upstream: int) -> Iterator[str]:
         text = _CADDY.format(port=port, upstream=upstream)
         command = [found, "run", "--adapter", "caddyfile", "--config", str(settings)]
     settings.write_text(text)
+    with _running(name, command, folder, port) as url:
+        yield url
+
+
+@contextmanager
+def load_balancer(folder: Path, upstreams: Sequence[int]) -> Iterator[str]:
+    """Run Caddy in front of these ports, of which it uses those that are ready; yield its URL.
+
+    Raises:
+        FileNotFoundError: if it is not installed.
+    """
+    found = shutil.which("caddy", path=_PATH)
+    if found is None:
+        raise FileNotFoundError("caddy is needed; on Debian: apt-get install caddy")
+    port = free_port()
+    settings = folder / "balancer.conf"
+    addresses = " ".join(f"127.0.0.1:{upstream}" for upstream in upstreams)
+    settings.write_text(_BALANCER.format(port=port, upstreams=addresses))
+    command = [found, "run", "--adapter", "caddyfile", "--config", str(settings)]
+    with _running("balancer", command, folder, port) as url:
+        yield url
+
+
+@contextmanager
+def _running(name: str, command: Sequence[str], folder: Path, port: int) -> Iterator[str]:
     environment = {
         "PATH": _PATH,
         "HOME": str(folder),

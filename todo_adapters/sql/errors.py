@@ -13,12 +13,13 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from todo_adapters.sql import sqlite
+from todo_adapters.sql.postgresql import READ_ONLY
 from todo_core.errors import StaleVersion, TodoError, Unavailable
 
 type ConstraintErrors = Mapping[str, type[TodoError]]
 """The error to raise when a statement violates the constraint of this name."""
 
-_NOT_READY = {"42P01", "42703", "25006"}
+_NOT_READY = {"42P01", "42703", READ_ONLY}
 """PostgreSQL's codes for a missing table, a missing column, and a read-only server."""
 
 _DEADLOCK = "40P01"
