@@ -34,7 +34,7 @@ from todo_core.ports.tokens import MIN_SECRET_BYTES
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _INVALID_HOST = "has an invalid host or port. If the password has special characters, URL-encode it"
 _HOST_AND_PORT = re.compile(
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:,]+))(?::(?P<port>[0-9]{1,5}))?"
+    r"(?:\[(?P<v6>[^\[\],]+)\]|(?P<host>[^\[\]:,]+))(?::(?P<port>[0-9]{1,5}))?"
 )
 _LARGEST_PORT = 65535
 _WRITABLE = ("any", "read-write", "primary")
