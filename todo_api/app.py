@@ -170,7 +170,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
         gc.collect()
         gc.freeze()
         async with _on_one_core(app.state.affinity):
-            with app.state.drain.delaying_sigterm():
+            with app.state.drain.delaying_signals():
                 yield {END_STREAMS: app.state.watchers.end_all}
     finally:
         # First the threads that use the other parts: emails that they still send are delivered.

@@ -1,4 +1,4 @@
-"""The time between SIGTERM and the moment at which the server stops accepting connections.
+"""How a process leaves: the time between the signal to stop and the moment at which it stops.
 
 A load balancer learns from the readiness check that a process is going to stop. Until then it
 sends further connections, which would be refused if the process stopped at once.
@@ -13,57 +13,82 @@ from types import FrameType
 from typing import Any
 
 import structlog
+import uvicorn
+
+type _Handler = Callable[[int, FrameType | None], Any]  # the result is ignored
+
+REPLACED = signal.SIGUSR1
+"""The signal of the parent of workers to one in whose place another one accepts connections."""
+
+_SECONDS_TO_LEAVE = 6.0
+"""Longer than an idle connection stays open (five seconds): each has closed, or had a response that
+closes it."""
 
 _log = structlog.get_logger()
 
 
 class Drain:
-    """Delays SIGTERM, and tells that the process is going to stop.
+    """Delays SIGTERM by so many seconds, and tells how the process behaves until it stops.
 
-    While `is_draining`, the process accepts connections and answers requests as before, but it is
-    not ready, and each response closes its connection.
+    While `is_draining`, it accepts connections and answers requests as before, but it is not ready.
+    While `is_leaving`, each response closes its connection.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.is_draining = False
+        self.is_leaving = False
 
     @contextmanager
-    def delaying_sigterm(self) -> Iterator[None]:
+    def delaying_signals(self) -> Iterator[None]:
         """Delay SIGTERM while the block runs, in the main thread of a process with an event loop.
 
         The server's handler, which must be installed already, is called after the delay. A second
         SIGTERM ends the delay. SIGINT is not delayed.
+
+        At `REPLACED`, the process stops accepting connections, and stops when those that it has are
+        closed or idle. It stays ready, because the service is.
         """
         handler = signal.getsignal(signal.SIGTERM)
-        is_main = threading.current_thread() is threading.main_thread()
-        if not self._seconds or not is_main or not callable(handler):
+        if threading.current_thread() is not threading.main_thread() or not callable(handler):
             yield
             return
-        signal.signal(signal.SIGTERM, self._delayed(handler, asyncio.get_running_loop()))
+        loop = asyncio.get_running_loop()
+        former = signal.getsignal(REPLACED)
+        signal.signal(signal.SIGTERM, self._on_sigterm(handler, loop))
+        signal.signal(REPLACED, self._on_replaced(handler, loop))
         try:
             yield
         finally:
             signal.signal(signal.SIGTERM, handler)
+            signal.signal(REPLACED, former)
 
-    def _delayed(
-        self,
-        handler: Callable[[int, FrameType | None], Any],
-        loop: asyncio.AbstractEventLoop,
-    ) -> Callable[[int, FrameType | None], None]:
-        def stop() -> None:
-            handler(signal.SIGTERM, None)
-
+    def _on_sigterm(self, handler: _Handler, loop: asyncio.AbstractEventLoop) -> _Handler:
         def begin() -> None:
             _log.info("drain.began", seconds=self._seconds)
-            loop.call_later(self._seconds, stop)
+            loop.call_later(self._seconds, handler, signal.SIGTERM, None)
 
         def on_sigterm(number: int, frame: FrameType | None) -> None:
-            if self.is_draining or loop.is_closed():
+            if self.is_leaving or not self._seconds:
                 handler(number, frame)
                 return
-            self.is_draining = True
+            self.is_draining = self.is_leaving = True
             # A handler may run in the middle of a call of the loop, which this method allows.
             loop.call_soon_threadsafe(begin)
 
         return on_sigterm
+
+    def _on_replaced(self, handler: _Handler, loop: asyncio.AbstractEventLoop) -> _Handler:
+        def begin() -> None:
+            _log.info("replaced", seconds=_SECONDS_TO_LEAVE)
+            server = getattr(handler, "__self__", None)
+            if isinstance(server, uvicorn.Server):
+                for listener in server.servers:
+                    listener.close()
+            loop.call_later(_SECONDS_TO_LEAVE, handler, signal.SIGTERM, None)
+
+        def on_replaced(_number: int, _frame: FrameType | None) -> None:
+            self.is_leaving = True
+            loop.call_soon_threadsafe(begin)
+
+        return on_replaced

@@ -56,7 +56,7 @@ class RequestLog:
 
     A response that sets one of the security headers itself keeps its own.
     Strict-Transport-Security is sent where the request came over TLS, here or at a trusted proxy.
-    While the process is draining, a response closes its connection, so that the client opens the
+    While the process is leaving, a response closes its connection, so that the client opens the
     next one to another process.
     """
 
@@ -86,7 +86,7 @@ class RequestLog:
                 headers.append(request_id_header(request_id))
                 if scope["scheme"] == "https":
                     headers.append(STRICT_TRANSPORT_SECURITY)
-                if self._drain.is_draining:
+                if self._drain.is_leaving:
                     headers.append(_CLOSE)
             await send(message)
 
