@@ -1,6 +1,7 @@
-"""The processes of a service are restarted one after another, behind a load balancer, under load.
+"""The processes of a service are replaced one after another under load.
 
-No request fails, and each write takes effect once.
+They are behind a load balancer, or the workers of one parent. No request fails, and each write takes
+effect once.
 """
 
 import http.client
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
@@ -20,7 +22,7 @@ import httpx
 import pytest
 
 from tests.support.command import Served, served_as_new
-from tests.support.processes import free_port
+from tests.support.processes import children_of, free_port
 from tests.support.proof import note
 from tests.support.proxies import load_balancer
 from tests.support.settings import environment_on
@@ -185,6 +187,40 @@ def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(
         assert seen[method, status] == sum(client.answered[method] for client in clients)
     note("faults", "requests during rolling restarts", tried=sum(map(answered, clients)), failed=0)
     note("faults", "processes restarted meanwhile", tried=restarts * len(places), failed=0)
+
+
+@pytest.mark.proof
+def test_workers_that_are_replaced_at_sighup_fail_no_request(
+    tmp_path: Path, database_url: str
+) -> None:
+    deadline = time.monotonic() + LONGEST_SECONDS
+    replaced = 0
+    with served_as_new(tmp_path, "--workers", "2", **environment_on(database_url)) as server:
+        until(lambda: server.log.read_text().count("startup complete") == 2)
+        with load(server.url) as clients:
+            while replaced < 2 * RESTARTS or sum(map(answered, clients)) < REQUESTS:
+                before = children_of(server.process.pid)
+                server.process.send_signal(signal.SIGHUP)
+                until(partial(have_changed, before, server.process.pid), seconds=120)
+                replaced += 2
+                assert time.monotonic() < deadline
+        assert [failure for client in clients for failure in client.failed] == []
+        for client in clients:
+            with httpx.Client(base_url=server.url, headers=client.user.http.headers) as reader:
+                stored = every_task(reader, client.user.tasks())
+            assert sorted(str(task["title"]) for task in stored) == sorted(client.titles)
+            assert {task["version"] for task in stored} == {2}
+    assert server.log.read_text().count("worker.replaced") == replaced
+    note("faults", "requests while workers are replaced", tried=sum(map(answered, clients)))
+    note("faults", "workers replaced meanwhile", tried=replaced)
+
+
+def have_changed(before: Sequence[int], parent: int) -> bool:
+    """Return whether none of these workers is left, and as many others are there."""
+    time.sleep(0.1)
+    now = children_of(parent)
+    # Its first child is not a worker: it keeps track of what multiprocessing shares.
+    return len(now) == len(before) and not {*now[1:]} & {*before[1:]}
 
 
 def answered(client: Client) -> int:

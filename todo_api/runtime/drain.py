@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from types import FrameType
 from typing import Any
 
@@ -73,14 +74,13 @@ class Drain:
                 handler(number, frame)
                 return
             self.is_draining = self.is_leaving = True
-            # A handler may run in the middle of a call of the loop, which this method allows.
-            loop.call_soon_threadsafe(begin)
+            _call_soon(loop, begin)
 
         return on_sigterm
 
     def _on_replaced(self, handler: _Handler, loop: asyncio.AbstractEventLoop) -> _Handler:
         def begin() -> None:
-            _log.info("replaced", seconds=_SECONDS_TO_LEAVE)
+            _log.info("worker.replaced", seconds=_SECONDS_TO_LEAVE)
             server = getattr(handler, "__self__", None)
             if isinstance(server, uvicorn.Server):
                 for listener in server.servers:
@@ -89,6 +89,15 @@ class Drain:
 
         def on_replaced(_number: int, _frame: FrameType | None) -> None:
             self.is_leaving = True
-            loop.call_soon_threadsafe(begin)
+            _call_soon(loop, begin)
 
         return on_replaced
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Call a function from the handler of a signal.
+
+    It may have interrupted a call of the loop, which only this method of the loop allows, or a
+    request, whose context is not that of the signal.
+    """
+    loop.call_soon_threadsafe(callback, context=Context())
