@@ -1,7 +1,7 @@
 """The processes of a service are replaced one after another under load.
 
-They are behind a load balancer, or the workers of one parent. No request fails, and each write takes
-effect once.
+They are behind a load balancer, or the workers of one parent. No request fails, and each write
+takes effect once.
 """
 
 import http.client

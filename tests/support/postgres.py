@@ -32,6 +32,7 @@ from tests.support.turkish_locale import compile_turkish_locale
 from todo_adapters.sql.tables import metadata
 
 START_TIMEOUT_SECONDS = 30
+_PARTITION = Path(__file__).parents[2] / "docs" / "partition.sql"
 
 FAST_AND_FORGETFUL: Mapping[str, str] = MappingProxyType(
     {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -283,6 +284,12 @@ def empty_database(url: str) -> None:
     with psycopg.connect(url, options="-c lock_timeout=10s") as connection:
         for table in reversed(metadata.sorted_tables):
             connection.execute(f'DELETE FROM "{table.name}"')
+
+
+def partition(url: str) -> None:
+    """Divide the tables of tasks in a migrated database, as the documentation says."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_PARTITION.read_bytes())
 
 
 def drop_database(url: str) -> None:

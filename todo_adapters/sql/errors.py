@@ -1,5 +1,6 @@
 """Translation of the database's errors to the core's."""
 
+import re
 from collections.abc import Mapping
 from sqlite3 import Error as SqliteError
 
@@ -57,4 +58,6 @@ def _violated_constraint(error: IntegrityError, constraint_errors: ConstraintErr
     if isinstance(cause, SqliteError):
         return sqlite.violated_constraint(cause, constraint_errors)
     # psycopg's, which is not imported here: see docs/decisions/late-imports.md.
-    return str(cause.diag.constraint_name)  # type: ignore[union-attr]
+    name = str(cause.diag.constraint_name)  # type: ignore[union-attr]
+    # That of a partition has the name of the table's constraint, and a number.
+    return name if name in constraint_errors else re.sub("_[0-9]+$", "", name)
