@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from threading import Thread
 
+from tests.docs.pages import blocks
 from tests.support.processes import free_port
 
 _START_SECONDS = 10
@@ -65,30 +66,15 @@ _CADDY = """
 }}
 """
 
-_BALANCER = """
-{{
+_OPTIONS = """
+{
     admin off
     auto_https off
     grace_period 1s
-}}
-:{port} {{
-    bind 127.0.0.1
-    reverse_proxy {upstreams} {{
-        lb_policy least_conn
-        lb_try_duration 5s
-        health_uri /readyz
-        health_interval 500ms
-        health_timeout 5s
-        transport http {{
-            keepalive 4s
-        }}
-    }}
-}}
+}
 """
-"""It sends no request to a process that is not ready. A request whose connection is refused goes to
-another process; no other write is sent again. With the policy `round_robin`, concurrent requests
-sometimes find no process, although one is ready. Idle connections are closed before the service
-closes them, which takes five seconds."""
+_BALANCER = Path(__file__).parents[2] / "docs" / "high-availability.md"
+_DOCUMENTED_SITE, _DOCUMENTED_PROCESSES = "todo.example.com {", "10.0.0.1:8000 10.0.0.2:8000"
 
 FORBIDDEN = b"/readyz"
 """The path that the proxies deny to all clients."""
@@ -123,6 +109,8 @@ def proxy(name: str, folder: Path, upstream: int) -> Iterator[str]:
 def load_balancer(folder: Path, upstreams: Sequence[int]) -> Iterator[str]:
     """Run Caddy in front of these ports, of which it uses those that are ready; yield its URL.
 
+    Its configuration is that of the documentation.
+
     Raises:
         FileNotFoundError: if it is not installed.
     """
@@ -132,7 +120,11 @@ def load_balancer(folder: Path, upstreams: Sequence[int]) -> Iterator[str]:
     port = free_port()
     settings = folder / "balancer.conf"
     addresses = " ".join(f"127.0.0.1:{upstream}" for upstream in upstreams)
-    settings.write_text(_BALANCER.format(port=port, upstreams=addresses))
+    [site] = blocks(_BALANCER.read_text(), "caddyfile")
+    assert _DOCUMENTED_SITE in site
+    assert _DOCUMENTED_PROCESSES in site
+    site = site.replace(_DOCUMENTED_SITE, f":{port} {{\n    bind 127.0.0.1")
+    settings.write_text(_OPTIONS + site.replace(_DOCUMENTED_PROCESSES, addresses))
     command = [found, "run", "--adapter", "caddyfile", "--config", str(settings)]
     with _running("balancer", command, folder, port) as url:
         yield url
