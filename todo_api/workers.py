@@ -103,10 +103,12 @@ class _Workers(Multiprocess):
             if not self._becomes_ready(new):
                 new.kill()
                 new.join()
-                _log.error("A new worker did not start. The others stay.")
+                if not self._is_to_stop():
+                    _log.error("A new worker did not start. The others stay.")
                 return
             self.processes[index] = new
-            os.kill(old.process.pid or 0, _REPLACED)
+            if old.process.is_alive() and old.process.pid is not None:
+                os.kill(old.process.pid, _REPLACED)
             while old.process.is_alive():
                 old.process.join(_SECONDS_BETWEEN_SIGNALS)
                 if self._is_to_stop():

@@ -47,7 +47,7 @@ JOB_SECONDS = 15
 @pytest.fixture
 def pair() -> Iterator[PostgresPair]:
     with running_pair() as pair:
-        migrate(postgres_settings(pair.primary.url()))
+        migrate(postgres_settings(pair.url()))
         yield pair
 
 
