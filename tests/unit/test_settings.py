@@ -71,6 +71,16 @@ def test_a_duration_is_a_number_with_an_optional_unit(
     assert load_settings().access_token_ttl == expected
 
 
+def test_a_duration_out_of_bounds_is_refused_with_its_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TODO_DRAIN_DELAY", "301s")
+    with pytest.raises(SettingsError, match="TODO_DRAIN_DELAY: Must be between 0s and 5m"):
+        load_settings()
+    monkeypatch.setenv("TODO_DRAIN_DELAY", "0")
+    assert load_settings().drain_delay == timedelta(0)
+
+
 def test_settings_are_read_from_a_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TODO_CORS_ORIGINS=https://a.example, https://b.example\n")
     assert load_settings().cors_origins == ("https://a.example", "https://b.example")
