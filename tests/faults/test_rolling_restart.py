@@ -21,10 +21,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.docs.pages import ROOT, blocks
 from tests.support.command import Served, served_as_new
 from tests.support.processes import children_of, free_port
 from tests.support.proof import note
-from tests.support.proxies import load_balancer
+from tests.support.proxies import caddy_with
 from tests.support.settings import environment_on
 from tests.support.users import ApiUser, every_task, register_user
 from tests.support.waiting import until
@@ -39,6 +40,9 @@ DRAIN_SECONDS = 6
 connections."""
 
 LONGEST_SECONDS = 500
+PAGE = ROOT / "docs" / "high-availability.md"
+DOCUMENTED_SITE = "todo.example.com {"
+DOCUMENTED_PROCESSES = "10.0.0.1:8000 10.0.0.2:8000"
 
 
 @dataclass
@@ -126,6 +130,19 @@ class Place:
 
 
 @contextmanager
+def load_balancer(folder: Path, places: Sequence[Place]) -> Iterator[str]:
+    """Run Caddy, as the page says, in front of the processes, and yield its URL."""
+    port = free_port()
+    [site] = blocks(PAGE.read_text(), "caddyfile")
+    assert DOCUMENTED_SITE in site
+    assert DOCUMENTED_PROCESSES in site
+    site = site.replace(DOCUMENTED_SITE, f":{port} {{\n    bind 127.0.0.1")
+    processes = " ".join(f"127.0.0.1:{place.port}" for place in places)
+    with caddy_with(site.replace(DOCUMENTED_PROCESSES, processes), folder, port) as url:
+        yield url
+
+
+@contextmanager
 def load(url: str) -> Iterator[Sequence[Client]]:
     """Send the requests of several users until the end of the block."""
     done = Event()
@@ -159,7 +176,7 @@ def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(
     settings = environment_on(database_url) | {"TODO_DRAIN_DELAY": f"{DRAIN_SECONDS}s"}
     places = [Place(tmp_path / name, free_port(), settings) for name in ("first", "second")]
     deadline = time.monotonic() + LONGEST_SECONDS
-    with ExitStack() as last, load_balancer(tmp_path, [place.port for place in places]) as url:
+    with ExitStack() as last, load_balancer(tmp_path, places) as url:
         running = [ExitStack() for _ in places]
         for stack, place in zip(running, places, strict=True):
             last.push(stack)

@@ -16,7 +16,6 @@ from pathlib import Path
 from random import Random
 from threading import Thread
 
-from tests.docs.pages import blocks
 from tests.support.processes import free_port
 
 _START_SECONDS = 10
@@ -73,8 +72,6 @@ _OPTIONS = """
     grace_period 1s
 }
 """
-_BALANCER = Path(__file__).parents[2] / "docs" / "high-availability.md"
-_DOCUMENTED_SITE, _DOCUMENTED_PROCESSES = "todo.example.com {", "10.0.0.1:8000 10.0.0.2:8000"
 
 FORBIDDEN = b"/readyz"
 """The path that the proxies deny to all clients."""
@@ -106,10 +103,8 @@ def proxy(name: str, folder: Path, upstream: int) -> Iterator[str]:
 
 
 @contextmanager
-def load_balancer(folder: Path, upstreams: Sequence[int]) -> Iterator[str]:
-    """Run Caddy in front of these ports, of which it uses those that are ready; yield its URL.
-
-    Its configuration is that of the documentation.
+def caddy_with(site: str, folder: Path, port: int) -> Iterator[str]:
+    """Run Caddy with this configuration of a site on the port, and yield its URL.
 
     Raises:
         FileNotFoundError: if it is not installed.
@@ -117,16 +112,10 @@ def load_balancer(folder: Path, upstreams: Sequence[int]) -> Iterator[str]:
     found = shutil.which("caddy", path=_PATH)
     if found is None:
         raise FileNotFoundError("caddy is needed; on Debian: apt-get install caddy")
-    port = free_port()
-    settings = folder / "balancer.conf"
-    addresses = " ".join(f"127.0.0.1:{upstream}" for upstream in upstreams)
-    [site] = blocks(_BALANCER.read_text(), "caddyfile")
-    assert _DOCUMENTED_SITE in site
-    assert _DOCUMENTED_PROCESSES in site
-    site = site.replace(_DOCUMENTED_SITE, f":{port} {{\n    bind 127.0.0.1")
-    settings.write_text(_OPTIONS + site.replace(_DOCUMENTED_PROCESSES, addresses))
+    settings = folder / "site.conf"
+    settings.write_text(_OPTIONS + site)
     command = [found, "run", "--adapter", "caddyfile", "--config", str(settings)]
-    with _running("balancer", command, folder, port) as url:
+    with _running("site", command, folder, port) as url:
         yield url
 
 
