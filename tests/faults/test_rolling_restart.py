@@ -176,12 +176,12 @@ def test_a_rolling_restart_behind_a_load_balancer_fails_no_request(
     settings = environment_on(database_url) | {"TODO_DRAIN_DELAY": f"{DRAIN_SECONDS}s"}
     places = [Place(tmp_path / name, free_port(), settings) for name in ("first", "second")]
     deadline = time.monotonic() + LONGEST_SECONDS
-    with ExitStack() as last, load_balancer(tmp_path, places) as url:
-        running = [ExitStack() for _ in places]
+    with ExitStack() as last:
+        running = [last.enter_context(ExitStack()) for _ in places]
         for stack, place in zip(running, places, strict=True):
-            last.push(stack)
             stack.enter_context(place.running())
-        until(lambda: httpx.get(f"{url}/readyz").is_success, seconds=10)
+        # Now it finds both. While only one had been seen, the other one must not be stopped.
+        url = last.enter_context(load_balancer(tmp_path, places))
         with load(url) as clients:
             restarts = 0
             while restarts < RESTARTS or sum(map(answered, clients)) < REQUESTS:
