@@ -101,6 +101,7 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
     "CPU_AFFINITY": any_of("auto", "off"),
     "OPENTELEMETRY_ENABLED": flags,
     "DATA_DIR": any_of("todo-data", "a/b", "./ü", "a?b=c", "100%41", "#", "file:x", "a file", "~"),
+    "DRAIN_DELAY": durations,
     "DATABASE_POOL_SIZE": any_of("1", "2", "100", "101"),
     "DATABASE_POOL_TIMEOUT": durations,
     "DATABASE_PREPARED_STATEMENTS": any_of("auto", "never"),
