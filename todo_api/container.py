@@ -7,9 +7,10 @@ it is first needed, and keeps it as long as the container lives.
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dependency_injector import containers, providers
 
@@ -29,7 +30,7 @@ from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.revoked_sessions import PolledRevokedSessions
 from todo_adapters.security.secret_tokens import RandomSecretTokens
 from todo_adapters.security.security_log import StructlogSecurityLog
-from todo_adapters.sql.database import Database, open_database
+from todo_adapters.sql.database import Database, MakeStatement, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
@@ -37,6 +38,7 @@ from todo_adapters.sql.reminders import SqlReminderRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
+from todo_adapters.sql.statements import DriverStatement
 from todo_adapters.sql.stream_tickets import SqlStreamTicketRepository
 from todo_adapters.sql.tasks import SqlTaskRepository
 from todo_adapters.sql.unit_of_work import BeginSqlUnitOfWork
@@ -48,10 +50,14 @@ from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches, on_threads
 from todo_api.runtime.threads import give_way
-from todo_api.settings import Settings, SettingsError
+from todo_api.settings import Settings, SettingsError, Telemetry
 from todo_core.application import Application, Policy, Ports, assemble_clean_up
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import Limit
+
+if TYPE_CHECKING:  # see `_span_export`
+    from todo_adapters.tracing.log_export import LogExport
+    from todo_adapters.tracing.span_export import SpanExport
 
 _CHECKPOINT_SECONDS = 0.25
 """With 0.5 the 99th percentile of a create is a quarter higher, and nearly twice without any."""
@@ -79,7 +85,13 @@ def _make_data_dir(settings: Settings) -> None:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _database(settings: Settings, variable: str, dsn: str, pool_size: int) -> Database:
+def _database(
+    settings: Settings,
+    variable: str,
+    dsn: str,
+    pool_size: int,
+    make_statement: MakeStatement = DriverStatement,
+) -> Database:
     if settings.is_embedded:
         _make_data_dir(settings)
     try:
@@ -89,20 +101,48 @@ def _database(settings: Settings, variable: str, dsn: str, pool_size: int) -> Da
             pool_timeout=settings.database_pool_timeout.total_seconds(),
             prepared_statements=settings.database_prepared_statements == "auto",
             give_way=give_way,
+            make_statement=make_statement,
         )
     except ValueError as error:
         raise SettingsError(f"{variable}: {error}") from None
 
 
-def _serving_database(settings: Settings) -> Database:
+def _serving_database(settings: Settings, spans: "SpanExport | None") -> Database:
+    make_statement: MakeStatement = DriverStatement
+    if spans is not None:
+        from todo_adapters.tracing.statements import TracedStatement
+
+        make_statement = partial(TracedStatement, spans.tracer)
     dsn, pool_size = settings.database_dsn, settings.database_pool_size
-    return _database(settings, "DATABASE_URL", dsn, pool_size)
+    return _database(settings, "DATABASE_URL", dsn, pool_size, make_statement)
 
 
 def _migration_database(settings: Settings) -> Database:
     has_own = settings.migration_database_url is not None
     variable = "TODO_MIGRATION_DATABASE_URL" if has_own else "DATABASE_URL"
     return _database(settings, variable, settings.migration_dsn, pool_size=2)
+
+
+def _span_export(settings: Settings, telemetry: Telemetry) -> "SpanExport | None":
+    if telemetry.traces is None:
+        return None
+    # Late: see docs/decisions/late-imports.md
+    from todo_adapters.tracing.span_export import SpanExport
+
+    return SpanExport(telemetry.traces, version=settings.app_version)
+
+
+def open_log_export(settings: Settings, telemetry: Telemetry) -> "LogExport | None":
+    """Return the export of the log of this process, if there is one.
+
+    The log outlives the parts of a container, and so does its export.
+    """
+    if telemetry.logs is None:
+        return None
+    # Late: see docs/decisions/late-imports.md
+    from todo_adapters.tracing.log_export import LogExport
+
+    return LogExport(telemetry.logs, version=settings.app_version)
 
 
 def _migrations_folder() -> Path:
@@ -242,7 +282,12 @@ def _application(container: "Container") -> Application:
         clock=container.clock(),
         security_log=container.security_log(),
     )
-    return Application(ports, _policy(container.settings()))
+    application = Application(ports, _policy(container.settings()))
+    if (spans := container.span_export()) is not None:
+        from todo_adapters.tracing.use_cases import trace_use_cases
+
+        trace_use_cases(application, spans.tracer)
+    return application
 
 
 def _policy(settings: Settings) -> Policy:
@@ -287,6 +332,8 @@ class Container(containers.DeclarativeContainer):
     """All parts of one service. Containers in one process share nothing."""
 
     settings = providers.Dependency(instance_of=Settings)
+    telemetry = providers.Dependency(instance_of=Telemetry, default=Telemetry())
+    span_export = providers.Singleton(_span_export, settings, telemetry)
 
     clock = providers.Singleton(SystemClock)
     identifiers = providers.Singleton(TimeOrderedIdentifiers)
@@ -294,7 +341,7 @@ class Container(containers.DeclarativeContainer):
     device_names = providers.Singleton(UaParserDeviceNames)
 
     # Storage
-    database = providers.Singleton(_serving_database, settings)
+    database = providers.Singleton(_serving_database, settings, span_export)
     schema = providers.Singleton(SqlSchema, database, providers.Callable(_migrations_folder))
     migration_database = providers.Singleton(_migration_database, settings)
     migration_schema = providers.Singleton(
@@ -385,6 +432,8 @@ def clean_up_everything(container: Container) -> int:
 def close(container: Container) -> None:
     """Stop the background jobs, and close the adapters, even if one of them fails to close."""
     with ExitStack() as stack:
+        if (spans := container.span_export()) is not None:
+            stack.callback(spans.close)
         # The last is closed first: a running job may still need the parts before it.
         for provider in (
             container.migration_database,
