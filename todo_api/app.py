@@ -121,7 +121,7 @@ def _telemetry(container: Container) -> TelemetryConfig:
     Its logs would export the messages of exceptions. `JsonRoute` has no spans for the operations
     within a request. Without tracing, not even a provider is looked for, which takes time.
     """
-    spans = container.span_export()
+    spans = container.tracing().spans
     return {
         "tracing": spans is not None,
         "tracer_provider": None if spans is None else spans.provider,

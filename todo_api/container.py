@@ -10,8 +10,9 @@ from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import structlog
 from dependency_injector import containers, providers
 
 from todo_adapters.issuers.claims import MAX_TOKEN_LIFETIME, Expected
@@ -55,7 +56,7 @@ from todo_core.application import Application, Policy, Ports, assemble_clean_up
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import Limit
 
-if TYPE_CHECKING:  # see `_span_export`
+if TYPE_CHECKING:  # see `_tracing`
     from todo_adapters.tracing.log_export import LogExport
     from todo_adapters.tracing.span_export import SpanExport
 
@@ -67,6 +68,14 @@ _LONGEST_HOUSEKEEPING_SECONDS = 120.0
 _LONGEST_REMINDING_SECONDS = 60.0
 _REMINDER_EMAILS_AT_ONCE = 4
 _MAX_CACHED_IDENTITY_AGE = timedelta(minutes=5)
+
+_log = structlog.get_logger()
+
+
+class Tracing(NamedTuple):
+    """The export of spans, if there is one. A container would make None again each time."""
+
+    spans: "SpanExport | None"
 
 
 def _key_ring(settings: Settings) -> KeyRing:
@@ -107,12 +116,12 @@ def _database(
         raise SettingsError(f"{variable}: {error}") from None
 
 
-def _serving_database(settings: Settings, spans: "SpanExport | None") -> Database:
+def _serving_database(settings: Settings, tracing: Tracing) -> Database:
     make_statement: MakeStatement = DriverStatement
-    if spans is not None:
+    if tracing.spans is not None:
         from todo_adapters.tracing.statements import TracedStatement
 
-        make_statement = partial(TracedStatement, spans.tracer)
+        make_statement = partial(TracedStatement, tracing.spans.tracer)
     dsn, pool_size = settings.database_dsn, settings.database_pool_size
     return _database(settings, "DATABASE_URL", dsn, pool_size, make_statement)
 
@@ -123,13 +132,13 @@ def _migration_database(settings: Settings) -> Database:
     return _database(settings, variable, settings.migration_dsn, pool_size=2)
 
 
-def _span_export(settings: Settings, telemetry: Telemetry) -> "SpanExport | None":
+def _tracing(settings: Settings, telemetry: Telemetry) -> Tracing:
     if telemetry.traces is None:
-        return None
+        return Tracing(None)
     # Late: see docs/decisions/late-imports.md
     from todo_adapters.tracing.span_export import SpanExport
 
-    return SpanExport(telemetry.traces, version=settings.app_version)
+    return Tracing(_open(partial(SpanExport, telemetry.traces, version=settings.app_version)))
 
 
 def open_log_export(settings: Settings, telemetry: Telemetry) -> "LogExport | None":
@@ -142,7 +151,16 @@ def open_log_export(settings: Settings, telemetry: Telemetry) -> "LogExport | No
     # Late: see docs/decisions/late-imports.md
     from todo_adapters.tracing.log_export import LogExport
 
-    return LogExport(telemetry.logs, version=settings.app_version)
+    return _open(partial(LogExport, telemetry.logs, version=settings.app_version))
+
+
+def _open[Export](make: Callable[[], Export]) -> Export | None:
+    """Return an export, or log why it cannot be made: a service runs without it."""
+    try:
+        return make()
+    except (ValueError, RuntimeError, OSError) as error:  # of the variables that the SDK reads
+        _log.warning("telemetry.not_exported", reason=str(error))
+        return None
 
 
 def _migrations_folder() -> Path:
@@ -283,7 +301,7 @@ def _application(container: "Container") -> Application:
         security_log=container.security_log(),
     )
     application = Application(ports, _policy(container.settings()))
-    if (spans := container.span_export()) is not None:
+    if (spans := container.tracing().spans) is not None:
         from todo_adapters.tracing.use_cases import trace_use_cases
 
         trace_use_cases(application, spans.tracer)
@@ -333,7 +351,7 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     telemetry = providers.Dependency(instance_of=Telemetry, default=Telemetry())
-    span_export = providers.Singleton(_span_export, settings, telemetry)
+    tracing = providers.Singleton(_tracing, settings, telemetry)
 
     clock = providers.Singleton(SystemClock)
     identifiers = providers.Singleton(TimeOrderedIdentifiers)
@@ -341,7 +359,7 @@ class Container(containers.DeclarativeContainer):
     device_names = providers.Singleton(UaParserDeviceNames)
 
     # Storage
-    database = providers.Singleton(_serving_database, settings, span_export)
+    database = providers.Singleton(_serving_database, settings, tracing)
     schema = providers.Singleton(SqlSchema, database, providers.Callable(_migrations_folder))
     migration_database = providers.Singleton(_migration_database, settings)
     migration_schema = providers.Singleton(
@@ -432,7 +450,7 @@ def clean_up_everything(container: Container) -> int:
 def close(container: Container) -> None:
     """Stop the background jobs, and close the adapters, even if one of them fails to close."""
     with ExitStack() as stack:
-        if (spans := container.span_export()) is not None:
+        if (spans := container.tracing().spans) is not None:
             stack.callback(spans.close)
         # The last is closed first: a running job may still need the parts before it.
         for provider in (

@@ -5,7 +5,7 @@ import ctypes
 import os
 import resource
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import structlog
@@ -29,10 +29,11 @@ def serving_app(settings: Settings) -> FastAPI:
     _switch_threads_often()
     _allow_many_connections()
     telemetry = Telemetry.from_environment(os.environ)
-    export = open_log_export(settings, telemetry)
-    if export is not None:
+    configure = partial(configure_logs, settings, with_traces=telemetry.traces is not None)
+    configure()
+    if (export := open_log_export(settings, telemetry)) is not None:
+        configure(export=export)
         atexit.register(export.close)
-    configure_logs(settings, with_traces=telemetry.traces is not None, export=export)
     for problem in telemetry.problems:
         _log.warning("telemetry.not_exported", reason=problem)
     return create_app(settings, telemetry)

@@ -1,5 +1,6 @@
 """A collector that keeps what it receives: OTLP over HTTP, as protobuf."""
 
+import gzip
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -129,7 +130,10 @@ def collecting() -> Iterator[Collector]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if collector.status == 200:
-                collector.headers.append({**self.headers})
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                if headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                collector.headers.append(headers)
                 collector.receive(self.path, body)
             self.send_response(collector.status)
             self.send_header("Content-Length", "0")

@@ -1,15 +1,20 @@
 """Traces of a service that is started with the variables of OpenTelemetry and nothing else."""
 
 import secrets
+import socket
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.clients import client_of
 from tests.support.command import Served, served
 from tests.support.otlp import (
     CLIENT,
@@ -21,8 +26,9 @@ from tests.support.otlp import (
     collecting,
     exporting_to,
 )
+from tests.support.processes import free_port
 from tests.support.settings import environment_on
-from tests.support.users import register_user
+from tests.support.users import PASSWORD, ApiUser, register_user
 from tests.support.waiting import until
 from todo_adapters.tracing.span_export import EXPORTED
 
@@ -64,11 +70,13 @@ class Traced:
 def traced(folder: Path, *options: str, **settings: str) -> Iterator[Traced]:
     with (
         collecting() as collector,
-        served(folder, *options, **exporting_to(collector), **{**UNLIMITED, **settings}) as server,
+        served(folder, *options, **{**exporting_to(collector), **UNLIMITED, **settings}) as server,
     ):
         found = Traced(server, collector)
-        with found.ada.http:
+        try:
             yield found
+        finally:
+            found.ada.http.close()
 
 
 @pytest.fixture(scope="module")
@@ -211,3 +219,172 @@ class TestLogLines:
         started = [line for line in service.server.lines() if "startup" in line["event"]]
         assert len(started) == 2
         assert not any({"trace_id", "span_id"} & line.keys() for line in started)
+
+
+class TestWorkers:
+    def test_each_worker_exports_its_own_spans(self, tmp_path: Path) -> None:
+        with traced(tmp_path, "--workers", "2") as service:
+            resources: set[str] = set()
+            trees = []
+            while len(resources) < 2:
+                service.ada.http.close()  # so that the next connection may be one to another worker
+                service.ada = at(service.server.url, service.ada)
+                answer, trace_id = service.send("GET", service.ada.tasks())
+                assert answer.status_code == 200
+                root = service.collector.server_span(trace_id)
+                resources.add(root.resource["service.instance.id"])
+                trees.append(service.tree(trace_id))
+                assert len(trees) < 100
+        expected: dict[str, Any] = {"GET /api/{user_id}/tasks": {"ListTasks": {"SELECT tasks": {}}}}
+        assert trees == [expected] * len(trees)
+
+
+class TestVariables:
+    def test_the_variables_of_the_exporter_and_the_resource_are_honoured(
+        self, tmp_path: Path
+    ) -> None:
+        with traced(
+            tmp_path,
+            OTEL_SERVICE_NAME="tasks",
+            OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=staging,service.version=7",
+            OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20canary",
+            OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        ) as service:
+            _, trace_id = service.send("GET", service.ada.tasks())
+            resource = service.collector.server_span(trace_id).resource
+        assert resource["service.name"] == "tasks"
+        assert resource["service.version"] == "7"
+        assert resource["deployment.environment.name"] == "staging"
+        headers = service.collector.headers[0]
+        assert headers["authorization"] == "Bearer canary"
+        assert headers["content-encoding"] == "gzip"
+        assert "canary" not in service.server.log.read_text()
+
+    def test_without_propagators_a_request_begins_a_trace(self, tmp_path: Path) -> None:
+        with traced(tmp_path, OTEL_PROPAGATORS="none") as service:
+            _, trace_id = service.send("GET", service.ada.tasks())
+            until(lambda: any(span.name.endswith("/tasks") for span in service.collector.spans))
+        assert service.collector.trace(trace_id) == []
+
+
+class TestSampling:
+    def test_what_the_caller_does_not_sample_is_not_exported(self, on_sqlite: Traced) -> None:
+        _, unsampled = on_sqlite.send("GET", on_sqlite.ada.tasks(), sampled=False)
+        _, sampled = on_sqlite.send("GET", on_sqlite.ada.tasks())
+        on_sqlite.collector.server_span(sampled)
+        assert on_sqlite.collector.trace(unsampled) == []
+        assert [line["event"] for line in on_sqlite.log_of(unsampled)] == ["request"]
+
+    def test_a_sampler_that_drops_everything_exports_nothing(self, tmp_path: Path) -> None:
+        with traced(tmp_path, OTEL_TRACES_SAMPLER="always_off") as service:
+            _, trace_id = service.send("GET", service.ada.tasks())
+            until(lambda: service.log_of(trace_id))
+        assert service.collector.bodies == []
+
+    @pytest.mark.parametrize(
+        "switched_off", [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}]
+    )
+    def test_traces_can_be_switched_off(self, tmp_path: Path, switched_off: dict[str, str]) -> None:
+        with traced(tmp_path, **switched_off) as service:
+            _, trace_id = service.send("GET", service.ada.tasks())
+            request = service.server.lines()[-1]
+        assert request["event"] != "telemetry.not_exported"
+        assert service.log_of(trace_id) == []
+        assert service.collector.bodies == []
+
+
+class TestEndOfProcess:
+    def test_the_last_spans_are_exported_when_the_service_stops(self, tmp_path: Path) -> None:
+        with traced(tmp_path, OTEL_BSP_SCHEDULE_DELAY="3600000") as service:
+            _, trace_id = service.send("GET", service.ada.tasks())
+            assert service.collector.spans == []
+            service.server.process.terminate()
+            service.server.process.wait(timeout=30)
+            assert service.tree(trace_id) == {
+                "GET /api/{user_id}/tasks": {"ListTasks": {"SELECT tasks": {}}}
+            }
+
+    def test_a_collector_that_does_not_respond_delays_the_stop_for_a_few_seconds(
+        self, tmp_path: Path
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            with served(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as server:
+                register_user(server.url).http.close()
+                began = time.monotonic()
+                server.process.terminate()
+                assert server.process.wait(timeout=30) == 0
+                assert time.monotonic() - began < 8
+
+
+class TestCollectorDown:
+    def test_requests_are_answered_and_few_lines_are_logged(self, tmp_path: Path) -> None:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://user:canary@127.0.0.1:{free_port()}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+            "OTEL_BSP_MAX_QUEUE_SIZE": "20",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "5",
+        }
+        with served(tmp_path, **settings, **UNLIMITED) as server:
+            ada = register_user(server.url)
+            with ada.http:
+                deadline = time.monotonic() + 5
+                answered = 0
+                while time.monotonic() < deadline:
+                    ada.http.get(ada.tasks()).raise_for_status()
+                    answered += 1
+        lines = [line for line in server.lines() if "opentelemetry" in line.get("logger", "")]
+        assert answered > 20
+        assert any("refused" in line["event"] for line in lines)
+        assert len(lines) <= 4
+        assert "canary" not in server.log.read_text()
+
+    def test_spans_are_exported_again_when_the_collector_is_back(self, on_sqlite: Traced) -> None:
+        on_sqlite.collector.status = 400
+        _, lost = on_sqlite.send("GET", on_sqlite.ada.tasks())
+        failures = "Failed to export spans batch"
+        until(lambda: any(failures in line["event"] for line in on_sqlite.server.lines()))
+        on_sqlite.collector.status = 200
+        _, kept = on_sqlite.send("GET", on_sqlite.ada.tasks())
+        on_sqlite.collector.server_span(kept)
+        assert on_sqlite.collector.trace(lost) == []
+
+
+class TestErrors:
+    def test_a_failure_of_the_database_is_an_error_without_its_message(
+        self, tmp_path: Path
+    ) -> None:
+        with traced(tmp_path) as service:
+            with sqlite3.connect(tmp_path / "todo-data" / "todo.db") as database:
+                database.execute("ALTER TABLE tasks RENAME TO moved")
+            database.close()
+            answer, trace_id = service.send("GET", service.ada.tasks("?search=canary-words"))
+            assert answer.status_code == 503
+            root = service.collector.server_span(trace_id)
+            [use_case] = service.collector.children(root)
+            [statement] = service.collector.children(use_case)
+        assert [each.status for each in (root, use_case, statement)] == [ERROR] * 3
+        assert root.attributes["error.type"] == "503"
+        assert use_case.attributes["error.type"] == "todo_core.errors.Unavailable"
+        assert statement.attributes["error.type"] == "sqlite3.OperationalError"
+        assert {each.message for each in (root, use_case, statement)} == {""}
+        assert b"canary-words" not in b"".join(service.collector.bodies)
+
+    def test_a_violated_constraint_has_the_code_of_the_database(
+        self, on_postgresql: Traced
+    ) -> None:
+        registration = {"name": "Ada", "email": on_postgresql.ada.email, "password": PASSWORD}
+        answer, trace_id = on_postgresql.send("POST", "/api/auth/register", json=registration)
+        assert answer.status_code == 409
+        on_postgresql.collector.server_span(trace_id)
+        [insert] = (
+            each for each in on_postgresql.collector.trace(trace_id) if each.name == "INSERT users"
+        )
+        assert insert.attributes["error.type"] == "psycopg.errors.UniqueViolation"
+        assert insert.attributes["db.response.status_code"] == "23505"
+
+
+def at(url: str, user: ApiUser) -> ApiUser:
+    """Return the user with a new connection."""
+    return replace(user, http=client_of(url, Authorization=f"Bearer {user.token}"))

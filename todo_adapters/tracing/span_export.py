@@ -8,7 +8,11 @@ because it imports the SDK (docs/decisions/late-imports.md).
 from collections.abc import Sequence
 from typing import override
 
+from opentelemetry import propagate
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import CarrierT, Getter, default_getter
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
@@ -37,6 +41,7 @@ class SpanExport:
     """
 
     def __init__(self, endpoint: str, *, version: str) -> None:
+        _require_context()
         exporter = _AllowedAttributes(OTLPSpanExporter(endpoint=endpoint))
         self.provider = TracerProvider(resource=resource_of(version), shutdown_on_exit=False)
         self.provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -60,6 +65,28 @@ class _AllowedAttributes(SpanExporter):
     @override
     def shutdown(self) -> None:
         self._exporter.shutdown()
+
+
+class _NoPropagation(CompositePropagator):
+    """Begins a new trace with each request, as OTEL_PROPAGATORS=none demands."""
+
+    @override
+    def extract(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        getter: Getter[CarrierT] = default_getter,
+    ) -> Context:
+        return Context() if context is None else context
+
+
+def _require_context() -> None:
+    """Let the propagator of this process return a context, which FastAPI enters.
+
+    That of OpenTelemetry for `none` returns None, and each request would fail.
+    """
+    if propagate.extract({}) is None:
+        propagate.set_global_textmap(_NoPropagation([]))
 
 
 def _allowed(span: ReadableSpan) -> ReadableSpan:

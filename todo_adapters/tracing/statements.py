@@ -22,6 +22,7 @@ from sqlalchemy import (
     Update,
 )
 from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.sql.selectable import SelectStatementGrouping
 
 from todo_adapters.sql.statements import AnyRow, DriverStatement, Parameters, Statement
 from todo_adapters.tracing.spans import is_sampled, record_error
@@ -44,10 +45,10 @@ class TracedStatement(DriverStatement):
             "db.operation.name": operation,
             "db.query.text": self.sql,
         }
-        self._name = operation
+        self.name = operation
         if (table := _table_of(statement)) is not None:
             self._attributes["db.collection.name"] = table
-            self._name = f"{operation} {table}"
+            self.name = f"{operation} {table}"
 
     @override
     def execute(self, cursor: DBAPICursor, parameters: Parameters) -> None:
@@ -89,9 +90,7 @@ class TracedStatement(DriverStatement):
     @contextmanager
     def _span(self) -> Iterator[Span]:
         """Begin a span, which is not the current one: nothing happens within a statement."""
-        span = self._tracer.start_span(
-            self._name, kind=SpanKind.CLIENT, attributes=self._attributes
-        )
+        span = self._tracer.start_span(self.name, kind=SpanKind.CLIENT, attributes=self._attributes)
         try:
             yield span
         except Exception as error:
@@ -121,10 +120,11 @@ def _table_of(statement: Statement) -> str | None:
         case Insert() | Update() | Delete():
             found.add(statement.table)
         case Select():
-            found.update(statement.get_final_froms())
+            found.update(statement.columns_clause_froms)
         case CompoundSelect():
             for each in statement.selects:
-                found.update(each.get_final_froms() if isinstance(each, Select) else ())
+                part = each.element if isinstance(each, SelectStatementGrouping) else each
+                found.update(part.columns_clause_froms if isinstance(part, Select) else ())
     match [*found]:
         case [Table(name=name)]:
             return str(name)
