@@ -25,6 +25,11 @@ from tests.support.waiting import until
 TITLE, DESCRIPTION, TAG, WORD = (
     f"canary-{kind}-{secrets.token_hex(4)}" for kind in ("title", "description", "tag", "word")
 )
+HEADERS = {
+    **dict.fromkeys(("User-Agent", "Host", "Referer", "X-Forwarded-For", "X-Client"), WORD),
+    "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
+    **dict.fromkeys(("tracestate", "baggage"), f"a={WORD}"),
+}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -56,7 +61,7 @@ def test_no_data_of_users_is_exported(tmp_path: Path, database: Mapping[str, str
         words += [TITLE, DESCRIPTION, TAG, WORD, EMAIL, PASSWORD]
         for word in words:
             answers += misuse_secret(http, word)
-        http.get("/healthz", headers={"User-Agent": WORD, "Host": WORD, "X-Request-ID": "the-end"})
+        http.get("/healthz", headers={**HEADERS, "X-Request-ID": "the-end"})
         until(lambda: the_end_is_exported(collector), seconds=30)
     exported = b"".join(collector.bodies)
     assert len(answers) > 100
@@ -66,6 +71,7 @@ def test_no_data_of_users_is_exported(tmp_path: Path, database: Mapping[str, str
         span.name for span in collector.spans
     }
     assert b"INSERT INTO users" in exported
+    assert len(collector.trace("a" * 32)) == 1
     for word in set(words):
         assert word.encode() not in exported
 

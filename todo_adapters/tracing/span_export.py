@@ -15,7 +15,7 @@ from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import CarrierT, Getter, default_getter
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import Status
+from opentelemetry.trace import SpanContext, Status
 
 from todo_adapters.tracing.otlp import resource_of, shut_down_in_time
 
@@ -90,10 +90,12 @@ def _require_context() -> None:
 
 
 def _allowed(span: ReadableSpan) -> ReadableSpan:
-    attributes = span.attributes or {}
+    attributes, context = span.attributes or {}, span.context
     return ReadableSpan(
         name=span.name,
-        context=span.context,
+        # Without the `tracestate`, which is a header.
+        context=context
+        and SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags),
         parent=span.parent,
         resource=span.resource,
         attributes={name: attributes[name] for name in attributes if name in EXPORTED},
