@@ -44,6 +44,18 @@ def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+class _OperatorName:
+    """Adds the name of the operator to the events of the security log."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        if event.get("kind") == "security":
+            event["operator"] = self._name
+        return event
+
+
 def _add_timestamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     event["timestamp"] = datetime.now(UTC)
     return event
@@ -106,16 +118,21 @@ class _Rarely(logging.Filter):
 
 
 def configure_logs(
-    settings: Settings, *, with_traces: bool = False, export: Processor | None = None
+    settings: Settings,
+    *,
+    operator: str | None = None,
+    with_traces: bool = False,
+    export: Processor | None = None,
 ) -> None:
     """Configure logging for the whole process.
 
+    A command names the operator who runs it, and each event of the security log has that name.
     `with_traces` adds the ids of traces and spans. `export` is given each line as well.
     """
     level = logging.DEBUG if settings.debug else settings.log_level.upper()
     as_json = logs_json(settings)
     shared: list[Processor] = [
-        _add_request,
+        _add_request if operator is None else _OperatorName(operator),
         *([_add_trace] if with_traces else []),
         structlog.processors.add_log_level,
         _add_timestamp if as_json else structlog.processors.TimeStamper(fmt="iso", utc=True),
