@@ -90,7 +90,11 @@ def _require_context() -> None:
 
 
 def _allowed(span: ReadableSpan) -> ReadableSpan:
+    """Return the span, or a copy if there is more in it than may leave the process."""
     attributes, context = span.attributes or {}, span.context
+    is_plain = not (span.events or span.links or span.status.description)
+    if is_plain and EXPORTED.issuperset(attributes) and not (context and context.trace_state):
+        return span
     return ReadableSpan(
         name=span.name,
         # Without the `tracestate`, which is a header.
