@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.security.test_canary import EMAIL, NEW_PASSWORD, PASSWORD, misuse_secret, use_secrets
+from tests.support.canary import EMAIL, NEW_PASSWORD, PASSWORD, misuse_secret, use_secrets
 from tests.support.clients import client_of
 from tests.support.command import Served, served
 from tests.support.event_streams import open_stream, ticket_of
