@@ -99,7 +99,6 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
     "LOG_LEVEL": any_of("debug", "error"),
     "LOG_FORMAT": any_of("json", "console"),
     "CPU_AFFINITY": any_of("auto", "off"),
-    "OPENTELEMETRY_ENABLED": flags,
     "DATA_DIR": any_of("todo-data", "a/b", "./ü", "a?b=c", "100%41", "#", "file:x", "a file", "~"),
     "DRAIN_DELAY": durations,
     "DATABASE_POOL_SIZE": any_of("1", "2", "100", "101"),

@@ -80,7 +80,6 @@ class Settings(BaseSettings):
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
-    opentelemetry_enabled: bool = False
     data_dir: DataDir = Path("todo-data")
     cpu_affinity: Literal["auto", "off"] = "auto"
     drain_delay: DrainDelay = timedelta(0)
