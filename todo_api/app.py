@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import override
+from typing import TYPE_CHECKING, override
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -20,10 +20,14 @@ from todo_api.http.problems import handle_errors
 from todo_api.http.routes import accounts, bulk, health, passwords, sessions, task_alias, tasks
 from todo_api.http.watchers import Watchers
 from todo_api.runtime.affinity import CoreAffinity
-from todo_api.runtime.request_context import END_STREAMS
+from todo_api.runtime.request_context import COUNT_REFUSED, END_STREAMS
 from todo_api.runtime.threads import WorkerThreads, fair_share
+from todo_api.sampling import published_state
 from todo_api.server.middleware import BrowserOnlyCors, RequestLog, SizeLimits, UnhandledErrors
 from todo_api.settings import Settings
+
+if TYPE_CHECKING:
+    from todo_api.runtime.metrics import Metrics
 
 _HASHING_NICENESS = 10
 _LONGEST_WAIT_FOR_HASHING_SECONDS = 30.0
@@ -61,6 +65,7 @@ class _LeanFastAPI(FastAPI):
 
 def create_app(settings: Settings) -> FastAPI:
     """Create the application. Several applications in one process share nothing."""
+    container = Container(settings=settings)
     app = _LeanFastAPI(
         title=settings.app_name,
         version=settings.app_version,
@@ -70,10 +75,10 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
         telemetry=_telemetry(settings),
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, container.metrics()),
     )
     app.state.settings = settings
-    app.state.container = Container(settings=settings)
+    app.state.container = container
     app.state.responses_in_flight = ResponsesInFlight()
     app.state.affinity = affinity = _affinity(settings)
     # One thread for each connection: any further thread would only wait for a connection.
@@ -125,11 +130,11 @@ def _telemetry(settings: Settings) -> TelemetryConfig:
     return {"tracing": enabled, "metrics": enabled, "logs": enabled, "operation_spans": False}
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, metrics: "Metrics | None") -> list[Middleware]:
     """Return the layers around the routes, the outermost first."""
     any_origin = "*" in settings.cors_origins
     return [
-        Middleware(RequestLog),
+        Middleware(RequestLog, metrics),
         Middleware(
             BrowserOnlyCors,
             allow_origins=settings.cors_origins,
@@ -165,8 +170,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
         # These objects live as long as the process: exclude them from garbage collection.
         gc.collect()
         gc.freeze()
-        async with _on_one_core(app.state.affinity):
-            yield {END_STREAMS: app.state.watchers.end_all}
+        metrics = container.metrics()
+        counting = {} if metrics is None else {COUNT_REFUSED: metrics.count_refused_message}
+        async with _on_one_core(app.state.affinity), published_state(app, metrics):
+            yield {END_STREAMS: app.state.watchers.end_all, **counting}
     finally:
         # First the threads that use the other parts: emails that they still send are delivered.
         for each in threads:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from todo_api.app import create_app
+from todo_api.exporter.files import count_in_files
 from todo_api.runtime.logging import configure_logs
 from todo_api.server.protocol import StrictHttpProtocol
 from todo_api.settings import Settings, load_settings
@@ -23,6 +24,8 @@ def serving_app(settings: Settings) -> FastAPI:
     _switch_threads_often()
     _allow_many_connections()
     configure_logs(settings)
+    if settings.metrics_port is not None:
+        count_in_files()
     return create_app(settings)
 
 

@@ -13,6 +13,7 @@ import logging  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
+from contextlib import AbstractContextManager, nullcontext  # noqa: E402
 from datetime import UTC, datetime  # noqa: E402
 from typing import Any, override  # noqa: E402
 
@@ -57,11 +58,21 @@ def main() -> None:
         "factory": True,
         "http": "todo_api.worker:http_protocol",
     }
-    if options["reload"]:
-        uvicorn.run(**options)
-    else:
-        config = uvicorn.Config(**options)
-        Multiprocess(config, sockets=[_bind(config)]).run()
+    with _served_metrics(options.pop("metrics")):
+        if options["reload"]:
+            uvicorn.run(**options)
+        else:
+            config = uvicorn.Config(**options)
+            Multiprocess(config, sockets=[_bind(config)]).run()
+
+
+def _served_metrics(address: tuple[str, int] | None) -> AbstractContextManager[None]:
+    """Serve the metrics of all workers on this address, if there is one."""
+    if address is None:
+        return nullcontext()
+    from todo_api.exporter.server import serving_metrics  # late: it is rarely needed
+
+    return serving_metrics(*address)
 
 
 def _bind(config: uvicorn.Config) -> socket.socket:
