@@ -47,6 +47,7 @@ from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches, on_threads
+from todo_api.exporter.files import folder_of_this_service
 from todo_api.runtime.threads import give_way
 from todo_api.settings import Settings, SettingsError
 from todo_core.application import Application, Policy, Ports, assemble_clean_up
@@ -118,13 +119,14 @@ def _migrations_folder() -> Path:
 
 
 def _metrics(settings: Settings) -> "Metrics | None":
-    """Return what counts, or None where nobody wants to know."""
-    if settings.metrics_port is None:
+    """Return what counts, or None where nobody serves what it would count."""
+    if settings.metrics_port is None or (folder := folder_of_this_service()) is None:
         return None
     # Late: see docs/decisions/late-imports.md
     from todo_api.runtime.metrics import Metrics
 
     return Metrics(
+        folder,
         version=settings.app_version,
         database="sqlite" if settings.is_embedded else "postgresql",
         connections=settings.database_pool_size,

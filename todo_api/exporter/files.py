@@ -79,13 +79,16 @@ class MetricFiles:
             file.unlink(missing_ok=True)
 
 
-def count_in_files() -> None:
-    """Declare that this process counts, if its service has a folder for that.
+def folder_of_this_service() -> Path | None:
+    """Return the folder in which the processes of this service count, if it serves metrics."""
+    folder = os.environ.get(VARIABLE)
+    return Path(folder) if folder else None
 
-    Call it before prometheus-client is used.
-    """
-    if folder := os.environ.get(VARIABLE):
-        _hold(Path(folder), str(os.getpid()))
+
+def count_in_files() -> None:
+    """Declare that this process counts. Call it before prometheus-client is used."""
+    if (folder := folder_of_this_service()) is not None:
+        _hold(folder, str(os.getpid()))
 
 
 def _add(file: Path, total: Path) -> None:

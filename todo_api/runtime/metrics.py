@@ -11,26 +11,19 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 from prometheus_client.registry import CollectorRegistry
 
+from todo_api.runtime.request_counts import RequestCounts
 from todo_core.ports.limits import Limit
 from todo_core.ports.mail import Email
 from todo_core.ports.security_log import SecurityEvent
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_OTHER_METHOD = "other"
-_NO_ROUTE = "none"
-
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""The upper bounds of the buckets: most requests take some milliseconds, and a login that waits
-for its turn to hash up to thirty seconds."""
 
 _DATABASE_JOB = "session check"
 """The background job that queries the database every few seconds in every process."""
@@ -53,23 +46,17 @@ class Readings:
     """How many seconds too late the event loop got to the reading."""
 
 
-@dataclass(slots=True)
-class _Route:
-    """The counters of one route and method, and those of each status."""
-
-    observe: Callable[[float], None]
-    by_status: dict[int, Callable[[], None]] = field(default_factory=dict)
-
-
 class Metrics:
     """Counts what happens in this process, and publishes its state.
 
+    The folder is that of the exporter, in which prometheus-client counts too.
     `requests_in_flight` is the number of requests that have begun and not ended; only the event
     loop's thread changes it.
     """
 
     def __init__(
         self,
+        folder: Path,
         *,
         version: str,
         database: str,
@@ -77,7 +64,7 @@ class Metrics:
         registry: CollectorRegistry | None = None,
     ) -> None:
         self.requests_in_flight = 0
-        self._routes: dict[tuple[str | None, str], _Route] = {}
+        self.count_request = RequestCounts(folder).count
         self._cpu_seconds_counted = 0.0
 
         def counter(name: str, meaning: str, *labels: str) -> Counter:
@@ -96,17 +83,6 @@ class Metrics:
             return Gauge(name, meaning, registry=registry, multiprocess_mode="liveall")
 
         # Requests
-        self._requests = counter(
-            "todo_http_requests_total", "Requests that have ended.", "method", "route", "status"
-        )
-        self._durations = Histogram(
-            "todo_http_request_duration_seconds",
-            "Time from a request to the start of its response, without responses that wait for"
-            " changes.",
-            ("method", "route"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
         self._in_flight = total(
             "todo_http_requests_in_flight", "Requests that have begun and not ended."
         )
@@ -203,39 +179,6 @@ class Metrics:
         self._database_up.set(1)
 
     # Requests
-
-    def count_request(
-        self, method: str, route: str | None, status: int, seconds: float | None
-    ) -> None:
-        """Count a request that has ended.
-
-        Args:
-            method: as the client sent it.
-            route: the path of the route with its parameters in braces, or None if there is none.
-            status: 0 if the client was gone before there was a response.
-            seconds: how long it took to the start of the response, or None if that says nothing
-                about this service.
-        """
-        counters = self._routes.get((route, method)) or self._counters_of(route, method)
-        count = counters.by_status.get(status) or self._counter_of(counters, route, method, status)
-        count()
-        if seconds is not None:
-            counters.observe(seconds)
-
-    def _counters_of(self, route: str | None, method: str) -> _Route:
-        known = method if method in _METHODS else _OTHER_METHOD
-        if (route, known) not in self._routes:
-            observe = self._durations.labels(known, route or _NO_ROUTE).observe
-            self._routes[route, known] = _Route(observe)
-        return self._routes[route, known]
-
-    def _counter_of(
-        self, counters: _Route, route: str | None, method: str, status: int
-    ) -> Callable[[], None]:
-        known = method if method in _METHODS else _OTHER_METHOD
-        count = self._requests.labels(known, route or _NO_ROUTE, str(status)).inc
-        counters.by_status[status] = count
-        return count
 
     def count_refused_message(self, code: str) -> None:
         """Count a request that was refused with this code before it reached the application."""
