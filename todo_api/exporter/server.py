@@ -19,7 +19,7 @@ from todo_api.exporter.files import MetricFiles
 PATH = "/metrics"
 
 _MAX_CONNECTIONS = 8
-_CONNECTION_SECONDS = 10.0
+_CONNECTION_SECONDS = 5.0
 """How long a connection may last, so that a client that is slow does not occupy it."""
 
 
