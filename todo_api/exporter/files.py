@@ -13,7 +13,7 @@ import fcntl
 import os
 import re
 import shutil
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Self
@@ -95,13 +95,10 @@ def _add(file: Path, total: Path) -> None:
     """Add all values of a file to those of another one."""
     from prometheus_client.mmap_dict import MmapedDict  # late: only where metrics are served
 
-    totals = MmapedDict(str(total))
-    try:
+    with closing(MmapedDict(str(total))) as totals:
         for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
             before, _ = totals.read_value(key)
             totals.write_value(key, before + value, 0.0)
-    finally:
-        totals.close()
 
 
 def _hold(folder: Path, name: str) -> None:

@@ -9,6 +9,7 @@ import mmap
 import os
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
@@ -114,14 +115,14 @@ class _Numbers:
         if not path.exists():
             with path.open("xb") as file:
                 file.truncate(_SIZE)
-        self._entries = MmapedDict(str(path))
         self.values = self._map()
         """The whole file as numbers of eight bytes."""
 
     def places_of(self, keys: Sequence[str]) -> Sequence[int]:
         """Return the places of numbers among `values`. New ones are 0."""
-        for key in keys:
-            self._entries.read_value(key)  # which makes it
+        with closing(MmapedDict(str(self._path))) as entries:
+            for key in keys:
+                entries.read_value(key)  # which makes it
         positions: dict[str, int] = {
             key: position
             for key, _, _, position in MmapedDict.read_all_values_from_file(str(self._path))
