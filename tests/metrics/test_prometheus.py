@@ -310,6 +310,7 @@ def test_every_query_of_the_dashboard_has_data(
     prometheus = observed[0].prometheus
     queries = dashboard_queries()
     assert len(queries) > 35
+    until(lambda: prometheus.query("todo_threads > 0"), seconds=SECONDS)  # of the new workers
     assert [query for query in queries if not prometheus.query(query)] == []
 
 

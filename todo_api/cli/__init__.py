@@ -4,6 +4,7 @@ import typer
 
 from todo_api.cli.database import cleanup, migrate
 from todo_api.cli.serve import serve
+from todo_api.cli.users import commands as user_commands
 
 main = typer.Typer(
     help="A Todo backend. Settings are read from the environment and from .env.",
@@ -14,3 +15,4 @@ main = typer.Typer(
 )
 for command in (serve, migrate, cleanup):
     main.command()(command)
+main.add_typer(user_commands, name="user")
