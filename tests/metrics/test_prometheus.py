@@ -187,7 +187,7 @@ def configuration(folder: Path, port: int) -> str:
     rules = re.sub(r"for: \w+", "for: 0s", RULES.read_text()).replace("+ 300", "+ 1")
     (folder / RULES.name).write_text(rules)
     text = CONFIGURATION.read_text().replace("127.0.0.1:9464", f"127.0.0.1:{port}")
-    return text.replace("interval: 15s", "interval: 500ms")
+    return text.replace("interval: 15s", "interval: 1s")
 
 
 def provoke_refused_and_limited_requests(observed: Observed) -> None:
@@ -341,7 +341,9 @@ def test_every_alert_fires_when_its_condition_is_provoked(
     observed: tuple[Observed, Sequence[Any]],
 ) -> None:
     running, rendered = observed
-    assert running.prometheus.has_fired() == alerts() - ONLY_WHEN_STOPPED
+    # On a busy machine a scrape may take too long, so that these fire in between.
+    assert running.prometheus.has_fired() | ONLY_WHEN_STOPPED == alerts()
+    until(lambda: not ONLY_WHEN_STOPPED & running.prometheus.firing(), seconds=SECONDS)
     for alert in rendered:
         for text in alert["annotations"].values():
             assert "<error" not in text
@@ -349,5 +351,4 @@ def test_every_alert_fires_when_its_condition_is_provoked(
             assert "{{" not in text
     running.service.service.process.terminate()
     running.service.service.process.wait(timeout=60)
-    running.wait_for(*ONLY_WHEN_STOPPED)
-    assert running.prometheus.has_fired() == alerts()
+    until(lambda: running.prometheus.firing() >= ONLY_WHEN_STOPPED, seconds=SECONDS)

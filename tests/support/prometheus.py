@@ -64,8 +64,14 @@ class Prometheus:
 
     def has_fired(self) -> set[str]:
         """Return the names of the alerts that have fired at any time."""
-        fired = self.query('max_over_time(ALERTS{alertstate="firing"}[1h])')
-        return {each["metric"]["alertname"] for each in fired}
+        return self._alerts('max_over_time(ALERTS{alertstate="firing"}[1h])')
+
+    def firing(self) -> set[str]:
+        """Return the names of the alerts that fire now."""
+        return self._alerts('ALERTS{alertstate="firing"}')
+
+    def _alerts(self, expression: str) -> set[str]:
+        return {each["metric"]["alertname"] for each in self.query(expression)}
 
 
 @contextmanager

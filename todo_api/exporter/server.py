@@ -5,9 +5,11 @@ several, and otherwise by the process that answers requests.
 """
 
 import socket
+import struct
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import BoundedSemaphore, Lock, Thread, Timer
@@ -17,6 +19,9 @@ from urllib.parse import urlsplit
 from todo_api.exporter.files import MetricFiles
 
 PATH = "/metrics"
+
+_ATTEMPTS = 5
+_PAUSE_SECONDS = 0.01
 
 _MAX_CONNECTIONS = 8
 _CONNECTION_SECONDS = 5.0
@@ -76,6 +81,11 @@ class _Exposition:
         encode, media_type = choose_encoder(accept)
         with self._lock:
             self._files.retire_dead_processes()
+            for _ in range(_ATTEMPTS):
+                # prometheus-client creates a file before it has a length, and cannot read it then.
+                with suppress(struct.error):
+                    return media_type, encode(self._registry)
+                time.sleep(_PAUSE_SECONDS)
             return media_type, encode(self._registry)
 
 

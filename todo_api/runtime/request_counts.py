@@ -30,8 +30,10 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _OTHER_METHOD = "other"
 _NO_ROUTE = "none"
 
-_SIZE = 1 << 20
-"""The bytes of a new file, of which only those that are used take memory: enough for all routes."""
+_REQUESTS_SIZE = 256 * 1024
+_DURATIONS_SIZE = 512 * 1024
+"""The bytes of new files: enough for all routes. They are allocated at once, because a process that
+adds to a page for which no memory is left is killed (SIGBUS)."""
 
 _NUMBER_SIZE = 8
 
@@ -40,8 +42,9 @@ class RequestCounts:
     """Counts the requests of this process. Only the event loop's thread uses it."""
 
     def __init__(self, folder: Path) -> None:
-        self._requests = _Numbers(folder / f"counter_requests_{os.getpid()}.db")
-        self._durations = _Numbers(folder / f"histogram_requests_{os.getpid()}.db")
+        process = os.getpid()
+        self._requests = _Numbers(folder / f"counter_requests_{process}.db", _REQUESTS_SIZE)
+        self._durations = _Numbers(folder / f"histogram_requests_{process}.db", _DURATIONS_SIZE)
         self._routes: dict[tuple[str | None, str], _Route] = {}
 
     def count(self, method: str, route: str | None, status: int, seconds: float | None) -> None:
@@ -110,11 +113,10 @@ class _Numbers:
     readers, since it is aligned to its size.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: int) -> None:
         self._path = path
         if not path.exists():
-            with path.open("xb") as file:
-                file.truncate(_SIZE)
+            _allocate(path, size)
         self.values = self._map()
         """The whole file as numbers of eight bytes."""
 
@@ -135,3 +137,18 @@ class _Numbers:
     def _map(self) -> "memoryview[float]":
         with self._path.open("r+b") as file:
             return memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
+
+
+def _allocate(path: Path, size: int) -> None:
+    """Create a file of zeros, which appears with its size: readers cannot read an empty one.
+
+    Raises:
+        OSError: if there is no room for it.
+    """
+    new = path.with_suffix(".new")
+    with new.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+    new.rename(path)
