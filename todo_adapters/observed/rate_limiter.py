@@ -10,6 +10,13 @@ from todo_core.ports.limits import Limit, RateLimiter
 class ClosableRateLimiter(RateLimiter, Protocol):
     """A rate limiter that has connections."""
 
+    def check(self) -> None:
+        """Ask the storage for a response.
+
+        Raises:
+            Unavailable: if it does not respond.
+        """
+
     def close(self) -> None:
         """Close the connections."""
 
@@ -30,6 +37,9 @@ class ObservedRateLimiter(ClosableRateLimiter):
 
     def forgive(self, limit: Limit, *key: str) -> None:
         self._limiter.forgive(limit, *key)
+
+    def check(self) -> None:
+        self._limiter.check()
 
     def close(self) -> None:
         self._limiter.close()
