@@ -24,6 +24,7 @@ from tests.support.processes import free_port
 CALLS, REPEATS = 50_000, 7
 SECONDS, ROUNDS = 3, 9
 OPERATIONS = (Operation.READ, Operation.LIST, Operation.CREATE)
+_NO_QUOTA = {"TODO_MAX_TASKS_PER_USER": "100000000"}
 ROUTE = "/api/{user_id}/tasks/{task_id}"
 
 
@@ -69,7 +70,7 @@ def contenders(setup: Setup) -> Iterator[dict[str, tuple[Server, dict[Operation,
             ("off", {}),
             ("on", {"TODO_METRICS_PORT": str(free_port())}),
         ):
-            command = service_command(setup, settings=settings)
+            command = service_command(setup, settings={**_NO_QUOTA, **settings})
             server = stack.enter_context(
                 running(command, core=setup.layout.server_core, folder=setup.folder)
             )

@@ -114,7 +114,11 @@ class Metrics:
         )
 
         # The domain
-        self._tasks_written = counter("todo_tasks_written_total", "Tasks written.", "operation")
+        tasks_written = counter("todo_tasks_written_total", "Tasks written.", "operation")
+        self._tasks_written = {
+            operation: tasks_written.labels(operation)
+            for operation in ("created", "updated", "deleted", "restored", "erased")
+        }
         self._security_events = counter(
             "todo_security_events_total", "Events in the security log.", "event"
         )
@@ -167,8 +171,6 @@ class Metrics:
             self._limits_hit.labels(limit)
         for event in SecurityEvent:
             self._security_events.labels(event)
-        for operation in ("created", "updated", "deleted", "restored", "erased"):
-            self._tasks_written.labels(operation)
         for message in (each.__name__ for each in get_args(Email.__value__)):
             for result in ("sent", "failed", "abandoned"):
                 self._email_attempts.labels(message, result)
@@ -189,7 +191,7 @@ class Metrics:
     def count_tasks_written(self, operations: Mapping[str, int]) -> None:
         """Count so many tasks that were written by each operation, and committed."""
         for operation, count in operations.items():
-            self._tasks_written.labels(operation).inc(count)
+            self._tasks_written[operation].inc(count)
 
     def count_security_event(self, event: str) -> None:
         """Count an event of the security log."""
