@@ -139,7 +139,7 @@ def _tasks(database: Database, metrics: "Metrics | None") -> SqlTaskRepository:
         return SqlTaskRepository(database)
     from todo_adapters.observed.tasks import ObservedTaskRepository  # late, like the metrics
 
-    return ObservedTaskRepository(database, metrics.count_tasks_written)
+    return ObservedTaskRepository(database, metrics.count_task_written)
 
 
 def _unit_of_work(database: Database, metrics: "Metrics | None") -> BeginSqlUnitOfWork:
@@ -147,7 +147,7 @@ def _unit_of_work(database: Database, metrics: "Metrics | None") -> BeginSqlUnit
         return BeginSqlUnitOfWork(database)
     from todo_adapters.observed.tasks import BeginObservedUnitOfWork  # late, like the metrics
 
-    return BeginObservedUnitOfWork(database, metrics.count_tasks_written)
+    return BeginObservedUnitOfWork(database, metrics.count_task_written)
 
 
 def _security_log(metrics: "Metrics | None") -> SecurityLog:

@@ -30,14 +30,14 @@ class Definition:
 
 
 def definitions() -> list[Definition]:
-    """Return all metrics, those of requests first."""
+    """Return all metrics, first those that the service counts itself."""
     registry = CollectorRegistry()
     with TemporaryDirectory() as folder:
         Metrics(Path(folder), version="1", database="sqlite", connections=1, registry=registry)
-    return [*_of_requests(), *map(_definition, registry._collector_to_names)]
+    return [*_own(), *map(_definition, registry._collector_to_names)]
 
 
-def _of_requests() -> Iterator[Definition]:
+def _own() -> Iterator[Definition]:
     labels = ("method", "route")
     yield Definition(
         f"{request_counts.REQUESTS}_total",
@@ -46,6 +46,9 @@ def _of_requests() -> Iterator[Definition]:
         request_counts.REQUESTS_MEANING,
     )
     yield Definition(request_counts.DURATION, "histogram", labels, request_counts.DURATION_MEANING)
+    yield Definition(
+        f"{request_counts.TASKS}_total", "counter", ("operation",), request_counts.TASKS_MEANING
+    )
 
 
 def _definition(metric: object) -> Definition:

@@ -306,7 +306,8 @@ metrics.count_limit_hit("tasks")
     files.retire_dead_processes()
     files.retire_dead_processes()
     assert {file.name for file in tmp_path.iterdir()} == {
-        *("counter_0.db", "counter_requests_0.db", "histogram_requests_0.db")
+        *("counter_0.db", "counter_requests_0.db", "counter_tasks_0.db"),
+        "histogram_requests_0.db",
     }
     collect = """
 import sys

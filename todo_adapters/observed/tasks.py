@@ -3,8 +3,7 @@
 A write in a unit of work is told when that commits, and not at all if it is rolled back.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import override
@@ -23,8 +22,8 @@ DELETED = "deleted"
 RESTORED = "restored"
 ERASED = "erased"
 
-type Observer = Callable[[Mapping[str, int]], None]
-"""Is told how many tasks each operation has written."""
+type Observer = Callable[[str], None]
+"""Is told the operation that has written a task."""
 
 
 class ObservedTaskRepository(SqlTaskRepository):
@@ -37,12 +36,12 @@ class ObservedTaskRepository(SqlTaskRepository):
     @override
     def add(self, task: Task, *, most: int = UNLIMITED) -> None:
         super().add(task, most=most)
-        self._observe({CREATED: 1})
+        self._observe(CREATED)
 
     @override
     def save(self, task: Task, *, completes_alone: bool = False) -> Task:
         saved = super().save(task, completes_alone=completes_alone)
-        self._observe({UPDATED: 1})
+        self._observe(UPDATED)
         return saved
 
     @override
@@ -62,7 +61,7 @@ class ObservedTaskRepository(SqlTaskRepository):
             permanently=permanently,
             version=version,
         )
-        self._observe({DELETED: 1})
+        self._observe(DELETED)
 
     @override
     def restore(
@@ -77,7 +76,7 @@ class ObservedTaskRepository(SqlTaskRepository):
         restored = super().restore(
             task_id, owner_id=owner_id, now=now, most=most, parent_id=parent_id
         )
-        self._observe({RESTORED: 1})
+        self._observe(RESTORED)
         return restored
 
     @override
@@ -90,7 +89,7 @@ class ObservedTaskRepository(SqlTaskRepository):
         version: int | None = None,
     ) -> None:
         super().erase(task_id, owner_id=owner_id, expires_at=expires_at, version=version)
-        self._observe({ERASED: 1})
+        self._observe(ERASED)
 
 
 class BeginObservedUnitOfWork(BeginSqlUnitOfWork):
@@ -103,8 +102,9 @@ class BeginObservedUnitOfWork(BeginSqlUnitOfWork):
     @override
     @contextmanager
     def _begin(self) -> Iterator[UnitOfWork]:
-        written = Counter[str]()
+        written: list[str] = []
         with self._database.transaction() as transaction:
-            tasks = ObservedTaskRepository(transaction, written.update)
+            tasks = ObservedTaskRepository(transaction, written.append)
             yield SqlUnitOfWork(transaction, tasks)
-        self._observe(written)
+        for operation in written:
+            self._observe(operation)

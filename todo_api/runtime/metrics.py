@@ -20,7 +20,7 @@ from typing import get_args
 from prometheus_client import Counter, Gauge
 from prometheus_client.registry import CollectorRegistry
 
-from todo_api.runtime.request_counts import RequestCounts
+from todo_api.runtime.request_counts import RequestCounts, TaskCounts
 from todo_core.ports.limits import Limit
 from todo_core.ports.mail import Email
 from todo_core.ports.security_log import SecurityEvent
@@ -65,6 +65,7 @@ class Metrics:
     ) -> None:
         self.requests_in_flight = 0
         self.count_request = RequestCounts(folder).count
+        self.count_task_written = TaskCounts(folder).count
         self._cpu_seconds_counted = 0.0
 
         def counter(name: str, meaning: str, *labels: str) -> Counter:
@@ -114,11 +115,6 @@ class Metrics:
         )
 
         # The domain
-        tasks_written = counter("todo_tasks_written_total", "Tasks written.", "operation")
-        self._tasks_written = {
-            operation: tasks_written.labels(operation)
-            for operation in ("created", "updated", "deleted", "restored", "erased")
-        }
         self._security_events = counter(
             "todo_security_events_total", "Events in the security log.", "event"
         )
@@ -187,11 +183,6 @@ class Metrics:
         self._refused.labels(code).inc()
 
     # The domain
-
-    def count_tasks_written(self, operations: Mapping[str, int]) -> None:
-        """Count so many tasks that were written by each operation, and committed."""
-        for operation, count in operations.items():
-            self._tasks_written[operation].inc(count)
 
     def count_security_event(self, event: str) -> None:
         """Count an event of the security log."""
