@@ -182,7 +182,7 @@ def folder_in_memory_of(service: Measured) -> Path:
     raise AssertionError("the service counts nowhere")
 
 
-WITHOUT_METRICS = """
+WITHOUT_METRICS = r"""
 import sys
 from pathlib import Path
 from tests.support.settings import embedded_settings, migrate
@@ -192,8 +192,9 @@ settings = embedded_settings(Path(sys.argv[1]))
 migrate(settings)
 with running_server(settings) as server:
     server.register().http.close()
-    print("of", type(server.container.rate_limiter()).__module__)
-print("imported", [name for name in sys.modules if "prometheus" in name or ".observed" in name])
+    limiter = type(server.container.rate_limiter()).__module__
+imported = [name for name in sys.modules if "prometheus" in name or ".observed" in name]
+print(f"\nof {limiter}\nimported {imported}")
 """
 
 
