@@ -20,6 +20,7 @@ from todo_api.http.problems import handle_errors
 from todo_api.http.routes import accounts, bulk, health, passwords, sessions, task_alias, tasks
 from todo_api.http.watchers import Watchers
 from todo_api.runtime.affinity import CoreAffinity
+from todo_api.runtime.drain import Drain
 from todo_api.runtime.request_context import COUNT_REFUSED, END_STREAMS
 from todo_api.runtime.threads import WorkerThreads, fair_share
 from todo_api.sampling import published_state
@@ -66,6 +67,7 @@ class _LeanFastAPI(FastAPI):
 def create_app(settings: Settings) -> FastAPI:
     """Create the application. Several applications in one process share nothing."""
     container = Container(settings=settings)
+    drain = Drain(settings.drain_delay.total_seconds())
     app = _LeanFastAPI(
         title=settings.app_name,
         version=settings.app_version,
@@ -75,9 +77,11 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan,
         telemetry=_telemetry(settings),
-        middleware=_middleware(settings, container.metrics()),
+        middleware=_middleware(settings, drain, container.metrics()),
     )
     app.state.settings = settings
+    app.state.drain = drain
+    app.state.has_started = False
     app.state.container = container
     app.state.responses_in_flight = ResponsesInFlight()
     app.state.affinity = affinity = _affinity(settings)
@@ -130,11 +134,11 @@ def _telemetry(settings: Settings) -> TelemetryConfig:
     return {"tracing": enabled, "metrics": enabled, "logs": enabled, "operation_spans": False}
 
 
-def _middleware(settings: Settings, metrics: "Metrics | None") -> list[Middleware]:
+def _middleware(settings: Settings, drain: Drain, metrics: "Metrics | None") -> list[Middleware]:
     """Return the layers around the routes, the outermost first."""
     any_origin = "*" in settings.cors_origins
     return [
-        Middleware(RequestLog, metrics),
+        Middleware(RequestLog, drain=drain, metrics=metrics),
         Middleware(
             BrowserOnlyCors,
             allow_origins=settings.cors_origins,
@@ -173,7 +177,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
         metrics = container.metrics()
         counting = {} if metrics is None else {COUNT_REFUSED: metrics.count_refused_message}
         async with _on_one_core(app.state.affinity), published_state(app, metrics):
-            yield {END_STREAMS: app.state.watchers.end_all, **counting}
+            with app.state.drain.delaying_signals():
+                yield {END_STREAMS: app.state.watchers.end_all, **counting}
     finally:
         # First the threads that use the other parts: emails that they still send are delivered.
         for each in threads:

@@ -473,7 +473,11 @@ def open_database(
         pool_use_lifo=True,  # the connection that was used last has the warmest caches
         pool_timeout=pool_timeout,
         hide_parameters=True,  # users' data must not reach the logs in the text of an error
-        connect_args=dict(dialect.connect_arguments),
+        connect_args={
+            name: value
+            for name, value in dialect.connect_arguments.items()
+            if name not in url.query
+        },
     )
     dialect.configure(engine)
     return Database(engine, dialect, give_way=give_way)

@@ -28,6 +28,7 @@ from todo_api.settings.types import (
     CorsOrigin,
     DatabaseUrl,
     DataDir,
+    DrainDelay,
     Label,
     Lifetime,
     Limits,
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
     metrics_host: ListenAddress = "127.0.0.1"
     data_dir: DataDir = Path("todo-data")
     cpu_affinity: Literal["auto", "off"] = "auto"
+    drain_delay: DrainDelay = timedelta(0)
 
     # Database
     database_url: DatabaseUrl | None = Field(None, validation_alias="DATABASE_URL")
