@@ -26,7 +26,7 @@ test *options:
 live:
     uv run pytest -m live
 
-# Run the proofs: 40 minutes. Needs nginx, caddy and pgbouncer.
+# Run the proofs: 40 minutes. Needs nginx, caddy, pgbouncer and prometheus.
 proof *options:
     uv run pytest -m proof {{ options }}
 
@@ -38,6 +38,7 @@ bench *options:
 serve *options:
     uv run todo serve --reload {{ options }}
 
-# Generate docs/settings.md.
+# Generate docs/settings.md, and the table in docs/metrics.md.
 docs:
     uv run python -m tests.docs.settings_page
+    uv run python -m tests.docs.metrics_page

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import override
+from typing import TYPE_CHECKING, override
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -21,10 +21,14 @@ from todo_api.http.routes import accounts, bulk, health, passwords, sessions, ta
 from todo_api.http.watchers import Watchers
 from todo_api.runtime.affinity import CoreAffinity
 from todo_api.runtime.drain import Drain
-from todo_api.runtime.request_context import END_STREAMS
+from todo_api.runtime.request_context import COUNT_REFUSED, END_STREAMS
 from todo_api.runtime.threads import WorkerThreads, fair_share
+from todo_api.sampling import published_state
 from todo_api.server.middleware import BrowserOnlyCors, RequestLog, SizeLimits, UnhandledErrors
 from todo_api.settings import Settings, Telemetry
+
+if TYPE_CHECKING:
+    from todo_api.runtime.metrics import Metrics
 
 _HASHING_NICENESS = 10
 _LONGEST_WAIT_FOR_HASHING_SECONDS = 30.0
@@ -71,7 +75,7 @@ def create_app(settings: Settings, telemetry: Telemetry | None = None) -> FastAP
         redirect_slashes=False,
         lifespan=_lifespan,
         telemetry=_telemetry(container),
-        middleware=_middleware(settings, drain),
+        middleware=_middleware(settings, drain, container.metrics()),
     )
     app.state.settings = settings
     app.state.drain = drain
@@ -136,11 +140,11 @@ def _telemetry(container: Container) -> TelemetryConfig:
     }
 
 
-def _middleware(settings: Settings, drain: Drain) -> list[Middleware]:
+def _middleware(settings: Settings, drain: Drain, metrics: "Metrics | None") -> list[Middleware]:
     """Return the layers around the routes, the outermost first."""
     any_origin = "*" in settings.cors_origins
     return [
-        Middleware(RequestLog, drain=drain),
+        Middleware(RequestLog, drain=drain, metrics=metrics),
         Middleware(
             BrowserOnlyCors,
             allow_origins=settings.cors_origins,
@@ -176,9 +180,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
         # These objects live as long as the process: exclude them from garbage collection.
         gc.collect()
         gc.freeze()
-        async with _on_one_core(app.state.affinity):
+        metrics = container.metrics()
+        counting = {} if metrics is None else {COUNT_REFUSED: metrics.count_refused_message}
+        async with _on_one_core(app.state.affinity), published_state(app, metrics):
             with app.state.drain.delaying_signals():
-                yield {END_STREAMS: app.state.watchers.end_all}
+                yield {END_STREAMS: app.state.watchers.end_all, **counting}
     finally:
         # First the threads that use the other parts: emails that they still send are delivered.
         for each in threads:

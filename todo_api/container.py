@@ -54,15 +54,19 @@ from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches, on_threads
+from todo_api.exporter.files import folder_of_this_service
 from todo_api.runtime.threads import give_way
 from todo_api.settings import Settings, SettingsError, Telemetry
 from todo_core.application import Application, Policy, Ports, assemble_clean_up
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import Limit
+from todo_core.ports.security_log import SecurityLog
 
-if TYPE_CHECKING:  # see `_tracing`
+if TYPE_CHECKING:  # see `_metrics` and `_tracing`
+    from todo_adapters.observed.rate_limiter import ObservedRateLimiter
     from todo_adapters.tracing.log_export import LogExport
     from todo_adapters.tracing.span_export import SpanExport
+    from todo_api.runtime.metrics import Metrics
 
 _CHECKPOINT_SECONDS = 0.25
 """With 0.5 the 99th percentile of a create is a quarter higher, and nearly twice without any."""
@@ -178,7 +182,58 @@ def _migrations_folder() -> Path:
     return Path(spec.origin).parent
 
 
-def _rate_limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
+def _metrics(settings: Settings) -> "Metrics | None":
+    """Return what counts, or None where nobody serves what it would count."""
+    if settings.metrics_port is None or (folder := folder_of_this_service()) is None:
+        return None
+    # Late: see docs/decisions/late-imports.md
+    from todo_api.runtime.metrics import Metrics
+
+    return Metrics(
+        folder,
+        version=settings.app_version,
+        database="sqlite" if settings.is_embedded else "postgresql",
+        connections=settings.database_pool_size,
+    )
+
+
+def _tasks(database: Database, metrics: "Metrics | None") -> SqlTaskRepository:
+    if metrics is None:
+        return SqlTaskRepository(database)
+    from todo_adapters.observed.tasks import ObservedTaskRepository  # late, like the metrics
+
+    return ObservedTaskRepository(database, metrics.count_task_written)
+
+
+def _unit_of_work(database: Database, metrics: "Metrics | None") -> BeginSqlUnitOfWork:
+    if metrics is None:
+        return BeginSqlUnitOfWork(database)
+    from todo_adapters.observed.tasks import BeginObservedUnitOfWork  # late, like the metrics
+
+    return BeginObservedUnitOfWork(database, metrics.count_task_written)
+
+
+def _security_log(metrics: "Metrics | None") -> SecurityLog:
+    log = StructlogSecurityLog()
+    if metrics is None:
+        return log
+    from todo_adapters.observed.security_log import ObservedSecurityLog  # late, like the metrics
+
+    return ObservedSecurityLog(log, metrics.count_security_event)
+
+
+def _rate_limiter(
+    settings: Settings, metrics: "Metrics | None"
+) -> "LimitsRateLimiter | Unlimited | ObservedRateLimiter":
+    limiter = _limiter(settings)
+    if metrics is None:
+        return limiter
+    from todo_adapters.observed.rate_limiter import ObservedRateLimiter  # late, like the metrics
+
+    return ObservedRateLimiter(limiter, metrics.count_limit_hit)
+
+
+def _limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
     """Return the configured limits, and decide what happens while their storage is down.
 
     Limits against guessing and flooding are then counted by each process separately. Those that
@@ -208,13 +263,18 @@ def _rate_limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
     )
 
 
-def _mailer(settings: Settings, background: ThreadBackground) -> ConsoleMailer | SmtpMailer:
+def _mailer(
+    settings: Settings, background: ThreadBackground, metrics: "Metrics | None"
+) -> ConsoleMailer | SmtpMailer:
     renderer = EmailRenderer(
         sender=settings.mail_sender, password_reset_url=settings.password_reset_url
     )
     if settings.smtp_url is None:
         return ConsoleMailer(renderer)
-    return SmtpMailer(settings.smtp_url.get_secret_value(), renderer, background)
+    url = settings.smtp_url.get_secret_value()
+    if metrics is None:
+        return SmtpMailer(url, renderer, background)
+    return SmtpMailer(url, renderer, background, observe=metrics.count_email)
 
 
 def _external_issuers(settings: Settings) -> TrustedIssuers:
@@ -360,6 +420,7 @@ class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     telemetry = providers.Dependency(instance_of=Telemetry, default=Telemetry())
     tracing = providers.Singleton(_tracing, settings, telemetry)
+    metrics = providers.Singleton(_metrics, settings)
 
     clock = providers.Singleton(SystemClock)
     identifiers = providers.Singleton(TimeOrderedIdentifiers)
@@ -383,9 +444,9 @@ class Container(containers.DeclarativeContainer):
     password_resets = providers.Singleton(SqlPasswordResetRepository, database)
     kept_responses = providers.Singleton(SqlKeptResponseRepository, database)
     stream_tickets = providers.Singleton(SqlStreamTicketRepository, database)
-    tasks = providers.Singleton(SqlTaskRepository, database)
+    tasks = providers.Singleton(_tasks, database, metrics)
     reminders = providers.Singleton(SqlReminderRepository, database)
-    unit_of_work = providers.Singleton(BeginSqlUnitOfWork, database)
+    unit_of_work = providers.Singleton(_unit_of_work, database, metrics)
 
     # Security
     key_ring = providers.Singleton(_key_ring, settings)
@@ -407,9 +468,9 @@ class Container(containers.DeclarativeContainer):
     )
     external_issuers = providers.Singleton(_external_issuers, settings)
     identity_cache = providers.Singleton(_identity_cache, settings)
-    security_log = providers.Singleton(StructlogSecurityLog)
-    rate_limiter = providers.Singleton(_rate_limiter, settings)
-    mailer = providers.Singleton(_mailer, settings, background)
+    security_log = providers.Singleton(_security_log, metrics)
+    rate_limiter = providers.Singleton(_rate_limiter, settings, metrics)
+    mailer = providers.Singleton(_mailer, settings, background, metrics)
 
     # The application
     __self__ = providers.Self()
@@ -431,14 +492,19 @@ def start(container: Container) -> None:
     """
     for provider in container.traverse(types=[providers.Singleton]):
         provider()
+    jobs: list[Periodic] = [container.session_check(), container.housekeeping()]
+    jobs.append(container.reminding())
     if container.database().needs_checkpoints:
-        container.checkpoints().start()
-    container.session_check().start()
-    container.changes().start()
-    container.housekeeping().start()
-    container.reminding().start()
+        jobs.append(container.checkpoints())
     if container.settings().reminder_emails:
-        container.reminder_emails().start()
+        jobs.append(container.reminder_emails())
+    if (metrics := container.metrics()) is not None:
+        for job in jobs:
+            metrics.expect_job(job.name, seconds=job.seconds)
+            job.observe(metrics.count_job)
+    container.changes().start()
+    for job in jobs:
+        job.start()
 
 
 def clean_up_everything(container: Container) -> int:

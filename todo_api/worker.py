@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from todo_api.app import create_app
 from todo_api.container import open_log_export
+from todo_api.exporter.files import count_in_files
 from todo_api.runtime.logging import configure_logs
 from todo_api.server.protocol import StrictHttpProtocol
 from todo_api.settings import Settings, Telemetry, load_settings
@@ -36,6 +37,8 @@ def serving_app(settings: Settings) -> FastAPI:
         atexit.register(export.close)
     for problem in telemetry.problems:
         _log.warning("telemetry.not_exported", reason=problem)
+    if settings.metrics_port is not None:
+        count_in_files()
     return create_app(settings, telemetry)
 
 

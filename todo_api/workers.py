@@ -15,6 +15,7 @@ import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
+from contextlib import AbstractContextManager, nullcontext  # noqa: E402
 from datetime import UTC, datetime  # noqa: E402
 from typing import Any, override  # noqa: E402
 
@@ -71,12 +72,22 @@ def main() -> None:
         "factory": True,
         "http": "todo_api.worker:http_protocol",
     }
-    if options["reload"]:
-        os.environ["TODO_DRAIN_DELAY"] = "0"  # no load balancer waits for a restart
-        uvicorn.run(**options)
-    else:
-        config = uvicorn.Config(**options)
-        _Workers(config, sockets=_bind(config)).run()
+    with _served_metrics(options.pop("metrics")):
+        if options["reload"]:
+            os.environ["TODO_DRAIN_DELAY"] = "0"  # no load balancer waits for a restart
+            uvicorn.run(**options)
+        else:
+            config = uvicorn.Config(**options)
+            _Workers(config, sockets=_bind(config)).run()
+
+
+def _served_metrics(address: tuple[str, int] | None) -> AbstractContextManager[None]:
+    """Serve the metrics of all workers on this address, if there is one."""
+    if address is None:
+        return nullcontext()
+    from todo_api.exporter.server import serving_metrics  # late: it is rarely needed
+
+    return serving_metrics(*address)
 
 
 class _Workers(Multiprocess):

@@ -18,6 +18,7 @@ from todo_api.container import Container, close, start
 from todo_api.settings import ExternalIssuer, Settings
 from todo_core.entities.user import EmailAddress, PersonName
 from todo_core.errors import Unavailable
+from todo_core.ports.limits import Limit
 from todo_core.ports.mail import PasswordChangedEmail
 
 ISSUER, AUDIENCE = "https://a.example.com", "https://todo.example.com"
@@ -77,7 +78,7 @@ def test_a_closed_container_leaves_no_thread_and_no_connection(
         threads, files = running_threads(), open_files()
         container = Container(settings=settings)
         start(container)
-        container.rate_limiter().hit("register", "192.0.2.1")
+        container.rate_limiter().hit(Limit.REGISTER, "192.0.2.1")
         container.external_issuers().verify(a_token(), now=datetime.now(UTC))
         container.mailer().send(MESSAGE)
         assert len(open_files() - files) >= 2  # PostgreSQL and Valkey

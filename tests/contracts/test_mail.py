@@ -317,6 +317,25 @@ class TestSmtp:
             assert mailer(port).deliver(REMINDER) is False
         assert inbox.tries == 3
 
+    def test_an_observer_is_told_of_each_attempt(self) -> None:
+        inbox = Inbox("451 later", "250 OK", *["451 later"] * 3, "550 never", "451 later", "550 no")
+        told: list[tuple[str, str]] = []
+        with smtp_server(inbox) as port:
+            observed = mailer(port, observe=lambda kind, result: told.append((kind, result)))
+            observed.send(RESET)
+            observed.send(RESET)
+            observed.send(RESET)
+            with pytest.raises(Unavailable):
+                observed.deliver(REMINDER)
+            assert observed.deliver(REMINDER) is False
+        assert [kind for kind, _ in told] == ["PasswordResetEmail"] * 6 + ["ReminderEmail"] * 2
+        assert [result for _, result in told] == [
+            *("failed", "sent"),
+            *("failed", "failed", "abandoned"),
+            "abandoned",
+            *("failed", "abandoned"),
+        ]
+
     def test_an_email_whose_recipient_is_refused_is_not_tried_again(self) -> None:
         class Picky:
             async def handle_RCPT(self, *_: object) -> str:  # noqa: N802 - aiosmtpd's name

@@ -49,6 +49,7 @@ _TYPES = {
     "ExternalIssuer": "objects, as JSON",
     "Label": "text, 1 to 100 characters",
     "Limits": "rate limits",
+    "ListenAddress": "IP address",
     "Name": "text, 1 to 1000 characters",
     "Page": "URL, `http` or `https`",
     "PlainUrl": "URL, `http` or `https`",
@@ -121,7 +122,7 @@ def type_in_words(name: str) -> str:
     """Return the type of a setting, with its bounds."""
     info = Settings.model_fields[name]
     annotation = get_type_hints(Settings, include_extras=True)[name]
-    if annotation is int:
+    if annotation in (int, int | None):
         [least] = [each.ge for each in info.metadata if isinstance(each, Ge)]
         [most] = [each.le for each in info.metadata if isinstance(each, Le)]
         return f"integer, {least} to {most}"
@@ -162,6 +163,7 @@ _DERIVED: Mapping[str, str] = {
     "DATABASE_URL": "embedded SQLite",
     "TODO_MIGRATION_DATABASE_URL": "`DATABASE_URL`",
     "TODO_JWT_SECRET": "created, with the embedded database",
+    "TODO_METRICS_PORT": "none are served",
     "TODO_SMTP_URL": "emails are printed",
     "BETTER_AUTH_JWKS_URL": "from `BETTER_AUTH_URL`",
     "BETTER_AUTH_ISSUER": "from `BETTER_AUTH_URL`",

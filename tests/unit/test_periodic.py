@@ -128,6 +128,28 @@ def test_a_failure_is_logged_once_until_it_changes_or_ends() -> None:
     ]
 
 
+def test_an_observer_is_told_of_each_run() -> None:
+    calls: list[int] = []
+    told: list[tuple[str, bool]] = []
+
+    def failing_first() -> None:
+        calls.append(1)
+        time.sleep(0.01)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+
+    def observe(name: str, seconds: float, failed: bool) -> None:
+        assert 0.01 <= seconds < 10
+        told.append((name, failed))
+
+    periodic = Periodic("test", failing_first, seconds=0.01)
+    periodic.observe(observe)
+    periodic.start()
+    until(lambda: len(told) >= 2)
+    periodic.close()
+    assert told[:2] == [("test", True), ("test", False)]
+
+
 def test_a_job_on_threads_is_called_once_if_there_is_nothing_to_do() -> None:
     calls: list[int] = []
 

@@ -2,6 +2,7 @@
 
 import smtplib
 import ssl
+from collections.abc import Callable
 from email.message import EmailMessage
 from threading import Event
 from urllib.parse import unquote, urlsplit
@@ -20,7 +21,15 @@ _LAST_TIMEOUT_SECONDS = 3.0
 _PAUSES_SECONDS = (1.0, 5.0)
 """How long to wait before each further attempt."""
 
+type Observer = Callable[[str, str], None]
+"""Is told of each attempt the kind of the email and the result: `sent`, `failed` or, if no further
+attempt follows, `abandoned`."""
+
 _log = structlog.get_logger()
+
+
+def _ignore(_kind: str, _result: str) -> None:
+    """Let nobody know."""
 
 
 class SmtpMailer(Mailer):
@@ -29,7 +38,8 @@ class SmtpMailer(Mailer):
     The URL is `smtp://user:password@host:587`, with STARTTLS where the server
     offers it, or `smtps://…:465`, with TLS from the start. A password is never
     sent in the clear. In the background, there are two more attempts after a temporary failure, and
-    none after a permanent one. Failures are logged without the address.
+    none after a permanent one. Failures are logged without the address. An observer is told of each
+    attempt.
     """
 
     def __init__(
@@ -41,6 +51,7 @@ class SmtpMailer(Mailer):
         tls: ssl.SSLContext | None = None,
         timeout: float = _TIMEOUT_SECONDS,
         pauses: tuple[float, ...] = _PAUSES_SECONDS,
+        observe: Observer = _ignore,
     ) -> None:
         parts = urlsplit(url)
         self._implicit_tls = parts.scheme == "smtps"
@@ -53,6 +64,7 @@ class SmtpMailer(Mailer):
         self._tls = tls or ssl.create_default_context()
         self._timeout = timeout
         self._pauses = pauses
+        self._observe = observe
         self._closing = Event()
 
     def send(self, email: Email) -> None:
@@ -64,11 +76,11 @@ class SmtpMailer(Mailer):
             self._transmit(self._renderer.message(email), str(email.to))
         except (OSError, smtplib.SMTPException) as error:
             is_refused = _is_refusal(error)
-            _log.warning("mail.failed", message=kind, reason=type(error).__name__, last=is_refused)
+            self._failed(kind, error, last=is_refused)
             if is_refused:
                 return False
             raise Unavailable("mail") from error
-        _log.info("mail.sent", message=kind)
+        self._sent(kind)
         return True
 
     def check(self) -> None:
@@ -100,13 +112,21 @@ class SmtpMailer(Mailer):
                 last = (
                     attempt == len(self._pauses) or _is_final(error) or self._should_give_up(error)
                 )
-                _log.warning("mail.failed", message=kind, reason=type(error).__name__, last=last)
+                self._failed(kind, error, last=last)
                 if last:
                     return
                 self._closing.wait(self._pauses[attempt])
             else:
-                _log.info("mail.sent", message=kind)
+                self._sent(kind)
                 return
+
+    def _sent(self, kind: str) -> None:
+        _log.info("mail.sent", message=kind)
+        self._observe(kind, "sent")
+
+    def _failed(self, kind: str, error: Exception, *, last: bool) -> None:
+        _log.warning("mail.failed", message=kind, reason=type(error).__name__, last=last)
+        self._observe(kind, "abandoned" if last else "failed")
 
     def _should_give_up(self, error: Exception) -> bool:
         return self._closing.is_set() and isinstance(error, TimeoutError)

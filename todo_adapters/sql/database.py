@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 from sqlmodel import create_engine
 
 from todo_adapters.sql.dialect import DatabaseDialect
@@ -407,6 +408,12 @@ class Database(SqlExecutor):
         )
         advance, *writes = (self._compile(each, names) for each in (write.advance, *write.writes))
         return _CompiledWrite(begin, advance, writes, commit, roll_back)
+
+    @property
+    def connections_in_use(self) -> int:
+        """How many connections of the pool are in use."""
+        pool = self.engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     @property
     def needs_checkpoints(self) -> bool:

@@ -15,16 +15,16 @@ from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 
 
 class SqlUnitOfWork(UnitOfWork):
-    """The repositories, on one transaction."""
+    """The repositories, on one transaction. The given tasks, if any, must be on it too."""
 
-    def __init__(self, executor: SqlExecutor) -> None:
+    def __init__(self, executor: SqlExecutor, tasks: SqlTaskRepository | None = None) -> None:
         self._users = SqlUserRepository(executor)
         self._sessions = SqlSessionRepository(executor)
         self._revocations = SqlRevocationRepository(executor)
         self._identities = SqlIdentityRepository(executor)
         self._password_resets = SqlPasswordResetRepository(executor)
         self._kept_responses = SqlKeptResponseRepository(executor)
-        self._tasks = SqlTaskRepository(executor)
+        self._tasks = tasks or SqlTaskRepository(executor)
 
     @property
     def users(self) -> SqlUserRepository:

@@ -11,6 +11,9 @@ import structlog
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 
+type Observer = Callable[[str, float, bool], None]
+"""Is told of each run the name of the job, how many seconds it took, and whether it failed."""
+
 _log = structlog.get_logger()
 
 
@@ -58,13 +61,24 @@ class Periodic:
     """
 
     def __init__(
-        self, name: str, job: Callable[[], object], *, seconds: float, jitter: float = 0.0
+        self,
+        name: str,
+        job: Callable[[], object],
+        *,
+        seconds: float,
+        jitter: float = 0.0,
     ) -> None:
-        self._name, self._job, self._seconds, self._jitter = name, job, seconds, jitter
+        self.name, self.seconds = name, seconds
+        self._job, self._jitter = job, jitter
+        self._observer: Observer | None = None
         self._random = SystemRandom()
         self._failure: str | None = None
         self._stopped = Event()
         self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def observe(self, observer: Observer) -> None:
+        """Tell this observer of each run from now on."""
+        self._observer = observer
 
     def start(self) -> None:
         """Call the job for the first time, and begin to call it on the thread."""
@@ -82,20 +96,26 @@ class Periodic:
             self._call()
 
     def _call(self) -> None:
+        began = time.monotonic()
+        self._try()
+        if self._observer is not None:
+            self._observer(self.name, time.monotonic() - began, self._failure is not None)
+
+    def _try(self) -> None:
         try:
             self._job()
         except Exception as error:  # noqa: BLE001 - the next call may succeed
             failure = repr(error)
             if failure != self._failure:
-                _log.warning("periodic.failed", job=self._name, reason=failure)
+                _log.warning("periodic.failed", job=self.name, reason=failure)
             self._failure = failure
         else:
             if self._failure is not None:
-                _log.info("periodic.recovered", job=self._name)
+                _log.info("periodic.recovered", job=self.name)
             self._failure = None
 
     def _pause(self) -> float:
-        return self._seconds * (1 + self._random.uniform(-1, 1) * self._jitter)
+        return self.seconds * (1 + self._random.uniform(-1, 1) * self._jitter)
 
 
 class PeriodicBatches(Periodic):

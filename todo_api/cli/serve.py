@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,6 +16,7 @@ import uvicorn
 from todo_api.cli.database import migrate_in_child
 from todo_api.cli.errors import exit_with, invalid_settings, settings_or_exit
 from todo_api.container import Container
+from todo_api.exporter.server import listening_socket, serving_metrics
 from todo_api.runtime.affinity import core_count
 from todo_api.runtime.logging import configure_logs, logs_json
 from todo_api.server.options import server_options
@@ -61,9 +63,8 @@ def serve(
         migrate_in_child(settings)
     configure_logs(settings)
     _check_adapters(settings)
-    shown_host = f"[{host}]" if ":" in host else host
-    typer.echo(f"API      http://{shown_host}:{port}/api", err=True)
-    typer.echo(f"Docs     http://{shown_host}:{port}/docs", err=True)
+    typer.echo(f"API      http://{_in_url(host)}:{port}/api", err=True)
+    typer.echo(f"Docs     http://{_in_url(host)}:{port}/docs", err=True)
     typer.echo(f"Storage  {_storage(settings)}", err=True)
     if workers > 1 and _limits_are_per_worker(settings):
         typer.echo(
@@ -71,17 +72,22 @@ def serve(
             " TODO_RATE_LIMIT_STORAGE=redis://….",
             err=True,
         )
+    metrics = _metrics_address(settings, port)
+    if metrics is not None:
+        typer.echo(f"Metrics  http://{_in_url(metrics[0])}:{metrics[1]}/metrics", err=True)
     options = {"host": host, "port": port, **server_options(settings)}
     if workers > 1 or reload:
         folders = [str(_PACKAGES / name) for name in _RELOADED] if reload else None
         _become_parent(
             settings,
-            options | {"workers": workers, "reload": reload, "reload_dirs": folders},
+            options
+            | {"workers": workers, "reload": reload, "reload_dirs": folders, "metrics": metrics},
         )
     # Uvicorn sends itself the signal again at the end: a requested stop is not a failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    # Otherwise uvicorn would take the number of workers from WEB_CONCURRENCY.
-    uvicorn.run(serving_app(settings), workers=1, **options)
+    with nullcontext() if metrics is None else serving_metrics(*metrics):
+        # Otherwise uvicorn would take the number of workers from WEB_CONCURRENCY.
+        uvicorn.run(serving_app(settings), workers=1, **options)
 
 
 def _become_parent(settings: Settings, options: dict[str, Any]) -> NoReturn:
@@ -103,6 +109,24 @@ def _check_address(host: str) -> None:
             tried.bind(address)
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be encoded
         exit_with(f"Cannot listen on --host {host!a}: {error}.")
+
+
+def _metrics_address(settings: Settings, api_port: int) -> tuple[str, int] | None:
+    """Return where metrics are served, or exit with a clear message if that is not possible."""
+    host, port = settings.metrics_host, settings.metrics_port
+    if port is None:
+        return None
+    if port == api_port:
+        exit_with("TODO_METRICS_PORT must not be the port of the API (--port). Choose another one.")
+    try:
+        listening_socket(host, port).close()
+    except OSError as error:
+        exit_with(f"Cannot listen on TODO_METRICS_HOST and TODO_METRICS_PORT: {error}.")
+    return host, port
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _check_adapters(settings: Settings) -> None:

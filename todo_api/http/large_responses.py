@@ -53,6 +53,11 @@ class ResponsesInFlight:
         self._total = 0
 
     @property
+    def total(self) -> int:
+        """The bytes of all responses in flight."""
+        return self._total
+
+    @property
     def is_empty(self) -> bool:
         """Whether no response is in flight."""
         return not self._total

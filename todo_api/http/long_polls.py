@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from todo_api.http.watchers import Watcher, Watchers, disconnected
+from todo_api.runtime.request_context import WAITS
 from todo_core.entities.caller import Caller
 from todo_core.errors import InvalidAccessToken
 
@@ -52,6 +53,7 @@ def waiting(
         InvalidAccessToken: at the end, if the session of the caller was revoked, or their token has
             expired.
     """
+    request.scope[WAITS] = True
     timer = asyncio.get_running_loop().call_later(seconds, poll.end)
     leaving = asyncio.ensure_future(disconnected(request.receive))
     leaving.add_done_callback(poll.leave)

@@ -164,6 +164,10 @@ class Watchers:
             del self._reminded[owner_id]
             self._changes.unwatch(owner_id)
 
+    def count(self, kind: type[Watcher]) -> int:
+        """Return how many watchers of this kind there are."""
+        return sum(isinstance(each, kind) for group in self._watchers.values() for each in group)
+
     def end_all(self) -> None:
         """End all watchers, and those that are added later at once: the service is stopping."""
         self._is_closed = True

@@ -24,6 +24,14 @@ END_STREAMS = "todo.end_streams"
 """The key of the lifespan's state that holds a function, which ends all such responses. The server
 calls it when it begins to stop."""
 
+WAITS = "todo.waits"
+"""The key of the ASGI scope that is set if the response waits for changes, as long as the client
+wants."""
+
+COUNT_REFUSED = "todo.count_refused"
+"""The key of the lifespan's state that holds a function, which counts a request that the server
+refused, by the code of the problem. It is missing where nobody counts."""
+
 STREAMED_BYTES = "todo.streamed_bytes"
 """The key of the ASGI scope that holds how many bytes of a streamed response were sent so far."""
 

@@ -121,6 +121,16 @@ class WorkerThreads:
         """The keys with a waiting job that may begin, in the order of their turns."""
 
     @property
+    def count(self) -> int:
+        """The number of threads."""
+        return self._count
+
+    @property
+    def busy(self) -> int:
+        """The number of threads that run a call."""
+        return self._count - self._idle
+
+    @property
     def waiting(self) -> int:
         """The number of calls that have not begun."""
         return self._waiting_in_total

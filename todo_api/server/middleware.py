@@ -11,7 +11,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from random import Random
 from time import perf_counter
-from typing import override
+from typing import TYPE_CHECKING, override
 
 import structlog
 from starlette.datastructures import Headers
@@ -24,13 +24,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from todo_api.http.problems import CORS_REFUSED, HTTP_PROBLEMS, UNEXPECTED, problem_response
 from todo_api.runtime.drain import Drain
 from todo_api.runtime.logging import loggable
-from todo_api.runtime.request_context import USER_ID, client_address, current_request_id
+from todo_api.runtime.request_context import USER_ID, WAITS, client_address, current_request_id
 from todo_api.server.headers import (
     SECURITY_HEADERS,
     STRICT_TRANSPORT_SECURITY,
     RawHeader,
     request_id_header,
 )
+
+if TYPE_CHECKING:
+    from todo_api.runtime.metrics import Metrics
 
 _SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 _CLOSE = (b"connection", b"close")
@@ -56,13 +59,18 @@ class RequestLog:
 
     A response that sets one of the security headers itself keeps its own.
     Strict-Transport-Security is sent where the request came over TLS, here or at a trusted proxy.
+
     While the process is leaving, a response closes its connection, so that the client opens the
     next one to another process.
+
+    If there are metrics, it counts the request in them. The duration that they observe ends with
+    the start of the response: how long the client takes to read it says nothing about this service.
     """
 
-    def __init__(self, app: ASGIApp, drain: Drain) -> None:
+    def __init__(self, app: ASGIApp, drain: Drain, metrics: "Metrics | None" = None) -> None:
         self._app = app
         self._drain = drain
+        self._metrics = metrics
         self._log = structlog.get_logger().bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,12 +79,17 @@ class RequestLog:
             return
         started = perf_counter()
         status = 0
+        seconds: float | None = None
         request_id = _request_id(scope["headers"])
+        if (metrics := self._metrics) is not None:
+            metrics.requests_in_flight += 1
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = int(message["status"])
+                if metrics is not None:
+                    seconds = perf_counter() - started
                 headers = message["headers"]
                 present = {name for name, _ in headers}
                 if present.isdisjoint(_SECURITY_NAMES):  # as almost always
@@ -104,6 +117,14 @@ class RequestLog:
                 user_id=scope.get(USER_ID),
             )
             current_request_id.reset(token)
+            if metrics is not None:
+                metrics.requests_in_flight -= 1
+                metrics.count_request(
+                    scope["method"],
+                    getattr(scope.get("route"), "path", None),
+                    status,
+                    None if WAITS in scope else seconds,
+                )
 
 
 def _request_id(headers: Sequence[RawHeader]) -> str:

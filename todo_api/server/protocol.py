@@ -31,7 +31,12 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from todo_api.http.problems import ProblemKind
-from todo_api.runtime.request_context import BEGIN_STREAM, END_STREAMS, STREAMED_BYTES
+from todo_api.runtime.request_context import (
+    BEGIN_STREAM,
+    COUNT_REFUSED,
+    END_STREAMS,
+    STREAMED_BYTES,
+)
 from todo_api.server.refusals import (
     BODY_TOO_LARGE,
     HEADERS_TOO_LARGE,
@@ -495,6 +500,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
             request_id=request_id,
             address=self._address(),
         )
+        if (count_refused := self.app_state.get(COUNT_REFUSED)) is not None:
+            count_refused(kind.code)
         response = refusal(kind, request_id)
         if self._running is None or self._running.response_complete:
             self._close_with(response)

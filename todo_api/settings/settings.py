@@ -32,6 +32,7 @@ from todo_api.settings.types import (
     Label,
     Lifetime,
     Limits,
+    ListenAddress,
     Name,
     Page,
     PlainUrl,
@@ -80,6 +81,8 @@ class Settings(BaseSettings):
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
+    metrics_port: int | None = Field(None, ge=1, le=65535)
+    metrics_host: ListenAddress = "127.0.0.1"
     data_dir: DataDir = Path("todo-data")
     cpu_affinity: Literal["auto", "off"] = "auto"
     drain_delay: DrainDelay = timedelta(0)

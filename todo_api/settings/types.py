@@ -142,6 +142,15 @@ def _without_control_characters(text: str) -> str:
     return text
 
 
+def _listen_address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(
+            "must be an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all"
+        ) from None
+
+
 def _token_name(text: str) -> str:
     if not re.fullmatch(r"[!-~](?:[ -~]{0,198}[!-~])?", text):
         raise ValueError("must have 1 to 200 printable ASCII characters")
@@ -466,5 +475,6 @@ type SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 type StorageUrl = Annotated[SecretStr, AfterValidator(_storage_url)]
 type Limits = Annotated[str, AfterValidator(_limits)]
 type DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+type ListenAddress = Annotated[str, AfterValidator(_listen_address)]
 type CorsOrigin = Annotated[str, AfterValidator(_cors_origin)]
 type TrustedNetwork = Annotated[str, AfterValidator(lambda text: str(_trusted_network(text)))]

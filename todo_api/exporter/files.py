@@ -1,0 +1,144 @@
+"""The files in which each process counts, and which one process reads for all of them.
+
+prometheus-client counts in memory-mapped files, one for each process and kind of metric. So what
+a process has counted survives its death, even by SIGKILL. This module adds what a service needs
+beyond that: a folder that never stays behind, and files that do not grow in number when workers
+die again and again.
+
+Each process that counts holds the lock of a file (flock(2)) for as long as it lives, and the
+kernel releases it when it dies. So it is always known which processes are alive.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+from typing import Self
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable in which prometheus-client looks for the folder when it is imported."""
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - folders are created in it by mkdtemp
+_PREFIX = "todo-metrics-"
+_UNLOCKED_PREFIX = f"new-{_PREFIX}"
+_READER = "reader"
+_DEAD = 0
+"""The number in the names of the files that have the counts of all dead processes."""
+
+_held: list[int] = []
+"""Descriptors of the locks that this process holds until it ends."""
+
+
+class MetricFiles:
+    """The folder of one running service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls) -> Self:
+        """Create the folder, for this process and those that it starts, and delete stale ones.
+
+        It is in memory where the system has a place for that, so that counting never waits for a
+        disk. Only the user who runs the service can enter it.
+
+        Raises:
+            OSError: if no folder can be created.
+        """
+        parent = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else Path(gettempdir())
+        _remove_stale(parent)
+        # It gets its final name when it is locked, so that no other service takes it for stale.
+        new = Path(mkdtemp(prefix=_UNLOCKED_PREFIX, dir=parent))
+        _hold(new, _READER)
+        folder = new.rename(parent / new.name.removeprefix("new-"))
+        os.environ[VARIABLE] = str(folder)
+        return cls(folder)
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def retire_dead_processes(self) -> None:
+        """Add the counts of dead processes to one file for all of them, and drop their gauges.
+
+        Only the process that reads the files may call this, on one thread at a time.
+        """
+        for lock in self.folder.glob("*.lock"):
+            if lock.stem != _READER and _is_free(lock):
+                self._retire(int(lock.stem))
+                lock.unlink(missing_ok=True)
+
+    def _retire(self, process: int) -> None:
+        for file in self.folder.glob(f"*_{process}.db"):
+            kind = file.name.removesuffix(f"_{process}.db")
+            if not kind.startswith("gauge"):
+                _add(file, self.folder / f"{kind}_{_DEAD}.db")
+            file.unlink(missing_ok=True)
+
+
+def folder_of_this_service() -> Path | None:
+    """Return the folder in which the processes of this service count, if it serves metrics."""
+    folder = os.environ.get(VARIABLE)
+    return Path(folder) if folder else None
+
+
+def count_in_files() -> None:
+    """Declare that this process counts. Call it before prometheus-client is used."""
+    if (folder := folder_of_this_service()) is not None:
+        _hold(folder, str(os.getpid()))
+
+
+def _add(file: Path, total: Path) -> None:
+    """Add all values of a file to those of another one."""
+    from prometheus_client.mmap_dict import MmapedDict  # late: only where metrics are served
+
+    with closing(MmapedDict(str(total))) as totals:
+        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
+            before, _ = totals.read_value(key)
+            totals.write_value(key, before + value, 0.0)
+
+
+def _hold(folder: Path, name: str) -> None:
+    """Hold a lock until this process ends."""
+    lock = folder / f"{name}.lock"
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(lock.stat(), os.fstat(descriptor)):
+                _held.append(descriptor)
+                return
+        os.close(descriptor)  # the reader found it before it was locked, and deleted it
+
+
+def _is_free(lock: Path) -> bool:
+    """Return whether no process holds this lock."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _remove_stale(parent: Path) -> None:
+    """Delete the folders of services of this user of which no process lives any more."""
+    with suppress(OSError):
+        for folder in parent.glob(f"{_PREFIX}*"):
+            if re.fullmatch(rf"{_PREFIX}\w+", folder.name) and _is_own_folder(folder):
+                locks = list(folder.glob("*.lock"))
+                if locks and all(map(_is_free, locks)):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_own_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and path.lstat().st_uid == os.geteuid()
