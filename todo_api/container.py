@@ -4,7 +4,7 @@ Only this module of todo_api imports todo_adapters. A container makes each of it
 it is first needed, and keeps it as long as the container lives.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from importlib.util import find_spec
@@ -29,11 +29,14 @@ from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.revoked_sessions import PolledRevokedSessions
 from todo_adapters.security.secret_tokens import RandomSecretTokens
 from todo_adapters.security.security_log import StructlogSecurityLog
+from todo_adapters.sql.backups import SqliteBackups, database_file
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.inspection import SqlInspection
 from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
+from todo_adapters.sql.postgresql_tools import backup_command, restore_commands
+from todo_adapters.sql.recovery import Recovery, recover
 from todo_adapters.sql.reminders import SqlReminderRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
@@ -104,6 +107,10 @@ def _migration_database(settings: Settings) -> Database:
     has_own = settings.migration_database_url is not None
     variable = "TODO_MIGRATION_DATABASE_URL" if has_own else "DATABASE_URL"
     return _database(settings, variable, settings.migration_dsn, pool_size=2)
+
+
+def _backups(settings: Settings, migrations: Path) -> SqliteBackups:
+    return SqliteBackups(database_file(settings.database_dsn), migrations)
 
 
 def _migrations_folder() -> Path:
@@ -303,6 +310,7 @@ class Container(containers.DeclarativeContainer):
     migration_schema = providers.Singleton(
         SqlSchema, migration_database, providers.Callable(_migrations_folder)
     )
+    backups = providers.Factory(_backups, settings, providers.Callable(_migrations_folder))
     users = providers.Singleton(SqlUserRepository, database)
     sessions = providers.Singleton(SqlSessionRepository, database)
     revocations = providers.Singleton(SqlRevocationRepository, database)
@@ -383,6 +391,42 @@ def clean_up_everything(container: Container) -> int:
         policy=_policy(container.settings()),
     )
     return in_batches(clean_up)
+
+
+def recover_everything(container: Container) -> Recovery:
+    """Do what must follow a restore by other means than `todo restore`.
+
+    Raises:
+        ValueError: if the schema is not up to date, or a service uses a SQLite database.
+        Unavailable: if the database does not respond.
+    """
+    if container.settings().is_embedded:
+        container.backups().require_unused()
+    schema = container.migration_schema()
+    if (current := schema.current()) != schema.newest:
+        raise ValueError(
+            f"The schema has the revision {current}, and the newest one is {schema.newest}."
+            " Run `todo migrate` first."
+        )
+    recovery = recover(container.migration_database(), now=container.clock().now())
+    remove_signing_key(container.settings())
+    return recovery
+
+
+def remove_signing_key(settings: Settings) -> None:
+    """Delete the signing key of the data folder, if it is in use. The service creates another."""
+    if settings.jwt_secret is None:
+        (settings.data_dir / "signing-key").unlink(missing_ok=True)
+
+
+def postgresql_backup_command(settings: Settings, file: str) -> str:
+    """Return the command that backs up the PostgreSQL database to this file."""
+    return backup_command(settings.migration_dsn, file)
+
+
+def postgresql_restore_commands(settings: Settings, file: str) -> Sequence[str]:
+    """Return the commands that restore this file to a new PostgreSQL database."""
+    return restore_commands(settings.migration_dsn, file)
 
 
 def close(container: Container) -> None:

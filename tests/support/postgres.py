@@ -235,6 +235,11 @@ def _installation() -> _Installation:
     return _Installation()
 
 
+def client_programs() -> Path:
+    """Return the folder with `pg_dump` and the like, of the version of the servers here."""
+    return _installation().binaries
+
+
 @contextmanager
 def running_postgres(
     settings: Mapping[str, str] = FAST_AND_FORGETFUL,
@@ -296,4 +301,4 @@ def drop_database(url: str) -> None:
     """Drop a database, even if clients are connected to it."""
     parts = urlsplit(url)
     with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{parts.path[1:]}" WITH (FORCE)')
+        connection.execute(f'DROP DATABASE IF EXISTS "{parts.path[1:]}" WITH (FORCE)')
