@@ -110,7 +110,7 @@ def run(helm: str, *arguments: str, values: Values | None = None) -> str:
             file.write_text(yaml.safe_dump(dict(values)))
             options = ["--values", str(file)]
         done = subprocess.run(
-            [_program(helm), *arguments, *options],
+            [program_of(helm), *arguments, *options],
             cwd=folder,
             env={"HOME": folder, "KUBECONFIG": os.devnull, "PATH": os.environ["PATH"]},
             check=True,
@@ -122,7 +122,8 @@ def run(helm: str, *arguments: str, values: Values | None = None) -> str:
 
 
 @cache
-def _program(helm: str) -> Path:
+def program_of(helm: str = HELM) -> Path:
+    """Return the path of Helm."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         found = shutil.which("helm")
         if found is None:

@@ -170,6 +170,20 @@ class TestRendering:
         assert {"todo", "a-todo", "todo-staging", "todo-migrate", "x" * 53} <= names
         assert max(map(len, names)) <= 63
 
+    def test_the_values_on_the_page_of_the_documentation_are_accepted(self) -> None:
+        page = (ROOT / "docs" / "kubernetes.md").read_text()
+        examples = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.S)]
+        first, network = examples
+        release = render({**first, **network})
+        assert release.of("Deployment")["spec"]["replicas"] == 2
+        assert ports(release.named("NetworkPolicy", "todo")["spec"]["egress"]) == {
+            *(53, 443, 465, 587, 5432, 6379)
+        }
+        listed = re.search(r"on any host: (.*?)\. Add", page, re.DOTALL)
+        assert listed
+        default = render({}).of("NetworkPolicy")["spec"]["egress"]
+        assert {int(port) for port in re.findall(r"\d+", listed[1])} == ports(default)
+
 
 class TestSchemas:
     @pytest.mark.parametrize("version", KUBERNETES)
