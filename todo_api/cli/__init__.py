@@ -7,6 +7,7 @@ import typer
 
 from todo_api.cli.database import cleanup, migrate
 from todo_api.cli.serve import serve
+from todo_api.cli.users import commands as user_commands
 
 main = typer.Typer(
     help="A Todo backend. Settings are read from the environment and from .env.",
@@ -38,3 +39,4 @@ def options(
 
 for command in (serve, migrate, cleanup):
     main.command()(command)
+main.add_typer(user_commands, name="user")
