@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -493,6 +494,15 @@ class TestContainers:
         with started(release, tmp_path) as pod:
             check(release, pod)
 
+    def test_a_pod_with_metrics_serves_them_where_prometheus_looks(self, tmp_path: Path) -> None:
+        release = render({"metrics": {"enabled": True, "serviceMonitor": {"enabled": True}}})
+        [endpoint] = release.of("ServiceMonitor")["spec"]["endpoints"]
+        metrics_port = free_port()
+        with started(release, tmp_path, metrics_port=metrics_port) as pod:
+            check(release, pod)
+            url = f"http://127.0.0.1:{metrics_port}{endpoint['path']}"
+            assert "\ntodo_http_requests_total" in httpx.get(url).raise_for_status().text
+
 
 class TestNotes:
     def notes(self, values: Values) -> str:
@@ -610,7 +620,9 @@ def command_of(container: Manifest) -> list[str]:
 
 
 @contextmanager
-def started(release: Release, folder: Path) -> Iterator[httpx.Client]:
+def started(
+    release: Release, folder: Path, *, metrics_port: int | None = None
+) -> Iterator[httpx.Client]:
     """Run the container of the Deployment until the end of the block, and stop it as a pod."""
     folder.mkdir(exist_ok=True)
     deployment = release.of("Deployment")
@@ -626,6 +638,11 @@ def started(release: Release, folder: Path) -> Iterator[httpx.Client]:
     variables = environment(release, deployment)
     if "TODO_DATA_DIR" in variables:
         variables["TODO_DATA_DIR"] = str(folder / "data")
+    if metrics_port is not None:
+        named = {each["name"]: each["containerPort"] for each in container["ports"]}
+        assert variables["TODO_METRICS_PORT"] == str(named["metrics"])
+        assert ip_address(variables["TODO_METRICS_HOST"]).is_unspecified
+        variables |= {"TODO_METRICS_HOST": "127.0.0.1", "TODO_METRICS_PORT": str(metrics_port)}
     process = subprocess.Popen(command, cwd=folder, env={"PATH": os.environ["PATH"], **variables})
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
