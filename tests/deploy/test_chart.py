@@ -211,7 +211,7 @@ class TestSchemas:
     def test_the_service_monitor_follows_the_schema_of_the_prometheus_operator(self) -> None:
         monitor = render(EVERYTHING).of("ServiceMonitor")
         assert monitor_is_valid(monitor)
-        assert monitor["spec"].keys() == {"selector", "endpoints"}
+        assert monitor["spec"].keys() == {"selector", "endpoints", "jobLabel"}
         [endpoint] = monitor["spec"]["endpoints"]
         assert endpoint.keys() == {"port", "path", "interval", "scrapeTimeout"}
         endpoint["interval"] = "30"
@@ -369,6 +369,7 @@ class TestConsistency:
         monitor = release.of("ServiceMonitor")["spec"]
         [monitored] = selected(monitor["selector"]["matchLabels"], release.all("Service"))
         assert component_of(monitored) == "metrics"
+        assert monitored["metadata"]["labels"][monitor["jobLabel"]] == "todo"
         assert monitor["endpoints"][0]["port"] == monitored["spec"]["ports"][0]["name"]
 
     def test_the_metrics_are_on_no_service_of_the_api(self) -> None:
