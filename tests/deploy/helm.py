@@ -97,8 +97,10 @@ def refusal(values: Values, *, helm: str = HELM) -> str:
     raise AssertionError("they were accepted")
 
 
-def run(helm: str, *arguments: str, values: Values | None = None) -> str:
-    """Run Helm without a cluster, and return its output.
+def run(
+    helm: str, *arguments: str, values: Values | None = None, kubeconfig: str = os.devnull
+) -> str:
+    """Run Helm, without a cluster unless there is a `kubeconfig`, and return its output.
 
     Raises:
         subprocess.CalledProcessError: if it fails.
@@ -112,7 +114,7 @@ def run(helm: str, *arguments: str, values: Values | None = None) -> str:
         done = subprocess.run(
             [program_of(helm), *arguments, *options],
             cwd=folder,
-            env={"HOME": folder, "KUBECONFIG": os.devnull, "PATH": os.environ["PATH"]},
+            env={"HOME": folder, "KUBECONFIG": kubeconfig, "PATH": os.environ["PATH"]},
             check=True,
             capture_output=True,
             text=True,

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from tests.dependencies import ROOT
+from tests.deploy.cluster import Cluster, running_cluster
 from tests.deploy.helm import (
     CHART,
     FOLDER,
@@ -49,10 +50,11 @@ VALIDATOR = "kubernetes-validate==1.37.0"
 KUBERNETES = ("1.29.0", "1.33.0", "1.37.0")
 """The oldest version that the chart allows, the newest of the validator, and one between them."""
 
+IN_CLUSTER = ("--namespace", "todo")
 VARIABLES = {variable_of(name, info) for name, info in Settings.model_fields.items()}
 SECRET = "0123456789abcdef0123456789abcdef"
 SECRETS = {"DATABASE_URL": "postgresql://todo:hidden@db/todo", "TODO_JWT_SECRET": SECRET}
-POSTGRESQL: Values = {"database": {"type": "postgresql"}, "secrets": SECRETS}
+POSTGRESQL: dict[str, Any] = {"database": {"type": "postgresql"}, "secrets": SECRETS}
 EVERYTHING: Values = {
     "image": {"repository": "registry.example/todo", "digest": f"sha256:{'a' * 64}"},
     "imagePullSecrets": [{"name": "registry"}],
@@ -444,6 +446,60 @@ class TestConsistency:
             assert release.all(kind) == []
 
 
+@pytest.mark.parametrize("helm", HELMS)
+class TestReleases:
+    """What Helm does with the chart, in a cluster that records it."""
+
+    BEFORE = (
+        ("create", "NetworkPolicy", "todo-migrate"),
+        ("create", "Secret", "todo-migrate"),
+        ("create", "Job", "todo-migrate"),
+    )
+    AFTER = (
+        ("delete", "Job", "todo-migrate"),
+        ("delete", "Secret", "todo-migrate"),
+        ("delete", "NetworkPolicy", "todo-migrate"),
+    )
+
+    def test_the_database_is_migrated_before_anything_else_is_installed_or_changed(
+        self, helm: str, tmp_path: Path
+    ) -> None:
+        with running_cluster(tmp_path) as cluster:
+            for verb, what in (("install", "create"), ("upgrade", "change")):
+                apply(cluster, helm, verb, POSTGRESQL | {"replicas": 2 if verb == "upgrade" else 1})
+                migration = len(self.BEFORE) + len(self.AFTER)
+                assert tuple(cluster.events[:migration]) == self.BEFORE + self.AFTER
+                assert {event for event, _, _ in cluster.events[migration:]} == {what}
+                assert (what, "Deployment", "todo") in cluster.events[migration:]
+                cluster.events.clear()
+            assert cluster.named("Secret") == {"todo"}
+
+    def test_nothing_is_installed_or_changed_if_the_migration_fails(
+        self, helm: str, tmp_path: Path
+    ) -> None:
+        with running_cluster(tmp_path, jobs_succeed=False) as cluster:
+            for verb in ("install", "upgrade"):
+                with pytest.raises(subprocess.CalledProcessError) as failed:
+                    apply(cluster, helm, verb, POSTGRESQL | {"replicas": 2})
+                assert "todo-migrate" in failed.value.stderr
+                assert {name for _, _, name in cluster.events} == {"todo-migrate"}
+                assert cluster.named("Deployment") == set()
+                assert cluster.named("Job") == {"todo-migrate"}, "its log can be read"
+            cluster.jobs_succeed = True
+            apply(cluster, helm, "upgrade", POSTGRESQL | {"replicas": 2})
+            assert cluster.named("Deployment") == {"todo"}
+            assert cluster.named("Job") == set()
+
+    def test_a_release_that_is_uninstalled_leaves_the_volume_of_sqlite(
+        self, helm: str, tmp_path: Path
+    ) -> None:
+        with running_cluster(tmp_path) as cluster:
+            apply(cluster, helm, "install", {})
+            assert cluster.named("Deployment") == {"todo"}
+            run(helm, "uninstall", "todo", *IN_CLUSTER, kubeconfig=str(cluster.kubeconfig))
+            assert {each["kind"] for each in cluster.objects.values()} == {"PersistentVolumeClaim"}
+
+
 class TestSecurity:
     def test_every_pod_follows_the_restricted_pod_security_standard(self, release: Release) -> None:
         for pod in release.pods():
@@ -525,6 +581,13 @@ class TestNotes:
 
     def test_the_notes_of_sqlite_name_the_volume(self) -> None:
         assert "on the volume todo." in self.notes({})
+
+
+def apply(cluster: Cluster, helm: str, verb: str, values: Values) -> None:
+    """Install or upgrade the release."""
+    options = [*IN_CLUSTER, "--timeout", "30s"]
+    kubeconfig = str(cluster.kubeconfig)
+    run(helm, verb, "todo", str(CHART), *options, values=values, kubeconfig=kubeconfig)
 
 
 def validated(
