@@ -1,7 +1,7 @@
 """A stand-in for the API server of a cluster, with as much of the protocol as Helm needs.
 
 It stores what it is given, records each creation and deletion in order, and tells that a Job has
-ended as soon as somebody watches it. It starts no pods.
+ended as soon as a client watches it. It starts no pods.
 """
 
 import json
