@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from todo_api.cli.check import check
 from todo_api.cli.database import cleanup, migrate
 from todo_api.cli.serve import serve
 from todo_api.cli.users import commands as user_commands
@@ -37,6 +38,6 @@ def options(
     del show_version  # its callback has done all
 
 
-for command in (serve, migrate, cleanup):
+for command in (serve, check, migrate, cleanup):
     main.command()(command)
 main.add_typer(user_commands, name="user")
