@@ -22,11 +22,11 @@ test-fast *options:
 test *options:
     uv run pytest {{ options }}
 
-# Run the tests with the real Better Auth and with Redocly's linter. Needs Node 20 and npm.
+# Run the tests with the real Better Auth, linters, Helm and the packages. Needs Node 20 and npm.
 live:
     uv run pytest -m live
 
-# Run the proofs: 40 minutes. Needs nginx, caddy, pgbouncer and prometheus.
+# Run the proofs: 50 minutes. Needs nginx, caddy, pgbouncer and prometheus.
 proof *options:
     uv run pytest -m proof {{ options }}
 
@@ -37,6 +37,13 @@ bench *options:
 # Serve the API on port 8000, and restart when the code changes.
 serve *options:
     uv run todo serve --reload {{ options }}
+
+# Build what a release has for Python, in dist/: wheel and sdist, and in release/: the SBOM.
+build:
+    uv build --clear
+    mkdir -p release
+    uv export --quiet --no-default-groups --format cyclonedx1.5 \
+        --output-file "release/todo-$(uv version --short).cdx.json" > /dev/null
 
 # Generate docs/settings.md, and the table in docs/metrics.md.
 docs:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -56,6 +57,11 @@ def test_serve_prints_the_addresses_of_the_api_and_its_docs(fresh: Served) -> No
     said = fresh.log.read_text()
     assert f"Docs     {fresh.url}/docs\n" in said
     assert str(fresh.log.parent / "todo-data") in said
+
+
+def test_the_version_is_printed_even_if_the_settings_are_wrong(tmp_path: Path) -> None:
+    outcome = todo(tmp_path, "--version", TODO_LOG_LEVEL="loud")
+    assert (outcome.returncode, outcome.stdout) == (0, f"todo {version('todo')}\n")
 
 
 def test_the_log_is_json_and_holds_no_secret_and_no_body(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Response headers, CORS, the OpenAPI document, the docs page, health checks and the log."""
 
 import re
+import sqlite3
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +257,19 @@ class TestHealth:
             assert http.get("/startupz").status_code == 200
             assert http.get("/readyz").status_code == 200
         drop_database(url)
+
+    def test_the_service_stays_ready_when_the_schema_is_migrated_for_the_next_release(
+        self, tmp_path: Path
+    ) -> None:
+        settings = embedded_settings(tmp_path)
+        migrate(settings)
+        with running_server(settings) as server, server.client() as http:
+            with closing(sqlite3.connect(settings.data_dir / "todo.db")) as database, database:
+                [[newest]] = database.execute("SELECT version_num FROM alembic_version")
+                database.execute(
+                    "UPDATE alembic_version SET version_num = ?", [f"{int(newest) + 1:04}"]
+                )
+            assert http.get("/readyz").status_code == 200
 
     def test_the_service_is_alive_but_not_ready_without_its_database_and_recovers(self) -> None:
         with running_postgres() as postgres:

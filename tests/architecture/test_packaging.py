@@ -4,6 +4,7 @@ import re
 import tomllib
 
 from tests.docs.pages import ROOT
+from todo_api.settings import Settings
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -19,6 +20,20 @@ def test_the_licence_is_the_one_that_the_metadata_names() -> None:
     assert PROJECT["project"]["license"] == "MIT"
     assert PROJECT["project"]["license-files"] == ["LICENSE"]
     assert (ROOT / "LICENSE").read_text().startswith("MIT License\n")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    [example] = re.findall(r"^#TODO_APP_VERSION=(.+)$", (ROOT / ".env.example").read_text(), re.M)
+    chart = (ROOT / "deploy" / "helm" / "todo" / "Chart.yaml").read_text()
+    charts = re.findall(r'^(?:version|appVersion): "?([^"\n]+)"?$', chart, re.M)
+    default = Settings.model_fields["app_version"].default
+    assert [example, default, *charts] == [PROJECT["project"]["version"]] * 4
+
+
+def test_the_changelog_has_a_section_for_the_version_and_its_date() -> None:
+    version = re.escape(PROJECT["project"]["version"])
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(rf"^## \[{version}\] - \d{{4}}-\d\d-\d\d$", changelog, re.M)
 
 
 def test_every_recipe_that_the_documentation_names_is_in_the_justfile() -> None:

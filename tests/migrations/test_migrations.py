@@ -79,6 +79,10 @@ def described(connection: Connection) -> object:
     }
 
 
+def test_revisions_are_consecutive_numbers_so_that_a_process_knows_a_newer_one() -> None:
+    assert list(reversed(REVISIONS)) == [f"{n:04}" for n in range(1, len(REVISIONS) + 1)]
+
+
 def test_every_migration_can_be_applied_reverted_and_applied_again(unmigrated: Container) -> None:
     database = unmigrated.database()
     for revision in reversed(REVISIONS):
