@@ -25,7 +25,7 @@ from todo_api.runtime.request_context import COUNT_REFUSED, END_STREAMS
 from todo_api.runtime.threads import WorkerThreads, fair_share
 from todo_api.sampling import published_state
 from todo_api.server.middleware import BrowserOnlyCors, RequestLog, SizeLimits, UnhandledErrors
-from todo_api.settings import Settings
+from todo_api.settings import Settings, Telemetry
 
 if TYPE_CHECKING:
     from todo_api.runtime.metrics import Metrics
@@ -56,18 +56,16 @@ class _LeanFastAPI(FastAPI):
 
     @override
     def build_middleware_stack(self) -> ASGIApp:
-        if self.state.settings.opentelemetry_enabled:
-            return super().build_middleware_stack()
         app: ASGIApp = ExceptionMiddleware(self.router, self.exception_handlers)
         for layer, args, kwargs in reversed(self.user_middleware):
             app = layer(app, *args, **kwargs)
         return app
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, telemetry: Telemetry | None = None) -> FastAPI:
     """Create the application. Several applications in one process share nothing."""
-    container = Container(settings=settings)
     drain = Drain(settings.drain_delay.total_seconds())
+    container = Container(settings=settings, telemetry=telemetry or Telemetry())
     app = _LeanFastAPI(
         title=settings.app_name,
         version=settings.app_version,
@@ -76,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
-        telemetry=_telemetry(settings),
+        telemetry=_telemetry(container),
         middleware=_middleware(settings, drain, container.metrics()),
     )
     app.state.settings = settings
@@ -125,13 +123,21 @@ def _affinity(settings: Settings) -> CoreAffinity | None:
     return CoreAffinity.of_this_process() if settings.cpu_affinity == "auto" else None
 
 
-def _telemetry(settings: Settings) -> TelemetryConfig:
-    """Return the options of FastAPI's OpenTelemetry; looking for its providers takes time.
+def _telemetry(container: Container) -> TelemetryConfig:
+    """Return the options of FastAPI's OpenTelemetry, of which only the span of a request is used.
 
-    `JsonRoute` has no spans for the operations within a request.
+    Its logs would export the messages of exceptions. `JsonRoute` has no spans for the operations
+    within a request. Without tracing, not even a provider is looked for, which takes time.
     """
-    enabled = settings.opentelemetry_enabled
-    return {"tracing": enabled, "metrics": enabled, "logs": enabled, "operation_spans": False}
+    spans = container.tracing().spans
+    return {
+        "tracing": spans is not None,
+        "tracer_provider": None if spans is None else spans.provider,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+    }
 
 
 def _middleware(settings: Settings, drain: Drain, metrics: "Metrics | None") -> list[Middleware]:

@@ -7,10 +7,12 @@ it is first needed, and keeps it as long as the container lives.
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import structlog
 from dependency_injector import containers, providers
 
 from todo_adapters.issuers.claims import MAX_TOKEN_LIFETIME, Expected
@@ -30,7 +32,7 @@ from todo_adapters.security.revoked_sessions import PolledRevokedSessions
 from todo_adapters.security.secret_tokens import RandomSecretTokens
 from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.backups import SqliteBackups, database_file
-from todo_adapters.sql.database import Database, open_database
+from todo_adapters.sql.database import Database, MakeStatement, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.inspection import SqlInspection
 from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
@@ -41,6 +43,7 @@ from todo_adapters.sql.reminders import SqlReminderRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
+from todo_adapters.sql.statements import DriverStatement
 from todo_adapters.sql.stream_tickets import SqlStreamTicketRepository
 from todo_adapters.sql.tasks import SqlTaskRepository
 from todo_adapters.sql.unit_of_work import BeginSqlUnitOfWork
@@ -53,7 +56,7 @@ from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches, on_threads
 from todo_api.exporter.files import folder_of_this_service
 from todo_api.runtime.threads import give_way
-from todo_api.settings import Settings, SettingsError
+from todo_api.settings import Settings, SettingsError, Telemetry
 from todo_core.application import Application, Policy, Ports, assemble_clean_up
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import Limit
@@ -63,6 +66,10 @@ if TYPE_CHECKING:
     from todo_adapters.observed.rate_limiter import ObservedRateLimiter
     from todo_api.runtime.metrics import Metrics
 
+if TYPE_CHECKING:  # see `_tracing`
+    from todo_adapters.tracing.log_export import LogExport
+    from todo_adapters.tracing.span_export import SpanExport
+
 _CHECKPOINT_SECONDS = 0.25
 """With 0.5 the 99th percentile of a create is a quarter higher, and nearly twice without any."""
 
@@ -71,6 +78,14 @@ _LONGEST_HOUSEKEEPING_SECONDS = 120.0
 _LONGEST_REMINDING_SECONDS = 60.0
 _REMINDER_EMAILS_AT_ONCE = 4
 _MAX_CACHED_IDENTITY_AGE = timedelta(minutes=5)
+
+_log = structlog.get_logger()
+
+
+class Tracing(NamedTuple):
+    """The export of spans, if there is one. A container would make None again each time."""
+
+    spans: "SpanExport | None"
 
 
 def _key_ring(settings: Settings) -> KeyRing:
@@ -89,7 +104,13 @@ def _make_data_dir(settings: Settings) -> None:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _database(settings: Settings, variable: str, dsn: str, pool_size: int) -> Database:
+def _database(
+    settings: Settings,
+    variable: str,
+    dsn: str,
+    pool_size: int,
+    make_statement: MakeStatement = DriverStatement,
+) -> Database:
     if settings.is_embedded:
         _make_data_dir(settings)
     try:
@@ -99,14 +120,20 @@ def _database(settings: Settings, variable: str, dsn: str, pool_size: int) -> Da
             pool_timeout=settings.database_pool_timeout.total_seconds(),
             prepared_statements=settings.database_prepared_statements == "auto",
             give_way=give_way,
+            make_statement=make_statement,
         )
     except ValueError as error:
         raise SettingsError(f"{variable}: {error}") from None
 
 
-def _serving_database(settings: Settings) -> Database:
+def _serving_database(settings: Settings, tracing: Tracing) -> Database:
+    make_statement: MakeStatement = DriverStatement
+    if tracing.spans is not None:
+        from todo_adapters.tracing.statements import TracedStatement
+
+        make_statement = partial(TracedStatement, tracing.spans.tracer)
     dsn, pool_size = settings.database_dsn, settings.database_pool_size
-    return _database(settings, "DATABASE_URL", dsn, pool_size)
+    return _database(settings, "DATABASE_URL", dsn, pool_size, make_statement)
 
 
 def _migration_database(settings: Settings) -> Database:
@@ -117,6 +144,37 @@ def _migration_database(settings: Settings) -> Database:
 
 def _backups(settings: Settings, migrations: Path) -> SqliteBackups:
     return SqliteBackups(database_file(settings.database_dsn), migrations)
+
+
+def _tracing(settings: Settings, telemetry: Telemetry) -> Tracing:
+    if telemetry.traces is None:
+        return Tracing(None)
+    # Late: see docs/decisions/late-imports.md
+    from todo_adapters.tracing.span_export import SpanExport
+
+    return Tracing(_open(partial(SpanExport, telemetry.traces, version=settings.app_version)))
+
+
+def open_log_export(settings: Settings, telemetry: Telemetry) -> "LogExport | None":
+    """Return the export of the log of this process, if there is one.
+
+    The log outlives the parts of a container, and so does its export.
+    """
+    if telemetry.logs is None:
+        return None
+    # Late: see docs/decisions/late-imports.md
+    from todo_adapters.tracing.log_export import LogExport
+
+    return _open(partial(LogExport, telemetry.logs, version=settings.app_version))
+
+
+def _open[Export](make: Callable[[], Export]) -> Export | None:
+    """Return an export, or log why it cannot be made: a service runs without it."""
+    try:
+        return make()
+    except (ValueError, RuntimeError, OSError) as error:  # of the variables that the SDK reads
+        _log.warning("telemetry.not_exported", reason=str(error))
+        return None
 
 
 def _migrations_folder() -> Path:
@@ -312,7 +370,12 @@ def _application(container: "Container") -> Application:
         clock=container.clock(),
         security_log=container.security_log(),
     )
-    return Application(ports, _policy(container.settings()))
+    application = Application(ports, _policy(container.settings()))
+    if (spans := container.tracing().spans) is not None:
+        from todo_adapters.tracing.use_cases import trace_use_cases
+
+        trace_use_cases(application, spans.tracer)
+    return application
 
 
 def _policy(settings: Settings) -> Policy:
@@ -358,6 +421,8 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     metrics = providers.Singleton(_metrics, settings)
+    telemetry = providers.Dependency(instance_of=Telemetry, default=Telemetry())
+    tracing = providers.Singleton(_tracing, settings, telemetry)
 
     clock = providers.Singleton(SystemClock)
     identifiers = providers.Singleton(TimeOrderedIdentifiers)
@@ -365,7 +430,7 @@ class Container(containers.DeclarativeContainer):
     device_names = providers.Singleton(UaParserDeviceNames)
 
     # Storage
-    database = providers.Singleton(_serving_database, settings)
+    database = providers.Singleton(_serving_database, settings, tracing)
     schema = providers.Singleton(SqlSchema, database, providers.Callable(_migrations_folder))
     # A factory: only the command that checks the installation needs it.
     inspection = providers.Factory(SqlInspection, database)
@@ -500,6 +565,8 @@ def postgresql_restore_commands(settings: Settings, file: str) -> Sequence[str]:
 def close(container: Container) -> None:
     """Stop the background jobs, and close the adapters, even if one of them fails to close."""
     with ExitStack() as stack:
+        if (spans := container.tracing().spans) is not None:
+            stack.callback(spans.close)
         # The last is closed first: a running job may still need the parts before it.
         for provider in (
             container.migration_database,

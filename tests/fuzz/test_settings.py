@@ -99,7 +99,6 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
     "LOG_LEVEL": any_of("debug", "error"),
     "LOG_FORMAT": any_of("json", "console"),
     "CPU_AFFINITY": any_of("auto", "off"),
-    "OPENTELEMETRY_ENABLED": flags,
     "METRICS_PORT": any_of("1", "9464", "65535", "65536"),
     "METRICS_HOST": any_of("127.0.0.1", "::1", "::", "localhost", "192.0.2.1"),
     "DATA_DIR": any_of("todo-data", "a/b", "./ü", "a?b=c", "100%41", "#", "file:x", "a file", "~"),

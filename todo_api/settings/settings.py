@@ -81,7 +81,6 @@ class Settings(BaseSettings):
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
-    opentelemetry_enabled: bool = False
     metrics_port: int | None = Field(None, ge=1, le=65535)
     metrics_host: ListenAddress = "127.0.0.1"
     data_dir: DataDir = Path("todo-data")
