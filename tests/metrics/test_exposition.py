@@ -267,10 +267,15 @@ def test_logins_that_wait_for_their_turn_are_seen(tmp_path: Path) -> None:
 
         with ThreadPoolExecutor(8) as pool:
             logins = pool.map(log_in, range(8))
-            until(lambda: service.scrape().value("todo_thread_calls_waiting", kind="hashing") > 2)
-            scrape = service.scrape()
-            assert scrape.value("todo_threads_busy", kind="hashing") == 1
-            assert scrape.value("todo_http_requests_in_flight") > 2
+            scrapes: list[Scrape] = []
+
+            def is_seen() -> bool:
+                scrapes.append(service.scrape())
+                return scrapes[-1].value("todo_thread_calls_waiting", kind="hashing") > 2
+
+            until(is_seen)
+            assert scrapes[-1].value("todo_threads_busy", kind="hashing") == 1
+            assert scrapes[-1].value("todo_http_requests_in_flight") > 2
             assert list(logins) == [401] * 8
         until(lambda: service.scrape().value("todo_thread_calls_waiting", kind="hashing") == 0)
         until(lambda: service.scrape().value("todo_http_requests_in_flight") == 0)
