@@ -114,6 +114,7 @@ class Engine:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
+                    *("setpriv", "--pdeathsig", "KILL"),  # it must not outlive the tests
                     *("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"),
                     *("sh", "-c", _ISOLATED, "sh", self._root, ROOT, self.shared),
                     *("env", f"PATH={_PATH}", "dockerd", *options),
