@@ -31,6 +31,7 @@ from todo_adapters.security.secret_tokens import RandomSecretTokens
 from todo_adapters.security.security_log import StructlogSecurityLog
 from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
+from todo_adapters.sql.inspection import SqlInspection
 from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
 from todo_adapters.sql.reminders import SqlReminderRepository
@@ -296,6 +297,8 @@ class Container(containers.DeclarativeContainer):
     # Storage
     database = providers.Singleton(_serving_database, settings)
     schema = providers.Singleton(SqlSchema, database, providers.Callable(_migrations_folder))
+    # A factory: only the command that checks the installation needs it.
+    inspection = providers.Factory(SqlInspection, database)
     migration_database = providers.Singleton(_migration_database, settings)
     migration_schema = providers.Singleton(
         SqlSchema, migration_database, providers.Callable(_migrations_folder)

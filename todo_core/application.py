@@ -34,12 +34,25 @@ from todo_core.ports.security_log import SecurityLog
 from todo_core.ports.tokens import AccessTokens, RefreshTokens, SecretTokens
 from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.accounts import (
+    AddUser,
     DeleteAccount,
     ExportAccount,
     GetProfile,
     ReadProfile,
     RegisterUser,
+    RemoveAccount,
     UpdateProfile,
+)
+from todo_core.use_cases.administration import (
+    Administration,
+    CreateUser,
+    DeleteUser,
+    DisableUser,
+    EnableUser,
+    FindUser,
+    ListUsers,
+    RevokeUserSessions,
+    SetPassword,
 )
 from todo_core.use_cases.authentication import Authenticate, LogIn, Reauthenticate
 from todo_core.use_cases.bulk import (
@@ -209,16 +222,18 @@ class Application:
             security_log=ports.security_log,
         )
 
-        # Accounts
-        self.register_user = RegisterUser(
+        add_user = AddUser(
             users=ports.users,
             passwords=ports.passwords,
             policy=policy.passwords,
-            is_open=policy.registration_is_open,
-            limiter=ports.limiter,
             identifiers=ports.identifiers,
             clock=ports.clock,
             security_log=ports.security_log,
+        )
+
+        # Accounts
+        self.register_user = RegisterUser(
+            add_user=add_user, is_open=policy.registration_is_open, limiter=ports.limiter
         )
         self.get_profile = GetProfile(users=ports.users)
         self.read_profile = ReadProfile(get_profile=self.get_profile, limiter=ports.limiter)
@@ -241,15 +256,40 @@ class Application:
             security_log=ports.security_log,
         )
         self.purge_deleted = PurgeDeleted(users=ports.users, tasks=ports.tasks)
-        self.delete_account = DeleteAccount(
-            get_profile=self.get_profile,
+        remove_account = RemoveAccount(
             unit_of_work=ports.unit_of_work,
-            reauthenticate=reauthenticate,
             revoke_sessions=revoke_sessions,
             purge_deleted=self.purge_deleted,
             background=ports.background,
             clock=ports.clock,
             security_log=ports.security_log,
+        )
+        self.delete_account = DeleteAccount(
+            get_profile=self.get_profile,
+            reauthenticate=reauthenticate,
+            remove_account=remove_account,
+        )
+        self.administration = Administration(
+            find_user=FindUser(users=ports.users),
+            list_users=ListUsers(users=ports.users),
+            create_user=CreateUser(add_user=add_user),
+            set_password=SetPassword(users=ports.users, replace_password=replace_password),
+            revoke_user_sessions=RevokeUserSessions(
+                users=ports.users,
+                unit_of_work=ports.unit_of_work,
+                revoke_sessions=revoke_sessions,
+            ),
+            disable_user=DisableUser(
+                users=ports.users,
+                unit_of_work=ports.unit_of_work,
+                revoke_sessions=revoke_sessions,
+                clock=ports.clock,
+                security_log=ports.security_log,
+            ),
+            enable_user=EnableUser(
+                users=ports.users, clock=ports.clock, security_log=ports.security_log
+            ),
+            delete_user=DeleteUser(users=ports.users, remove_account=remove_account),
         )
 
         # Authentication

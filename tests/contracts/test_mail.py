@@ -1,9 +1,7 @@
 """Emails: their content, and their delivery to real SMTP servers, also faulty ones."""
 
 import io
-import ipaddress
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -23,13 +21,10 @@ import pytest
 import structlog
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.certificates import tls_contexts
 from tests.support.processes import free_port
 from todo_adapters.in_memory.background import ImmediateBackground
 from todo_adapters.mail.console import ConsoleMailer
@@ -394,6 +389,29 @@ class TestSmtp:
             mailer(port, "smtps://127.0.0.1:{}", tls=client_side).send(RESET)
         assert len(inbox.taken) == 1
 
+    def test_a_check_logs_in_and_sends_nothing(self, tmp_path: Path) -> None:
+        server_side, client_side = tls_contexts(tmp_path)
+        inbox = Inbox()
+
+        def authenticate(*arguments: Any) -> AuthResult:
+            return AuthResult(success=arguments[4] == LoginPassword(b"todo", b"p"), handled=False)
+
+        options = {"tls_context": server_side, "authenticator": authenticate}
+        with smtp_server(inbox, auth_required=True, **options) as port:
+            mailer(port, "smtp://todo:p@127.0.0.1:{}", tls=client_side).check()
+            for refused in ("smtp://todo:wrong@127.0.0.1:{}", "smtps://127.0.0.1:{}"):
+                with pytest.raises(Unavailable):
+                    mailer(port, refused, tls=client_side).check()
+        assert inbox.tries == 0
+
+    def test_a_check_fails_if_there_is_no_server_or_no_tls_for_the_password(self) -> None:
+        with pytest.raises(Unavailable):
+            mailer(free_port()).check()
+        with smtp_server(Inbox(), auth_require_tls=False) as port:
+            mailer(port).check()
+            with pytest.raises(Unavailable):
+                mailer(port, "smtp://todo:p@127.0.0.1:{}").check()
+
     def test_a_self_signed_certificate_is_not_trusted(self, tmp_path: Path) -> None:
         server_side, _ = tls_contexts(tmp_path)
         inbox = Inbox()
@@ -427,37 +445,3 @@ def misbehaving_server(treat: Any) -> Iterator[tuple[int, list[socket.socket]]]:
         thread.join(timeout=5)
         for connection in visits:
             connection.close()
-
-
-def tls_contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """TLS contexts of a server with its own certificate, and of a client that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(folder / "certificate", folder / "key")
-    client_side = ssl.create_default_context(cafile=str(folder / "certificate"))
-    return server_side, client_side

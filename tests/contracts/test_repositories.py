@@ -144,6 +144,46 @@ class TestUsers:
         )
         assert storage.users.get(user.id) == saved
 
+    def test_a_disabled_user_is_loaded_as_they_were_stored(self, storage: Storage) -> None:
+        ada = stored_user(storage)
+        disabled = storage.users.save(ada.disabled(now=LATER))
+        assert storage.users.get(ada.id) == disabled
+        assert storage.users.get(ada.id).disabled_at == LATER
+        enabled = storage.users.save(disabled.enabled(now=LATER))
+        assert storage.users.get(ada.id) == enabled
+        assert storage.users.get(ada.id).disabled_at is None
+
+    def test_users_are_listed_the_most_recently_created_first(self, storage: Storage) -> None:
+        users = [
+            replace(a_user(f"{number}@example.com"), created_at=NOW + timedelta(minutes=number))
+            for number in (2, 1, 3)
+        ]
+        for user in users:
+            storage.users.add(user)
+        newest_first = [users[2], users[0], users[1]]
+        assert list(storage.users.list(email_part="", limit=10)) == newest_first
+        assert list(storage.users.list(email_part="", limit=2)) == newest_first[:2]
+
+    def test_users_are_found_by_a_part_of_their_email_taken_literally(
+        self, storage: Storage
+    ) -> None:
+        for email in ("Ada_L@example.com", "adaXl@example.com", "a%b@example.org"):
+            stored_user(storage, email)
+        storage.users.add(replace(a_user(), email=None, password_hash=None))
+
+        def found(part: str) -> set[str]:
+            return {str(user.email) for user in storage.users.list(email_part=part, limit=10)}
+
+        assert found("ADA_l@") == {"Ada_L@example.com"}
+        assert found("%") == {"a%b@example.org"}
+        assert found("example.com") == {"Ada_L@example.com", "adaXl@example.com"}
+        assert found("\\") == found("nobody") == set()
+
+    def test_deleted_users_are_not_listed(self, storage: Storage) -> None:
+        ada, grace = stored_user(storage), stored_user(storage, "grace@example.com")
+        storage.users.mark_deleted(ada, now=LATER)
+        assert list(storage.users.list(email_part="", limit=10)) == [grace]
+
     def test_a_stale_user_is_not_saved(self, storage: Storage) -> None:
         user = stored_user(storage)
         storage.users.save(user.with_password_hash("the first", now=NOW))

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup as Group
+from typer.main import get_command
 
 from tests.docs.pages import (
     ROOT,
@@ -43,9 +45,14 @@ def test_the_names_on_a_page_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_commands_on_a_page_exist(page: Path) -> None:
-    known = {command.callback.__name__ for command in main.registered_commands if command.callback}
-    named = set(re.findall(r"(?:`|uv run )todo ([a-z]+)", page.read_text()))
-    assert named <= known
+    command = get_command(main)
+    assert isinstance(command, Group)
+    groups = {name: each for name, each in command.commands.items() if isinstance(each, Group)}
+    text = page.read_text()
+    assert set(re.findall(r"(?:^|`|uv run )todo ([a-z]+)", text, re.M)) <= set(command.commands)
+    for name, group in groups.items():
+        named = re.findall(rf"(?:^|`|uv run )todo {name} ([a-z-]+)", text, re.M)
+        assert set(named) <= set(group.commands)
 
 
 def test_the_pages_that_the_code_points_to_exist() -> None:

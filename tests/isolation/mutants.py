@@ -752,7 +752,7 @@ KINDS = (
     Kind(
         "a deleted account's sessions go on",
         ACCOUNTS,
-        _instead("self._revoke_all(work, user_id, caller_identity)", "()"),
+        _instead("self.revoke_sessions.everywhere(work, user.id, issued_until=issued_until)", "()"),
     ),
 )
 

@@ -86,14 +86,16 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 time.sleep(0.02)
 
 
-def todo(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the command once, and return its outcome."""
-    [outcome] = todo_at_once(1, folder, *arguments, **settings)
+def todo(
+    folder: Path, *arguments: str, entered: str = "", **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command once, with the text as its input, and return its outcome."""
+    [outcome] = todo_at_once(1, folder, *arguments, entered=entered, **settings)
     return outcome
 
 
 def todo_at_once(
-    count: int, folder: Path, *arguments: str, **settings: str
+    count: int, folder: Path, *arguments: str, entered: str = "", **settings: str
 ) -> list[subprocess.CompletedProcess[str]]:
     """Run the command in this many processes at the same time, and return their outcomes.
 
@@ -101,7 +103,7 @@ def todo_at_once(
     each run is a fork of one process that has imported the command and done nothing else.
     """
     environment = {"PATH": os.environ["PATH"], **settings}
-    return _imported_command().run(count, folder, arguments, environment)
+    return _imported_command().run(count, folder, arguments, entered, environment)
 
 
 @cache
@@ -123,7 +125,8 @@ def run(job, output):
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["environment"])
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(job["input"], os.O_RDONLY), 0)
+    sys.stdin = open(0, closefd=False)
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(f"{output}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.argv = ["todo", *job["arguments"]]
@@ -151,11 +154,19 @@ for line in sys.stdin:
         )
 
     def run(
-        self, count: int, folder: Path, arguments: tuple[str, ...], environment: dict[str, str]
+        self,
+        count: int,
+        folder: Path,
+        arguments: tuple[str, ...],
+        entered: str,
+        environment: dict[str, str],
     ) -> list[subprocess.CompletedProcess[str]]:
         """Run the command this many times at once in this folder."""
         outputs = [f"{self._outputs.name}/{number}" for number in range(count)]
+        entry = Path(self._outputs.name, "stdin")
+        entry.write_text(entered)
         job = {
+            "input": str(entry),
             "folder": str(folder),
             "arguments": arguments,
             "environment": environment,

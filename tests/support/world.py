@@ -32,11 +32,14 @@ from todo_adapters.security.secret_tokens import RandomSecretTokens
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_core.application import Application, Policy, Ports
+from todo_core.entities.identity import Identity
+from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import PasswordPolicy, User
 from todo_core.ports.background import Background
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.use_cases.authentication import LoggedIn
 
+ISSUER = "https://app.example.com"
 PASSWORD = "a rather long sentence"
 IDLE = timedelta(days=14)
 LIFETIME = timedelta(days=90)
@@ -143,3 +146,37 @@ class World:
     def log_in(self, email: str = "ada@example.com", address: str = "") -> LoggedIn:
         """Log in a registered user."""
         return self.application.log_in(email=email, password=PASSWORD, address=address)
+
+
+def vouch(
+    world: World,
+    token: str = "external ada",  # noqa: S107 - of the in-memory issuer
+    *,
+    subject: str = "ada",
+    issuer: str = ISSUER,
+    name: object = "Ada",
+    email: object = "ada@example.com",
+    minutes: float = 0,
+) -> str:
+    """Let the issuer issue a token this many minutes from now, and return it."""
+    world.external_issuers.identities[token] = Identity.claimed(
+        issuer=issuer,
+        subject=subject,
+        name=name,
+        email=email,
+        issued_at=world.clock.now() + timedelta(minutes=minutes),
+    )
+    return token
+
+
+def give_tasks(world: World, owner: User, count: int) -> None:
+    """Store this many tasks of the owner, with ids from 1, which must not be in use yet."""
+    for number in range(1, count + 1):
+        task = Task.create(
+            id=TaskId(number),
+            owner_id=owner.id,
+            title="Buy milk",
+            description=None,
+            now=world.clock.now(),
+        )
+        world.tasks.add(task)

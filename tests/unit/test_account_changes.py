@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.world import PASSWORD, World
+from tests.support.world import PASSWORD, World, give_tasks
 from todo_core.entities.caller import Caller
-from todo_core.entities.task import Task, TaskId
 from todo_core.entities.user import User
 from todo_core.errors import (
     AccountGone,
@@ -361,19 +360,6 @@ class DeferredBackground(Background):
 
     def run(self, job: Callable[[], None]) -> None:
         self.jobs.append(job)
-
-
-def give_tasks(world: World, owner: User, count: int) -> None:
-    """Store this many tasks of the owner, with ids from 1, which must not be in use yet."""
-    for number in range(1, count + 1):
-        task = Task.create(
-            id=TaskId(number),
-            owner_id=owner.id,
-            title="Buy milk",
-            description=None,
-            now=world.clock.now(),
-        )
-        world.tasks.add(task)
 
 
 class TestDelete:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.support.world import PASSWORD, World
+from tests.support.world import ISSUER, PASSWORD, World, vouch
 from todo_adapters.in_memory.security_log import Recorded
 from todo_core.entities.caller import Caller
 from todo_core.entities.identity import Identity, LinkedIdentity
@@ -18,29 +18,6 @@ from todo_core.errors import (
     ValidationFailed,
 )
 from todo_core.ports.security_log import SecurityEvent
-
-ISSUER = "https://app.example.com"
-
-
-def vouch(
-    world: World,
-    token: str = "external ada",  # noqa: S107 - of the in-memory issuer
-    *,
-    subject: str = "ada",
-    issuer: str = ISSUER,
-    name: object = "Ada",
-    email: object = "ada@example.com",
-    minutes: float = 0,
-) -> str:
-    """Let the issuer issue a token this many minutes from now, and return it."""
-    world.external_issuers.identities[token] = Identity.claimed(
-        issuer=issuer,
-        subject=subject,
-        name=name,
-        email=email,
-        issued_at=world.clock.now() + timedelta(minutes=minutes),
-    )
-    return token
 
 
 def test_the_first_token_of_an_external_user_creates_an_account_and_the_next_finds_it(

@@ -140,6 +140,15 @@ class TestEmails:
         todo.update_profile(user_id=ada.id, reminder_emails=True)
         assert send(world) == 0
 
+    def test_no_email_is_sent_to_a_user_of_a_disabled_account(
+        self, world: World, ada: User
+    ) -> None:
+        a_task(world, ada)
+        world.application.administration.disable_user(user_id=ada.id)
+        world.clock.advance(5 * MINUTE)
+        assert (fire(world), send(world)) == (1, 1)
+        assert sent(world) == []
+
     @pytest.mark.parametrize("way", ["completed", "deleted", "account"])
     def test_no_email_is_sent_for_what_is_done_or_deleted_meanwhile(
         self, world: World, ada: User, way: str

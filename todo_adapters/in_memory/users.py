@@ -36,6 +36,14 @@ class InMemoryUserRepository(UserRepository):
                     return user
         raise UserNotFound
 
+    def list(self, *, email_part: str, limit: int) -> Sequence[User]:
+        with self._store.lock:
+            users = list(self._store.users.values())
+        if email_part:
+            wanted = email_part.lower()
+            users = [user for user in users if user.email and wanted in user.email.key]
+        return sorted(users, key=lambda user: (user.created_at, user.id), reverse=True)[:limit]
+
     def time_zone(self, user_id: UserId) -> TimeZone:
         return self.get(user_id).time_zone
 

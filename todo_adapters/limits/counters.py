@@ -65,6 +65,14 @@ class Counter(ABC):
             self._moving.clear(item, key)
 
     @abstractmethod
+    def check(self) -> None:
+        """Ask the storage for a response.
+
+        Raises:
+            StorageError: if it does not respond.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close the connections to the storage."""
 
@@ -117,6 +125,13 @@ class SharedCounter(Counter):
         if not hits:
             raise _rate_limited_error(rule, [(items[limit - 1], milliseconds / 1000)])
         return Lease(hits, milliseconds / 1000, tuple(map(bytes.decode, windows)))
+
+    @override
+    def check(self) -> None:
+        try:
+            self._storage.get_connection().ping()
+        except self._storage.base_exceptions as error:
+            raise StorageError(error) from error
 
     @override
     def close(self) -> None:
@@ -218,6 +233,10 @@ class MemoryCounter(Counter):
     def clear(self, items: Sequence[RateLimitItem], key: str) -> None:
         with self._lock:
             super().clear(items, key)
+
+    @override
+    def check(self) -> None:
+        """Do nothing: the memory of this process can always be used."""
 
     @override
     def close(self) -> None:

@@ -12,7 +12,7 @@ from limits.errors import StorageError
 from todo_adapters.limits.counters import Counter, MemoryCounter, SharedCounter
 from todo_adapters.limits.leases import Leases
 from todo_core.entities.client_address import client_network
-from todo_core.errors import RateLimited
+from todo_core.errors import RateLimited, Unavailable
 from todo_core.ports.limits import RateLimiter
 
 _STORAGE_RETRY_SECONDS = 5.0
@@ -114,6 +114,17 @@ class LimitsRateLimiter(RateLimiter):
             except StorageError as error:
                 self._mark_down(error)
 
+    def check(self) -> None:
+        """Ask the storage for a response.
+
+        Raises:
+            Unavailable: if it does not respond; its cause says why.
+        """
+        try:
+            self._shared.check()
+        except StorageError as error:
+            raise Unavailable("rate limits") from error.storage_error
+
     def close(self) -> None:
         """Close the connections to the storage."""
         self._shared.close()
@@ -141,6 +152,9 @@ class Unlimited(RateLimiter):
 
     def forgive(self, rule: str, *key: str) -> None:  # noqa: ARG002 - as above
         return
+
+    def check(self) -> None:
+        """Do nothing: no storage is used."""
 
     def close(self) -> None:
         """Do nothing: no storage is used."""

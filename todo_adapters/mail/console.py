@@ -29,5 +29,8 @@ class ConsoleMailer(Mailer):
         self._stream.flush()
         return True
 
+    def check(self) -> None:
+        """Do nothing: a stream can always be written to."""
+
     def close(self) -> None:
         """Do nothing: the stream belongs to the process."""

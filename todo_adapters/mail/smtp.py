@@ -71,6 +71,18 @@ class SmtpMailer(Mailer):
         _log.info("mail.sent", message=kind)
         return True
 
+    def check(self) -> None:
+        """Connect and log in to the server, without sending anything.
+
+        Raises:
+            Unavailable: if that fails; its cause says why.
+        """
+        try:
+            with self._connect() as server:
+                self._log_in(server)
+        except (OSError, smtplib.SMTPException) as error:
+            raise Unavailable("mail") from error
+
     def close(self) -> None:
         """Stop waiting between attempts, and give up on a server that does not respond.
 
@@ -101,17 +113,21 @@ class SmtpMailer(Mailer):
 
     def _transmit(self, message: EmailMessage, recipient: str) -> None:
         with self._connect() as server:
-            if not self._implicit_tls:
-                server.ehlo()
-                if server.has_extn("starttls"):
-                    server.starttls(context=self._tls)
-                elif self._user:
-                    raise smtplib.SMTPNotSupportedError(
-                        "the server offers no TLS to protect the password"
-                    )
-            if self._user:
-                server.login(self._user, self._password)
+            self._log_in(server)
             server.send_message(message, to_addrs=[recipient])
+
+    def _log_in(self, server: smtplib.SMTP) -> None:
+        """Begin TLS if the server offers it, and log in if there is a user."""
+        if not self._implicit_tls:
+            server.ehlo()
+            if server.has_extn("starttls"):
+                server.starttls(context=self._tls)
+            elif self._user:
+                raise smtplib.SMTPNotSupportedError(
+                    "the server offers no TLS to protect the password"
+                )
+        if self._user:
+            server.login(self._user, self._password)
 
     def _connect(self) -> smtplib.SMTP:
         longest = _LAST_TIMEOUT_SECONDS if self._closing.is_set() else self._timeout

@@ -141,6 +141,7 @@ class UserRow(Row, table=True):
         max_length=TimeZone.max_length, sa_column_kwargs={"server_default": DEFAULT_TIME_ZONE}
     )
     reminder_emails: bool = Field(sa_type=Boolean, sa_column_kwargs={"server_default": true()})
+    disabled_at: datetime | None = Field(sa_type=UtcDateTime)
 
 
 class SessionRow(Row, table=True):

@@ -1,5 +1,6 @@
 """Accounts in SQL."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -40,6 +41,7 @@ _COLUMNS = (
     USERS.c.updated_at,
     USERS.c.time_zone,
     USERS.c.reminder_emails,
+    USERS.c.disabled_at,
 )
 
 _AS_LOADED = (
@@ -58,6 +60,12 @@ LOCK_TIME_ZONE = (
     .with_for_update(read=True)
 )
 _GET_BY_EMAIL = _SELECT.where(USERS.c.email_key == bindparam("email_key"))
+_LIST, _LIST_BY_EMAIL = (
+    _SELECT.where(USERS.c.deleted_at.is_(None), *conditions)
+    .order_by(USERS.c.created_at.desc(), USERS.c.id.desc())
+    .limit(bindparam("limit"))
+    for conditions in ((), (USERS.c.email_key.like(bindparam("pattern"), escape="\\"),))
+)
 _SAVE = (
     update(USERS)
     .where(*_AS_LOADED)
@@ -68,6 +76,7 @@ _SAVE = (
         password_hash=bindparam("password_hash"),
         time_zone=bindparam("time_zone"),
         reminder_emails=bindparam("reminder_emails"),
+        disabled_at=bindparam("disabled_at"),
         updated_at=bindparam("updated_at"),
         version=USERS.c.version + 1,
     )
@@ -135,6 +144,14 @@ class SqlUserRepository(UserRepository):
             raise UserNotFound
         return _to_user(row)
 
+    def list(self, *, email_part: str, limit: int) -> Sequence[User]:
+        if not email_part:
+            return self._executor.entities(_LIST, {"limit": limit}, _to_user)
+        pattern = f"%{_escaped(email_part.lower())}%"
+        return self._executor.entities(
+            _LIST_BY_EMAIL, {"limit": limit, "pattern": pattern}, _to_user
+        )
+
     def time_zone(self, user_id: UserId) -> TimeZone:
         for zone in self._executor.values(LOCK_TIME_ZONE, {"user_id": user_id}):
             return TimeZone.stored(zone)
@@ -152,6 +169,7 @@ class SqlUserRepository(UserRepository):
                 "password_hash": user.password_hash,
                 "time_zone": plain_text(user.time_zone),
                 "reminder_emails": user.reminder_emails,
+                "disabled_at": user.disabled_at,
                 "updated_at": user.updated_at,
             },
             _CONSTRAINT_ERRORS,
@@ -193,6 +211,11 @@ class SqlUserRepository(UserRepository):
             raise StaleVersion
 
 
+def _escaped(text: str) -> str:
+    """Return the text as LIKE finds it literally, with a backslash as the escape character."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
 def _email_key(user: User) -> str | None:
     return None if user.email is None else user.email.key
 
@@ -209,11 +232,23 @@ def _to_row(user: User) -> Parameters:
         "updated_at": user.updated_at,
         "time_zone": plain_text(user.time_zone),
         "reminder_emails": user.reminder_emails,
+        "disabled_at": user.disabled_at,
     }
 
 
 def _to_user(row: AnyRow) -> User:
-    user_id, name, email, password_hash, version, created_at, updated_at, zone, emails = row
+    (
+        user_id,
+        name,
+        email,
+        password_hash,
+        version,
+        created_at,
+        updated_at,
+        zone,
+        reminder_emails,
+        disabled_at,
+    ) = row
     return User(
         id=user_id,
         name=PersonName.stored(name),
@@ -223,5 +258,6 @@ def _to_user(row: AnyRow) -> User:
         created_at=created_at,
         updated_at=updated_at,
         time_zone=TimeZone.stored(zone),
-        reminder_emails=emails,
+        reminder_emails=reminder_emails,
+        disabled_at=disabled_at,
     )

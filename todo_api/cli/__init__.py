@@ -2,8 +2,10 @@
 
 import typer
 
+from todo_api.cli.check import check
 from todo_api.cli.database import cleanup, migrate
 from todo_api.cli.serve import serve
+from todo_api.cli.users import commands as user_commands
 
 main = typer.Typer(
     help="A Todo backend. Settings are read from the environment and from .env.",
@@ -12,5 +14,6 @@ main = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve, migrate, cleanup):
+for command in (serve, check, migrate, cleanup):
     main.command()(command)
+main.add_typer(user_commands, name="user")

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 
+from todo_api.container import Container
 from todo_api.settings import Settings, SettingsError, load_settings
 from todo_core.errors import Unavailable
 
@@ -29,6 +30,17 @@ def explained_errors() -> Iterator[None]:
         exit_with(f"TODO_DATA_DIR cannot be used: {error}.")
     except Unavailable as error:
         exit_with(database_unavailable(error))
+
+
+def require_newest_schema(container: Container) -> None:
+    """Exit with a clear message if the schema of the database is not up to date.
+
+    Raises:
+        Unavailable: if the database does not respond.
+    """
+    schema = container.schema()
+    if schema.current() != schema.newest:
+        exit_with("The schema of the database is not up to date. Run: todo migrate")
 
 
 def database_unavailable(error: Unavailable) -> str:

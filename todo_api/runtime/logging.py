@@ -31,6 +31,18 @@ def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+class _OperatorName:
+    """Adds the name of the operator to the events of the security log."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        if event.get("kind") == "security":
+            event["operator"] = self._name
+        return event
+
+
 def _add_timestamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     event["timestamp"] = datetime.now(UTC)
     return event
@@ -71,12 +83,15 @@ def logs_json(settings: Settings) -> bool:
     )
 
 
-def configure_logs(settings: Settings) -> None:
-    """Configure logging for the whole process."""
+def configure_logs(settings: Settings, *, operator: str | None = None) -> None:
+    """Configure logging for the whole process.
+
+    A command names the operator who runs it, and each event of the security log has that name.
+    """
     level = logging.DEBUG if settings.debug else settings.log_level.upper()
     as_json = logs_json(settings)
     shared: list[Processor] = [
-        _add_request,
+        _add_request if operator is None else _OperatorName(operator),
         structlog.processors.add_log_level,
         _add_timestamp if as_json else structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -130,7 +130,8 @@ class User:
     Users of an external issuer have no `password_hash`. They have no `email` if the issuer gives
     none, or gives one that another account has. Their `time_zone` decides when a day ends on which
     a task of theirs is due. `reminder_emails` is whether they want emails of the reminders of their
-    tasks. `version` counts how often the user was saved.
+    tasks. `disabled_at` is when the operator disabled the account: nobody can use it, but none of
+    its data is deleted. `version` counts how often the user was saved.
     All times are aware and in UTC.
     """
 
@@ -143,6 +144,7 @@ class User:
     updated_at: datetime
     time_zone: TimeZone = DEFAULT_TIME_ZONE
     reminder_emails: bool = True
+    disabled_at: datetime | None = None
 
     @classmethod
     def register(
@@ -168,6 +170,19 @@ class User:
     def with_password_hash(self, password_hash: str, *, now: datetime) -> Self:
         """Return the user with another password hash."""
         return replace(self, password_hash=password_hash, updated_at=now)
+
+    def disabled(self, *, now: datetime) -> Self:
+        """Return the user with a disabled account. If it is disabled already, that is this one."""
+        return self if self.is_disabled else replace(self, disabled_at=now, updated_at=now)
+
+    def enabled(self, *, now: datetime) -> Self:
+        """Return the user with an account that can be used. If it can be, that is this one."""
+        return replace(self, disabled_at=None, updated_at=now) if self.is_disabled else self
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether the operator has disabled the account."""
+        return self.disabled_at is not None
 
     def with_profile(
         self,

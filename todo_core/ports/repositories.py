@@ -55,6 +55,14 @@ class UserRepository(Protocol):
         """
 
     @abstractmethod
+    def list(self, *, email_part: str, limit: int) -> Sequence[User]:
+        """Return at most `limit` users, the most recently created first.
+
+        If `email_part` is not empty, these are users whose email contains it, compared in lower
+        case.
+        """
+
+    @abstractmethod
     def time_zone(self, user_id: UserId) -> TimeZone:
         """Return the time zone of the user. It stays the same until the unit of work ends.
 

@@ -14,6 +14,8 @@ class SecurityEvent(StrEnum):
     REGISTERED = "account.registered"
     PROVISIONED = "account.provisioned"
     DELETED = "account.deleted"
+    DISABLED = "account.disabled"
+    ENABLED = "account.enabled"
     EXPORTED = "account.exported"
     LOGGED_IN = "login.succeeded"
     LOGIN_FAILED = "login.failed"
@@ -23,6 +25,7 @@ class SecurityEvent(StrEnum):
     PASSWORD_RESET_REQUESTED = "password.reset_requested"  # noqa: S105 - as above
     PASSWORD_RESET_WITHHELD = "password.reset_withheld"  # noqa: S105 - as above
     PASSWORD_RESET = "password.reset"  # noqa: S105 - as above
+    PASSWORD_SET = "password.set_by_operator"  # noqa: S105 - as above
     EMAIL_CHANGED = "email.changed"
     REAUTHENTICATION_FAILED = "reauthentication.failed"
 

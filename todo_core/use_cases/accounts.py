@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Unpack
 
 from todo_core.entities.identity import Identity
@@ -41,7 +42,7 @@ from todo_core.ports.repositories import (
 )
 from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
-from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork
 from todo_core.use_cases.admission import Admitted
 from todo_core.use_cases.authentication import Reauthenticate, Reauthentication
 from todo_core.use_cases.cleanup import BATCH, PurgeDeleted
@@ -50,8 +51,53 @@ from todo_core.use_cases.revocation import RevokeSessions
 
 
 @dataclass(frozen=True, slots=True)
-class RegisterUser:
+class AddUser:
     """Create an account with a name, an email and a password.
+
+    A step of `RegisterUser` and `CreateUser`.
+
+    Raises:
+        ValidationFailed: naming every field that breaks its rules.
+        EmailTaken: if another account has this email.
+    """
+
+    users: UserRepository
+    passwords: PasswordHasher
+    policy: PasswordPolicy
+    identifiers: Identifiers
+    clock: Clock
+    security_log: SecurityLog
+
+    def admit(self, *, name: str, email: str, password: str) -> Admitted[User]:
+        """Validate the fields, and return the rest, which hashes the password.
+
+        Raises:
+            ValidationFailed: naming every field that breaks its rules.
+        """
+        with Validation() as valid:
+            valid_name = valid(PersonName, name)
+            valid_email = valid(EmailAddress, email)
+            valid_password = valid(
+                lambda raw: self.policy.accept(raw, email=email, name=name), password
+            )
+        return Admitted(lambda: self._add(valid_name, valid_email, valid_password))
+
+    def _add(self, name: PersonName, email: EmailAddress, password: Password) -> User:
+        user = User.register(
+            id=self.identifiers.user_id(),
+            name=name,
+            email=email,
+            password_hash=self.passwords.hash(password),
+            now=self.clock.now(),
+        )
+        self.users.add(user)
+        self.security_log.record(SecurityEvent.REGISTERED, user_id=user.id)
+        return user
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterUser:
+    """Create an account for the user themselves, with a name, an email and a password.
 
     The operator may close registration (`is_open`). Users of an external issuer do not register:
     their accounts are provisioned.
@@ -63,14 +109,9 @@ class RegisterUser:
         RateLimited: after too many registrations from this address.
     """
 
-    users: UserRepository
-    passwords: PasswordHasher
-    policy: PasswordPolicy
+    add_user: AddUser
     is_open: bool
     limiter: RateLimiter
-    identifiers: Identifiers
-    clock: Clock
-    security_log: SecurityLog
 
     def __call__(self, *, name: str, email: str, password: str, address: str = "") -> User:
         return self.admit(name=name, email=email, password=password, address=address).complete()
@@ -86,25 +127,7 @@ class RegisterUser:
         if not self.is_open:
             raise RegistrationClosed
         self.limiter.hit(Limit.REGISTER, address)
-        with Validation() as valid:
-            valid_name = valid(PersonName, name)
-            valid_email = valid(EmailAddress, email)
-            valid_password = valid(
-                lambda raw: self.policy.accept(raw, email=email, name=name), password
-            )
-        return Admitted(lambda: self._register(valid_name, valid_email, valid_password))
-
-    def _register(self, name: PersonName, email: EmailAddress, password: Password) -> User:
-        user = User.register(
-            id=self.identifiers.user_id(),
-            name=name,
-            email=email,
-            password_hash=self.passwords.hash(password),
-            now=self.clock.now(),
-        )
-        self.users.add(user)
-        self.security_log.record(SecurityEvent.REGISTERED, user_id=user.id)
-        return user
+        return self.add_user.admit(name=name, email=email, password=password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +136,19 @@ class GetProfile:
 
     Raises:
         AccountGone: if the account was deleted.
+        InvalidAccessToken: if it was disabled, which revokes its sessions.
     """
 
     users: UserRepository
 
     def __call__(self, *, user_id: UserId) -> User:
         try:
-            return self.users.get(user_id)
+            user = self.users.get(user_id)
         except UserNotFound as gone:
             raise AccountGone from gone
+        if user.is_disabled:
+            raise InvalidAccessToken
+        return user
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,8 +362,10 @@ class ExportAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteAccount:
+class RemoveAccount:
     """Delete an account and everything that belongs to it, permanently.
+
+    A step of `DeleteAccount` and `DeleteUser`.
 
     With fewer than `BATCH` tasks, everything is deleted in one transaction. Otherwise a short
     transaction marks the account as deleted and removes everything but the remaining tasks. They
@@ -344,6 +373,45 @@ class DeleteAccount:
     others within the interval in which they check. The email can be registered again. The tasks are
     deleted in the background, in batches, so that no other request waits for a long transaction.
     If that is interrupted, `CleanUp` completes it.
+
+    Tokens of an external issuer until now, or until `issued_until` if that is later, do not create
+    a new account.
+
+    Raises:
+        StaleVersion: if the account was changed since it was loaded.
+    """
+
+    unit_of_work: BeginUnitOfWork
+    revoke_sessions: RevokeSessions
+    purge_deleted: PurgeDeleted
+    background: Background
+    clock: Clock
+    security_log: SecurityLog
+
+    def __call__(self, user: User, *, issued_until: datetime | None = None) -> None:
+        with self.unit_of_work() as work:
+            # In this order, a concurrent login either is revoked here too, or finds no account.
+            work.users.lock(user)
+            revoked = self.revoke_sessions.everywhere(work, user.id, issued_until=issued_until)
+            has_more_tasks = work.tasks.remove_batch(user.id, limit=BATCH) == BATCH
+            if has_more_tasks:
+                work.users.mark_deleted(user, now=self.clock.now())
+            else:
+                work.users.remove(user)
+        self.revoke_sessions.announce(revoked, user_id=user.id)
+        self.security_log.record(SecurityEvent.DELETED, user_id=user.id)
+        if has_more_tasks:
+            self.background.run(self._purge)
+
+    def _purge(self) -> None:
+        """Delete one batch. The next one is another job, so that other jobs can run in between."""
+        if self.purge_deleted():
+            self.background.run(self._purge)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAccount:
+    """Delete the account of a user who asks for it, and everything that belongs to it.
 
     Users who have a password must give it again. For users of an external issuer, the access
     token suffices (`caller_identity` is what it says about them). Tokens of the issuer up to that
@@ -357,13 +425,8 @@ class DeleteAccount:
     """
 
     get_profile: GetProfile
-    unit_of_work: BeginUnitOfWork
     reauthenticate: Reauthenticate
-    revoke_sessions: RevokeSessions
-    purge_deleted: PurgeDeleted
-    background: Background
-    clock: Clock
-    security_log: SecurityLog
+    remove_account: RemoveAccount
 
     def __call__(
         self,
@@ -409,33 +472,6 @@ class DeleteAccount:
             if admitted is None:
                 raise EditConflict  # the user has got a password since, and none was counted
             self.reauthenticate(user, admitted)
-        with self.unit_of_work() as work:
-            # In this order, a concurrent login either is revoked here too, or finds no account.
-            work.users.lock(user)
-            revoked = self._revoke_all(work, user_id, caller_identity)
-            has_more_tasks = work.tasks.remove_batch(user_id, limit=BATCH) == BATCH
-            if has_more_tasks:
-                work.users.mark_deleted(user, now=self.clock.now())
-            else:
-                work.users.remove(user)
-        self.revoke_sessions.announce(revoked, user_id=user_id)
-        self.security_log.record(SecurityEvent.DELETED, user_id=user_id)
-        if has_more_tasks:
-            self.background.run(self._purge)
-
-    def _purge(self) -> None:
-        """Delete one batch. The next one is another job, so that other jobs can run in between."""
-        if self.purge_deleted():
-            self.background.run(self._purge)
-
-    def _revoke_all(
-        self, work: UnitOfWork, user_id: UserId, caller_identity: Identity | None
-    ) -> Sequence[SessionId]:
-        now = self.clock.now()
-        # The clock of the issuer may be ahead. A token that does not say when it was issued
-        # counts as issued when it expires.
-        until = now if caller_identity is None else max(now, caller_identity.issued_at)
-        external = [identity.session_id for identity in work.identities.list(user_id)]
-        for session_id in external:
-            work.revocations.revoke_external(session_id, now=until)
-        return [*work.sessions.revoke_all(user_id, now=now), *external]
+        # A token that does not say when it was issued counts as issued when it expires.
+        issued_until = caller_identity.issued_at if caller_identity is not None else None
+        self.remove_account(user, issued_until=issued_until)

@@ -45,8 +45,10 @@ class LogIn:
     for its address, and once for the account together with the address, so that attempts from
     other addresses cannot lock a user out. A password with an outdated hash is rehashed.
 
+    A disabled account is answered like a wrong password.
+
     Raises:
-        InvalidCredentials: if there is no account with this email and password.
+        InvalidCredentials: if there is no account with this email and password, or it is disabled.
         RateLimited: after too many attempts.
         EditConflict: if the account keeps being changed at the same time.
     """
@@ -93,7 +95,8 @@ class LogIn:
         except ValidationFailed:
             # No account has such a password. The comparison still takes its usual time.
             given, user = Password.stored(""), None
-        if not self.passwords.verify(given, user.password_hash if user else None) or user is None:
+        is_right = self.passwords.verify(given, user.password_hash if user else None)
+        if user is None or not is_right or user.is_disabled:
             self.security_log.record(SecurityEvent.LOGIN_FAILED, user_id=user.id if user else None)
             raise InvalidCredentials
         return user, given

@@ -41,13 +41,14 @@ class ResolveExternalUser:
     The issuer's subject may be used instead of the user id in a URL, unless it is the id of
     another user.
 
-    A token that was issued before its user deleted their account does not create a new one.
+    A token that was issued before its user deleted their account does not create a new one. No
+    token is accepted while the operator has disabled the account.
 
     New accounts count against limits of the client's address, if it is known, and of the issuer.
     Users who have an account are not affected.
 
     Raises:
-        InvalidAccessToken: if the account was deleted after the token was issued.
+        InvalidAccessToken: if the account was deleted after the token was issued, or is disabled.
         RateLimited: after too many new accounts from this address or of this issuer.
         Unavailable: if the account keeps being changed at the same time.
     """
@@ -140,8 +141,16 @@ class ResolveExternalUser:
         revoked_at = self.revocations.external_revoked_at(identity.session_id)
         if revoked_at is not None and identity.issued_at <= revoked_at:
             raise InvalidAccessToken
-        if linked is not None and identity.supersedes(linked.identity):
-            return self._update(linked, identity, email)
+        if linked is None:
+            return None
+        try:
+            user = self.users.get(linked.user_id)
+        except UserNotFound as deleted_meanwhile:
+            raise StaleVersion from deleted_meanwhile
+        if user.is_disabled:
+            raise InvalidAccessToken
+        if identity.supersedes(linked.identity):
+            return self._update(user, linked, identity, email)
         return linked
 
     def _count(self, identity: Identity, address: str) -> None:
@@ -168,17 +177,13 @@ class ResolveExternalUser:
         return linked
 
     def _update(
-        self, linked: LinkedIdentity, identity: Identity, email: EmailAddress | None
+        self, user: User, linked: LinkedIdentity, identity: Identity, email: EmailAddress | None
     ) -> LinkedIdentity:
         """Apply what changed at the issuer, and keep everything else that the user changed here."""
         before = linked.identity
         claimed = replace(
             identity, name=identity.name or before.name, email=identity.email or before.email
         )
-        try:
-            user = self.users.get(linked.user_id)
-        except UserNotFound as deleted_meanwhile:
-            raise StaleVersion from deleted_meanwhile
         changed = user.with_profile(
             name=user.name if claimed.name in (None, before.name) else claimed.name,
             email=user.email if claimed.email == before.email else email,

@@ -10,6 +10,7 @@ from todo_core.errors import (
     AccountGone,
     EditConflict,
     FieldError,
+    InvalidAccessToken,
     InvalidResetToken,
     RateLimited,
     UserNotFound,
@@ -33,7 +34,7 @@ from todo_core.use_cases.revocation import RevokeSessions
 
 @dataclass(frozen=True, slots=True)
 class ReplacePassword:
-    """Give a user another password. A step of `ChangePassword` and `ResetPassword`.
+    """Give a user another password. A step of `ChangePassword`, `ResetPassword` and `SetPassword`.
 
     Their sessions are revoked, the open password reset is withdrawn, and an email notifies them.
 
@@ -152,8 +153,8 @@ class ForgotPassword:
 
     Neither the response nor its time reveals whether there is such an account: all of the work
     happens in the background (OWASP ASVS 5.0, 6.3.8). No email is sent to users who log in
-    through an external issuer only, since they have no password, nor to users who were sent
-    several recently.
+    through an external issuer only, since they have no password, nor to those of disabled accounts,
+    nor to users who were sent several recently.
 
     Raises:
         RateLimited: after too many such requests from the address.
@@ -184,7 +185,7 @@ class ForgotPassword:
             user = self.users.get_by_email(EmailAddress(email))
         except (ValidationFailed, UserNotFound):
             return
-        if user.password_hash is None or user.email is None:
+        if user.password_hash is None or user.email is None or user.is_disabled:
             return
         token = self.secret_tokens.generate()
         try:
@@ -222,7 +223,8 @@ class ResetPassword:
     A token can be used once.
 
     Raises:
-        InvalidResetToken: if the token is unknown, used, replaced or expired.
+        InvalidResetToken: if the token is unknown, used, replaced or expired, or the account was
+            deleted or disabled.
         ValidationFailed: if the new password is not acceptable; the token remains valid.
         RateLimited: after too many attempts from this address.
         EditConflict: if the account keeps being changed at the same time.
@@ -253,6 +255,6 @@ class ResetPassword:
             raise InvalidResetToken
         try:
             user = self.get_profile(user_id=reset.user_id)
-        except AccountGone as deleted_meanwhile:
-            raise InvalidResetToken from deleted_meanwhile
+        except (AccountGone, InvalidAccessToken) as unusable:
+            raise InvalidResetToken from unusable
         self.replace_password(user, new_password, event=SecurityEvent.PASSWORD_RESET, reset=reset)

@@ -135,7 +135,8 @@ class SendReminderEmails:
             task = self.tasks.get(reminder.task_id, owner_id=owner_id)
         except (UserNotFound, TaskNotFound):
             return None
-        if task.completed or user.email is None or not user.reminder_emails:
+        wants_emails = user.reminder_emails and not user.is_disabled
+        if task.completed or user.email is None or not wants_emails:
             return None
         return ReminderEmail(
             to=user.email,

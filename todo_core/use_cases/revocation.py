@@ -1,7 +1,8 @@
 """Revoking sessions: a step of several use cases."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from todo_core.entities.session import SessionId
 from todo_core.entities.user import UserId
@@ -9,6 +10,7 @@ from todo_core.ports.clock import Clock
 from todo_core.ports.repositories import SessionRepository
 from todo_core.ports.revoked_sessions import RevokedSessions
 from todo_core.ports.security_log import SecurityEvent, SecurityLog
+from todo_core.ports.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,21 @@ class RevokeSessions:
         """Revoke all of the user's sessions but this one."""
         revoked = self.sessions.revoke_all(user_id, keep=session_id, now=self.clock.now())
         self.announce(revoked, user_id=user_id)
+
+    def everywhere(
+        self, work: UnitOfWork, user_id: UserId, *, issued_until: datetime | None = None
+    ) -> Sequence[SessionId]:
+        """Revoke all sessions of the user within a unit of work, and return their ids.
+
+        Of those at external issuers, these are the tokens that were issued until now, or until
+        `issued_until` if that is later: the clock of an issuer may be ahead.
+        """
+        now = self.clock.now()
+        until = now if issued_until is None else max(now, issued_until)
+        external = [identity.session_id for identity in work.identities.list(user_id)]
+        for session_id in external:
+            work.revocations.revoke_external(session_id, now=until)
+        return [*work.sessions.revoke_all(user_id, now=now), *external]
 
     def announce(self, session_ids: Iterable[SessionId], *, user_id: UserId) -> None:
         """Record revoked sessions in this process and in the security log."""
