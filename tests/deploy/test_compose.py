@@ -259,6 +259,20 @@ def test_the_role_of_the_service_owns_nothing_and_cannot_change_the_schema(stack
     assert set(used) == {"postgres", "todo_service"}
 
 
+def test_the_check_of_the_installation_only_misses_a_mail_server(stack: Stack) -> None:
+    outcome = stack.engine.run("docker", "compose", "exec", "--no-TTY", "todo", "todo", "check")
+    report = outcome.stdout + outcome.stderr
+    errors = re.findall(r"^error\s+(.*)", report, re.MULTILINE)
+    assert [error.partition(":")[0] for error in errors] == ["mail"], report
+    assert re.search(r"^ok\s+limits$", report, re.MULTILINE), report
+
+
+def test_an_operator_manages_accounts_in_a_container(stack: Stack, ada: User) -> None:
+    assert ada.tokens["user"]["email"] == "ada@example.com"
+    listed = stack.compose("exec", "--no-TTY", "todo", "todo", "user", "list")
+    assert "ada@example.com" in listed
+
+
 def test_each_container_has_only_its_own_secrets(stack: Stack) -> None:
     found = {}
     for service in ("caddy", "todo", "pgbouncer", "postgres", "valkey"):
