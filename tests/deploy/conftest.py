@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 from tests.deploy.engine import ROOT, Engine, reason_to_skip
 from tests.deploy.stack import IMAGE, Stack
 
-_DURATIONS: list[str] = []
+_NOTES: list[str] = []
 _STAND_INS = Path(__file__).with_name("stand_ins")
 
 
@@ -53,6 +53,12 @@ def stack(engine: Engine) -> Iterator[Stack]:
     yield stack
     stack.close_clients()
     stack.down()
+
+
+@pytest.fixture
+def note() -> Callable[[str], None]:
+    """Return a function that adds a line to the end of the run."""
+    return _NOTES.append
 
 
 @pytest.fixture
@@ -94,10 +100,10 @@ def _timed(what: str) -> Iterator[None]:
     """Let the end of the run tell how long the block took."""
     began = time.monotonic()
     yield
-    _DURATIONS.append(f"{time.monotonic() - began:4.0f} s  {what}")
+    _NOTES.append(f"{time.monotonic() - began:4.0f} s  {what}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how long each step took."""
-    for line in _DURATIONS:
+    """Print what was measured."""
+    for line in _NOTES:
         terminalreporter.write_line(line)

@@ -24,7 +24,15 @@ SUITE = "trixie"
 BASE = f"docker.io/library/debian:{SUITE}-slim"
 """The base image, under the name that the Dockerfiles use; it is made from Debian's packages."""
 
-_PROGRAMS = ("buildah", "docker-cli", "docker-compose", "docker.io", "iptables", "netavark")
+_PROGRAMS = (
+    "buildah",
+    "docker-cli",
+    "docker-compose",
+    "docker.io",
+    "iproute2",
+    "iptables",
+    "netavark",
+)
 _LEFT_OUT_OF_SLIM = ("doc/*", "info/*", "linda/*", "lintian/*", "locale/*", "man/*")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _START_SECONDS = 30
@@ -54,7 +62,6 @@ exec "$@"
 """
 
 _ISOLATED = f"""{_ENTER}
-ip link set lo up
 mount -t sysfs sysfs "$1/sys"
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
   mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup"
@@ -110,14 +117,15 @@ class Engine:
 
     def start(self) -> None:
         """Start dockerd, and return when it responds."""
-        options = ["--iptables=false", "--ip6tables=false", "--storage-driver=overlay2"]
+        options = "--iptables=false --ip6tables=false --storage-driver=overlay2"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
                     *("setpriv", "--pdeathsig", "KILL"),  # it must not outlive the tests
                     *("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"),
                     *("sh", "-c", _ISOLATED, "sh", self._root, ROOT, self.shared),
-                    *("env", f"PATH={_PATH}", "dockerd", *options),
+                    *("env", f"PATH={_PATH}", "sh", "-c"),
+                    f"ip link set lo up && exec dockerd {options}",
                 ],
                 stdout=log,
                 stderr=log,

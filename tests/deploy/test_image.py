@@ -4,7 +4,7 @@ import json
 import re
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,8 +62,10 @@ def output_of(engine: Engine, *command: str) -> str:
     return engine.docker("run", "--rm", *HARDENED, f"--entrypoint={program}", IMAGE, *arguments)
 
 
-def test_the_image_is_small(engine: Engine) -> None:
-    assert engine.compressed_size(IMAGE) < MAX_COMPRESSED_BYTES
+def test_the_image_is_small(engine: Engine, note: Callable[[str], None]) -> None:
+    size = engine.compressed_size(IMAGE)
+    note(f"{size / 1_000_000:4.0f} MB  compressed image")
+    assert size < MAX_COMPRESSED_BYTES
 
 
 def test_the_image_runs_as_a_user_without_a_name_and_stops_by_sigterm(
@@ -142,7 +144,9 @@ def test_the_service_can_write_to_its_data_and_nothing_else(engine: Engine) -> N
     assert set(found) - anyone == {"/data"}
 
 
-def test_the_service_is_ready_soon_after_the_start_of_its_container(engine: Engine) -> None:
+def test_the_service_is_ready_soon_after_the_start_of_its_container(
+    engine: Engine, note: Callable[[str], None]
+) -> None:
     """The fastest of several starts counts: other programs on this machine slow some down."""
     seconds = []
     for _ in range(5):
@@ -152,6 +156,7 @@ def test_the_service_is_ready_soon_after_the_start_of_its_container(engine: Engi
             seconds.append(time.monotonic() - began)
         if seconds[-1] < MAX_START_SECONDS:
             break
+    note(f"{min(seconds):4.1f} s  from docker run with a new volume to readiness")
     assert min(seconds) < MAX_START_SECONDS, seconds
 
 
