@@ -1,7 +1,7 @@
 """Fixtures for all tests: default settings, real databases, servers and users.
 
 A PostgreSQL server is started unless TEST_DATABASE_URL names one, on which the user must be
-permitted to create databases.
+permitted to create databases. If TEST_PARTITIONED is set, the tables of tasks are partitioned.
 """
 
 import os
@@ -18,6 +18,7 @@ from tests.support.postgres import (
     create_turkish_database,
     drop_database,
     empty_database,
+    partition,
     running_postgres,
 )
 from tests.support.proof import Tally
@@ -74,6 +75,8 @@ def migrated_template(postgres_url: str) -> Iterator[str]:
     """The name of a migrated database without rows, to be copied."""
     url = create_database(postgres_url)
     migrate(postgres_settings(url))
+    if os.environ.get("TEST_PARTITIONED"):
+        partition(url)
     yield urlsplit(url).path[1:]
     drop_database(url)
 

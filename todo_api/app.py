@@ -20,10 +20,11 @@ from todo_api.http.problems import handle_errors
 from todo_api.http.routes import accounts, bulk, health, passwords, sessions, task_alias, tasks
 from todo_api.http.watchers import Watchers
 from todo_api.runtime.affinity import CoreAffinity
+from todo_api.runtime.drain import Drain
 from todo_api.runtime.request_context import END_STREAMS
 from todo_api.runtime.threads import WorkerThreads, fair_share
 from todo_api.server.middleware import BrowserOnlyCors, RequestLog, SizeLimits, UnhandledErrors
-from todo_api.settings import Settings
+from todo_api.settings import Settings, Telemetry
 
 _HASHING_NICENESS = 10
 _LONGEST_WAIT_FOR_HASHING_SECONDS = 30.0
@@ -51,16 +52,16 @@ class _LeanFastAPI(FastAPI):
 
     @override
     def build_middleware_stack(self) -> ASGIApp:
-        if self.state.settings.opentelemetry_enabled:
-            return super().build_middleware_stack()
         app: ASGIApp = ExceptionMiddleware(self.router, self.exception_handlers)
         for layer, args, kwargs in reversed(self.user_middleware):
             app = layer(app, *args, **kwargs)
         return app
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, telemetry: Telemetry | None = None) -> FastAPI:
     """Create the application. Several applications in one process share nothing."""
+    drain = Drain(settings.drain_delay.total_seconds())
+    container = Container(settings=settings, telemetry=telemetry or Telemetry())
     app = _LeanFastAPI(
         title=settings.app_name,
         version=settings.app_version,
@@ -69,11 +70,13 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
-        telemetry=_telemetry(settings),
-        middleware=_middleware(settings),
+        telemetry=_telemetry(container),
+        middleware=_middleware(settings, drain),
     )
     app.state.settings = settings
-    app.state.container = Container(settings=settings)
+    app.state.drain = drain
+    app.state.has_started = False
+    app.state.container = container
     app.state.responses_in_flight = ResponsesInFlight()
     app.state.affinity = affinity = _affinity(settings)
     # One thread for each connection: any further thread would only wait for a connection.
@@ -116,20 +119,28 @@ def _affinity(settings: Settings) -> CoreAffinity | None:
     return CoreAffinity.of_this_process() if settings.cpu_affinity == "auto" else None
 
 
-def _telemetry(settings: Settings) -> TelemetryConfig:
-    """Return the options of FastAPI's OpenTelemetry; looking for its providers takes time.
+def _telemetry(container: Container) -> TelemetryConfig:
+    """Return the options of FastAPI's OpenTelemetry, of which only the span of a request is used.
 
-    `JsonRoute` has no spans for the operations within a request.
+    Its logs would export the messages of exceptions. `JsonRoute` has no spans for the operations
+    within a request. Without tracing, not even a provider is looked for, which takes time.
     """
-    enabled = settings.opentelemetry_enabled
-    return {"tracing": enabled, "metrics": enabled, "logs": enabled, "operation_spans": False}
+    spans = container.tracing().spans
+    return {
+        "tracing": spans is not None,
+        "tracer_provider": None if spans is None else spans.provider,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+    }
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, drain: Drain) -> list[Middleware]:
     """Return the layers around the routes, the outermost first."""
     any_origin = "*" in settings.cors_origins
     return [
-        Middleware(RequestLog),
+        Middleware(RequestLog, drain=drain),
         Middleware(
             BrowserOnlyCors,
             allow_origins=settings.cors_origins,
@@ -166,7 +177,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
         gc.collect()
         gc.freeze()
         async with _on_one_core(app.state.affinity):
-            yield {END_STREAMS: app.state.watchers.end_all}
+            with app.state.drain.delaying_signals():
+                yield {END_STREAMS: app.state.watchers.end_all}
     finally:
         # First the threads that use the other parts: emails that they still send are delivered.
         for each in threads:

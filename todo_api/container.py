@@ -4,13 +4,15 @@ Only this module of todo_api imports todo_adapters. A container makes each of it
 it is first needed, and keeps it as long as the container lives.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import structlog
 from dependency_injector import containers, providers
 
 from todo_adapters.issuers.claims import MAX_TOKEN_LIFETIME, Expected
@@ -29,15 +31,19 @@ from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.revoked_sessions import PolledRevokedSessions
 from todo_adapters.security.secret_tokens import RandomSecretTokens
 from todo_adapters.security.security_log import StructlogSecurityLog
-from todo_adapters.sql.database import Database, open_database
+from todo_adapters.sql.backups import SqliteBackups, database_file
+from todo_adapters.sql.database import Database, MakeStatement, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.inspection import SqlInspection
 from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
 from todo_adapters.sql.password_resets import SqlPasswordResetRepository
+from todo_adapters.sql.postgresql_tools import backup_command, restore_commands
+from todo_adapters.sql.recovery import Recovery, recover
 from todo_adapters.sql.reminders import SqlReminderRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
+from todo_adapters.sql.statements import DriverStatement
 from todo_adapters.sql.stream_tickets import SqlStreamTicketRepository
 from todo_adapters.sql.tasks import SqlTaskRepository
 from todo_adapters.sql.unit_of_work import BeginSqlUnitOfWork
@@ -49,10 +55,14 @@ from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches, on_threads
 from todo_api.runtime.threads import give_way
-from todo_api.settings import Settings, SettingsError
+from todo_api.settings import Settings, SettingsError, Telemetry
 from todo_core.application import Application, Policy, Ports, assemble_clean_up
 from todo_core.entities.user import PasswordPolicy
 from todo_core.ports.limits import Limit
+
+if TYPE_CHECKING:  # see `_tracing`
+    from todo_adapters.tracing.log_export import LogExport
+    from todo_adapters.tracing.span_export import SpanExport
 
 _CHECKPOINT_SECONDS = 0.25
 """With 0.5 the 99th percentile of a create is a quarter higher, and nearly twice without any."""
@@ -62,6 +72,14 @@ _LONGEST_HOUSEKEEPING_SECONDS = 120.0
 _LONGEST_REMINDING_SECONDS = 60.0
 _REMINDER_EMAILS_AT_ONCE = 4
 _MAX_CACHED_IDENTITY_AGE = timedelta(minutes=5)
+
+_log = structlog.get_logger()
+
+
+class Tracing(NamedTuple):
+    """The export of spans, if there is one. A container would make None again each time."""
+
+    spans: "SpanExport | None"
 
 
 def _key_ring(settings: Settings) -> KeyRing:
@@ -80,7 +98,13 @@ def _make_data_dir(settings: Settings) -> None:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _database(settings: Settings, variable: str, dsn: str, pool_size: int) -> Database:
+def _database(
+    settings: Settings,
+    variable: str,
+    dsn: str,
+    pool_size: int,
+    make_statement: MakeStatement = DriverStatement,
+) -> Database:
     if settings.is_embedded:
         _make_data_dir(settings)
     try:
@@ -90,20 +114,61 @@ def _database(settings: Settings, variable: str, dsn: str, pool_size: int) -> Da
             pool_timeout=settings.database_pool_timeout.total_seconds(),
             prepared_statements=settings.database_prepared_statements == "auto",
             give_way=give_way,
+            make_statement=make_statement,
         )
     except ValueError as error:
         raise SettingsError(f"{variable}: {error}") from None
 
 
-def _serving_database(settings: Settings) -> Database:
+def _serving_database(settings: Settings, tracing: Tracing) -> Database:
+    make_statement: MakeStatement = DriverStatement
+    if tracing.spans is not None:
+        from todo_adapters.tracing.statements import TracedStatement
+
+        make_statement = partial(TracedStatement, tracing.spans.tracer)
     dsn, pool_size = settings.database_dsn, settings.database_pool_size
-    return _database(settings, "DATABASE_URL", dsn, pool_size)
+    return _database(settings, "DATABASE_URL", dsn, pool_size, make_statement)
 
 
 def _migration_database(settings: Settings) -> Database:
     has_own = settings.migration_database_url is not None
     variable = "TODO_MIGRATION_DATABASE_URL" if has_own else "DATABASE_URL"
     return _database(settings, variable, settings.migration_dsn, pool_size=2)
+
+
+def _backups(settings: Settings, migrations: Path) -> SqliteBackups:
+    return SqliteBackups(database_file(settings.database_dsn), migrations)
+
+
+def _tracing(settings: Settings, telemetry: Telemetry) -> Tracing:
+    if telemetry.traces is None:
+        return Tracing(None)
+    # Late: see docs/decisions/late-imports.md
+    from todo_adapters.tracing.span_export import SpanExport
+
+    return Tracing(_open(partial(SpanExport, telemetry.traces, version=settings.app_version)))
+
+
+def open_log_export(settings: Settings, telemetry: Telemetry) -> "LogExport | None":
+    """Return the export of the log of this process, if there is one.
+
+    The log outlives the parts of a container, and so does its export.
+    """
+    if telemetry.logs is None:
+        return None
+    # Late: see docs/decisions/late-imports.md
+    from todo_adapters.tracing.log_export import LogExport
+
+    return _open(partial(LogExport, telemetry.logs, version=settings.app_version))
+
+
+def _open[Export](make: Callable[[], Export]) -> Export | None:
+    """Return an export, or log why it cannot be made: a service runs without it."""
+    try:
+        return make()
+    except (ValueError, RuntimeError, OSError) as error:  # of the variables that the SDK reads
+        _log.warning("telemetry.not_exported", reason=str(error))
+        return None
 
 
 def _migrations_folder() -> Path:
@@ -243,7 +308,12 @@ def _application(container: "Container") -> Application:
         clock=container.clock(),
         security_log=container.security_log(),
     )
-    return Application(ports, _policy(container.settings()))
+    application = Application(ports, _policy(container.settings()))
+    if (spans := container.tracing().spans) is not None:
+        from todo_adapters.tracing.use_cases import trace_use_cases
+
+        trace_use_cases(application, spans.tracer)
+    return application
 
 
 def _policy(settings: Settings) -> Policy:
@@ -288,6 +358,8 @@ class Container(containers.DeclarativeContainer):
     """All parts of one service. Containers in one process share nothing."""
 
     settings = providers.Dependency(instance_of=Settings)
+    telemetry = providers.Dependency(instance_of=Telemetry, default=Telemetry())
+    tracing = providers.Singleton(_tracing, settings, telemetry)
 
     clock = providers.Singleton(SystemClock)
     identifiers = providers.Singleton(TimeOrderedIdentifiers)
@@ -295,7 +367,7 @@ class Container(containers.DeclarativeContainer):
     device_names = providers.Singleton(UaParserDeviceNames)
 
     # Storage
-    database = providers.Singleton(_serving_database, settings)
+    database = providers.Singleton(_serving_database, settings, tracing)
     schema = providers.Singleton(SqlSchema, database, providers.Callable(_migrations_folder))
     # A factory: only the command that checks the installation needs it.
     inspection = providers.Factory(SqlInspection, database)
@@ -303,6 +375,7 @@ class Container(containers.DeclarativeContainer):
     migration_schema = providers.Singleton(
         SqlSchema, migration_database, providers.Callable(_migrations_folder)
     )
+    backups = providers.Factory(_backups, settings, providers.Callable(_migrations_folder))
     users = providers.Singleton(SqlUserRepository, database)
     sessions = providers.Singleton(SqlSessionRepository, database)
     revocations = providers.Singleton(SqlRevocationRepository, database)
@@ -385,9 +458,47 @@ def clean_up_everything(container: Container) -> int:
     return in_batches(clean_up)
 
 
+def recover_everything(container: Container) -> Recovery:
+    """Do what must follow a restore by other means than `todo restore`.
+
+    Raises:
+        ValueError: if the schema is not up to date, or a service uses a SQLite database.
+        Unavailable: if the database does not respond.
+    """
+    if container.settings().is_embedded:
+        container.backups().require_unused()
+    schema = container.migration_schema()
+    if (current := schema.current()) != schema.newest:
+        raise ValueError(
+            f"The schema has the revision {current}, and the newest one is {schema.newest}."
+            " Run `todo migrate` first."
+        )
+    recovery = recover(container.migration_database(), now=container.clock().now())
+    remove_signing_key(container.settings())
+    return recovery
+
+
+def remove_signing_key(settings: Settings) -> None:
+    """Delete the signing key of the data folder, if it is in use. The service creates another."""
+    if settings.jwt_secret is None:
+        (settings.data_dir / "signing-key").unlink(missing_ok=True)
+
+
+def postgresql_backup_command(settings: Settings, file: str) -> str:
+    """Return the command that backs up the PostgreSQL database to this file."""
+    return backup_command(settings.migration_dsn, file)
+
+
+def postgresql_restore_commands(settings: Settings, file: str) -> Sequence[str]:
+    """Return the commands that restore this file to a new PostgreSQL database."""
+    return restore_commands(settings.migration_dsn, file)
+
+
 def close(container: Container) -> None:
     """Stop the background jobs, and close the adapters, even if one of them fails to close."""
     with ExitStack() as stack:
+        if (spans := container.tracing().spans) is not None:
+            stack.callback(spans.close)
         # The last is closed first: a running job may still need the parts before it.
         for provider in (
             container.migration_database,

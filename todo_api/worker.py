@@ -1,20 +1,26 @@
 """A process that answers requests: that of `todo serve`, or one of its workers."""
 
+import atexit
 import ctypes
+import os
 import resource
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 
 from todo_api.app import create_app
+from todo_api.container import open_log_export
 from todo_api.runtime.logging import configure_logs
 from todo_api.server.protocol import StrictHttpProtocol
-from todo_api.settings import Settings, load_settings
+from todo_api.settings import Settings, Telemetry, load_settings
 
 _M_ARENA_MAX = -8  # from malloc.h
 _SWITCH_SECONDS = 0.001
+
+_log = structlog.get_logger()
 
 
 def serving_app(settings: Settings) -> FastAPI:
@@ -22,8 +28,15 @@ def serving_app(settings: Settings) -> FastAPI:
     _share_arenas()
     _switch_threads_often()
     _allow_many_connections()
-    configure_logs(settings)
-    return create_app(settings)
+    telemetry = Telemetry.from_environment(os.environ)
+    configure = partial(configure_logs, settings, with_traces=telemetry.traces is not None)
+    configure()
+    if (export := open_log_export(settings, telemetry)) is not None:
+        configure(export=export)
+        atexit.register(export.close)
+    for problem in telemetry.problems:
+        _log.warning("telemetry.not_exported", reason=problem)
+    return create_app(settings, telemetry)
 
 
 def app() -> FastAPI:

@@ -110,6 +110,7 @@ def test_only_errors_fail_the_command_unless_it_is_strict(folder: Path) -> None:
         ("mail", "error", {"TODO_MAIL_SENDER": ""}),
         ("mail", "error", {"TODO_PASSWORD_RESET_URL": "http://app.example.com/reset"}),
         ("proxy", "warning", {"TODO_TRUSTED_PROXIES": ""}),
+        ("telemetry", "warning", {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}),
     ],
 )
 def test_each_unsafe_setting_is_found(

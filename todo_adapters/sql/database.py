@@ -6,14 +6,15 @@ do not know which of the two they use.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import cached_property, lru_cache, partial
-from typing import Any, NamedTuple, NoReturn, override
+from typing import Any, NamedTuple, NoReturn, Protocol, override
 
 from sqlalchemy import (
     URL,
     Connection,
+    Dialect,
     Engine,
     PoolProxiedConnection,
     TextClause,
@@ -35,6 +36,15 @@ _ROWS_PER_CHUNK = 64
 _MAX_COMPILED_STATEMENTS = 1000
 
 type _Compile = Callable[[Statement, tuple[str, ...]], DriverStatement]
+
+
+class MakeStatement(Protocol):
+    """Compiles a statement: `DriverStatement`, or a class that adds something to it."""
+
+    def __call__(
+        self, statement: Statement, names: Iterable[str], *, dialect: Dialect
+    ) -> DriverStatement:
+        """Compile the statement for parameters of these names."""
 
 
 def _do_not_pause() -> None:
@@ -59,8 +69,7 @@ class SqlExecutor(ABC):
         """
 
         def read(compiled: DriverStatement, cursor: DBAPICursor) -> Sequence[AnyRow]:
-            compiled.execute(cursor, parameters)
-            return compiled.convert(cursor.fetchall())
+            return compiled.fetch(cursor, parameters)
 
         return self._run(statement, parameters, read)
 
@@ -93,13 +102,11 @@ class SqlExecutor(ABC):
         """
 
         def read(compiled: DriverStatement, cursor: DBAPICursor) -> list[Entity]:
-            compiled.execute(cursor, parameters)
-            rows = cursor.fetchmany(_ROWS_PER_CHUNK)
-            entities = [to_entity(row) for row in compiled.convert(rows)]
-            while len(rows) == _ROWS_PER_CHUNK:
-                self._give_way()
-                rows = cursor.fetchmany(_ROWS_PER_CHUNK)
-                entities += [to_entity(row) for row in compiled.convert(rows)]
+            entities: list[Entity] = []
+            for rows in compiled.fetch_chunks(cursor, parameters, _ROWS_PER_CHUNK):
+                entities += [to_entity(row) for row in rows]
+                if len(rows) == _ROWS_PER_CHUNK:
+                    self._give_way()
             return entities
 
         return self._run(statement, parameters, read)
@@ -250,13 +257,18 @@ class Database(SqlExecutor):
     """
 
     def __init__(
-        self, engine: Engine, dialect: DatabaseDialect, *, give_way: Callable[[], None]
+        self,
+        engine: Engine,
+        dialect: DatabaseDialect,
+        *,
+        give_way: Callable[[], None],
+        make_statement: MakeStatement,
     ) -> None:
         self.engine = engine
         self.dialect = dialect
         self._give_way = give_way
         self._compile = lru_cache(_MAX_COMPILED_STATEMENTS)(
-            partial(DriverStatement, dialect=engine.dialect)
+            partial(make_statement, dialect=engine.dialect)
         )
         # One look into a cache instead of five: a twentieth of the time to store a task.
         self._compile_write = lru_cache(_MAX_COMPILED_STATEMENTS)(self._compile_transaction)
@@ -434,6 +446,7 @@ def open_database(
     pool_timeout: float,
     prepared_statements: bool = True,
     give_way: Callable[[], None] = _do_not_pause,
+    make_statement: MakeStatement = DriverStatement,
 ) -> Database:
     """Return a database with a pool of connections, which are opened when they are needed.
 
@@ -445,6 +458,7 @@ def open_database(
             repeatedly. Behind a connection pooler none are prepared.
         give_way: called between two chunks of a long result. It may wait for a moment, so that
             a long query does not delay many short ones.
+        make_statement: compiles each statement.
 
     Raises:
         ValueError: if the URL is malformed, or has a parameter that the driver does not know.
@@ -466,10 +480,14 @@ def open_database(
         pool_use_lifo=True,  # the connection that was used last has the warmest caches
         pool_timeout=pool_timeout,
         hide_parameters=True,  # users' data must not reach the logs in the text of an error
-        connect_args=dict(dialect.connect_arguments),
+        connect_args={
+            name: value
+            for name, value in dialect.connect_arguments.items()
+            if name not in url.query
+        },
     )
     dialect.configure(engine)
-    return Database(engine, dialect, give_way=give_way)
+    return Database(engine, dialect, give_way=give_way, make_statement=make_statement)
 
 
 def _parse_url(dsn: str) -> URL:

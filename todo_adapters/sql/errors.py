@@ -1,5 +1,6 @@
 """Translation of the database's errors to the core's."""
 
+import re
 from collections.abc import Mapping
 from sqlite3 import Error as SqliteError
 
@@ -13,12 +14,13 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from todo_adapters.sql import sqlite
+from todo_adapters.sql.postgresql import READ_ONLY
 from todo_core.errors import StaleVersion, TodoError, Unavailable
 
 type ConstraintErrors = Mapping[str, type[TodoError]]
 """The error to raise when a statement violates the constraint of this name."""
 
-_NOT_READY = {"42P01", "42703", "25006"}
+_NOT_READY = {"42P01", "42703", READ_ONLY}
 """PostgreSQL's codes for a missing table, a missing column, and a read-only server."""
 
 _DEADLOCK = "40P01"
@@ -56,4 +58,6 @@ def _violated_constraint(error: IntegrityError, constraint_errors: ConstraintErr
     if isinstance(cause, SqliteError):
         return sqlite.violated_constraint(cause, constraint_errors)
     # psycopg's, which is not imported here: see docs/decisions/late-imports.md.
-    return str(cause.diag.constraint_name)  # type: ignore[union-attr]
+    name = str(cause.diag.constraint_name)  # type: ignore[union-attr]
+    # That of a partition has the name of the table's constraint, and a number.
+    return name if name in constraint_errors else re.sub("_[0-9]+$", "", name)

@@ -10,7 +10,7 @@ from todo_adapters.sql.database import Database
 from todo_adapters.sql.errors import translate_error
 from todo_adapters.sql.tables import metadata
 
-_ROLE = text("""
+_ROLE = """
     SELECT current_user AS role, rolsuper OR rolcreatedb OR rolcreaterole AS is_powerful,
            current_setting('server_version_num')::int / 10000 AS version,
            coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)
@@ -18,8 +18,8 @@ _ROLE = text("""
            coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true)
                AS is_local
     FROM pg_roles WHERE rolname = current_user
-""")
-_TABLES = text("""
+"""
+_TABLES = """
     SELECT name, pg_get_userbyid(relowner) = current_user AS is_owner,
            has_table_privilege(to_regclass(name), 'SELECT')
            AND has_table_privilege(to_regclass(name), 'INSERT')
@@ -28,7 +28,7 @@ _TABLES = text("""
     FROM unnest(cast(:names AS text[])) AS name
     JOIN pg_class ON pg_class.oid = to_regclass(name)
     ORDER BY name
-""")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ class SqlInspection:
             return None
         try:
             with self._engine.connect() as connection:
-                role = connection.execute(_ROLE).mappings().one()
+                role = connection.execute(text(_ROLE)).mappings().one()
                 names = {"names": sorted(metadata.tables)}
-                tables = connection.execute(_TABLES, names).mappings().all()
+                tables = connection.execute(text(_TABLES), names).mappings().all()
         except SQLAlchemyError as error:
             raise translate_error(error, {}) from error
         return DatabaseRole(

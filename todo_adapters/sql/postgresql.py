@@ -5,17 +5,18 @@ psycopg is imported where it is first needed: see docs/decisions/late-imports.md
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, override
 
 from sqlalchemy import URL, Connection, Engine, event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from todo_adapters.sql.dialect import DatabaseDialect
+from todo_adapters.sql.failover import PrimaryOfSeveral
 
 if TYPE_CHECKING:
     import psycopg
@@ -37,7 +38,12 @@ _NETWORK_PARAMETERS: Mapping[str, int | None] = MappingProxyType(
         "tcp_user_timeout": 10_000,  # milliseconds
     }
 )
-"""How libpq notices within about ten seconds that a server is gone without closing connections."""
+"""How libpq notices within about ten seconds that a server is gone without closing connections.
+
+The URL may have other values."""
+
+READ_ONLY = "25006"
+"""PostgreSQL's code for a write on a read-only server."""
 
 _PREPARE_AFTER_USES = 5
 _CANCEL_TIMEOUT_SECONDS = 1.0
@@ -87,7 +93,8 @@ class PostgresqlDialect(DatabaseDialect):
         # libpq sends this for every session, and poolers respect it: times then arrive in UTC
         # and need not be converted one by one.
         os.environ.setdefault("PGTZ", "UTC")
-        event.listen(engine, "do_connect", _connect)
+        event.listen(engine, "do_connect", _connect_with(PrimaryOfSeveral()))
+        event.listen(engine, "handle_error", _leave_read_only_server)
         if self._prepared_statements:
             event.listen(engine, "connect", _prepare_statements)
 
@@ -166,13 +173,29 @@ def _has_migration_lock(connection: "psycopg.Connection") -> bool:
     return connection.execute(query.encode(), prepare=False).fetchone() == (True,)
 
 
-def _connect(
-    _dialect: Dialect,
-    _entry: ConnectionPoolEntry,
-    arguments: tuple[str, ...],
-    parameters: dict[str, Any],  # as libpq takes them
-) -> "psycopg.Connection":
-    return connection_with_timeout().connect(*arguments, **parameters)
+def _connect_with(primary: PrimaryOfSeveral) -> "Callable[..., psycopg.Connection]":
+    """Return a function that connects to the only server of a URL, or to the primary of several."""
+
+    def connect(
+        _dialect: Dialect,
+        _entry: ConnectionPoolEntry,
+        arguments: tuple[str, ...],
+        parameters: dict[str, Any],  # as libpq takes them
+    ) -> "psycopg.Connection":
+        if "," in parameters.get("host", ""):
+            return primary.connect(connection_with_timeout(), parameters)
+        return connection_with_timeout().connect(*arguments, **parameters)
+
+    return connect
+
+
+def _leave_read_only_server(context: ExceptionContext) -> None:
+    """Let the pool replace its connections after a write that a read-only server has refused.
+
+    After a failover, such a connection may lead to a server that is a standby now.
+    """
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 def _prepare_statements(connection: "psycopg.Connection", _: ConnectionPoolEntry) -> None:

@@ -1,6 +1,9 @@
 """The revision of the schema, and its migration to the newest one."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,6 +15,14 @@ NEWEST_REVISION = "0016"
 """The revision that makes the declared tables. A test checks that it is the newest."""
 
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String))
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRevision:
+    """A revision of the schema, and what its migration adds, in one line."""
+
+    id: str
+    summary: str
 
 
 class SqlSchema:
@@ -37,6 +48,16 @@ class SqlSchema:
         except SQLAlchemyError as error:
             raise translate_error(error, {}) from error
 
+    def history(self) -> Sequence[SchemaRevision]:
+        """Return all revisions that this release knows, the oldest first."""
+        from alembic.script import ScriptDirectory  # late, as below
+
+        scripts = ScriptDirectory(str(self._migrations))
+        return [
+            SchemaRevision(script.revision, script.doc)
+            for script in reversed(list(scripts.walk_revisions()))
+        ]
+
     def migrate(self) -> None:
         """Bring the schema to the newest revision, completely or not at all.
 
@@ -47,15 +68,28 @@ class SqlSchema:
             Unavailable: if the database does not respond.
             ValueError: if stored data must be changed first; the message says which.
         """
+        self._run("upgrade", "head")
+
+    def downgrade(self, revision: str) -> None:
+        """Bring the schema back to an earlier revision. What only later ones store is deleted.
+
+        Raises:
+            Unavailable: if the database does not respond.
+            ValueError: if stored data must be changed first; the message says which.
+        """
+        self._run("downgrade", revision)
+
+    def _run(self, action: Literal["upgrade", "downgrade"], revision: str) -> None:
         from alembic import command  # late: see docs/decisions/late-imports.md
         from alembic.config import Config
         from alembic.util import CommandError
 
         config = Config()
         config.set_main_option("script_location", str(self._migrations).replace("%", "%%"))
+        run = command.upgrade if action == "upgrade" else command.downgrade
         with self._database.schema_change() as connection:
             config.attributes["connection"] = connection
             try:
-                command.upgrade(config, "head")
+                run(config, revision)
             except CommandError as error:
                 raise ValueError(str(error)) from error

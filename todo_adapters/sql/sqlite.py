@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, override
 
@@ -13,6 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from todo_adapters.sql.dialect import DatabaseDialect
+from todo_adapters.sql.sqlite_lock import DatabaseLock
 
 STATEMENT_TIMEOUT_SECONDS = 10.0
 """How long a statement, or all of those of a transaction, may take before it is interrupted."""
@@ -45,14 +47,26 @@ class ConnectionWithTimeout(sqlite3.Connection):
 
     Each statement has a cursor of its own, and so has each transaction: its time begins with the
     cursor, which takes 0.3 µs. The connection remains usable after an interruption.
+
+    While it is open, it shares the lock of the database, so that nobody replaces the file.
     """
 
     timeout = STATEMENT_TIMEOUT_SECONDS
     _deadline = math.inf
 
-    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the driver takes them
-        super().__init__(*args, **options)
+    def __init__(self, database: str, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the driver takes them
+        self._lock = _shared_lock(Path(database))
+        try:
+            super().__init__(database, *args, **options)
+        except BaseException:
+            self._lock.close()
+            raise
         self.set_progress_handler(self._is_late, _STEPS_BETWEEN_CHECKS)
+
+    @override
+    def close(self) -> None:
+        super().close()
+        self._lock.close()
 
     @override
     def cursor(self) -> sqlite3.Cursor:  # type: ignore[override]  # nobody passes a factory
@@ -65,6 +79,13 @@ class ConnectionWithTimeout(sqlite3.Connection):
         if is_late:
             self._deadline = math.inf
         return is_late
+
+
+def _shared_lock(file: Path) -> DatabaseLock:
+    try:
+        return DatabaseLock(file, timeout=_BUSY_TIMEOUT_MS / 1000)
+    except OSError as error:  # a TimeoutError among them
+        raise sqlite3.OperationalError(f"unable to open database file: {error}") from error
 
 
 class SqliteDialect(DatabaseDialect):

@@ -5,7 +5,7 @@ Without this, reading or creating a task takes half of the processor time, about
 (`python -m tests.benchmarks.statements`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from logging import INFO, getLogger
 from typing import Any
 
@@ -71,7 +71,27 @@ class DriverStatement:
         self._log()
         cursor.execute(self.sql, self._bind(parameters), **self._options)
 
-    def execute_many(self, cursor: DBAPICursor, parameters: Iterable[Parameters]) -> None:
+    def fetch(self, cursor: DBAPICursor, parameters: Parameters) -> Sequence[AnyRow]:
+        """Execute it on the driver's cursor, and return all rows."""
+        self.execute(cursor, parameters)
+        return self.convert(cursor.fetchall())
+
+    def fetch_chunks(
+        self, cursor: DBAPICursor, parameters: Parameters, size: int
+    ) -> Iterator[Sequence[AnyRow]]:
+        """Execute it on the driver's cursor, and yield its rows in chunks of this size."""
+        self.execute(cursor, parameters)
+        yield from self.read_chunks(cursor, size)
+
+    def read_chunks(self, cursor: DBAPICursor, size: int) -> Iterator[Sequence[AnyRow]]:
+        """Yield the rows of a statement that was executed, in chunks of this size."""
+        rows = cursor.fetchmany(size)
+        yield self.convert(rows)
+        while len(rows) == size:
+            rows = cursor.fetchmany(size)
+            yield self.convert(rows)
+
+    def execute_many(self, cursor: DBAPICursor, parameters: Sequence[Parameters]) -> None:
         """Execute it once for each set of parameters."""
         self._log()
         cursor.executemany(self.sql, [self._bind(each) for each in parameters])

@@ -2,8 +2,9 @@
 
 import typer
 
+from todo_api.cli.backups import backup, restore
 from todo_api.cli.check import check
-from todo_api.cli.database import cleanup, migrate
+from todo_api.cli.database import cleanup, downgrade, migrate
 from todo_api.cli.serve import serve
 from todo_api.cli.users import commands as user_commands
 
@@ -14,6 +15,6 @@ main = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (serve, check, migrate, cleanup):
+for command in (serve, check, migrate, downgrade, cleanup, backup, restore):
     main.command()(command)
 main.add_typer(user_commands, name="user")

@@ -5,6 +5,7 @@ far as this machine can see it.
 """
 
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -18,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from todo_api.container import Container
-from todo_api.settings import Settings
+from todo_api.settings import Settings, Telemetry
 from todo_core.errors import Unavailable
 
 _OLDEST_POSTGRESQL = 16
@@ -331,6 +332,12 @@ def _reason(error: Unavailable) -> str:
     return " ".join(reason.split())
 
 
+def check_telemetry(_: Container, __: Settings) -> Iterator[Finding]:
+    """Check that the traces and logs that the environment asks for can be exported."""
+    for problem in Telemetry.from_environment(os.environ).problems:
+        yield _warning("Traces or logs are not exported, although they should be.", problem)
+
+
 CHECKS: dict[str, Check] = {
     "database": check_database,
     "secrets": check_secrets,
@@ -339,5 +346,6 @@ CHECKS: dict[str, Check] = {
     "mail": check_mail,
     "proxy": check_proxy,
     "issuers": check_issuers,
+    "telemetry": check_telemetry,
 }
 """The checks that need no URL, by the name of what they look at."""

@@ -22,6 +22,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.http.problems import CORS_REFUSED, HTTP_PROBLEMS, UNEXPECTED, problem_response
+from todo_api.runtime.drain import Drain
 from todo_api.runtime.logging import loggable
 from todo_api.runtime.request_context import USER_ID, client_address, current_request_id
 from todo_api.server.headers import (
@@ -32,6 +33,7 @@ from todo_api.server.headers import (
 )
 
 _SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
+_CLOSE = (b"connection", b"close")
 _MAX_QUERY_SIZE = 8 * 1024
 _MAX_PARAMETERS = 100
 _MAX_LENGTH_DIGITS = 19
@@ -54,10 +56,13 @@ class RequestLog:
 
     A response that sets one of the security headers itself keeps its own.
     Strict-Transport-Security is sent where the request came over TLS, here or at a trusted proxy.
+    While the process is leaving, a response closes its connection, so that the client opens the
+    next one to another process.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, drain: Drain) -> None:
         self._app = app
+        self._drain = drain
         self._log = structlog.get_logger().bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,6 +86,8 @@ class RequestLog:
                 headers.append(request_id_header(request_id))
                 if scope["scheme"] == "https":
                     headers.append(STRICT_TRANSPORT_SECURITY)
+                if self._drain.is_leaving:
+                    headers.append(_CLOSE)
             await send(message)
 
         client_address.set(scope["client"][0] if scope.get("client") else None)

@@ -2,5 +2,6 @@
 
 from todo_api.settings.external_issuers import ExternalIssuer
 from todo_api.settings.settings import Settings, SettingsError, load_settings
+from todo_api.settings.telemetry import Telemetry
 
-__all__ = ["ExternalIssuer", "Settings", "SettingsError", "load_settings"]
+__all__ = ["ExternalIssuer", "Settings", "SettingsError", "Telemetry", "load_settings"]

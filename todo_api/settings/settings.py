@@ -35,6 +35,7 @@ from todo_api.settings.types import (
     CorsOrigin,
     DatabaseUrl,
     DataDir,
+    DrainDelay,
     Label,
     Lifetime,
     Limits,
@@ -104,9 +105,9 @@ class Settings(BaseSettings):
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
-    opentelemetry_enabled: bool = False
     data_dir: DataDir = Path("todo-data")
     cpu_affinity: Literal["auto", "off"] = "auto"
+    drain_delay: DrainDelay = timedelta(0)
 
     # Database
     database_url: DatabaseUrl | None = Field(None, validation_alias="DATABASE_URL")

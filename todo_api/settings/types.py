@@ -23,7 +23,7 @@ from ipaddress import (
 )
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -32,6 +32,14 @@ from pydantic_settings import NoDecode
 from todo_core.ports.tokens import MIN_SECRET_BYTES
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_INVALID_HOST = "has an invalid host or port. If the password has special characters, URL-encode it"
+_HOST_AND_PORT = re.compile(
+    r"(?:\[(?P<v6>[^\[\],]+)\]|(?P<host>[^\[\]:,]+))(?::(?P<port>[0-9]{1,5}))?"
+)
+_LARGEST_PORT = 65535
+_WRITABLE = ("any", "read-write", "primary")
+"""What libpq may be told about the server (`target_session_attrs`), which has to accept writes."""
+
 _POSTGRESQL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -60,6 +68,9 @@ _LONGEST_LIFETIME = timedelta(days=3650)
 
 _LONGEST_WAIT = 5 * MINUTE
 """For a free connection: no client waits longer for a response."""
+
+_LONGEST_DRAIN = 5 * MINUTE
+"""Before a process stops: the supervisors of processes wait no longer."""
 
 _LONGEST_CHECK_INTERVAL = 60 * MINUTE
 """Between checks for revoked sessions, whose tokens are accepted until the next check."""
@@ -98,6 +109,8 @@ def _between(shortest: timedelta, longest: timedelta) -> Callable[[timedelta], t
 def _format_duration(duration: timedelta) -> str:
     """Format the duration in the largest unit in which it is a whole number, such as `10m`."""
     seconds = int(duration.total_seconds())
+    if not seconds:
+        return "0s"
     size, unit = max(
         (size, unit)
         for unit, name in _UNITS.items()
@@ -182,22 +195,56 @@ def _database_url(secret: SecretStr) -> SecretStr:
 
 
 def _postgresql_url(rest: str) -> str:
+    """Return the URL in the spelling of SQLAlchemy, which has several hosts in its query.
+
+    Of several hosts, only one that accepts writes is used, and each is tried for two seconds.
+    """
+    netloc = re.split("[/?]", rest, maxsplit=1)[0]
+    user, at, hosts = netloc.rpartition("@")
+    added: dict[str, str] = {}
+    if "," in hosts:
+        added["host"], added["port"] = _hosts_and_ports(hosts)
+        rest = f"{user}{at}{rest.removeprefix(netloc)}"
     url = f"postgresql+psycopg://{rest}"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError(
-            "has an invalid host or port. If the password has special characters, URL-encode it"
-        ) from None
+        raise ValueError(_INVALID_HOST) from None
     if port == 0:
         raise ValueError("must not have port 0, on which nothing can listen")
     if "@" in parts.path or "#" in rest:
         raise ValueError("has an @, / or # in its password. URL-encode it")
-    names = [name for name, _ in parse_qsl(parts.query) if name not in ("host", "port")]
-    if len(names) != len(set(names)):
+    parameters = parse_qsl(parts.query)
+    names = [name for name, _ in parameters if "host" in added or name not in ("host", "port")]
+    if len([*names, *added]) != len({*names, *added}):
         raise ValueError("must not have the same parameter twice")
-    return url
+    given = dict(parameters)
+    has_several_hosts = "host" in added or "," in ",".join(
+        value for name, value in parameters if name == "host"
+    )
+    wanted = given.get("target_session_attrs", "read-write" if has_several_hosts else "any")
+    if wanted not in (("read-write", "primary") if has_several_hosts else _WRITABLE):
+        raise ValueError(
+            "must have target_session_attrs=read-write, because the service has to write"
+        )
+    if has_several_hosts:
+        defaults = {"target_session_attrs": wanted, "connect_timeout": "2"}
+        added |= {name: value for name, value in defaults.items() if name not in given}
+    if not added:
+        return url
+    return f"{url}{'&' if parts.query else '?'}{urlencode(added)}"
+
+
+def _hosts_and_ports(hosts: str) -> tuple[str, str]:
+    """Split `first:5432,second` into the hosts and their ports, each separated by commas."""
+    matches = [_HOST_AND_PORT.fullmatch(unquote(each)) for each in hosts.split(",")]
+    found = [(match["v6"] or match["host"], match["port"] or "") for match in matches if match]
+    if len(found) < len(matches) or any(
+        port and not 0 < int(port) <= _LARGEST_PORT for _, port in found
+    ):
+        raise ValueError(_INVALID_HOST)
+    return ",".join(host for host, _ in found), ",".join(port for _, port in found)
 
 
 def _split_url(text: str, *schemes: str) -> SplitResult | None:
@@ -405,6 +452,7 @@ type Duration = Annotated[timedelta, BeforeValidator(_duration)]
 type Lifetime = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_LIFETIME))]
 type ResetLifetime = Annotated[Duration, AfterValidator(_between(MINUTE, 10 * MINUTE))]
 type Wait = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_WAIT))]
+type DrainDelay = Annotated[Duration, AfterValidator(_between(timedelta(), _LONGEST_DRAIN))]
 type CheckInterval = Annotated[Duration, AfterValidator(_between(SECOND, _LONGEST_CHECK_INTERVAL))]
 type ReminderInterval = Annotated[Duration, AfterValidator(_between(SECOND, 30 * SECOND))]
 type CommaSeparated[Item] = Annotated[tuple[Item, ...], NoDecode, BeforeValidator(_comma_separated)]

@@ -1,0 +1,1 @@
+"""Traces and logs that are exported to a collector."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry: spans of use cases and SQL statements, and the export by OTLP."""
