@@ -26,6 +26,10 @@ test *options:
 live:
     uv run pytest -m live
 
+# Build the image, and run compose.yaml. Needs Linux, root and mmdebstrap.
+deploy *options:
+    uv run --group deploy pytest -m deploy {{ options }}
+
 # Run the proofs: 50 minutes. Needs nginx, caddy, pgbouncer and prometheus.
 proof *options:
     uv run pytest -m proof {{ options }}

@@ -16,6 +16,7 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from todo_api.settings import Settings
+from todo_api.settings.secret_files import secret_fields
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / ".env.example"
@@ -32,6 +33,11 @@ environment takes precedence. [`.env.example`](../.env.example) is a template wi
 The service does not start with an invalid setting; the message names the variable. This includes
 values that would fail later: a limit of 0, a lifetime that is too long, a malformed URL, an origin
 that no browser sends, and a `BETTER_AUTH_SECRET` that is one of this service's own signing keys.
+
+Each secret can also be the content of a file, which the variable with `_FILE` appended names:
+`TODO_JWT_SECRET_FILE=/run/secrets/jwt-secret`. Line breaks at the end of the file are ignored. A
+file that is missing or empty is refused, and so is a secret that is given in both ways. The secrets
+are {secrets}.
 
 A duration is a number with a unit: `30s`, `15m`, `1h`, `7d`, `2w`. Rate limits are counts for a
 window, such as `5/minute; 20/hour`; all of them apply.
@@ -101,7 +107,10 @@ def page(example: str) -> str:
     documented = list(entries(example))
     if differing := fields.keys() ^ {entry.variable for entry in documented}:
         raise ValueError(f"in .env.example or in the settings, not in both: {sorted(differing)}")
-    parts, section = [INTRODUCTION], ""
+    secrets = [
+        f"`{variable_of(name, Settings.model_fields[name])}`" for name in secret_fields(Settings)
+    ]
+    parts, section = [INTRODUCTION.format(secrets=", ".join(secrets))], ""
     for entry in documented:
         if entry.section != section:
             section = entry.section

@@ -25,6 +25,7 @@ from tests.support.servers import running_server
 from tests.support.settings import embedded_settings, migrate
 from todo_api.container import Container
 from todo_api.settings import Settings, SettingsError, load_settings
+from todo_api.settings.secret_files import secret_fields
 from todo_core.errors import Unavailable
 
 SECRET = "a secret that is thirty-two bytes"
@@ -92,6 +93,9 @@ issuers = any_of(
     '[{"issuer": "a", "jwks_url": "http://a.invalid:0", "audience": ["a", "b"]}]',
     "[" * 100_000,
 )
+secret_files = any_of(
+    "a file", "a secret", "no such file", ".", "/dev/null", "/dev/zero", "a file/b"
+)
 KINDS: dict[str, st.SearchStrategy[str]] = {
     "APP_NAME": any_of("Todo", "<b>", "é"),
     "APP_VERSION": any_of("1", "v2 beta"),
@@ -153,6 +157,9 @@ UNPREFIXED: dict[str, st.SearchStrategy[str]] = {
     "BETTER_AUTH_AUDIENCE": any_of("todo", "a,b"),
 }
 SECRETS = {"DATABASE_URL", "BETTER_AUTH_SECRET", "TODO_JWT_SECRET", "TODO_JWT_PREVIOUS_SECRETS"}
+STORAGE = {"DATABASE_URL", "TODO_DATA_DIR"}
+"""The variables that say where the database is."""
+
 WORDING_WITH_URLS = (
     "begin with postgresql:// (or sqlite:/// and a file's path).",
     "such as sqlite:///folder/todo.db.",
@@ -171,6 +178,9 @@ def variable_kinds() -> dict[str, st.SearchStrategy[str]]:
         name = variable.removeprefix("TODO_")
         if variable not in kinds:
             kinds[variable] = KINDS.get(name, limits if name.startswith("LIMIT_") else HOSTILE)
+    for field in secret_fields(Settings):
+        info = Settings.model_fields[field]
+        kinds[f"{info.validation_alias or f'TODO_{field}'.upper()}_FILE"] = secret_files
     return kinds
 
 
@@ -192,7 +202,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_all_settings_are_fuzzed() -> None:
     fuzzed = {f"TODO_{name}" for name in KINDS} | set(UNPREFIXED)
-    others = set(variable_kinds()) - fuzzed
+    others = {name.removesuffix("_FILE") for name in variable_kinds()} - fuzzed
     assert {name for name in others if not name.startswith("TODO_LIMIT_")} == set()
 
 
@@ -206,6 +216,8 @@ def test_all_settings_are_fuzzed() -> None:
 @example({"TODO_JWT_ISSUER": "a" * 5000})
 @example({"TODO_REGISTRATION": "closed", "TODO_MAX_SESSIONS_PER_USER": "1"})
 @example({"TODO_SMTP_URL": "smtp://u:p@bücher.localhost:1", "TODO_MAIL_SENDER": "ü <a@b>"})
+@example({"TODO_JWT_SECRET_FILE": "a secret"})
+@example({"TODO_JWT_SECRET_FILE": "a file", "TODO_SMTP_URL_FILE": "a secret"})
 @example({"BETTER_AUTH_SECRET": OTHER_SECRET, "BETTER_AUTH_ISSUER": "é"})
 def test_settings_are_refused_at_startup_or_work(
     migrated_file: Path, environment: dict[str, str]
@@ -230,6 +242,7 @@ def require_refused_or_working(migrated_file: Path, environment: dict[str, str])
         # A background job that still sends mail may open the database while the folder is removed.
         folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
         (folder / "a file").touch()
+        (folder / "a secret").write_text(f"{SECRET}\n")
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.chdir(folder)
         patch.setenv("TODO_PASSWORD_BCRYPT_COST", "4")
@@ -244,7 +257,7 @@ def require_refused_or_working(migrated_file: Path, environment: dict[str, str])
                 open_postgresql(loaded)
                 return
             Container(settings=loaded).key_ring()
-            if environment.keys().isdisjoint({"DATABASE_URL", "TODO_DATA_DIR"}):
+            if environment.keys().isdisjoint(STORAGE):
                 loaded.data_dir.mkdir(exist_ok=True)
                 shutil.copy(migrated_file, folder / "todo-data" / "todo.db")
             else:
@@ -253,7 +266,7 @@ def require_refused_or_working(migrated_file: Path, environment: dict[str, str])
             require_clear_refusal(str(error), environment)
         except (OSError, Unavailable):
             # The command then reports that the folder or the database cannot be used.
-            assert not environment.keys().isdisjoint({"DATABASE_URL", "TODO_DATA_DIR"})
+            assert not environment.keys().isdisjoint(STORAGE)
         else:
             require_working_service(loaded)
 

@@ -1,4 +1,4 @@
-"""All settings, read from the environment and from `.env`.
+"""All settings, read from the environment, from `.env`, and secrets also from files of their own.
 
 .env.example documents all of them; a test checks this.
 """
@@ -6,7 +6,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, override
 from urllib.parse import quote, urlsplit
 
 from pydantic import (
@@ -17,9 +17,16 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from todo_api.settings.external_issuers import ExternalIssuer
+from todo_api.settings.secret_files import SecretFileError, SecretFiles
 from todo_api.settings.types import (
     MAX_BODY_SIZE,
     BaseUrl,
@@ -74,6 +81,24 @@ class Settings(BaseSettings):
         populate_by_name=True,
         validate_default=False,
     )
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from; an earlier source takes precedence."""
+        variables: dict[str, str | None] = {}
+        for source in (dotenv_settings, env_settings):
+            if isinstance(source, EnvSettingsSource):  # those of `.env` are a subclass of it
+                variables |= {name: value for name, value in source.env_vars.items() if value}
+        secret_files = SecretFiles(settings_cls, variables)
+        return init_settings, env_settings, dotenv_settings, secret_files
 
     # App
     app_name: Label = "Todo"
@@ -318,7 +343,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings from the environment and from `.env`.
+    """Read the settings from the environment, from `.env`, and from the files that these name.
 
     Raises:
         SettingsError: if any is missing or wrong; the message names each variable.
@@ -327,6 +352,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError("\n".join(map(_explain, error.errors()))) from None
+    except SecretFileError as error:
+        raise SettingsError(str(error)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The file .env cannot be read: {error}.") from None
 
