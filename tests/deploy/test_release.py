@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.dependencies import ROOT
-from tests.deploy.helm import FOLDER, program_of
+from tests.deploy.helm import CHART, FOLDER, program_of
 from tests.support.node import install, program
 from tests.support.processes import free_port
 from tests.support.waiting import until
@@ -211,6 +211,19 @@ class TestWorkflow:
             "pypi": {"id-token"},
             "release": {"contents"},
         }
+
+    def test_the_image_has_the_user_of_the_chart_and_takes_the_arguments_of_the_workflow(
+        self,
+    ) -> None:
+        image = (ROOT / "Dockerfile").read_text()
+        security = yaml.safe_load((CHART / "values.yaml").read_text())["podSecurityContext"]
+        [user] = re.findall(r"^USER (\d+):(\d+)$", image, re.M)
+        assert [int(number) for number in user] == [security["runAsUser"], security["runAsGroup"]]
+        [push] = [each for each in JOBS["image"]["steps"] if each.get("id") == "push"]
+        given = set(re.findall(r"^(\w+)=", push["with"]["build-args"], re.M))
+        final = image.rpartition("\nFROM ")[2]
+        assert given <= set(re.findall(r"^ARG (\w+)=", final, re.M))
+        assert f"ARG VERSION={VERSION}\n" in final
 
     def test_the_options_of_helm_that_the_workflow_uses_exist(self) -> None:
         [push] = [
