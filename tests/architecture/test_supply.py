@@ -11,18 +11,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.dependencies import ROOT, group_requirements, missing
+from tests.support.requirements import EXPORT, UV, pins
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-EXPORT = (ROOT / "requirements.txt").read_text()
-UV = os.environ.get("UV", "uv")
-
-
-def pins() -> dict[str, str]:
-    """Return the version of each distribution in requirements.txt."""
-    return {
-        canonicalize_name(name): pinned
-        for name, pinned in re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", EXPORT, re.MULTILINE)
-    }
 
 
 def installed_for_serving() -> dict[str, str]:

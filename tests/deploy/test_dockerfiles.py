@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_supply import UV, pins
 from tests.deploy.engine import BASE, ROOT
+from tests.support.requirements import UV, pins
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 FILES = (ROOT / "Dockerfile", ROOT / "deploy/compose/pgbouncer/Dockerfile")

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from packaging.utils import canonicalize_name
 
-from tests.architecture.test_supply import pins
 from tests.deploy.engine import ROOT, Engine
 from tests.deploy.stack import IMAGE, PASSWORD
+from tests.support.requirements import pins
 
 pytestmark = [pytest.mark.deploy, pytest.mark.usefixtures("_in_network")]
 
