@@ -21,12 +21,11 @@ from todo_api.settings import Settings, SettingsError
 
 _STREAM = Path("-")
 _FOR_POSTGRESQL = 2
-"""The exit code if the database is PostgreSQL, which has tools of its own for this."""
+"""The exit code if the database is PostgreSQL, which has its own tools for this."""
 
 _ABOUT_POSTGRESQL = (
-    "They must be of the same or a later version than the server, and must not go through a"
-    " connection pooler. The password is not shown: they read it from ~/.pgpass, or from"
-    " PGPASSWORD."
+    "They must be of the same version as the server or a later one, and must not connect through"
+    " a pooler. The password is not shown: they read it from ~/.pgpass or PGPASSWORD."
 )
 
 
@@ -41,7 +40,7 @@ def backup(
         typer.Option(min=1, metavar="N", help="In a folder: delete all but the newest N backups."),
     ] = None,
 ) -> None:
-    """Write a backup of the SQLite database, while the service runs."""
+    """Make a backup of the SQLite database. The service may be running."""
     settings = settings_or_exit()
     if not settings.is_embedded:
         _point_to_postgresql(
@@ -72,7 +71,7 @@ def backup(
     )
     if settings.jwt_secret is None:
         typer.echo(
-            "         It has no signing key: without it, users log in again after a restore.",
+            "         It has no signing key: without the key, users log in again after a restore.",
             err=True,
         )
 
@@ -91,13 +90,14 @@ def restore(
     finish: Annotated[
         bool,
         typer.Option(
-            "--finish", help="The database was restored by another program: do what must follow."
+            "--finish",
+            help="The database was restored by another program: only do what must follow.",
         ),
     ] = False,
 ) -> None:
     """Put a backup in the place of the SQLite database. Stop the service first.
 
-    The database that was there is kept beside it. All sessions are revoked, clients synchronize
+    The former database is kept in the same folder. All sessions are revoked, clients synchronize
     again, and reminders that are due are not sent, since they may have been.
     """
     settings = settings_or_exit()
@@ -126,7 +126,7 @@ def _restore(container: Container, file: Path, *, nothing_lost: bool) -> None:
     )
     typer.echo(f"Restored {file}, revision {restored.revision}", err=True)
     if restored.kept is not None:
-        typer.echo(f"Kept     {restored.kept}, the database before", err=True)
+        typer.echo(f"Kept     {restored.kept}, the former database", err=True)
     if (recovery := restored.recovery) is not None:
         remove_signing_key(container.settings())
         _report(container.settings(), sessions=recovery.sessions, reminders=recovery.reminders)
@@ -148,7 +148,7 @@ def _report(settings: Settings, *, sessions: int, reminders: int) -> None:
         minutes = settings.access_token_ttl / timedelta(minutes=1)
         typer.echo(
             "Warning  Sessions that began after the backup are unknown now, but their access tokens"
-            f" are valid for up to {minutes:.0f} minutes, also if they were revoked. Set a new"
+            f" are valid for up to {minutes:.0f} minutes, even if they were revoked. Set a new"
             " TODO_JWT_SECRET before the service starts, and none in TODO_JWT_PREVIOUS_SECRETS.",
             err=True,
         )

@@ -1,4 +1,4 @@
-"""`todo check`: what an operator must still do before users come."""
+"""`todo check`: what an operator must still do before the service goes live."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -21,7 +21,7 @@ def check(
         bool, typer.Option("--strict", help="Exit with 1 also if there are only warnings.")
     ] = False,
 ) -> None:
-    """Say what must still be done before users come, with a remedy for each.
+    """Report what must be done before the service goes live, with a remedy for each problem.
 
     Nothing is changed, and no email is sent. Exit with 1 if there is an error.
     """

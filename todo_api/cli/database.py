@@ -20,9 +20,11 @@ def migrate() -> None:
 def downgrade(
     revision: Annotated[
         str | None,
-        typer.Argument(help="The revision to go back to. By default the one before.", metavar="ID"),
+        typer.Argument(
+            help="The revision to go back to. By default the previous one.", metavar="ID"
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Go back to an earlier schema, for an earlier release. Stop the service first.
 
@@ -67,7 +69,7 @@ def _revision_before(container: Container, revision: str | None) -> str:
         raise ValueError(f"there is no revision {revision} before {current}.")
     target = revision or before[-1]
     typer.echo(
-        f"From revision {current} back to {target}. What only these have added is deleted:",
+        f"From revision {current} back to {target}. What only these revisions store is deleted:",
         err=True,
     )
     for each in reversed(history[before.index(target) + 1 : len(before) + 1]):

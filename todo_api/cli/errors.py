@@ -1,4 +1,4 @@
-"""How the commands report what is wrong: with one clear message, and exit code 1."""
+"""How the commands report errors: with one clear message, and exit code 1."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from todo_core.errors import Unavailable
 
 
 def settings_or_exit() -> Settings:
-    """Return the settings of the environment, or exit with a message for each that is not valid."""
+    """Return the settings of the environment, or exit with a message for each invalid one."""
     try:
         return load_settings()
     except SettingsError as error:

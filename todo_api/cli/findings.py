@@ -1,7 +1,7 @@
-"""What `todo check` looks at, and what an operator must do about each.
+"""The checks of `todo check`, and the remedy for each problem that they find.
 
-A check yields nothing if all is well. What docs/security.md asks of an operator is checked here as
-far as this machine can see it.
+A check yields nothing if there is no problem. The checks cover what docs/security.md asks of an
+operator, as far as it can be checked from this machine.
 """
 
 import json
@@ -33,7 +33,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Severity(StrEnum):
-    """How urgent it is: an error must be dealt with before users come, a warning is to be known."""
+    """How urgent it is: errors must be fixed before the service goes live, warnings may be fine."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -41,7 +41,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that an operator must still do, or know: what is wrong, and the remedy."""
+    """One thing that an operator must fix or know: the problem, and the remedy."""
 
     severity: Severity
     problem: str
@@ -86,7 +86,7 @@ def check_database(container: Container, settings: Settings) -> Iterator[Finding
     if role.is_powerful:
         yield _error(
             f"The role {role.name} is a superuser, or may create databases or roles.",
-            "Serve with a role that may not: see docs/security.md, The database.",
+            "Serve with a role without these rights: see docs/security.md, The database.",
         )
     elif role.owned:
         yield _warning(
@@ -124,7 +124,7 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
 
 
 def check_secrets(_: Container, settings: Settings) -> Iterator[Finding]:
-    """Check that secrets are hard to guess, readable by the service alone, and not left over."""
+    """Check that secrets are hard to guess, readable by the service alone, and still needed."""
     secrets = {
         "TODO_JWT_SECRET": settings.jwt_secret,
         "BETTER_AUTH_SECRET": settings.better_auth_secret,
@@ -132,8 +132,8 @@ def check_secrets(_: Container, settings: Settings) -> Iterator[Finding]:
     for name, secret in secrets.items():
         if secret and len(set(secret.get_secret_value())) < _DISTINCT_CHARACTERS:
             yield _error(
-                f"{name} repeats few characters, and may be guessed.",
-                "Make another one: openssl rand -base64 32",
+                f"{name} has few different characters, and may be guessed.",
+                "Create another one: openssl rand -base64 32",
             )
     if settings.jwt_previous_secrets:
         days = settings.refresh_token_idle_ttl / timedelta(days=1)
@@ -179,17 +179,17 @@ def check_development(_: Container, settings: Settings) -> Iterator[Finding]:
 
 
 def check_limits(container: Container, settings: Settings) -> Iterator[Finding]:
-    """Check that requests are limited, for all processes together."""
+    """Check that rate limits are on, and counted for all processes together."""
     if not settings.rate_limit_enabled:
         yield _error(
-            "Nothing is limited: passwords can be guessed as fast as the machine allows.",
+            "Rate limits are off: passwords can be guessed as fast as the machine allows.",
             "Remove TODO_RATE_LIMIT_ENABLED.",
         )
         return
     storage = urlsplit(settings.rate_limit_storage.get_secret_value())
     if storage.scheme == "memory":
         yield _warning(
-            "Each process counts limits by itself.",
+            "Each process counts rate limits separately.",
             "With more than one process, set TODO_RATE_LIMIT_STORAGE=rediss://…",
         )
         return
@@ -197,13 +197,13 @@ def check_limits(container: Container, settings: Settings) -> Iterator[Finding]:
         container.rate_limiter().check()
     except Unavailable as error:
         yield _error(
-            f"The storage of the limits does not answer: {_reason(error)}",
+            f"The storage of the rate limits does not answer: {_reason(error)}",
             "Start it, and check TODO_RATE_LIMIT_STORAGE.",
         )
     if storage.password is None:
         yield _warning(
-            "The storage of the limits needs no password.",
-            "Give it one (requirepass), and name it in TODO_RATE_LIMIT_STORAGE.",
+            "The storage of the rate limits needs no password.",
+            "Set one (requirepass), and add it to TODO_RATE_LIMIT_STORAGE.",
         )
 
 
@@ -211,7 +211,7 @@ def check_mail(container: Container, settings: Settings) -> Iterator[Finding]:
     """Check that emails are sent, and that the links in them are safe."""
     if settings.smtp_url is None:
         yield _error(
-            "Emails, and with them links that reset passwords, are printed to the log.",
+            "Emails are printed to the log, with the links that reset passwords.",
             "Set TODO_SMTP_URL.",
         )
         return
@@ -241,9 +241,9 @@ def check_proxy(_: Container, settings: Settings) -> Iterator[Finding]:
     """Check that the proxy in front of the service is named."""
     if not settings.trusted_proxies:
         yield _warning(
-            "No proxy is trusted: behind one, all clients count as one address, and HSTS is not"
+            "No proxy is trusted: behind a proxy, all clients count as one address, and HSTS is not"
             " sent.",
-            "Put a proxy with TLS in front, and name its address in TODO_TRUSTED_PROXIES.",
+            "Put a proxy with TLS in front, and set TODO_TRUSTED_PROXIES to its address.",
         )
 
 
@@ -255,7 +255,7 @@ def check_issuers(_: Container, settings: Settings) -> Iterator[Finding]:
         if urlsplit(issuer.jwks_url).scheme != "https":
             yield _warning(
                 f"The keys of {issuer.issuer} are fetched without TLS.",
-                "Use https:// outside of a private network.",
+                "Use https://, except in a private network.",
             )
         if not issuer.audiences:
             yield _warning(
@@ -269,7 +269,7 @@ def check_issuers(_: Container, settings: Settings) -> Iterator[Finding]:
             yield _error(
                 f"The keys of {issuer.issuer} cannot be fetched from {issuer.jwks_url}:"
                 f" {type(error).__name__}.",
-                "Check the URL, and that the issuer runs.",
+                "Check the URL, and whether the issuer is running.",
             )
         else:
             if not found:
@@ -277,12 +277,12 @@ def check_issuers(_: Container, settings: Settings) -> Iterator[Finding]:
 
 
 def check_url(url: str) -> Iterator[Finding]:
-    """Check the public URL, as a client sees it: its certificate, and what the proxy passes on."""
+    """Check the public URL, as a client sees it: its certificate, and what the proxy forwards."""
     import httpx  # late: see docs/decisions/late-imports.md
 
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
-        yield _error(f"{url} is no URL with https://.", "Give the URL that clients use.")
+        yield _error(f"{url} is not a URL with https://.", "Give the URL that clients use.")
         return
     context = ssl.create_default_context()
     try:
@@ -293,8 +293,8 @@ def check_url(url: str) -> Iterator[Finding]:
         return
     if answer.status_code != HTTPStatus.OK or '"status":"ok"' not in answer.text:
         yield _error(
-            f"{url}/healthz answers {answer.status_code}, and not as this service does.",
-            "Let the proxy pass all paths on.",
+            f"{url}/healthz answers with {answer.status_code}, and not as this service does.",
+            "Let the proxy forward all paths.",
         )
         return
     if expires - datetime.now(UTC) < timedelta(days=_CERTIFICATE_DAYS):
@@ -327,7 +327,7 @@ def _certificate_expiry(host: str, port: int, context: ssl.SSLContext) -> dateti
 
 
 def _reason(error: Unavailable) -> str:
-    """Return the error that the dependency itself gave."""
+    """Return the error of the dependency itself."""
     reason = str(getattr(error.__cause__, "orig", None) or error.__cause__ or error)
     return " ".join(reason.split())
 

@@ -102,7 +102,7 @@ def _become_parent(settings: Settings, options: dict[str, Any]) -> NoReturn:
 
 
 def _check_address(host: str) -> None:
-    """Exit with a clear message if no port of this address can be listened on."""
+    """Exit with a clear message if the service cannot listen on this address."""
     try:
         family, kind, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as tried:

@@ -1,7 +1,7 @@
-"""`todo user`: what the operator does with accounts.
+"""`todo user`: the commands with which an operator manages accounts.
 
-The commands run the use cases of `Administration` in this process, on the same database as the
-service, which may be running or not. Every change has an entry in the security log.
+They run the use cases of `Administration` in this process, on the database of the service, which
+need not be running. Every change is recorded in the security log.
 """
 
 import getpass
@@ -38,7 +38,7 @@ _NoWait = Annotated[
 @commands.command("list")
 def list_users(
     email: Annotated[str, typer.Option(help="List users whose email contains this.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="The largest number of users.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="The maximum number of users.")] = 50,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line of JSON for each user.")
     ] = False,
@@ -74,7 +74,7 @@ def create_user(
 def set_password(
     user: _UserArgument, password_stdin: _PasswordStdin = False, no_wait: _NoWait = False
 ) -> None:
-    """Give a user another password, revoke their sessions, and notify them by email."""
+    """Set the password of a user, revoke their sessions, and notify them by email."""
     password = _read_password(from_stdin=password_stdin)
     with _administration() as administration:
         found = administration.find_user(user)
@@ -95,7 +95,7 @@ def revoke_sessions(user: _UserArgument, no_wait: _NoWait = False) -> None:
 
 @commands.command("disable")
 def disable_user(user: _UserArgument, no_wait: _NoWait = False) -> None:
-    """Disable an account and revoke its sessions. Nothing of it is deleted."""
+    """Disable an account and revoke its sessions. Nothing is deleted."""
     with _administration() as administration:
         found = administration.disable_user(user_id=administration.find_user(user).id)
     typer.echo(f"The account of {_label(found)} is disabled.", err=True)
@@ -142,7 +142,7 @@ def _administration() -> Iterator[Administration]:
         except ValidationFailed as failure:
             exit_with("\n".join(error.message for error in failure.errors))
         except EditConflict:
-            exit_with("The account is being changed by others. Try again.")
+            exit_with("The account was changed at the same time. Try again.")
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def _operator() -> str:
 
 
 def _read_password(*, from_stdin: bool) -> str:
-    """Read the password without showing it. It is no argument, since other users see these."""
+    """Read the password without showing it. As an argument, other users could see it."""
     if from_stdin:
         return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
     if not sys.stdin.isatty():

@@ -1,12 +1,12 @@
 """The files in which each process counts, and which one process reads for all of them.
 
-prometheus-client counts in memory-mapped files, one for each process and kind of metric. So what
-a process has counted survives its death, even by SIGKILL. This module adds what a service needs
-beyond that: a folder that never stays behind, and files that do not grow in number when workers
-die again and again.
+prometheus-client counts in memory-mapped files, one for each process and kind of metric. So the
+counts of a process are kept when it dies, even by SIGKILL. This module adds what a service needs
+beyond that: a folder that is always deleted, and a number of files that does not grow when workers
+die repeatedly.
 
 Each process that counts holds the lock of a file (flock(2)) for as long as it lives, and the
-kernel releases it when it dies. So it is always known which processes are alive.
+kernel releases it when it dies. So the locks show which processes are alive.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ _PREFIX = "todo-metrics-"
 _UNLOCKED_PREFIX = f"new-{_PREFIX}"
 _READER = "reader"
 _DEAD = 0
-"""The number in the names of the files that have the counts of all dead processes."""
+"""The number in the names of the files with the counts of all dead processes."""
 
 _held: list[int] = []
 """Descriptors of the locks that this process holds until it ends."""
@@ -42,8 +42,8 @@ class MetricFiles:
     def create(cls) -> Self:
         """Create the folder, for this process and those that it starts, and delete stale ones.
 
-        It is in memory where the system has a place for that, so that counting never waits for a
-        disk. Only the user who runs the service can enter it.
+        It is in memory if the system offers that, so that counting never waits for a disk. Only the
+        user who runs the service can enter it.
 
         Raises:
             OSError: if no folder can be created.
@@ -131,7 +131,7 @@ def _is_free(lock: Path) -> bool:
 
 
 def _remove_stale(parent: Path) -> None:
-    """Delete the folders of services of this user of which no process lives any more."""
+    """Delete the folders of those services of this user that have no living process."""
     with suppress(OSError):
         for folder in parent.glob(f"{_PREFIX}*"):
             if re.fullmatch(rf"{_PREFIX}\w+", folder.name) and _is_own_folder(folder):

@@ -1,7 +1,7 @@
-"""`GET /metrics`, on a port of its own, for Prometheus.
+"""`GET /metrics`, on a separate port, for Prometheus.
 
-It is served on threads of its own, apart from the API: by the parent of the workers if there are
-several, and otherwise by the process that answers requests.
+It is served on separate threads, independently of the API: by the parent of the workers if there
+are several, and otherwise by the process that answers requests.
 """
 
 import socket
@@ -25,14 +25,14 @@ _PAUSE_SECONDS = 0.01
 
 _MAX_CONNECTIONS = 8
 _CONNECTION_SECONDS = 5.0
-"""How long a connection may last, so that a client that is slow does not occupy it."""
+"""How long a connection may last, so that a slow client does not occupy it."""
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
     """Return a socket that listens on this address.
 
     Raises:
-        OSError: if nobody can, or if another process does.
+        OSError: if the address is not one of this machine, or another process listens on it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=_MAX_CONNECTIONS)
@@ -46,7 +46,7 @@ def serving_metrics(host: str, port: int) -> Iterator[None]:
     here.
 
     Raises:
-        OSError: if the address cannot be listened on, or if there is no place for the files.
+        OSError: if the address cannot be used, or if the folder for the files cannot be created.
     """
     with listening_socket(host, port) as listener:
         files = MetricFiles.create()
@@ -122,7 +122,7 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore that a client has left; let everything else be seen."""
+        """Ignore that a client has disconnected, and report any other error."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -135,7 +135,7 @@ def _cut(connection: socket.socket) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD of the one path, and any other path with 404."""
+    """Answers GET and HEAD of `PATH`, and any other path with 404."""
 
     server: _Server
     timeout = _CONNECTION_SECONDS

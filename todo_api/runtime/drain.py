@@ -1,7 +1,7 @@
-"""How a process leaves: the time between the signal to stop and the moment at which it stops.
+"""How a process stops: the drain, which is the time between the signal to stop and the stop.
 
-A load balancer learns from the readiness check that a process is going to stop. Until then it
-sends further connections, which would be refused if the process stopped at once.
+A load balancer learns from the readiness check that a process is about to stop. Until then, it
+sends further connections, which would be refused if the process stopped immediately.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ import uvicorn
 type _Handler = Callable[[int, FrameType | None], Any]  # the result is ignored
 
 REPLACED = signal.SIGUSR1
-"""The signal of the parent of workers to one in whose place another one accepts connections."""
+"""The signal from the parent of the workers to a worker that another one has replaced."""
 
 _SECONDS_TO_LEAVE = 6.0
-"""Longer than an idle connection stays open (five seconds): each has closed, or had a response that
-closes it."""
+"""Longer than an idle connection stays open (five seconds). By then, each connection is closed, or
+has had a response that closes it."""
 
 _log = structlog.get_logger()
 
 
 class Drain:
-    """Delays SIGTERM by so many seconds, and tells how the process behaves until it stops.
+    """Delays SIGTERM by some seconds, and has the state of the process until it stops.
 
     While `is_draining`, it accepts connections and answers requests as before, but it is not ready.
     While `is_leaving`, each response closes its connection.
@@ -48,7 +48,7 @@ class Drain:
         SIGTERM ends the delay. SIGINT is not delayed.
 
         At `REPLACED`, the process stops accepting connections, and stops when those that it has are
-        closed or idle. It stays ready, because the service is.
+        closed or idle. `/readyz` stays 200, because other workers accept connections.
         """
         handler = signal.getsignal(signal.SIGTERM)
         if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -97,7 +97,7 @@ class Drain:
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     """Call a function from the handler of a signal.
 
-    It may have interrupted a call of the loop, which only this method of the loop allows, or a
-    request, whose context is not that of the signal.
+    The signal may have interrupted the loop, which only this method of the loop allows, or a
+    request, whose context does not belong to the signal.
     """
     loop.call_soon_threadsafe(callback, context=Context())
