@@ -11,7 +11,7 @@ RUN apt-get update \
 
 FROM python AS build
 ARG UV_VERSION=0.13.9
-# The certificates of a network with an authority of its own; by default those of Debian.
+# The certificates of a network with its own certificate authority; by default those of Debian.
 ARG SSL_CERT_FILE
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3-venv \

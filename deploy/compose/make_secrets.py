@@ -1,8 +1,8 @@
 """Create the passwords and keys of compose.yaml, and give each program a copy of its own.
 
-The container `secrets` runs this at each start, as root with the capability CHOWN. What exists in
-the volume `secrets` is kept, so a backup of that volume is one of all secrets. Each program has a
-volume that only contains what it needs, readable by its user.
+The container `secrets` runs this at each start, as root with the capability CHOWN. It keeps what
+exists in the volume `secrets`, so a backup of this volume contains all secrets. Each program has a
+volume with only what it needs, readable by its user.
 """
 
 import os

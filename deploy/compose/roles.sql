@@ -1,4 +1,4 @@
--- The roles of docs/security.md: one that owns the tables and migrates, and one that serves.
+-- The roles of docs/security.md: one owns the tables and migrates, and one serves.
 -- The container runs this once, when it creates the database.
 
 \set owner_password `cat /run/secrets/owner-password`

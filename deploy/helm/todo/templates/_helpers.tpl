@@ -3,7 +3,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The name of the release's objects. At most 53 characters, so that endings fit in a label. */}}
+{{/* The name of the release's objects. At most 53 characters, so that suffixes fit in a label. */}}
 {{- define "todo.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
@@ -43,7 +43,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* The seconds that a pod with this database still accepts connections after SIGTERM. */}}
+{{/* How many seconds a pod with this database still accepts connections after SIGTERM. */}}
 {{- define "todo.drainDelaySeconds" -}}
 {{- eq .Values.database.type "postgresql" | ternary .Values.drainDelaySeconds 0 }}
 {{- end }}
@@ -116,7 +116,7 @@ runs before the release's own Secret exists.
 {{- if or .Values.existingSecret .Values.secrets }}yes{{ end }}
 {{- end }}
 
-{{/* Where pods go, and who they are. */}}
+{{/* The scheduling and the identity of all pods. */}}
 {{- define "todo.podSpec" -}}
 automountServiceAccountToken: false
 # Otherwise the Service's own variables (TODO_PORT and others) would look like settings.
