@@ -21,7 +21,7 @@ ENV PATH=/opt/uv/bin:$PATH UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
     UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/todo
 WORKDIR /source
 # These layers change only with the locked dependencies: exact versions, with hashes of their files.
-COPY pyproject.toml requirements.txt ./
+COPY pyproject.toml deploy/requirements.txt ./
 RUN uv venv --python /usr/bin/python3 /opt/todo \
     && uv pip install --no-deps --require-hashes --only-binary :all: --requirement requirements.txt
 COPY . .

@@ -1,38 +1,23 @@
 """The composition root: it chooses the adapter of each port, and assembles the application.
 
-Only this module of todo_api imports todo_adapters. A container makes each of its parts once, when
-it is first needed, and keeps it as long as the container lives.
+Of todo_api, only this module and `todo_api.wiring`, which makes the adapters that depend on
+settings, import todo_adapters. A container makes each of its parts once, when it is first needed,
+and keeps it as long as the container lives.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import timedelta
-from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Protocol
 
-import structlog
 from dependency_injector import containers, providers
 
-from todo_adapters.issuers.claims import MAX_TOKEN_LIFETIME, Expected
-from todo_adapters.issuers.identity_cache import TtlIdentityCache
-from todo_adapters.issuers.shared_secret import JoseSharedSecretIssuer
-from todo_adapters.issuers.trusted import TrustedIssuer, TrustedIssuers
-from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule, Unlimited
-from todo_adapters.mail.console import ConsoleMailer
-from todo_adapters.mail.rendering import EmailRenderer
-from todo_adapters.mail.smtp import SmtpMailer
+from todo_adapters.issuers.claims import MAX_TOKEN_LIFETIME
 from todo_adapters.security.access_tokens import JoseAccessTokens
 from todo_adapters.security.cursors import HmacCursors
-from todo_adapters.security.keys import KeyRing, secret_in_file
 from todo_adapters.security.passwords import PasslibPasswordHasher, common_passwords
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.revoked_sessions import PolledRevokedSessions
 from todo_adapters.security.secret_tokens import RandomSecretTokens
-from todo_adapters.security.security_log import StructlogSecurityLog
-from todo_adapters.sql.backups import SqliteBackups, database_file
-from todo_adapters.sql.database import Database, MakeStatement, open_database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.inspection import SqlInspection
 from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
@@ -43,299 +28,36 @@ from todo_adapters.sql.reminders import SqlReminderRepository
 from todo_adapters.sql.revocations import SqlRevocationRepository
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sessions import SqlSessionRepository
-from todo_adapters.sql.statements import DriverStatement
 from todo_adapters.sql.stream_tickets import SqlStreamTicketRepository
-from todo_adapters.sql.tasks import SqlTaskRepository
-from todo_adapters.sql.unit_of_work import BeginSqlUnitOfWork
 from todo_adapters.sql.users import SqlUserRepository
 from todo_adapters.system.background import ThreadBackground
 from todo_adapters.system.changes import PolledChanges
 from todo_adapters.system.clock import SystemClock
 from todo_adapters.system.devices import UaParserDeviceNames
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
-from todo_adapters.system.periodic import Periodic, PeriodicBatches, in_batches, on_threads
-from todo_api.exporter.files import folder_of_this_service
-from todo_api.runtime.threads import give_way
-from todo_api.settings import Settings, SettingsError, Telemetry
+from todo_adapters.system.periodic import Periodic, in_batches
+from todo_api.settings import Settings, Telemetry
+from todo_api.wiring.issuers import make_external_issuers, make_identity_cache
+from todo_api.wiring.jobs import (
+    make_checkpoints,
+    make_housekeeping,
+    make_reminder_emails,
+    make_reminding,
+    make_session_check,
+)
+from todo_api.wiring.mail import make_mailer
+from todo_api.wiring.security import make_key_ring, make_rate_limiter, make_security_log
+from todo_api.wiring.storage import (
+    make_backups,
+    make_migration_database,
+    make_serving_database,
+    make_tasks,
+    make_unit_of_work,
+    migrations_folder,
+)
+from todo_api.wiring.telemetry import make_metrics, make_tracing
 from todo_core.application import Application, Policy, Ports, assemble_clean_up
 from todo_core.entities.user import PasswordPolicy
-from todo_core.ports.limits import Limit
-from todo_core.ports.security_log import SecurityLog
-
-if TYPE_CHECKING:  # see `_metrics` and `_tracing`
-    from todo_adapters.observed.rate_limiter import ObservedRateLimiter
-    from todo_adapters.tracing.log_export import LogExport
-    from todo_adapters.tracing.span_export import SpanExport
-    from todo_api.runtime.metrics import Metrics
-
-_CHECKPOINT_SECONDS = 0.25
-"""With 0.5 the 99th percentile of a create is a quarter higher, and nearly twice without any."""
-
-_HOUSEKEEPING_SECONDS = 600.0
-_LONGEST_HOUSEKEEPING_SECONDS = 120.0
-_LONGEST_REMINDING_SECONDS = 60.0
-_REMINDER_EMAILS_AT_ONCE = 4
-_MAX_CACHED_IDENTITY_AGE = timedelta(minutes=5)
-
-_log = structlog.get_logger()
-
-
-class Tracing(NamedTuple):
-    """The export of spans, if there is one. A container would make None again each time."""
-
-    spans: "SpanExport | None"
-
-
-def _key_ring(settings: Settings) -> KeyRing:
-    """Return the configured keys, or the key that the embedded service keeps in a file."""
-    previous = [secret.get_secret_value() for secret in settings.jwt_previous_secrets]
-    if settings.jwt_secret is not None:
-        return KeyRing.of(settings.jwt_secret.get_secret_value(), previous)
-    _make_data_dir(settings)
-    secret = secret_in_file(settings.data_dir / "signing-key")
-    settings.require_separate_keys([secret])
-    return KeyRing.of(secret, previous)
-
-
-def _make_data_dir(settings: Settings) -> None:
-    """Create the folder, so that only the user who runs the service can enter it."""
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _database(
-    settings: Settings,
-    variable: str,
-    dsn: str,
-    pool_size: int,
-    make_statement: MakeStatement = DriverStatement,
-) -> Database:
-    if settings.is_embedded:
-        _make_data_dir(settings)
-    try:
-        return open_database(
-            dsn,
-            pool_size=pool_size,
-            pool_timeout=settings.database_pool_timeout.total_seconds(),
-            prepared_statements=settings.database_prepared_statements == "auto",
-            give_way=give_way,
-            make_statement=make_statement,
-        )
-    except ValueError as error:
-        raise SettingsError(f"{variable}: {error}") from None
-
-
-def _serving_database(settings: Settings, tracing: Tracing) -> Database:
-    make_statement: MakeStatement = DriverStatement
-    if tracing.spans is not None:
-        from todo_adapters.tracing.statements import TracedStatement
-
-        make_statement = partial(TracedStatement, tracing.spans.tracer)
-    dsn, pool_size = settings.database_dsn, settings.database_pool_size
-    return _database(settings, "DATABASE_URL", dsn, pool_size, make_statement)
-
-
-def _migration_database(settings: Settings) -> Database:
-    has_own = settings.migration_database_url is not None
-    variable = "TODO_MIGRATION_DATABASE_URL" if has_own else "DATABASE_URL"
-    return _database(settings, variable, settings.migration_dsn, pool_size=2)
-
-
-def _backups(settings: Settings, migrations: Path) -> SqliteBackups:
-    return SqliteBackups(database_file(settings.database_dsn), migrations)
-
-
-def _tracing(settings: Settings, telemetry: Telemetry) -> Tracing:
-    if telemetry.traces is None:
-        return Tracing(None)
-    # Late: see docs/decisions/late-imports.md
-    from todo_adapters.tracing.span_export import SpanExport
-
-    return Tracing(_open(partial(SpanExport, telemetry.traces, version=settings.app_version)))
-
-
-def open_log_export(settings: Settings, telemetry: Telemetry) -> "LogExport | None":
-    """Return the export of the log of this process, if there is one.
-
-    The log outlives the parts of a container, and so does its export.
-    """
-    if telemetry.logs is None:
-        return None
-    # Late: see docs/decisions/late-imports.md
-    from todo_adapters.tracing.log_export import LogExport
-
-    return _open(partial(LogExport, telemetry.logs, version=settings.app_version))
-
-
-def _open[Export](make: Callable[[], Export]) -> Export | None:
-    """Return an export, or log why it cannot be made: a service runs without it."""
-    try:
-        return make()
-    except (ValueError, RuntimeError, OSError) as error:  # of the variables that the SDK reads
-        _log.warning("telemetry.not_exported", reason=str(error))
-        return None
-
-
-def _migrations_folder() -> Path:
-    spec = find_spec("migrations")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("the package `migrations` is not installed")
-    return Path(spec.origin).parent
-
-
-def _metrics(settings: Settings) -> "Metrics | None":
-    """Return what counts, or None where nobody serves what it would count."""
-    if settings.metrics_port is None or (folder := folder_of_this_service()) is None:
-        return None
-    # Late: see docs/decisions/late-imports.md
-    from todo_api.runtime.metrics import Metrics
-
-    return Metrics(
-        folder,
-        version=settings.app_version,
-        database="sqlite" if settings.is_embedded else "postgresql",
-        connections=settings.database_pool_size,
-    )
-
-
-def _tasks(database: Database, metrics: "Metrics | None") -> SqlTaskRepository:
-    if metrics is None:
-        return SqlTaskRepository(database)
-    from todo_adapters.observed.tasks import ObservedTaskRepository  # late, like the metrics
-
-    return ObservedTaskRepository(database, metrics.count_task_written)
-
-
-def _unit_of_work(database: Database, metrics: "Metrics | None") -> BeginSqlUnitOfWork:
-    if metrics is None:
-        return BeginSqlUnitOfWork(database)
-    from todo_adapters.observed.tasks import BeginObservedUnitOfWork  # late, like the metrics
-
-    return BeginObservedUnitOfWork(database, metrics.count_task_written)
-
-
-def _security_log(metrics: "Metrics | None") -> SecurityLog:
-    log = StructlogSecurityLog()
-    if metrics is None:
-        return log
-    from todo_adapters.observed.security_log import ObservedSecurityLog  # late, like the metrics
-
-    return ObservedSecurityLog(log, metrics.count_security_event)
-
-
-def _rate_limiter(
-    settings: Settings, metrics: "Metrics | None"
-) -> "LimitsRateLimiter | Unlimited | ObservedRateLimiter":
-    limiter = _limiter(settings)
-    if metrics is None:
-        return limiter
-    from todo_adapters.observed.rate_limiter import ObservedRateLimiter  # late, like the metrics
-
-    return ObservedRateLimiter(limiter, metrics.count_limit_hit)
-
-
-def _limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
-    """Return the configured limits, and decide what happens while their storage is down.
-
-    Limits against guessing and flooding are then counted by each process separately. Those that
-    only protect authenticated users from each other allow every request (`fails_open`).
-    """
-    if not settings.rate_limit_enabled:
-        return Unlimited()
-    return LimitsRateLimiter(
-        settings.rate_limit_storage.get_secret_value(),
-        {
-            Limit.LOGIN_ACCOUNT: Rule(settings.limit_login_account),
-            Limit.LOGIN_ADDRESS: Rule(settings.limit_login_address),
-            Limit.REAUTHENTICATION: Rule(settings.limit_reauthentication),
-            Limit.REGISTER: Rule(settings.limit_register),
-            Limit.FORGOT_ACCOUNT: Rule(settings.limit_forgot_account),
-            Limit.FORGOT_ADDRESS: Rule(settings.limit_forgot_address),
-            Limit.RESET_PASSWORD: Rule(settings.limit_reset_password),
-            Limit.REFRESH: Rule(settings.limit_refresh, fails_open=True, coarse=True),
-            Limit.TASKS: Rule(settings.limit_tasks, fails_open=True, coarse=True),
-            Limit.PROFILE: Rule(settings.limit_profile, fails_open=True, coarse=True),
-            Limit.SESSIONS: Rule(settings.limit_sessions, fails_open=True),
-            Limit.EXPORT: Rule(settings.limit_export),
-            Limit.REMINDER_EMAILS: Rule(settings.limit_reminder_emails),
-            Limit.PROVISION_ADDRESS: Rule(settings.limit_provision_address),
-            Limit.PROVISION_ISSUER: Rule(settings.limit_provision_issuer),
-        },
-    )
-
-
-def _mailer(
-    settings: Settings, background: ThreadBackground, metrics: "Metrics | None"
-) -> ConsoleMailer | SmtpMailer:
-    renderer = EmailRenderer(
-        sender=settings.mail_sender, password_reset_url=settings.password_reset_url
-    )
-    if settings.smtp_url is None:
-        return ConsoleMailer(renderer)
-    url = settings.smtp_url.get_secret_value()
-    if metrics is None:
-        return SmtpMailer(url, renderer, background)
-    return SmtpMailer(url, renderer, background, observe=metrics.count_email)
-
-
-def _external_issuers(settings: Settings) -> TrustedIssuers:
-    """Return the configured issuers, Better Auth among them.
-
-    If Better Auth has published keys and a shared secret, tokens with an `iss` are verified with
-    the keys and tokens without one with the secret. Both belong to the same users.
-    """
-    issuers: list[TrustedIssuer] = []
-    for published in settings.published_key_issuers:
-        # Late: see docs/decisions/late-imports.md
-        from todo_adapters.issuers.jwks import PublishedKeys, PyJwtIssuer
-
-        keys = PublishedKeys(published.jwks_url, published.algorithms)
-        expected = Expected(
-            issuer=published.issuer,
-            namespace=settings.namespace_of(published.issuer),
-            requires_issuer=True,
-            audiences=published.audiences,
-            requires_audience=bool(published.audiences),
-        )
-        issuers.append(PyJwtIssuer(keys, expected))
-    if settings.better_auth_secret is not None:
-        expected = Expected(
-            issuer=settings.better_auth_name,
-            namespace=settings.namespace_of(settings.better_auth_name),
-            requires_issuer=settings.better_auth_issuer is not None
-            and settings.better_auth_url is None,
-            audiences=settings.better_auth_audiences,
-            requires_audience=bool(settings.better_auth_audience)
-            and settings.better_auth_url is None,
-        )
-        secret = settings.better_auth_secret.get_secret_value()
-        issuers.append(JoseSharedSecretIssuer(secret, expected))
-    return TrustedIssuers(issuers)
-
-
-def _identity_cache(settings: Settings) -> TtlIdentityCache:
-    """Cache users no longer than revocations are kept, which tell that an account was deleted."""
-    lifetime = min(settings.access_token_ttl, _MAX_CACHED_IDENTITY_AGE)
-    return TtlIdentityCache(seconds=lifetime.total_seconds())
-
-
-def _session_check(settings: Settings, revoked_sessions: PolledRevokedSessions) -> Periodic:
-    """Check twice in each interval, so that every revocation is known within one interval."""
-    seconds = settings.session_check_interval.total_seconds() / 2
-    return Periodic("session check", revoked_sessions.poll, seconds=seconds, jitter=0.1)
-
-
-def _checkpoints(database: Database) -> Periodic:
-    return Periodic("checkpoint", database.checkpoint, seconds=_CHECKPOINT_SECONDS, jitter=0.1)
-
-
-def _housekeeping(application: Application) -> PeriodicBatches:
-    return PeriodicBatches(
-        "clean-up",
-        application.clean_up,
-        seconds=_HOUSEKEEPING_SECONDS,
-        jitter=0.5,
-        longest=_LONGEST_HOUSEKEEPING_SECONDS,
-    )
 
 
 def _application(container: "Container") -> Application:
@@ -394,33 +116,13 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-def _reminding(settings: Settings, application: Application) -> PeriodicBatches:
-    return PeriodicBatches(
-        "reminders",
-        application.fire_reminders,
-        seconds=settings.reminder_interval.total_seconds(),
-        jitter=0.1,
-        longest=_LONGEST_REMINDING_SECONDS,
-    )
-
-
-def _reminder_emails(settings: Settings, application: Application) -> PeriodicBatches:
-    return PeriodicBatches(
-        "reminder emails",
-        on_threads(application.send_reminder_emails, _REMINDER_EMAILS_AT_ONCE),
-        seconds=settings.reminder_interval.total_seconds(),
-        jitter=0.1,
-        longest=_LONGEST_REMINDING_SECONDS,
-    )
-
-
 class Container(containers.DeclarativeContainer):
     """All parts of one service. Containers in one process share nothing."""
 
     settings = providers.Dependency(instance_of=Settings)
     telemetry = providers.Dependency(instance_of=Telemetry, default=Telemetry())
-    tracing = providers.Singleton(_tracing, settings, telemetry)
-    metrics = providers.Singleton(_metrics, settings)
+    tracing = providers.Singleton(make_tracing, settings, telemetry)
+    metrics = providers.Singleton(make_metrics, settings)
 
     clock = providers.Singleton(SystemClock)
     identifiers = providers.Singleton(TimeOrderedIdentifiers)
@@ -428,15 +130,15 @@ class Container(containers.DeclarativeContainer):
     device_names = providers.Singleton(UaParserDeviceNames)
 
     # Storage
-    database = providers.Singleton(_serving_database, settings, tracing)
-    schema = providers.Singleton(SqlSchema, database, providers.Callable(_migrations_folder))
+    database = providers.Singleton(make_serving_database, settings, tracing)
+    schema = providers.Singleton(SqlSchema, database, providers.Callable(migrations_folder))
     # A factory: only the command that checks the installation needs it.
     inspection = providers.Factory(SqlInspection, database)
-    migration_database = providers.Singleton(_migration_database, settings)
+    migration_database = providers.Singleton(make_migration_database, settings)
     migration_schema = providers.Singleton(
-        SqlSchema, migration_database, providers.Callable(_migrations_folder)
+        SqlSchema, migration_database, providers.Callable(migrations_folder)
     )
-    backups = providers.Factory(_backups, settings, providers.Callable(_migrations_folder))
+    backups = providers.Factory(make_backups, settings, providers.Callable(migrations_folder))
     users = providers.Singleton(SqlUserRepository, database)
     sessions = providers.Singleton(SqlSessionRepository, database)
     revocations = providers.Singleton(SqlRevocationRepository, database)
@@ -444,12 +146,12 @@ class Container(containers.DeclarativeContainer):
     password_resets = providers.Singleton(SqlPasswordResetRepository, database)
     kept_responses = providers.Singleton(SqlKeptResponseRepository, database)
     stream_tickets = providers.Singleton(SqlStreamTicketRepository, database)
-    tasks = providers.Singleton(_tasks, database, metrics)
+    tasks = providers.Singleton(make_tasks, database, metrics)
     reminders = providers.Singleton(SqlReminderRepository, database)
-    unit_of_work = providers.Singleton(_unit_of_work, database, metrics)
+    unit_of_work = providers.Singleton(make_unit_of_work, database, metrics)
 
     # Security
-    key_ring = providers.Singleton(_key_ring, settings)
+    key_ring = providers.Singleton(make_key_ring, settings)
     passwords = providers.Singleton(
         PasslibPasswordHasher, cost=settings.provided.password_bcrypt_cost
     )
@@ -466,11 +168,11 @@ class Container(containers.DeclarativeContainer):
     revoked_sessions = providers.Singleton(
         PolledRevokedSessions, revocations, clock, remember=settings.provided.access_token_ttl
     )
-    external_issuers = providers.Singleton(_external_issuers, settings)
-    identity_cache = providers.Singleton(_identity_cache, settings)
-    security_log = providers.Singleton(_security_log, metrics)
-    rate_limiter = providers.Singleton(_rate_limiter, settings, metrics)
-    mailer = providers.Singleton(_mailer, settings, background, metrics)
+    external_issuers = providers.Singleton(make_external_issuers, settings)
+    identity_cache = providers.Singleton(make_identity_cache, settings)
+    security_log = providers.Singleton(make_security_log, metrics)
+    rate_limiter = providers.Singleton(make_rate_limiter, settings, metrics)
+    mailer = providers.Singleton(make_mailer, settings, background, metrics)
 
     # The application
     __self__ = providers.Self()
@@ -478,11 +180,11 @@ class Container(containers.DeclarativeContainer):
 
     # Background jobs
     changes = providers.Singleton(PolledChanges, tasks)
-    checkpoints = providers.Singleton(_checkpoints, database)
-    session_check = providers.Singleton(_session_check, settings, revoked_sessions)
-    housekeeping = providers.Singleton(_housekeeping, application)
-    reminding = providers.Singleton(_reminding, settings, application)
-    reminder_emails = providers.Singleton(_reminder_emails, settings, application)
+    checkpoints = providers.Singleton(make_checkpoints, database)
+    session_check = providers.Singleton(make_session_check, settings, revoked_sessions)
+    housekeeping = providers.Singleton(make_housekeeping, application)
+    reminding = providers.Singleton(make_reminding, settings, application)
+    reminder_emails = providers.Singleton(make_reminder_emails, settings, application)
 
 
 def start(container: Container) -> None:

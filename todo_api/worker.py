@@ -12,11 +12,11 @@ import structlog
 from fastapi import FastAPI
 
 from todo_api.app import create_app
-from todo_api.container import open_log_export
 from todo_api.exporter.files import count_in_files
 from todo_api.runtime.logging import configure_logs
 from todo_api.server.protocol import StrictHttpProtocol
 from todo_api.settings import Settings, Telemetry, load_settings
+from todo_api.wiring.telemetry import open_log_export
 
 _M_ARENA_MAX = -8  # from malloc.h
 _SWITCH_SECONDS = 0.001

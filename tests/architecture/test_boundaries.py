@@ -38,6 +38,7 @@ VIOLATIONS: dict[str, list[Violation]] = {
         ("todo_api/server/options.py", "import todo_api.app"),
         ("todo_api/http/problems.py", "import todo_api.server.middleware"),
         ("todo_api/container.py", "import todo_api.http.problems"),
+        ("todo_api/wiring/storage.py", "import todo_api.container"),
         ("todo_api/runtime/threads.py", "import todo_api.container"),
         ("todo_api/settings/types.py", "import todo_api.runtime.logging"),
         ("todo_api/http/watchers.py", "import todo_api.sampling"),

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterable
 from importlib.metadata import requires, version
 
 import pytest
@@ -11,15 +12,19 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.dependencies import ROOT, group_requirements, missing
-from tests.support.requirements import EXPORT, UV, pins
+from tests.support.requirements import EXPORT, IMAGE_EXPORT, UV, pins
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def installed_for_serving() -> dict[str, str]:
-    """Return the installed version of each distribution that the service depends on."""
+def installed_for_serving(more: Iterable[str] = ()) -> dict[str, str]:
+    """Return the installed version of each distribution that the service depends on.
+
+    `more` are further requirements.
+    """
     found: dict[str, str] = {}
-    queue = [(Requirement(each), "") for each in PYPROJECT["project"]["dependencies"]]
+    direct = [*PYPROJECT["project"]["dependencies"], *more]
+    queue = [(Requirement(each), "") for each in direct]
     seen = set()
     while queue:
         requirement, extra = queue.pop()
@@ -66,13 +71,22 @@ def test_the_exported_requirements_contain_no_development_tool() -> None:
     assert development.isdisjoint(pins())
 
 
-def test_every_exported_requirement_has_hashes_and_no_url() -> None:
-    requirements = re.split(r"(?<!\\)\n", EXPORT.strip())
-    assert len(requirements) == len(pins()) > 30
+def test_the_requirements_of_the_image_are_those_of_the_service_and_of_traces() -> None:
+    image, service = pins(IMAGE_EXPORT), pins()
+    assert {name: image.get(name) for name in service} == service
+    installed = installed_for_serving(PYPROJECT["project"]["optional-dependencies"]["otel"])
+    assert image.keys() - service.keys() <= installed.keys()
+    assert {name: image.get(name) for name in installed} == installed
+
+
+@pytest.mark.parametrize("export", [EXPORT, IMAGE_EXPORT], ids=["service", "image"])
+def test_every_exported_requirement_has_hashes_and_no_url(export: str) -> None:
+    requirements = re.split(r"(?<!\\)\n", export.strip())
+    assert len(requirements) == len(pins(export)) > 30
     for requirement in requirements:
         assert re.search(r"--hash=sha256:[0-9a-f]{64}(\s|$)", requirement), requirement
-    assert "://" not in EXPORT
-    assert not re.search(r"^\s*(-|#)(?!-hash)", EXPORT, re.MULTILINE)
+    assert "://" not in export
+    assert not re.search(r"^\s*(-|#)(?!-hash)", export, re.MULTILINE)
 
 
 @pytest.mark.parametrize("service", [["--offline"], ["--service-url", "http://127.0.0.1:1"]])

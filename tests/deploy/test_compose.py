@@ -119,7 +119,7 @@ def test_plain_http_is_refused(stack: Stack, host: str) -> None:
 
 def test_what_is_for_operators_is_hidden(stack: Stack) -> None:
     with stack.client() as http:
-        for path in ("/readyz", "/metrics"):
+        for path in ("/readyz", "/startupz", "/metrics"):
             answer = http.get(path)
             assert (answer.status_code, answer.text) == (404, "")
 

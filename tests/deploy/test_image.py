@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from tests.deploy.engine import ROOT, Engine
 from tests.deploy.stack import IMAGE, PASSWORD
-from tests.support.requirements import pins
+from tests.support.requirements import IMAGE_EXPORT, pins
 
 pytestmark = [pytest.mark.deploy, pytest.mark.usefixtures("_in_network")]
 
@@ -111,7 +111,9 @@ def test_the_image_has_the_locked_packages_and_no_other(engine: Engine) -> None:
         )
     }
     only_elsewhere = {"colorama"}  # on Windows
-    locked = {name: version for name, version in pins().items() if name not in only_elsewhere}
+    locked = {
+        name: version for name, version in pins(IMAGE_EXPORT).items() if name not in only_elsewhere
+    }
     assert installed.pop("todo")
     assert installed == locked
 

@@ -1,4 +1,4 @@
-"""The locked requirements of the service, in requirements.txt."""
+"""The locked requirements: of the service, in requirements.txt, and of its image, with `otel`."""
 
 import os
 import re
@@ -6,13 +6,15 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-EXPORT = (Path(__file__).parents[2] / "requirements.txt").read_text()
+_ROOT = Path(__file__).parents[2]
+EXPORT = (_ROOT / "requirements.txt").read_text()
+IMAGE_EXPORT = (_ROOT / "deploy" / "requirements.txt").read_text()
 UV = os.environ.get("UV", "uv")
 
 
-def pins() -> dict[str, str]:
-    """Return the version of each distribution in requirements.txt."""
+def pins(export: str = EXPORT) -> dict[str, str]:
+    """Return the version of each distribution in an export, by default that of the service."""
     return {
         canonicalize_name(name): pinned
-        for name, pinned in re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", EXPORT, re.MULTILINE)
+        for name, pinned in re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", export, re.MULTILINE)
     }

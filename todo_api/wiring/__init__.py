@@ -1,0 +1,1 @@
+"""How each adapter is made from the settings, for the container."""
