@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -246,20 +247,27 @@ def provoke_failing_emails(observed: Observed) -> None:
 
 
 def provoke_a_lock_in_the_database(observed: Observed) -> None:
-    """Lock the tasks for some seconds, while more users create one than there are connections."""
+    """Lock the tasks, while more users create some than there are connections."""
     users = [register_user(observed.service.url) for _ in range(6 * POOL)]
+    fired = Event()
 
-    def create(user: ApiUser) -> int:
+    def create(user: ApiUser) -> set[int]:
+        found = set()
         with user.http:
-            return user.http.post(user.tasks(), json={"title": "Wait"}).status_code
+            while not fired.is_set():
+                found.add(user.http.post(user.tasks(), json={"title": "Wait"}).status_code)
+        return found
 
     with ThreadPoolExecutor(len(users)) as pool, observed.database() as connection:
-        with connection.transaction():
-            connection.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-            creating = pool.map(create, users)
-            time.sleep(4)
-        assert set(creating) <= {201, 503}
-    observed.wait_for("TodoPoolExhausted", "TodoSlow")
+        try:
+            with connection.transaction():
+                connection.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+                creating = pool.map(create, users)
+                observed.wait_for("TodoPoolExhausted")
+        finally:
+            fired.set()
+        assert set().union(*creating) <= {201, 503}
+    observed.wait_for("TodoSlow")
 
 
 def provoke_a_missing_table(observed: Observed) -> None:
