@@ -1,6 +1,7 @@
 """SQLite, for the embedded service."""
 
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from todo_adapters.sql.dialect import DatabaseDialect
 from todo_adapters.sql.sqlite_lock import DatabaseLock
+from todo_adapters.system.files import create_private
 
 STATEMENT_TIMEOUT_SECONDS = 10.0
 """How long a statement, or all of those of a transaction, may take before it is interrupted."""
@@ -57,6 +59,7 @@ class ConnectionWithTimeout(sqlite3.Connection):
     def __init__(self, database: str, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the driver takes them
         self._lock = _shared_lock(Path(database))
         try:
+            _create_if_missing(Path(database))
             super().__init__(database, *args, **options)
         except BaseException:
             self._lock.close()
@@ -85,6 +88,16 @@ def _shared_lock(file: Path) -> DatabaseLock:
     try:
         return DatabaseLock(file, timeout=_BUSY_TIMEOUT_MS / 1000)
     except OSError as error:  # a TimeoutError among them
+        raise sqlite3.OperationalError(f"unable to open database file: {error}") from error
+
+
+def _create_if_missing(file: Path) -> None:
+    """Create the file of the database for the owner of its folder, who need not be this user."""
+    try:
+        os.close(create_private(file))
+    except FileExistsError:
+        pass
+    except OSError as error:
         raise sqlite3.OperationalError(f"unable to open database file: {error}") from error
 
 

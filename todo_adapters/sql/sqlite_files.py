@@ -14,7 +14,8 @@ from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
-from todo_adapters.sql.sqlite_lock import DatabaseLock, give_to_owner_of, lock
+from todo_adapters.sql.sqlite_lock import DatabaseLock, lock
+from todo_adapters.system.files import give_to_owner_of
 
 IN_STREAM = Path("-")
 """Standard input or output, in place of a file."""
