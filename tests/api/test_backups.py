@@ -354,6 +354,32 @@ def test_a_backup_overwrites_a_file_only_if_told_to(data: Path, tmp_path: Path) 
     assert backup.read_bytes().startswith(b"SQLite format 3")
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal", "-lock"])
+def test_a_backup_does_not_overwrite_the_database_itself(
+    data: Path, tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / "link").symlink_to(data)
+    database = data / "todo.db"
+    before = database.stat().st_ino
+    for target in (f"{database}{suffix}", f"link/todo.db{suffix}"):
+        for options in ((), ("--force",)):
+            outcome = todo(tmp_path, "backup", target, *options)
+            assert outcome.returncode == 1
+            assert outcome.stderr == (
+                f"{target} belongs to the database itself. Choose another name.\n"
+            )
+    assert database.stat().st_ino == before
+
+
+def test_a_backup_does_not_overwrite_another_name_of_the_database(
+    data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "same.db").hardlink_to(data / "todo.db")
+    outcome = todo(tmp_path, "backup", "same.db", "--force")
+    assert outcome.returncode == 1
+    assert "same.db belongs to the database itself." in outcome.stderr
+
+
 def test_there_is_no_backup_without_a_database(tmp_path: Path) -> None:
     outcome = todo(tmp_path, "backup", "todo.bak")
     assert outcome.returncode == 1

@@ -20,6 +20,7 @@ from todo_adapters.sql.sqlite_files import (
     private_folder,
     publish,
     refuse_to_overwrite,
+    refuse_to_replace_database,
     replace,
 )
 from todo_adapters.sql.sqlite_lock import DatabaseLock
@@ -85,6 +86,7 @@ class SqliteBackups:
         if target.is_dir():
             target /= f"todo-{now:%Y%m%dT%H%M%SZ}.db"
         if target != IN_STREAM:
+            refuse_to_replace_database(self._file, target)
             refuse_to_overwrite(target, overwrite=overwrite)
         beside = self._file if target == IN_STREAM else target
         with private_folder(beside.parent / ".todo-backup") as folder:
