@@ -57,19 +57,29 @@ class ConnectionWithTimeout(sqlite3.Connection):
     _deadline = math.inf
 
     def __init__(self, database: str, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the driver takes them
-        self._lock = _shared_lock(Path(database))
+        self._lock = self._take_lock(Path(database))
         try:
             _create_if_missing(Path(database))
             super().__init__(database, *args, **options)
         except BaseException:
-            self._lock.close()
+            self._release_lock()
             raise
         self.set_progress_handler(self._is_late, _STEPS_BETWEEN_CHECKS)
+
+    def _take_lock(self, file: Path) -> DatabaseLock | None:
+        try:
+            return DatabaseLock(file, timeout=_BUSY_TIMEOUT_MS / 1000)
+        except OSError as error:  # a TimeoutError among them
+            raise sqlite3.OperationalError(f"unable to open database file: {error}") from error
 
     @override
     def close(self) -> None:
         super().close()
-        self._lock.close()
+        self._release_lock()
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     @override
     def cursor(self) -> sqlite3.Cursor:  # type: ignore[override]  # nobody passes a factory
@@ -84,11 +94,12 @@ class ConnectionWithTimeout(sqlite3.Connection):
         return is_late
 
 
-def _shared_lock(file: Path) -> DatabaseLock:
-    try:
-        return DatabaseLock(file, timeout=_BUSY_TIMEOUT_MS / 1000)
-    except OSError as error:  # a TimeoutError among them
-        raise sqlite3.OperationalError(f"unable to open database file: {error}") from error
+class ConnectionOfLockHolder(ConnectionWithTimeout):
+    """A connection of the process that holds the lock of the database alone."""
+
+    @override
+    def _take_lock(self, file: Path) -> None:
+        """Take none: it would wait for the lock that its own process holds."""
 
 
 def _create_if_missing(file: Path) -> None:
@@ -104,7 +115,10 @@ def _create_if_missing(file: Path) -> None:
 class SqliteDialect(DatabaseDialect):
     """SQLite in its write-ahead log mode, with foreign keys."""
 
-    connect_arguments: Mapping[str, Any] = MappingProxyType({"factory": ConnectionWithTimeout})
+    def __init__(self, *, holds_lock: bool = False) -> None:
+        """Connect to a database whose lock this process holds alone, or share its lock."""
+        factory = ConnectionOfLockHolder if holds_lock else ConnectionWithTimeout
+        self.connect_arguments: Mapping[str, Any] = MappingProxyType({"factory": factory})
 
     begin = text("BEGIN IMMEDIATE")
     """Takes the write lock immediately: a transaction that reads first may fail to get it later."""
