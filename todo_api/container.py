@@ -5,8 +5,8 @@ settings, import todo_adapters. A container makes each of its parts once, when i
 and keeps it as long as the container lives.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from dependency_injector import containers, providers
@@ -18,6 +18,7 @@ from todo_adapters.security.passwords import PasslibPasswordHasher, common_passw
 from todo_adapters.security.refresh_tokens import HmacRefreshTokens
 from todo_adapters.security.revoked_sessions import PolledRevokedSessions
 from todo_adapters.security.secret_tokens import RandomSecretTokens
+from todo_adapters.sql.database import Database
 from todo_adapters.sql.identities import SqlIdentityRepository
 from todo_adapters.sql.inspection import SqlInspection
 from todo_adapters.sql.kept_responses import SqlKeptResponseRepository
@@ -233,17 +234,42 @@ def recover_everything(container: Container) -> Recovery:
         ValueError: if the schema is not up to date, or a service uses a SQLite database.
         Unavailable: if the database does not respond.
     """
+    with _exclusive_database(container) as database:
+        schema = SqlSchema(database, migrations_folder())
+        if (current := schema.current()) != schema.newest:
+            raise ValueError(
+                f"The schema has the revision {current}, and the newest one is {schema.newest}."
+                " Run `todo migrate` first."
+            )
+        recovery = recover(database, now=container.clock().now())
+        remove_signing_key(container.settings())
+        return recovery
+
+
+def downgrade_schema(container: Container, *, current: str, target: str) -> None:
+    """Bring the schema back from the current revision to an earlier one.
+
+    Raises:
+        ValueError: if another process has changed the revision, a service uses a SQLite database,
+            or stored data must be changed first.
+        Unavailable: if the database does not respond.
+    """
+    with _exclusive_database(container) as database:
+        schema = SqlSchema(database, migrations_folder())
+        if (found := schema.current()) != current:
+            raise ValueError(f"its revision is {found} now. Run the command again.")
+        schema.downgrade(target)
+
+
+@contextmanager
+def _exclusive_database(container: Container) -> Iterator[Database]:
+    """Return the database for migrations. If it is SQLite, no service can open it meanwhile."""
     if container.settings().is_embedded:
-        container.backups().require_unused()
-    schema = container.migration_schema()
-    if (current := schema.current()) != schema.newest:
-        raise ValueError(
-            f"The schema has the revision {current}, and the newest one is {schema.newest}."
-            " Run `todo migrate` first."
-        )
-    recovery = recover(container.migration_database(), now=container.clock().now())
-    remove_signing_key(container.settings())
-    return recovery
+        container.migration_database().close()  # its connections share the lock
+        with container.backups().exclusive_database() as database:
+            yield database
+    else:
+        yield container.migration_database()
 
 
 def remove_signing_key(settings: Settings) -> None:

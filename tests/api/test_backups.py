@@ -1,5 +1,6 @@
 """`todo backup` and `todo restore` on SQLite, as an operator runs them."""
 
+import os
 import signal
 import sqlite3
 import stat
@@ -18,10 +19,11 @@ from tests.support.command import TODO, served, todo
 from tests.support.settings import SECRET, embedded_settings, migrate
 from tests.support.users import PASSWORD, ApiUser, register_user
 from todo_adapters.sql.backups import SqliteBackups
+from todo_adapters.sql.recovery import Recovery
 from todo_adapters.sql.schema import NEWEST_REVISION
 from todo_adapters.sql.sqlite_files import copy_file
 from todo_adapters.sql.sqlite_lock import DatabaseLock
-from todo_api.container import Container
+from todo_api.container import Container, downgrade_schema, recover_everything
 from todo_core.errors import Unavailable
 
 SECRETS = {"TODO_JWT_SECRET": SECRET}
@@ -184,6 +186,79 @@ def test_a_service_that_starts_during_a_restore_opens_the_restored_database(
                 database.execute("UPDATE alembic_version SET version_num = 'restored'")
             restored.replace(data / "todo.db")
         assert revision.result() == "restored"
+    container.database().close()
+
+
+def asks_for_lock(container: Container, found: list[str]) -> Callable[..., object]:
+    """Return a step which notes the answer that a service gets that starts during it."""
+
+    def step(*_: object, **__: object) -> Recovery:
+        try:
+            container.schema().current()
+        except Unavailable as error:
+            found.append(str(error.__cause__))
+        return Recovery(0, 0)
+
+    return step
+
+
+@pytest.mark.parametrize("command", ["downgrade", "finish"])
+def test_no_service_can_open_the_database_during_a_downgrade_or_a_finish(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("todo_adapters.sql.sqlite._BUSY_TIMEOUT_MS", 50)
+    service = Container(settings=embedded_settings(tmp_path))
+    operator = Container(settings=embedded_settings(tmp_path))
+    current = operator.migration_schema().current()  # the connection stays in its pool
+    assert current == NEWEST_REVISION
+    answers: list[str] = []
+    step = asks_for_lock(service, answers)
+    monkeypatch.setattr("todo_api.container.recover", step)
+    monkeypatch.setattr("todo_adapters.sql.schema.SqlSchema.downgrade", step)
+    if command == "downgrade":
+        downgrade_schema(operator, current=current, target="0010")
+    else:
+        recover_everything(operator)
+    [answer] = answers
+    assert "another process does not release its lock" in answer
+    assert service.schema().current() == NEWEST_REVISION
+    service.database().close()
+
+
+def test_a_service_that_starts_while_a_downgrade_asks_is_noticed(
+    data: Path, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [TODO, "downgrade"],
+        env={"PATH": "/usr/bin:/bin", "TODO_DATA_DIR": str(data)},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin
+    assert process.stderr
+    with process, DatabaseLock(data / "todo.db"):  # as a service holds it
+        seen = b""
+        while b"service stopped?" not in seen:
+            some = os.read(process.stderr.fileno(), 4096)
+            assert some, seen
+            seen += some
+        process.stdin.write(b"y\n")
+        process.stdin.close()
+        rest = process.stderr.read()
+        assert process.wait(timeout=30) == 1
+    assert b"The database is in use." in rest
+    container = Container(settings=embedded_settings(tmp_path))
+    assert container.schema().current() == NEWEST_REVISION
+    container.database().close()
+
+
+def test_a_downgrade_from_a_revision_that_is_not_the_current_one_any_more_is_refused(
+    data: Path, tmp_path: Path
+) -> None:
+    container = Container(settings=embedded_settings(tmp_path))
+    with pytest.raises(ValueError, match=f"its revision is {NEWEST_REVISION} now"):
+        downgrade_schema(container, current="0012", target="0010")
+    assert container.schema().current() == NEWEST_REVISION
     container.database().close()
 
 
@@ -352,6 +427,32 @@ def test_a_backup_overwrites_a_file_only_if_told_to(data: Path, tmp_path: Path) 
     assert backup.read_text() == "precious"
     assert todo(tmp_path, "backup", "todo.bak", "--force").returncode == 0
     assert backup.read_bytes().startswith(b"SQLite format 3")
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal", "-lock"])
+def test_a_backup_does_not_overwrite_the_database_itself(
+    data: Path, tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / "link").symlink_to(data)
+    database = data / "todo.db"
+    before = database.stat().st_ino
+    for target in (f"{database}{suffix}", f"link/todo.db{suffix}"):
+        for options in ((), ("--force",)):
+            outcome = todo(tmp_path, "backup", target, *options)
+            assert outcome.returncode == 1
+            assert outcome.stderr == (
+                f"{target} belongs to the database itself. Choose another name.\n"
+            )
+    assert database.stat().st_ino == before
+
+
+def test_a_backup_does_not_overwrite_another_name_of_the_database(
+    data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "same.db").hardlink_to(data / "todo.db")
+    outcome = todo(tmp_path, "backup", "same.db", "--force")
+    assert outcome.returncode == 1
+    assert "same.db belongs to the database itself." in outcome.stderr
 
 
 def test_there_is_no_backup_without_a_database(tmp_path: Path) -> None:

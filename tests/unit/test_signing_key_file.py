@@ -45,14 +45,34 @@ def test_a_signing_key_that_others_can_read_is_made_private_with_a_warning(
     assert SECRET not in str(warning)
 
 
-def test_a_signing_key_behind_a_symbolic_link_is_made_private_too(
+def test_a_signing_key_that_is_a_symbolic_link_is_refused_and_its_target_unchanged(
     key_file: Path, tmp_path: Path
 ) -> None:
     key_file.chmod(0o644)
     link = tmp_path / "link"
     link.symlink_to(key_file)
-    assert secret_in_file(link) == SECRET
-    assert mode_of(key_file) == 0o600
+    with pytest.raises(OSError, match="link is a symbolic link"):
+        secret_in_file(link)
+    assert mode_of(key_file) == 0o644
+
+
+def test_a_signing_key_that_is_a_symbolic_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nothing")
+    with pytest.raises(OSError, match="link is a symbolic link"):
+        secret_in_file(link)
+    assert [file.name for file in tmp_path.iterdir()] == ["link"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root creates files for another user")
+def test_a_signing_key_that_root_creates_belongs_to_the_owner_of_the_folder(
+    tmp_path: Path,
+) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    secret = secret_in_file(tmp_path / "signing-key")
+    found = (tmp_path / "signing-key").stat()
+    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (65534, 0o600)
+    assert secret_in_file(tmp_path / "signing-key") == secret
 
 
 def refuse(*_: object) -> None:

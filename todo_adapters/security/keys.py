@@ -12,9 +12,13 @@ from pathlib import Path
 
 import structlog
 
+from todo_adapters.system.files import (
+    can_be_used_by_others,
+    create_private,
+    open_existing,
+    owns_everything,
+)
 from todo_core.ports.tokens import MIN_SECRET_BYTES
-
-_ACCESS_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _log = structlog.get_logger()
 
@@ -65,14 +69,13 @@ def secret_in_file(file: Path) -> str:
     start at the same time, one creates the file and all read it.
 
     Raises:
-        OSError: if the file cannot be created or read, or others can read it and that
-            cannot be changed.
+        OSError: if the file cannot be created or read, is a symbolic link, or others can read it
+            and that cannot be changed.
         ValueError: if it does not hold a secret of at least MIN_SECRET_BYTES.
     """
-    if not file.exists():
+    if not os.path.lexists(file):
         draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+        with os.fdopen(create_private(draft), "w", encoding="ascii") as opened:
             opened.write(secrets.token_urlsafe(MIN_SECRET_BYTES) + "\n")
             opened.flush()
             os.fsync(opened.fileno())
@@ -91,14 +94,8 @@ def secret_in_file(file: Path) -> str:
 
 
 def _read_private(file: Path) -> str | None:
-    """Return the text of a file that only its owner can read, or None if it is not text.
-
-    The open file is checked, so a symbolic link counts as its target.
-    """
-    # A FIFO would otherwise block until it has a writer.
-    with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as opened:
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise OSError(f"{file} is not a regular file")
+    """Return the text of a file that only its owner can read, or None if it is not text."""
+    with os.fdopen(open_existing(file), "rb") as opened:
         if sys.platform != "win32":  # Windows has no mode; access is inherited from the folder
             _make_private(opened.fileno(), file)
         content = opened.read()
@@ -112,14 +109,18 @@ def _make_private(descriptor: int, file: Path) -> None:
     """Remove the access to an open file from all users but its owner.
 
     Raises:
-        PermissionError: if the owner is neither this user nor root, or access cannot be removed.
+        PermissionError: if the owner is neither this user nor root, or access cannot be removed. If
+            this user is root, the owner of the folder may own the file too.
     """
     found = os.fstat(descriptor)
-    if found.st_uid not in (0, os.geteuid()):
+    owners = {0, os.geteuid()}
+    if owns_everything():
+        owners.add(file.parent.stat().st_uid)
+    if found.st_uid not in owners:
         raise PermissionError(
             f"{file} is owned by another user; make it your own (chown), or delete it for a new key"
         )
-    if not found.st_mode & _ACCESS_OF_OTHERS:
+    if not can_be_used_by_others(descriptor):
         return
     mode = f"{stat.S_IMODE(found.st_mode):03o}"
     try:
@@ -129,7 +130,7 @@ def _make_private(descriptor: int, file: Path) -> None:
             f"{file} can be read or changed by other users (mode {mode}), and its mode cannot be"
             " changed; run: chmod 600"
         ) from None
-    if os.fstat(descriptor).st_mode & _ACCESS_OF_OTHERS:  # unchanged on some network file systems
+    if can_be_used_by_others(descriptor):  # unchanged on some network file systems
         raise PermissionError(
             f"{file} can be read by other users (mode {mode}) on this file system"
         )

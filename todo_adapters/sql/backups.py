@@ -1,6 +1,8 @@
 """Backups of a SQLite database, and restoring one."""
 
 import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +10,7 @@ from urllib.parse import quote
 
 from sqlalchemy import make_url
 
-from todo_adapters.sql.database import open_database
+from todo_adapters.sql.database import Database, open_database
 from todo_adapters.sql.recovery import Recovery, recover
 from todo_adapters.sql.schema import SqlSchema
 from todo_adapters.sql.sqlite_files import (
@@ -20,6 +22,7 @@ from todo_adapters.sql.sqlite_files import (
     private_folder,
     publish,
     refuse_to_overwrite,
+    refuse_to_replace_database,
     replace,
 )
 from todo_adapters.sql.sqlite_lock import DatabaseLock
@@ -85,6 +88,7 @@ class SqliteBackups:
         if target.is_dir():
             target /= f"todo-{now:%Y%m%dT%H%M%SZ}.db"
         if target != IN_STREAM:
+            refuse_to_replace_database(self._file, target)
             refuse_to_overwrite(target, overwrite=overwrite)
         beside = self._file if target == IN_STREAM else target
         with private_folder(beside.parent / ".todo-backup") as folder:
@@ -116,13 +120,16 @@ class SqliteBackups:
             kept = replace(file, draft, now=now)
         return Restored(revision, kept, recovery)
 
-    def require_unused(self) -> None:
-        """Check that no service uses the database.
+    @contextmanager
+    def exclusive_database(self) -> Iterator[Database]:
+        """Return the database, which no service can open until the end of the block.
 
         Raises:
-            ValueError: if one does.
+            ValueError: if it is in use. A connection of this process counts too.
+            OSError: if the file of its lock cannot be opened.
         """
-        self._lock_alone().close()
+        with self._lock_alone(), closing(_open(self._file, holds_lock=True)) as database:
+            yield database
 
     def _lock_alone(self) -> DatabaseLock:
         try:
@@ -133,8 +140,7 @@ class SqliteBackups:
     def _prepare(
         self, draft: Path, revision: str, *, now: datetime, nothing_lost: bool
     ) -> Recovery | None:
-        database = open_database(f"sqlite:///{quote(str(draft))}", pool_size=2, pool_timeout=1)
-        try:
+        with closing(_open(draft)) as database:
             schema = SqlSchema(database, self._migrations)
             if revision not in [known.id for known in schema.history()]:
                 raise ValueError(
@@ -144,8 +150,12 @@ class SqliteBackups:
             if revision != schema.newest:
                 schema.migrate()
             return None if nothing_lost else recover(database, now=now)
-        finally:
-            database.close()
+
+
+def _open(file: Path, *, holds_lock: bool = False) -> Database:
+    return open_database(
+        f"sqlite:///{quote(str(file))}", pool_size=2, pool_timeout=1, holds_lock=holds_lock
+    )
 
 
 def _remove_older(newest: Path, *, keep: int) -> tuple[Path, ...]:

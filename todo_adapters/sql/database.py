@@ -454,6 +454,7 @@ def open_database(
     prepared_statements: bool = True,
     give_way: Callable[[], None] = _do_not_pause,
     make_statement: MakeStatement = DriverStatement,
+    holds_lock: bool = False,
 ) -> Database:
     """Return a database with a pool of connections, which are opened when they are needed.
 
@@ -466,13 +467,15 @@ def open_database(
         give_way: called between two chunks of a long result. It may wait for a moment, so that
             a long query does not delay many short ones.
         make_statement: compiles each statement.
+        holds_lock: whether this process holds the lock of a SQLite database alone, so that its
+            connections must not wait for it.
 
     Raises:
         ValueError: if the URL is malformed, or has a parameter that the driver does not know.
     """
     url = _parse_url(dsn)
     dialect: DatabaseDialect = (
-        SqliteDialect()
+        SqliteDialect(holds_lock=holds_lock)
         if url.get_backend_name() == "sqlite"
         else PostgresqlDialect(prepared_statements=prepared_statements)
     )

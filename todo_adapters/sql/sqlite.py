@@ -1,6 +1,7 @@
 """SQLite, for the embedded service."""
 
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from todo_adapters.sql.dialect import DatabaseDialect
 from todo_adapters.sql.sqlite_lock import DatabaseLock
+from todo_adapters.system.files import create_private
 
 STATEMENT_TIMEOUT_SECONDS = 10.0
 """How long a statement, or all of those of a transaction, may take before it is interrupted."""
@@ -55,18 +57,29 @@ class ConnectionWithTimeout(sqlite3.Connection):
     _deadline = math.inf
 
     def __init__(self, database: str, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as the driver takes them
-        self._lock = _shared_lock(Path(database))
+        self._lock = self._take_lock(Path(database))
         try:
+            _create_if_missing(Path(database))
             super().__init__(database, *args, **options)
         except BaseException:
-            self._lock.close()
+            self._release_lock()
             raise
         self.set_progress_handler(self._is_late, _STEPS_BETWEEN_CHECKS)
+
+    def _take_lock(self, file: Path) -> DatabaseLock | None:
+        try:
+            return DatabaseLock(file, timeout=_BUSY_TIMEOUT_MS / 1000)
+        except OSError as error:  # a TimeoutError among them
+            raise sqlite3.OperationalError(f"unable to open database file: {error}") from error
 
     @override
     def close(self) -> None:
         super().close()
-        self._lock.close()
+        self._release_lock()
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     @override
     def cursor(self) -> sqlite3.Cursor:  # type: ignore[override]  # nobody passes a factory
@@ -81,17 +94,31 @@ class ConnectionWithTimeout(sqlite3.Connection):
         return is_late
 
 
-def _shared_lock(file: Path) -> DatabaseLock:
+class ConnectionOfLockHolder(ConnectionWithTimeout):
+    """A connection of the process that holds the lock of the database alone."""
+
+    @override
+    def _take_lock(self, file: Path) -> None:
+        """Take none: it would wait for the lock that its own process holds."""
+
+
+def _create_if_missing(file: Path) -> None:
+    """Create the file of the database for the owner of its folder, who need not be this user."""
     try:
-        return DatabaseLock(file, timeout=_BUSY_TIMEOUT_MS / 1000)
-    except OSError as error:  # a TimeoutError among them
+        os.close(create_private(file))
+    except FileExistsError:
+        pass
+    except OSError as error:
         raise sqlite3.OperationalError(f"unable to open database file: {error}") from error
 
 
 class SqliteDialect(DatabaseDialect):
     """SQLite in its write-ahead log mode, with foreign keys."""
 
-    connect_arguments: Mapping[str, Any] = MappingProxyType({"factory": ConnectionWithTimeout})
+    def __init__(self, *, holds_lock: bool = False) -> None:
+        """Connect to a database whose lock this process holds alone, or share its lock."""
+        factory = ConnectionOfLockHolder if holds_lock else ConnectionWithTimeout
+        self.connect_arguments: Mapping[str, Any] = MappingProxyType({"factory": factory})
 
     begin = text("BEGIN IMMEDIATE")
     """Takes the write lock immediately: a transaction that reads first may fail to get it later."""

@@ -14,7 +14,8 @@ from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
-from todo_adapters.sql.sqlite_lock import DatabaseLock, give_to_owner_of, lock
+from todo_adapters.sql.sqlite_lock import DatabaseLock, lock
+from todo_adapters.system.files import give_to_owner_of
 
 IN_STREAM = Path("-")
 """Standard input or output, in place of a file."""
@@ -22,6 +23,9 @@ IN_STREAM = Path("-")
 _HEADER = b"SQLite format 3\x00"
 _HEADER_OF_POSTGRESQL = b"PGDMP"
 _OF_THIS_SERVICE = frozenset({"alembic_version", "users"})
+_SUFFIXES = ("-wal", "-shm", "-journal", "-lock")
+"""Of the names of the files that belong to a database."""
+
 _PRIVATE = 0o600
 _ACCESS_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -162,6 +166,21 @@ def refuse_to_overwrite(target: Path, *, overwrite: bool) -> None:
     """
     if not overwrite and os.path.lexists(target):
         raise ValueError(f"{target} exists. Choose another name, or add --force.")
+
+
+def refuse_to_replace_database(file: Path, target: Path) -> None:
+    """Check that this target is not the database in this file, nor one of the files beside it.
+
+    Raises:
+        ValueError: if it is.
+    """
+    real = file.resolve()
+    names = {f"{real.name}{suffix}" for suffix in ("", *_SUFFIXES)}
+    resolved = target.resolve()
+    if (resolved.parent == real.parent and resolved.name in names) or (
+        target.exists() and target.samefile(file)
+    ):
+        raise ValueError(f"{target} belongs to the database itself. Choose another name.")
 
 
 def replace(file: Path, draft: Path, *, now: datetime) -> Path | None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from todo_adapters.system.files import can_be_used_by_others, create_private, open_existing
+
 _PAUSE_SECONDS = 0.02
 _WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 """The errors of file systems that have no such locks. SQLite's own are all that there is then."""
@@ -21,19 +23,19 @@ _WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
 class DatabaseLock:
     """The lock of the database in this file, held from its creation until `close`.
 
-    The operating system releases it if the process is killed.
+    The operating system releases it if the process is killed. Only the owner of the file can take
+    it: whoever can open the file for reading could keep the service from starting.
 
     Raises:
-        OSError: if the file of the lock cannot be created.
+        OSError: if the file of the lock cannot be created or opened, or is a symbolic link.
         TimeoutError: if another process does not release the lock in this time.
     """
 
     def __init__(self, file: Path, *, alone: bool = False, timeout: float = 0.0) -> None:
         real = file.resolve()
-        path = real.with_name(f"{real.name}-lock")
-        self._file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o666), "rb", buffering=0)
+        descriptor = _open(real.with_name(f"{real.name}-lock"))
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
         try:
-            give_to_owner_of(real.parent, self._file.fileno())
             lock(self._file.fileno(), alone=alone, timeout=timeout)
         except BaseException:
             self.close()
@@ -53,6 +55,18 @@ class DatabaseLock:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _open(file: Path) -> int:
+    """Open the file of a lock, and create it if there is none."""
+    try:
+        return create_private(file)
+    except FileExistsError:
+        descriptor = open_existing(file)
+    found = os.fstat(descriptor)
+    if found.st_uid == os.geteuid() and can_be_used_by_others(descriptor):
+        os.fchmod(descriptor, 0o600)  # an earlier release has created it
+    return descriptor
 
 
 def lock(descriptor: int, *, alone: bool, timeout: float = 0.0) -> None:
@@ -76,13 +90,3 @@ def lock(descriptor: int, *, alone: bool, timeout: float = 0.0) -> None:
             return
         else:
             return
-
-
-def give_to_owner_of(folder: Path, descriptor: int) -> None:
-    """Make the owner of the folder that of an open file too, if this process may do so.
-
-    Otherwise the service could not use what root has created for it.
-    """
-    owner = folder.stat()
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)

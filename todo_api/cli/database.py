@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from todo_api.cli.errors import exit_with, explained_errors, settings_or_exit
-from todo_api.container import Container, clean_up_everything
+from todo_api.container import Container, clean_up_everything, downgrade_schema
 from todo_api.settings import Settings, SettingsError
 
 
@@ -34,14 +34,12 @@ def downgrade(
     container = Container(settings=settings)
     with explained_errors(), closing(container.migration_database()):
         try:
-            if settings.is_embedded:
-                container.backups().require_unused()
-            target = _revision_before(container, revision)
+            current, target = _revision_before(container, revision)
             if not yes:
                 typer.confirm(
                     "Is there a backup, and is the service stopped?", abort=True, err=True
                 )
-            container.migration_schema().downgrade(target)
+            downgrade_schema(container, current=current, target=target)
         except SettingsError:
             raise
         except ValueError as error:
@@ -49,8 +47,8 @@ def downgrade(
     typer.echo(f"Schema   at revision {target}", err=True)
 
 
-def _revision_before(container: Container, revision: str | None) -> str:
-    """Return the revision to go back to, after printing what is lost.
+def _revision_before(container: Container, revision: str | None) -> tuple[str, str]:
+    """Return the current revision and the one to go back to, after printing what is lost.
 
     Raises:
         ValueError: if there is no such revision before the current one.
@@ -74,7 +72,7 @@ def _revision_before(container: Container, revision: str | None) -> str:
     )
     for each in reversed(history[before.index(target) + 1 : len(before) + 1]):
         typer.echo(f"  {each.id}  {each.summary}", err=True)
-    return target
+    return current, target
 
 
 def cleanup() -> None:
