@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import Any, override
 
 import uvicorn
@@ -27,6 +28,21 @@ _SECONDS_BETWEEN_SIGNALS = 0.2
 """So that a worker handles one signal before the next one arrives."""
 
 _log = logging.getLogger("uvicorn.error")
+
+
+class _Worker(Process):
+    @override
+    def _healthcheck(self, timeout: float) -> bool | None:
+        """Return whether the worker has started, or None if it does not respond or has ended.
+
+        Uvicorn's own check waits until the timeout for a process that ends meanwhile.
+        """
+        try:
+            self.parent_conn.send(b"ping")
+            wait([self.parent_conn, self.process.sentinel], timeout)
+            return bool(self.parent_conn.recv()) if self.parent_conn.poll() else None
+        except (OSError, EOFError):
+            return None
 
 
 class _Listener:
@@ -154,7 +170,7 @@ class Supervisor(Multiprocess):
             slot.fill(process, is_ready=False)
 
     def _launch(self, slot: _Slot) -> Process:
-        process = Process(self.config, [slot.listener.open()])
+        process = _Worker(self.config, [slot.listener.open()])
         process.start()
         return process
 
