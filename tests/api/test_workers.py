@@ -114,7 +114,11 @@ def test_the_workers_of_a_killed_parent_stop(tmp_path: Path) -> None:
         assert len(workers) == 2
         server.process.kill()
         server.process.wait()
-        until(lambda: not any(map(is_running, workers)))
+        try:
+            until(lambda: not any(map(is_running, workers)))
+        finally:
+            for left in filter(is_running, workers):
+                os.kill(left, signal.SIGKILL)
     port = server.url.rpartition(":")[2]
     with served_as_new(tmp_path, "--workers", "2", port=port) as successor:
         assert httpx.get(f"{successor.url}/readyz").status_code == 200
