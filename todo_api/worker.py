@@ -4,8 +4,10 @@ import atexit
 import ctypes
 import os
 import resource
+import signal
 import sys
 from functools import cache, partial
+from multiprocessing import parent_process
 from typing import Any
 
 import structlog
@@ -19,6 +21,7 @@ from todo_api.settings import Settings, Telemetry, load_settings
 from todo_api.wiring.telemetry import open_log_export
 
 _M_ARENA_MAX = -8  # from malloc.h
+_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 _SWITCH_SECONDS = 0.001
 
 _log = structlog.get_logger()
@@ -44,6 +47,7 @@ def serving_app(settings: Settings) -> FastAPI:
 
 def app() -> FastAPI:
     """Return the application with the settings of the environment; uvicorn calls it by name."""
+    _stop_with_parent()
     return serving_app(_settings())
 
 
@@ -55,6 +59,19 @@ def http_protocol(**connection: Any) -> StrictHttpProtocol:  # noqa: ANN401 - as
 @cache
 def _settings() -> Settings:
     return load_settings()
+
+
+def _stop_with_parent() -> None:
+    """Let the kernel send SIGTERM to a worker when its parent ends, even if that was killed.
+
+    Otherwise, a worker whose parent was killed would go on and keep the address in use.
+    """
+    parent = parent_process()
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent.pid:  # it ended before
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _share_arenas() -> None:

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 
 from tests.support.command import served
-from tests.support.processes import children_of, is_running
+from tests.support.processes import is_running, workers_of
 from tests.support.proof import note
 from tests.support.settings import environment_on
 from tests.support.users import PASSWORD, ApiUser, every_task, register_user
@@ -34,6 +34,9 @@ READING_SECONDS = 0.05
 """Requests that were sent this shortly before the signal may not have been received yet."""
 
 RESTART_SECONDS = 20
+LEAVING_SECONDS = 60
+"""Longer than a replaced worker may take."""
+
 NEW_PASSWORD = "another rather long sentence"
 
 
@@ -157,15 +160,6 @@ def post(http: httpx.Client, what: str, body: dict[str, str], **headers: str) ->
     return answer
 
 
-def serving_processes(supervisor: int) -> list[int]:
-    """Return the worker processes, without the resource tracker of multiprocessing."""
-    return [
-        pid
-        for pid in children_of(supervisor)
-        if is_running(pid) and b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-
-
 @contextmanager
 def running_clients(url: str) -> Iterator[list[Account]]:
     """Run clients that register and change passwords until the block ends."""
@@ -191,7 +185,7 @@ def test_a_killed_worker_leaves_no_partial_change_and_is_replaced(
             for _ in range(KILLS):
                 wait_for_workers(server.process.pid, 2)
                 time.sleep(1)
-                victim, *_ = serving_processes(server.process.pid)
+                victim, *_ = workers_of(server.process.pid)
                 os.kill(victim, signal.SIGKILL)
             wait_for_workers(server.process.pid, 2)
             # While no worker listens, connections are refused; those of a killed one are reset.
@@ -203,6 +197,31 @@ def test_a_killed_worker_leaves_no_partial_change_and_is_replaced(
     note("faults", "accounts while workers are killed", tried=len(accounts), failed=0)
 
 
+@pytest.mark.proof
+def test_a_replaced_worker_that_hangs_is_killed_and_the_others_are_kept_alive_meanwhile(
+    tmp_path: Path,
+) -> None:
+    with served(tmp_path, "--workers", "2") as server:
+
+        def starts() -> int:
+            return server.log.read_text().count("startup complete")
+
+        until(lambda: starts() == 2, seconds=RESTART_SECONDS)
+        hanging, second = workers_of(server.process.pid)
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "worker.replaced" in server.log.read_text(), seconds=RESTART_SECONDS)
+        os.kill(hanging, signal.SIGSTOP)
+        [new] = set(workers_of(server.process.pid)) - {hanging, second}
+        os.kill(new, signal.SIGKILL)
+        until(lambda: starts() == 4, seconds=RESTART_SECONDS)
+        assert is_running(hanging)
+        until(lambda: not is_running(hanging), seconds=LEAVING_SECONDS)
+        until(lambda: not is_running(second), seconds=RESTART_SECONDS + LEAVING_SECONDS)
+        assert starts() == 5
+        assert is_ready(server.url)
+    assert server.process.returncode == 0
+
+
 def is_ready(url: str) -> bool:
     try:
         return httpx.get(f"{url}/readyz", timeout=60).is_success
@@ -212,7 +231,7 @@ def is_ready(url: str) -> bool:
 
 def wait_for_workers(supervisor: int, count: int) -> None:
     deadline = time.monotonic() + RESTART_SECONDS
-    while len(serving_processes(supervisor)) < count:
+    while len(workers_of(supervisor)) < count:
         assert time.monotonic() < deadline, "the killed worker is not replaced"
         time.sleep(0.05)
 

@@ -10,6 +10,15 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in children.read_text().split()] if children.exists() else []
 
 
+def workers_of(parent: int) -> list[int]:
+    """Return the running workers of a parent, without the resource tracker of multiprocessing."""
+    return [
+        pid
+        for pid in children_of(parent)
+        if is_running(pid) and b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
 def is_running(pid: int) -> bool:
     """Return whether the process exists and is not a zombie."""
     try:
