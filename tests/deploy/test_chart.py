@@ -260,17 +260,25 @@ class TestSettings:
         for secret in release.all("Secret"):
             assert secret["stringData"] == EVERYTHING["secrets"]
 
+    @pytest.mark.parametrize("source", ["secrets", "extraEnv"])
     def test_only_the_job_has_the_password_of_the_owner_of_the_tables(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, source: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        owner = "postgresql://owner:hidden@db/todo"
-        secrets = {**SECRETS, "TODO_MIGRATION_DATABASE_URL": owner}
-        release = render({**POSTGRESQL, "secrets": secrets})
+        name, owner = "TODO_MIGRATION_DATABASE_URL", "postgresql://owner:hidden@db/todo"
+        given: dict[str, Any] = {
+            "secrets": {"secrets": {**SECRETS, name: owner}},
+            "extraEnv": {"extraEnv": [{"name": name, "value": owner}]},
+        }
+        release = render({**POSTGRESQL, **given[source]})
+        for workload in ("Deployment", "Job"):
+            [container] = release.of(workload)["spec"]["template"]["spec"]["containers"]
+            names = [variable["name"] for variable in container["env"]]
+            assert len(names) == len(set(names))
         variables = environment(release, release.of("Deployment"))
         assert owner not in variables.values()
-        assert environment(release, release.of("Job"))["TODO_MIGRATION_DATABASE_URL"] == owner
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+        assert environment(release, release.of("Job"))[name] == owner
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
         assert load_settings().migration_database_url is None
 
     def test_every_setting_that_may_contain_a_password_is_refused_outside_of_a_secret(self) -> None:
