@@ -1,6 +1,8 @@
 """`todo user`: accounts from the command line, while the service runs and while it does not."""
 
 import json
+import os
+import pwd
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,14 +97,21 @@ def test_every_change_is_in_the_security_log_with_the_operator(folder: Path) -> 
         (("enable", user_id), "", "account.enabled"),
         (("delete", user_id, "--yes"), "", "account.deleted"),
     ):
-        outcome = user_command(folder, *arguments, entered=entered, LOGNAME="operator-1")
+        outcome = user_command(folder, *arguments, entered=entered, LOGNAME="forged")
         assert outcome.returncode == 0, outcome.stderr
         recorded = [each for each in log(outcome) if each["event"] == event]
         assert [(each["user_id"], each["operator"], each["kind"]) for each in recorded] == [
-            (user_id, "operator-1", "security")
+            (user_id, pwd.getpwuid(os.getuid()).pw_name, "security")
         ]
         assert PASSWORD not in outcome.stderr
         assert NEW not in outcome.stderr
+
+
+def test_the_operator_is_who_called_sudo(folder: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can have been somebody else before")
+    [recorded] = log(user_command(folder, "disable", create(folder), SUDO_USER="grace"))
+    assert recorded["operator"] == "grace"
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,17 @@ class TestSettingAPassword:
         assert [type(email) for email in world.mailer.sent] == [PasswordChangedEmail]
         assert SecurityEvent.PASSWORD_SET in events(world)
 
+    def test_tokens_of_an_issuer_that_were_issued_before_are_refused(
+        self, world: World, administration: Administration
+    ) -> None:
+        token = vouch(world)
+        ada = world.application.authenticate(token)
+        administration.set_password(user_id=ada.user_id, new_password=NEW)
+        with pytest.raises(InvalidAccessToken):
+            world.application.authenticate(token)
+        later = world.application.authenticate(vouch(world, "external later", minutes=1))
+        assert later.user_id == ada.user_id
+
     def test_the_rules_of_passwords_apply(
         self, world: World, administration: Administration
     ) -> None:

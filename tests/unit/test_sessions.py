@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.support.world import IDLE, LIFETIME, MAX_SESSIONS, PASSWORD, World
+from todo_adapters.security.revoked_sessions import PolledRevokedSessions
 from todo_core.entities.session import REFRESH_GRACE
 from todo_core.errors import (
     InvalidAccessToken,
@@ -372,3 +373,16 @@ class TestLoginLimits:
         self.wrong(world, "192.0.2.1")
         with pytest.raises(RateLimited):
             world.log_in(address="192.0.2.1")
+
+
+def test_a_revocation_is_noticed_although_the_clock_of_its_process_is_behind(world: World) -> None:
+    ada = world.register()
+    polled = PolledRevokedSessions(world.revocations, world.clock, remember=timedelta(hours=1))
+    polled.poll()
+    world.log_in()
+    [session_id] = world.store.sessions
+    behind = world.clock.now() - timedelta(minutes=9)
+    world.sessions.revoke(session_id, user_id=ada.id, now=behind)
+    world.clock.advance(timedelta(seconds=3))
+    polled.poll()
+    assert session_id in polled

@@ -8,8 +8,8 @@ from todo_core.ports.clock import Clock
 from todo_core.ports.repositories import RevocationRepository
 from todo_core.ports.revoked_sessions import RevokedSessions
 
-_OVERLAP = timedelta(minutes=1)
-"""How far each poll looks back, for late commits and clocks that are behind."""
+_OVERLAP = timedelta(minutes=10)
+"""How far each poll looks back, for late commits and for processes whose clocks are behind."""
 
 
 class PolledRevokedSessions(RevokedSessions):

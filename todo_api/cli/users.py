@@ -4,8 +4,9 @@ They run the use cases of `Administration` in this process, on the database of t
 need not be running. Every change is recorded in the security log.
 """
 
-import getpass
 import json
+import os
+import pwd
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -155,11 +156,17 @@ def _container(settings: Settings) -> Iterator[Container]:
 
 
 def _operator() -> str:
-    """Return the name of the operating system's user, for the security log."""
+    """Return the name of the operating system's user, for the security log.
+
+    The environment is not asked, since anybody can set it, except for root, who may do all.
+    """
+    user_id = os.getuid()
+    if user_id == 0 and (name := os.environ.get("SUDO_USER")):
+        return name
     try:
-        return getpass.getuser()
-    except OSError:  # in a container, the user id may have no name
-        return "unknown"
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:  # in a container, the id may have no name
+        return str(user_id)
 
 
 def _read_password(*, from_stdin: bool) -> str:

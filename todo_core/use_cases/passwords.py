@@ -36,7 +36,7 @@ from todo_core.use_cases.revocation import RevokeSessions
 class ReplacePassword:
     """Give a user another password. A step of `ChangePassword`, `ResetPassword` and `SetPassword`.
 
-    Their sessions are revoked, the open password reset is withdrawn, and an email notifies them.
+    Sessions are revoked, the open password reset is withdrawn, and an email notifies them.
 
     Raises:
         ValidationFailed: if the new password is not acceptable.
@@ -61,7 +61,11 @@ class ReplacePassword:
         keep: SessionId | None = None,
         reset: PasswordReset | None = None,
     ) -> None:
-        """Store the password. `keep` is not revoked; `reset` is what permits the change."""
+        """Store the password. `reset` is what permits the change.
+
+        All sessions are revoked, those at external issuers too. If `keep` is given, these are only
+        the other sessions of this service.
+        """
         # Hashing takes long, so it happens before the transaction.
         password_hash = self.passwords.hash(self._validate(user, new_password))
         now = self.clock.now()
@@ -73,7 +77,10 @@ class ReplacePassword:
                 work.password_resets.withdraw(user.id)
             else:
                 work.password_resets.take(reset.token_hash)
-            revoked = work.sessions.revoke_all(user.id, keep=keep, now=now)
+            if keep is None:
+                revoked = self.revoke_sessions.everywhere(work, user.id)
+            else:
+                revoked = work.sessions.revoke_all(user.id, keep=keep, now=now)
         self.revoke_sessions.announce(revoked, user_id=user.id)
         # Before the email: the change is recorded even if the mailer fails.
         self.security_log.record(event, user_id=user.id, session_id=keep)
