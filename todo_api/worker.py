@@ -14,7 +14,7 @@ import structlog
 from fastapi import FastAPI
 
 from todo_api.app import create_app
-from todo_api.exporter.files import count_in_files
+from todo_api.exporter.files import count_in_files, count_nowhere
 from todo_api.runtime.logging import configure_logs
 from todo_api.server.protocol import StrictHttpProtocol
 from todo_api.settings import Settings, Telemetry, load_settings
@@ -41,7 +41,11 @@ def serving_app(settings: Settings) -> FastAPI:
     for problem in telemetry.problems:
         _log.warning("telemetry.not_exported", reason=problem)
     if settings.metrics_port is not None:
-        count_in_files()
+        try:
+            count_in_files()
+        except OSError as error:
+            count_nowhere()
+            _log.warning("metrics.not_counted", reason=str(error))
     return create_app(settings, telemetry)
 
 

@@ -260,6 +260,35 @@ class TestSettings:
         for secret in release.all("Secret"):
             assert secret["stringData"] == EVERYTHING["secrets"]
 
+    @pytest.mark.parametrize("source", ["secrets", "extraEnv"])
+    def test_only_the_job_has_the_password_of_the_owner_of_the_tables(
+        self, source: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name, owner = "TODO_MIGRATION_DATABASE_URL", "postgresql://owner:hidden@db/todo"
+        given: dict[str, Any] = {
+            "secrets": {"secrets": {**SECRETS, name: owner}},
+            "extraEnv": {"extraEnv": [{"name": name, "value": owner}]},
+        }
+        release = render({**POSTGRESQL, **given[source]})
+        for workload in ("Deployment", "Job"):
+            [container] = release.of(workload)["spec"]["template"]["spec"]["containers"]
+            names = [variable["name"] for variable in container["env"]]
+            assert len(names) == len(set(names))
+        variables = environment(release, release.of("Deployment"))
+        assert owner not in variables.values()
+        assert environment(release, release.of("Job"))[name] == owner
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        assert load_settings().migration_database_url is None
+
+    def test_every_setting_that_may_contain_a_password_is_refused_outside_of_a_secret(self) -> None:
+        schema = json.loads((CHART / "values.schema.json").read_text())
+        [_, forbidden] = schema["properties"]["settings"]["propertyNames"]["allOf"]
+        page = (ROOT / "docs" / "settings.md").read_text()
+        listed = re.search(r"are (`DATABASE_URL`, .*?)\.$", page, re.MULTILINE)
+        assert listed
+        assert set(re.findall(r"`(\w+)`", listed[1])) <= set(forbidden["not"]["enum"])
+
     def test_a_changed_secret_or_setting_replaces_the_pods(self) -> None:
         def template(**changes: Any) -> Manifest:
             pod: Manifest = render({**POSTGRESQL, **changes}).of("Deployment")["spec"]["template"]
@@ -288,6 +317,7 @@ class TestSettings:
             ({"metrics": {"port": 8000}}, "port"),
             ({"ingress": {"enabled": True}}, "ingress.hosts"),
             ({"settings": {"TODO_JWT_SECRET": SECRET}}, "TODO_JWT_SECRET"),
+            ({"settings": {"TODO_RATE_LIMIT_STORAGE": "redis://a"}}, "TODO_RATE_LIMIT_STORAGE"),
             ({"settings": {"TODO_DRAIN_DELAY": "1s"}}, "TODO_DRAIN_DELAY"),
             ({"settings": {"PATH": "/"}}, "PATH"),
             ({"replicaCount": 2}, "replicaCount"),
@@ -334,7 +364,7 @@ class TestConsistency:
             assert policy["policyTypes"] == ["Ingress", "Egress"]
         assert migration["ingress"] == []
         assert ports(migration["egress"]) == {53, 6543}
-        assert ports(api["egress"]) == {53, 443, 465, 587, 4317, 4318, 6543}
+        assert ports(api["egress"]) == {53, 443, 465, 587, 4318, 6543}
         database = [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
         assert [rule["to"] for rule in api["egress"] if "to" in rule] == [database]
         by_port = {rule["ports"][0]["port"]: rule["from"] for rule in api["ingress"]}

@@ -20,6 +20,7 @@ from tests.support.metrics import Measured, Scrape, measured
 from tests.support.processes import free_port
 from tests.support.users import PASSWORD, ApiUser, register_user
 from tests.support.waiting import until
+from todo_api.exporter.server import serving_metrics
 
 TASKS = "/api/{user_id}/tasks"
 
@@ -321,6 +322,50 @@ def test_the_format_is_the_one_that_the_client_prefers(service: Measured) -> Non
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
     assert service.get("/metrics").headers["content-type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text;version=x",
+        "application/openmetrics-text;version=1",
+        "application/openmetrics-text;version=1.0.0.0.0",
+        "text/plain;version=x",
+        "text/plain;version=1.x.0",
+        ";=,;,=",
+    ],
+)
+def test_a_preference_that_makes_no_sense_gets_the_metrics_as_text(
+    service: Measured, accept: str
+) -> None:
+    answer = service.get("/metrics", Accept=accept)
+    assert answer.status_code == 200
+    assert Scrape.of(answer.text).value("todo_processes") == 1
+    assert "Traceback" not in service.service.log.read_text()
+
+
+@pytest.mark.parametrize("target", ["http://[", "http://[x]/metrics"])
+def test_a_target_that_is_no_url_is_refused(service: Measured, target: str) -> None:
+    address = urlsplit(service.metrics_url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert "Traceback" not in service.service.log.read_text()
+
+
+def test_an_error_of_the_server_of_the_metrics_is_one_line_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("canary")
+
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr("todo_api.exporter.server._Exposition.render", fail)
+    port = free_port()
+    with serving_metrics("127.0.0.1", port), pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
+    assert caplog.messages == ["The metrics could not be served (RuntimeError)."]
 
 
 def test_clients_that_are_slow_do_not_delay_others(service: Measured, ada: ApiUser) -> None:

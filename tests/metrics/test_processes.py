@@ -1,7 +1,9 @@
 """One port answers for all processes, whatever happens to them."""
 
+import errno
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +15,10 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+from prometheus_client.mmap_dict import MmapedDict
+from structlog.testing import capture_logs
 
 from tests.support.clients import client_of
 from tests.support.command import served, served_as_new, todo
@@ -22,6 +27,8 @@ from tests.support.processes import free_port, is_running
 from tests.support.users import register_user
 from tests.support.waiting import until
 from todo_api.exporter.files import MetricFiles
+from todo_api.settings import Settings
+from todo_api.wiring.telemetry import make_metrics
 
 HEALTH = {"method": "GET", "route": "/healthz", "status": "200"}
 CLIENTS, REQUESTS = 6, 80
@@ -325,3 +332,123 @@ print(generate_latest(registry).decode())
     assert scrape.value("todo_http_requests_total", route="/x") == 3
     assert scrape.value("todo_http_request_duration_seconds_count", route="/x") == 3
     assert scrape.value("todo_rate_limited_total", limit="tasks") == 3
+
+
+COUNTING = """
+import os
+from todo_api.exporter.files import count_in_files
+count_in_files()
+from pathlib import Path
+from todo_api.runtime.metrics import Metrics
+metrics = Metrics(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]), version="1", database="sqlite",
+                  connections=1)
+for name in ("session check", "reminders", "purge", "emails"):
+    metrics.expect_job(name, seconds=1)
+metrics.count_request("GET", "/x", 200, 0.1)
+"""
+
+
+@pytest.fixture
+def left_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetricFiles:
+    """The folder of a service, with the files of a process that has ended."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", COUNTING], check=True, env=environment)
+    return MetricFiles(tmp_path)
+
+
+def sparse(folder: Path) -> set[str]:
+    """Return the files with pages for which no memory was allocated."""
+    states = {file.name: file.stat() for file in folder.glob("*.db")}
+    assert states
+    return {name for name, state in states.items() if state.st_blocks * 512 < state.st_size}
+
+
+def test_no_file_can_grow_into_memory_that_is_not_left(left_files: MetricFiles) -> None:
+    """A process that writes to a page for which no memory is left is killed (SIGBUS)."""
+    assert sparse(left_files.folder) == set()
+    left_files.retire_dead_processes()
+    assert sparse(left_files.folder) == set()
+
+
+def test_without_memory_the_files_of_a_dead_process_stay_and_lose_nothing(
+    left_files: MetricFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(os, "posix_fallocate", no_space)
+        left_files.retire_dead_processes()
+    names = {re.sub("[0-9]+", "N", file.name) for file in left_files.folder.iterdir()}
+    counters = {f"{kind}_N.db" for kind in ("counter", "counter_requests", "counter_tasks")}
+    assert names == {*counters, "histogram_requests_N.db", "N.lock"}
+    assert not list(left_files.folder.glob("*_0.db"))
+    left_files.retire_dead_processes()
+    assert {file.name for file in left_files.folder.iterdir()} == {
+        each.replace("N", "0") for each in {*counters, "histogram_requests_N.db"}
+    }
+    [counted] = [
+        value
+        for key, value, *_ in MmapedDict.read_all_values_from_file(
+            str(left_files.folder / "counter_requests_0.db")
+        )
+        if '"/x"' in key
+    ]
+    assert counted == 1
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_service_without_memory_for_metrics_runs_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "posix_fallocate", no_space)
+    with capture_logs() as log:
+        made = [make_metrics(Settings(metrics_port=9464)) for _ in range(3)]
+    assert made == [None, None, None]
+    [line] = log
+    assert line["event"] == "metrics.not_counted"
+    assert "No space left on device" in line["reason"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_whose_folder_was_deleted_answers_requests_and_replaces_workers(
+    tmp_path: Path,
+) -> None:
+    with measured(tmp_path, "--workers", "2") as service:
+        until(lambda: len(pids(service.scrape())) == 2, seconds=RESTART_SECONDS)
+        workers, folder = pids(service.scrape()), folder_of(service)
+        shutil.rmtree(folder)
+        for _ in range(20):  # on connections of their own, to both workers
+            assert client_request(service, "/healthz") == 200
+            assert client_request(service, "/nowhere") == 404
+            assert client_request(service, "/api/auth/me") == 401
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: not any(map(is_running, workers)))
+        until(lambda: answers(service), seconds=RESTART_SECONDS)
+        assert service.get("/metrics").status_code == 200
+        until(lambda: len(not_counted(service)) >= 3, seconds=RESTART_SECONDS)
+    reasons = not_counted(service)
+    assert len(reasons) <= 4  # one of each process
+    assert all(str(folder) in reason for reason in reasons)
+    assert "Traceback" not in service.service.log.read_text()
+    assert "Exception in ASGI" not in service.service.log.read_text()
+
+
+def client_request(service: Measured, path: str) -> int:
+    with client_of(service.url) as http:
+        return http.get(path).status_code
+
+
+def answers(service: Measured) -> bool:
+    try:
+        return client_request(service, "/healthz") == 200
+    except httpx.TransportError:
+        return False
+
+
+def not_counted(service: Measured) -> list[str]:
+    lines = service.service.lines()
+    return [line["reason"] for line in lines if line["event"] == "metrics.not_counted"]

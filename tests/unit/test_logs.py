@@ -8,6 +8,7 @@ from typing import override
 
 import pytest
 import structlog
+from opentelemetry.util.re import parse_env_headers
 
 from todo_api.runtime.logging import configure_logs
 from todo_api.settings import Settings
@@ -40,3 +41,16 @@ def test_a_log_line_that_cannot_be_written_is_lost_without_an_error(
     structlog.get_logger().info("an event")
     logging.getLogger("uvicorn.error").warning("another")
     assert disk.getvalue() == ""
+
+
+@pytest.mark.usefixtures("_logs_as_before")
+def test_a_header_that_opentelemetry_cannot_parse_is_not_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    configure_logs(Settings(log_format="json"))
+    assert parse_env_headers("authorization: Bearer canary", liberal=True) == {}
+    logging.getLogger("opentelemetry").warning("another line")
+    assert "another line" in log.getvalue()
+    assert "canary" not in log.getvalue()

@@ -1,6 +1,8 @@
 """Which variables of OpenTelemetry export what, and where to."""
 
 import pytest
+from opentelemetry.util.re import parse_env_headers
+from requests.utils import check_header_validity
 
 from todo_api.settings import Telemetry
 
@@ -83,3 +85,65 @@ def test_a_wrong_value_for_one_signal_leaves_the_other_on() -> None:
     assert telemetry.traces == TRACES
     assert telemetry.logs is None
     assert telemetry.problems == ("OTEL_LOGS_EXPORTER must be otlp or none.",)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "authorization: Bearer canary",
+        "authorization: Bearer canary=",
+        "authorization",
+        "=canary",
+        "a=b,authorization: canary",
+        "a=canary;b=c",
+        'a="canary"',
+        "a=canary\\",
+        "a=canary\nb",
+        "a=cänary",
+        "a=canary%0d%0ab",
+        "a=canary%E2%82%AC",
+        "a%3A%20b=canary",
+    ],
+)
+@pytest.mark.parametrize("signal", ["", "TRACES_"])
+def test_headers_that_cannot_be_sent_turn_the_export_off_and_are_not_shown(
+    headers: str, signal: str
+) -> None:
+    name = f"OTEL_EXPORTER_OTLP_{signal}HEADERS"
+    telemetry = Telemetry.from_environment({**OTLP, name: headers})
+    problem = f"{name} must be name=value, or several separated by commas."
+    assert telemetry == Telemetry(problems=(problem,))
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ("authorization=Bearer%20secret", {"authorization": "Bearer secret"}),
+        ("authorization=Bearer secret==", {"authorization": "Bearer secret=="}),
+        ("a=b, c = d ,", {"a": "b", "c": "d"}),
+        ("a=", {"a": ""}),
+        ("x-token=!#$&'()*+-./:<>?@[]^_`{|}~", {"x-token": "!#$&'()*+-./:<>?@[]^_`{|}~"}),
+    ],
+)
+def test_headers_that_can_be_sent_are_those_that_the_exporter_parses(
+    headers: str, expected: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    variables = {**OTLP, "OTEL_EXPORTER_OTLP_HEADERS": headers}
+    assert Telemetry.from_environment(variables) == Telemetry(TRACES)
+    parsed = parse_env_headers(headers, liberal=True)
+    assert parsed == expected
+    for header in parsed.items():
+        check_header_validity(header)
+    assert caplog.records == []
+
+
+def test_wrong_headers_for_the_log_leave_the_traces_on() -> None:
+    variables = {
+        **OTLP,
+        "OTEL_LOGS_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_LOGS_HEADERS": "authorization: canary",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=secret",
+    }
+    telemetry = Telemetry.from_environment(variables)
+    assert (telemetry.traces, telemetry.logs) == (TRACES, None)
+    assert "OTEL_EXPORTER_OTLP_LOGS_HEADERS" in telemetry.problems[0]

@@ -13,10 +13,11 @@ import fcntl
 import os
 import re
 import shutil
+import sys
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
-from typing import Self
+from typing import BinaryIO, Self
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable in which prometheus-client looks for the folder when it is imported."""
@@ -27,6 +28,8 @@ _UNLOCKED_PREFIX = f"new-{_PREFIX}"
 _READER = "reader"
 _DEAD = 0
 """The number in the names of the files with the counts of all dead processes."""
+
+_MIN_SIZE = 16 * 1024
 
 _held: list[int] = []
 """Descriptors of the locks that this process holds until it ends."""
@@ -68,14 +71,17 @@ class MetricFiles:
         """
         for lock in self.folder.glob("*.lock"):
             if lock.stem != _READER and _is_free(lock):
-                self._retire(int(lock.stem))
-                lock.unlink(missing_ok=True)
+                # If no memory is left, the files stay, and are read like those of the living.
+                with suppress(OSError):
+                    self._retire(int(lock.stem))
+                    lock.unlink(missing_ok=True)
 
     def _retire(self, process: int) -> None:
+        for file in self.folder.glob(f"gauge*_{process}.db"):
+            file.unlink(missing_ok=True)
         for file in self.folder.glob(f"*_{process}.db"):
             kind = file.name.removesuffix(f"_{process}.db")
-            if not kind.startswith("gauge"):
-                _add(file, self.folder / f"{kind}_{_DEAD}.db")
+            _add(file, self.folder / f"{kind}_{_DEAD}.db")
             file.unlink(missing_ok=True)
 
 
@@ -86,19 +92,73 @@ def folder_of_this_service() -> Path | None:
 
 
 def count_in_files() -> None:
-    """Declare that this process counts. Call it before prometheus-client is used."""
+    """Declare that this process counts. Call it before prometheus-client is used.
+
+    Raises:
+        OSError: if the folder is full, or was deleted.
+    """
     if (folder := folder_of_this_service()) is not None:
         _hold(folder, str(os.getpid()))
 
 
+def count_nowhere() -> None:
+    """Declare that this process does not count."""
+    os.environ.pop(VARIABLE, None)
+
+
+def allocate(path: Path, size: int) -> None:
+    """Allocate this many bytes for a file, and create it if it does not exist.
+
+    A process that adds to a mapped page for which no memory is left is killed (SIGBUS). A new file
+    appears with its size, because readers cannot read an empty one.
+
+    Raises:
+        OSError: if there is no room for it. A new file is not created then.
+    """
+    if path.exists():
+        with path.open("r+b") as file:
+            _allocate(file, size)
+        return
+    new = path.with_suffix(".new")
+    try:
+        with new.open("wb") as file:
+            _allocate(file, size)
+        new.rename(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _allocate(file: BinaryIO, size: int) -> None:
+    size = max(size, os.fstat(file.fileno()).st_size)
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
+
+
 def _add(file: Path, total: Path) -> None:
-    """Add all values of a file to those of another one."""
+    """Add all values of a file to those of another one.
+
+    Raises:
+        OSError: if there is no room for them. Nothing is added then.
+    """
     from prometheus_client.mmap_dict import MmapedDict  # late: only where metrics are served
 
+    if not (used := _used(file)):
+        return
+    # If there is room for all of them as new values, prometheus-client does not enlarge the file.
+    allocate(total, max(used + (_used(total) if total.exists() else 0), _MIN_SIZE))
     with closing(MmapedDict(str(total))) as totals:
         for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
             before, _ = totals.read_value(key)
             totals.write_value(key, before + value, 0.0)
+
+
+def _used(file: Path) -> int:
+    """Return how many bytes a file of prometheus-client uses: its first four say so."""
+    with file.open("rb") as opened:
+        return int.from_bytes(opened.read(4), sys.byteorder)
 
 
 def _hold(folder: Path, name: str) -> None:

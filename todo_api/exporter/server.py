@@ -4,6 +4,7 @@ It is served on separate threads, independently of the API: by the parent of the
 are several, and otherwise by the process that answers requests.
 """
 
+import logging
 import socket
 import struct
 import sys
@@ -17,6 +18,8 @@ from typing import Any, override
 from urllib.parse import urlsplit
 
 from todo_api.exporter.files import MetricFiles
+
+_log = logging.getLogger(__name__)
 
 PATH = "/metrics"
 
@@ -78,7 +81,10 @@ class _Exposition:
         """Return the media type and the text, in the format that the client prefers."""
         from prometheus_client.exposition import choose_encoder
 
-        encode, media_type = choose_encoder(accept)
+        try:
+            encode, media_type = choose_encoder(accept)
+        except (ValueError, TypeError):  # a version that is not a number
+            encode, media_type = choose_encoder("")
         with self._lock:
             self._files.retire_dead_processes()
             for _ in range(_ATTEMPTS):
@@ -122,9 +128,10 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore that a client has disconnected, and report any other error."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
+        """Ignore that a client has disconnected, and log any other error."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            _log.error("The metrics could not be served (%s).", type(error).__name__)
 
 
 def _cut(connection: socket.socket) -> None:
@@ -145,7 +152,12 @@ class _Handler(BaseHTTPRequestHandler):
     error_content_type = "text/plain; charset=utf-8"
 
     def do_GET(self) -> None:
-        if urlsplit(self.path).path != PATH:
+        try:
+            path = urlsplit(self.path).path
+        except ValueError:
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
+        if path != PATH:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         media_type, content = self.server.exposition.render(self.headers.get("Accept", ""))

@@ -173,6 +173,8 @@ def configure_logs(
     # What uses them logs its requests itself. That of OpenTelemetry is urllib3.
     for name in ("httpx", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It logs headers that it cannot parse, which may contain a password.
+    logging.getLogger("opentelemetry.util.re").setLevel(logging.CRITICAL)
     # At level "info" SQLAlchemy logs every statement, without its parameters.
     sql_level = logging.INFO if settings.debug else logging.WARNING
     logging.getLogger("sqlalchemy.engine").setLevel(sql_level)

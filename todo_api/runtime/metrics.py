@@ -20,6 +20,7 @@ from typing import get_args
 from prometheus_client import Counter, Gauge
 from prometheus_client.registry import CollectorRegistry
 
+from todo_api.exporter.files import allocate
 from todo_api.runtime.request_counts import RequestCounts, TaskCounts
 from todo_core.ports.limits import Limit
 from todo_core.ports.mail import Email
@@ -27,6 +28,11 @@ from todo_core.ports.security_log import SecurityEvent
 
 _DATABASE_JOB = "session check"
 """The background job that queries the database every few seconds in every process."""
+
+_KINDS_OF_FILES = ("counter", "gauge_livesum", "gauge_livemin", "gauge_livemax", "gauge_liveall")
+_FILE_SIZE = 32 * 1024
+"""The bytes of each file of prometheus-client, which uses a third of them at most. It would not
+allocate them (`allocate`)."""
 
 _STATISTICS = Path("/proc/self/statm")
 _OPEN_FILES = Path("/proc/self/fd")
@@ -52,6 +58,9 @@ class Metrics:
     The folder is that of the exporter, in which prometheus-client counts too.
     `requests_in_flight` is the number of requests that have begun and not ended; only the event
     loop's thread changes it.
+
+    Raises:
+        OSError: if there is no room for the files, or if the folder was deleted.
     """
 
     def __init__(
@@ -63,6 +72,8 @@ class Metrics:
         connections: int,
         registry: CollectorRegistry | None = None,
     ) -> None:
+        for kind in _KINDS_OF_FILES:
+            allocate(folder / f"{kind}_{os.getpid()}.db", _FILE_SIZE)
         self.requests_in_flight = 0
         self.count_request = RequestCounts(folder).count
         self.count_task_written = TaskCounts(folder).count

@@ -13,8 +13,11 @@ from contextlib import closing
 from pathlib import Path
 from threading import Lock
 
+import structlog
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.utils import floatToGoString
+
+from todo_api.exporter.files import allocate
 
 REQUESTS = "todo_http_requests"
 REQUESTS_MEANING = "Requests that have ended."
@@ -38,10 +41,11 @@ _NO_ROUTE = "none"
 _REQUESTS_SIZE = 256 * 1024
 _DURATIONS_SIZE = 512 * 1024
 _TASKS_SIZE = 16 * 1024
-"""The bytes of new files: enough for all routes. They are allocated at once, because a process that
-adds to a page for which no memory is left is killed (SIGBUS)."""
+"""The bytes of new files: enough for all routes. They are allocated at once (`allocate`)."""
 
 _NUMBER_SIZE = 8
+
+_log = structlog.get_logger()
 
 
 class RequestCounts:
@@ -52,9 +56,13 @@ class RequestCounts:
         self._requests = _Numbers(folder / f"counter_requests_{process}.db", _REQUESTS_SIZE)
         self._durations = _Numbers(folder / f"histogram_requests_{process}.db", _DURATIONS_SIZE)
         self._routes: dict[tuple[str | None, str], _Route] = {}
+        self._has_failed = False
 
     def count(self, method: str, route: str | None, status: int, seconds: float | None) -> None:
         """Count a request that has ended.
+
+        If the files were deleted, it logs that once, and no longer counts what it has not counted
+        before.
 
         Args:
             method: as the client sent it.
@@ -63,8 +71,14 @@ class RequestCounts:
             seconds: how long it took to the start of the response, or None if that says nothing
                 about this service.
         """
-        counted = self._routes.get((route, method)) or self._route(route, method)
-        place = counted.by_status.get(status) or self._place_of(counted, status)
+        try:
+            counted = self._routes.get((route, method)) or self._route(route, method)
+            place = counted.by_status.get(status) or self._place_of(counted, status)
+        except (OSError, ValueError) as error:
+            if not self._has_failed:
+                self._has_failed = True
+                _log.warning("metrics.not_counted", reason=str(error))
+            return
         self._requests.values[place] += 1.0
         if seconds is not None:
             durations = self._durations.values
@@ -140,7 +154,7 @@ class _Numbers:
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
         if not path.exists():
-            _allocate(path, size)
+            allocate(path, size)
         self.values = self._map()
         """The whole file as numbers of eight bytes."""
 
@@ -161,18 +175,3 @@ class _Numbers:
     def _map(self) -> "memoryview[float]":
         with self._path.open("r+b") as file:
             return memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
-
-
-def _allocate(path: Path, size: int) -> None:
-    """Create a file of zeros, which appears with its size: readers cannot read an empty one.
-
-    Raises:
-        OSError: if there is no room for it.
-    """
-    new = path.with_suffix(".new")
-    with new.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
-    new.rename(path)

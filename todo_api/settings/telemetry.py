@@ -4,15 +4,20 @@ They are read from the environment alone, because the exporters of OpenTelemetry
 A wrong value turns the export off, and not the service, as OpenTelemetry specifies.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _DEFAULT_ENDPOINT = "http://localhost:4318"
 _PROTOCOL = "http/protobuf"
 _EXTRA = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+
+# A value is percent-encoded or not. The exporter refuses ", a semicolon and \ in both forms.
+_HEADER = re.compile(r"[!#$&'*+.^_`|~0-9A-Za-z-]+[ \t]*=[ \t]*([ !#-+\--:<-\[\]-~]*)")
+_PRINTABLE = re.compile(r"[ -~]*")
 
 type _Variables = Mapping[str, str]
 
@@ -85,7 +90,22 @@ def _endpoint(variables: _Variables, signal: str) -> str | None:
             if variables[name] != _PROTOCOL:
                 raise ValueError(f"{name} must be {_PROTOCOL}.")
             break
+    for name in (f"OTEL_EXPORTER_OTLP_{signal}_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"):
+        if name in variables:
+            if not _are_headers(variables[name]):
+                raise ValueError(f"{name} must be name=value, or several separated by commas.")
+            break
     return endpoint
+
+
+def _are_headers(text: str) -> bool:
+    """Return whether the exporter can send these headers.
+
+    It logs a header that it cannot parse, and requests reports the value of one that it cannot
+    send. Such a header may contain a password, so neither may see it.
+    """
+    matches = [_HEADER.fullmatch(part.strip()) for part in text.split(",") if part.strip()]
+    return all(match and _PRINTABLE.fullmatch(unquote(match[1])) for match in matches)
 
 
 def _is_url(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from todo_api.exporter.files import folder_of_this_service
+from todo_api.exporter.files import count_nowhere, folder_of_this_service
 from todo_api.settings import Settings, Telemetry
 
 if TYPE_CHECKING:
@@ -59,15 +59,23 @@ def _open[Export](make: Callable[[], Export]) -> Export | None:
 
 
 def make_metrics(settings: Settings) -> "Metrics | None":
-    """Return what counts, or None where nobody serves what it would count."""
+    """Return what counts, or None where nobody serves what it would count.
+
+    If it cannot be made, this is logged, once: a service runs without it.
+    """
     if settings.metrics_port is None or (folder := folder_of_this_service()) is None:
         return None
     # Late: see docs/decisions/late-imports.md
     from todo_api.runtime.metrics import Metrics
 
-    return Metrics(
-        folder,
-        version=settings.app_version,
-        database="sqlite" if settings.is_embedded else "postgresql",
-        connections=settings.database_pool_size,
-    )
+    try:
+        return Metrics(
+            folder,
+            version=settings.app_version,
+            database="sqlite" if settings.is_embedded else "postgresql",
+            connections=settings.database_pool_size,
+        )
+    except OSError as error:
+        count_nowhere()  # a container makes None again each time
+        _log.warning("metrics.not_counted", reason=str(error))
+        return None

@@ -81,7 +81,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/*
 The variables that all containers have. `secret` is the name of the Secret, for the Job too, which
-runs before the release's own Secret exists.
+runs before the release's own Secret exists. Containers that serve do not get the URL for migrations.
 */}}
 {{- define "todo.env" -}}
 {{- $root := .root }}
@@ -101,8 +101,10 @@ runs before the release's own Secret exists.
 - name: TODO_DATA_DIR
   value: /data
 {{- end }}
-{{- with $root.Values.extraEnv }}
-{{ toYaml . }}
+{{- range $root.Values.extraEnv }}
+{{- if not (and $.serves (eq .name "TODO_MIGRATION_DATABASE_URL")) }}
+- {{ toYaml . | nindent 2 | trim }}
+{{- end }}
 {{- end }}
 {{- end }}
 
