@@ -19,7 +19,10 @@ from tests.support.requirements import IMAGE_EXPORT, pins
 pytestmark = [pytest.mark.deploy, pytest.mark.usefixtures("_in_network")]
 
 MAX_COMPRESSED_BYTES = 120_000_000
-MAX_START_SECONDS = 3.0
+MAX_START_SECONDS = 5.0
+"""It takes two to three seconds, and the run prints how many. On a machine whose processors others
+use too, the same start has taken up to 3.8."""
+
 PORT = 8000
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true")
 ACCOUNT = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
