@@ -24,7 +24,7 @@ class DatabaseLock:
     """The lock of the database in this file, held from its creation until `close`.
 
     The operating system releases it if the process is killed. Only the owner of the file can take
-    it: whoever can open the file for reading could keep the service from starting.
+    it: a user who can open the file for reading could keep the service from starting.
 
     Raises:
         OSError: if the file of the lock cannot be created or opened, or is a symbolic link.
