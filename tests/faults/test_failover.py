@@ -6,7 +6,7 @@ restart. Clients send each write with a key until it is answered.
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -63,8 +63,11 @@ def written_to(server: Served) -> Iterator[tuple[Where, list[Writer]]]:
             yield where, writers
         finally:
             done.set()
+            wait(running, timeout=60)
+            for user in users:
+                user.http.close()
         for each in running:
-            each.result(timeout=60)
+            each.result()
     for writer in writers:
         writer.check(server.url)
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,7 +114,9 @@ class PostgresServer:
         if self._process is not None:
             self._process.send_signal(number)
             for pid in children_of(self._process.pid):
-                os.kill(pid, number)
+                # A backend may end by itself meanwhile.
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
 
     def stop(self) -> None:
         """Stop it at once, without waiting for its clients."""
