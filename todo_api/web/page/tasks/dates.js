@@ -13,6 +13,9 @@ const clocks = new Map();
 /** @type {Map<string, number>} */
 const starts = new Map();
 
+/** @type {Map<string, number>} */
+const ends = new Map();
+
 /**
  * Return the day after so many days.
  * @param {string} day
@@ -133,12 +136,27 @@ export function startOfDay(day, zone) {
 }
 
 /**
+ * Return the last moment of a day in this zone, which is before the first one of the next day.
+ * @param {string} day
+ * @param {string} zone
+ */
+export function endOfDay(day, zone) {
+  const key = day + zone;
+  let end = ends.get(key);
+  if (end === undefined) {
+    end = startOfDay(addDays(day, 1), zone) - 0.001;
+    ends.set(key, end);
+  }
+  return end;
+}
+
+/**
  * Return when a task is due, to compare it: a day counts as its last moment.
  * @param {string} due
  * @param {string} zone
  */
 export function dueMoment(due, zone) {
-  return isAllDay(due) ? startOfDay(addDays(due, 1), zone) - 0.001 : Date.parse(due);
+  return isAllDay(due) ? endOfDay(due, zone) : Date.parse(due);
 }
 
 /**

@@ -150,26 +150,31 @@ export function matcher(filter, { zone, now }) {
 }
 
 /**
- * Return the function that compares tasks in this order. Tasks without the value come last.
+ * Return the tasks in this order. Tasks without the value come last.
+ * @param {readonly LocalTask[]} tasks
  * @param {Sort} sort
  * @param {string} zone
- * @returns {(a: LocalTask, b: LocalTask) => number}
+ * @returns {LocalTask[]}
  */
-export function comparator(sort, zone) {
+export function sortTasks(tasks, sort, zone) {
   const sign = sort.descending ? -1 : 1;
-  const byId = (/** @type {LocalTask} */ a, /** @type {LocalTask} */ b) => sign * (a.id - b.id);
-  if (sort.field === "position" || sort.field === "title") {
-    const value = sort.field === "position" ? positionOf : (/** @type {LocalTask} */ task) => preparedTitle(task);
-    return (a, b) => sign * compareText(value(a), value(b)) || byId(a, b);
+  const value = valueOf(sort.field, zone);
+  const items = tasks.map((task) => ({ task, value: value(task) }));
+  items.sort((a, b) => compareValues(a.value, b.value, sign) || sign * (a.task.id - b.task.id));
+  return items.map((item) => item.task);
+}
+
+/**
+ * @param {string | number | null} a
+ * @param {string | number | null} b
+ * @param {number} sign
+ */
+function compareValues(a, b, sign) {
+  if (a === null || b === null) {
+    return Number(a === null) - Number(b === null);
   }
-  const value = numberOf(sort.field, zone);
-  return (a, b) => {
-    const [first, second] = [value(a), value(b)];
-    if (first === null || second === null) {
-      return Number(first === null) - Number(second === null) || byId(a, b);
-    }
-    return sign * (first - second) || byId(a, b);
-  };
+  const compared = typeof a === "string" && typeof b === "string" ? compareText(a, b) : Number(a) - Number(b);
+  return sign * compared;
 }
 
 /**
@@ -191,18 +196,17 @@ export function isOverdue(task, zone, now) {
   return !task.completed && task.due_date !== null && dueMoment(task.due_date, zone) < now;
 }
 
-/** @param {LocalTask} task */
-function positionOf(task) {
-  return task.position;
-}
-
 /**
  * @param {string} field
  * @param {string} zone
- * @returns {(task: LocalTask) => number | null}
+ * @returns {(task: LocalTask) => string | number | null}
  */
-function numberOf(field, zone) {
+function valueOf(field, zone) {
   switch (field) {
+    case "position":
+      return (task) => task.position;
+    case "title":
+      return (task) => prepare(task).folded;
     case "due_date":
       return (task) => dueOf(task, zone);
     case "priority":
@@ -327,11 +331,6 @@ const prepared = new WeakMap();
  */
 export function searchableText(task) {
   return prepare(task).text;
-}
-
-/** @param {LocalTask} task */
-function preparedTitle(task) {
-  return prepare(task).folded;
 }
 
 /**
