@@ -1,0 +1,1 @@
+"""The files for browsers: the client for front ends, and the page that the service serves."""
