@@ -1,0 +1,1 @@
+"""The page and the client for browsers: static files, which `todo_api.http` serves."""
