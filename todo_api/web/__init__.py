@@ -1,1 +1,1 @@
-"""The page and the client for browsers: static files, which `todo_api.http` serves."""
+"""The files of the page and of the client for browsers. `todo_api.http.front_end` serves them."""
