@@ -1,0 +1,9 @@
+/** The client of the Todo API, for browsers and Node. docs/front-ends.md shows how to use it. */
+
+/** @import { components } from "./api.js" */
+
+export { TodoClient } from "./client.js";
+export { ConflictError, OfflineError, TodoError } from "./errors.js";
+export { Tasks } from "./tasks.js";
+
+/** @typedef {components["schemas"]["TaskResponse"]} Task */
