@@ -64,7 +64,7 @@ export async function mountSettings(parts) {
     }
     const profile = await readProfile(parts);
     if (section.name !== shown) return;
-    clear(body).append(h("h2", { text: section.label }), ...(profile ? section.create(parts, profile) : [unavailable(retry)]));
+    clear(body).append(h("h2", { class: "visually-hidden", text: section.label }), ...(profile ? section.create(parts, profile) : [unavailable(retry)]));
   };
   const retry = () => {
     shown = "";
@@ -305,6 +305,7 @@ async function deleteAccount({ client }) {
           clear(problem);
           try {
             await client.deleteAccount(password.input.value || undefined);
+            return true;
           } catch (error) {
             const isPassword = error instanceof TodoError && error.errors.some(({ pointer }) => pointer === "/current_password");
             if (isPassword) {
