@@ -1,10 +1,17 @@
 """Windows of the browser, in which nothing may go wrong unnoticed."""
 
 import re
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
+
+from tests.browser.account_page import AccountPage
+from tests.browser.tasks_page import TasksPage
+from tests.support.users import ApiUser
+
+_numbers = count(1)
 
 TIMEOUT_MS = 15_000
 """How long the tests wait for what must happen: long, because the machine may be busy."""
@@ -13,6 +20,11 @@ _REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile }) =>
   console.error(`content security policy: ${violatedDirective} ${blockedURI} ${sourceFile}`));
 """
+
+
+def unique_email(name: str) -> str:
+    """Return an address that no other test uses."""
+    return f"{name}-in-a-browser-{next(_numbers)}@example.com"
 
 
 class Windows:
@@ -46,6 +58,12 @@ class Windows:
         page = self.profile(**options).new_page()
         page.goto(path)
         return page
+
+    def signed_in(self, user: ApiUser, path: str = "/", **options: Any) -> TasksPage:
+        """Open an address in a new profile, and sign in."""
+        account = AccountPage(self.open(path, **options))
+        account.sign_in(user.email)
+        return TasksPage(account.page).is_ready()
 
     def expect_error(self, pattern: str) -> None:
         """Allow errors in the console that match, as Chromium writes for a refused request."""
