@@ -81,10 +81,11 @@ def postgresql_service(
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest) -> "Service":
+def service(request: pytest.FixtureRequest) -> "Iterator[Service]":
     """A service on SQLite, and one on PostgreSQL behind Caddy, in turn."""
     found: Service = request.getfixturevalue(f"{request.param}_service")
-    return found
+    yield found
+    found.close()
 
 
 @pytest.fixture
