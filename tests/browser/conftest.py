@@ -12,7 +12,7 @@ import pytest
 from tests.browser.programs import chromium_options, chromium_path, reason_to_skip
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
     from tests.browser.services import Service
     from tests.browser.windows import Windows
@@ -50,15 +50,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> "Iterator[Browser]":
-    from playwright.sync_api import sync_playwright
+def playwright_driver() -> "Iterator[Playwright]":
+    from playwright.sync_api import expect, sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path(), args=chromium_options()
-        )
-        yield browser
-        browser.close()
+    from tests.browser.windows import TIMEOUT_MS
+
+    expect.set_options(timeout=TIMEOUT_MS)
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def browser(playwright_driver: "Playwright") -> "Iterator[Browser]":
+    browser = playwright_driver.chromium.launch(
+        executable_path=chromium_path(), args=chromium_options()
+    )
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")
