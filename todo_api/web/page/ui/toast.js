@@ -10,7 +10,7 @@ const region = h("div", { class: "toasts", popover: "manual", role: "status", "a
 document.body.append(region);
 
 /**
- * Show a message. It stays while the pointer or the focus is on it. Escape closes it, and F6 moves
+ * Show a message; the same message without an action is not shown twice. It stays while the pointer or the focus is on it. Escape closes it, and F6 moves
  * the focus to its action.
  *
  * @param {string} text
@@ -59,6 +59,7 @@ export function toast(text, { action, seconds = 8 } = {}) {
     h("button", { type: "button", class: "toast-close", "aria-label": "Close the message", on: { click: close } }, icon("close", "icon-small")),
   );
 
+  for (const other of region.children) if (other.firstElementChild?.textContent === text && !action) other.remove();
   while (region.children.length >= MOST) region.firstElementChild?.remove();
   region.append(element);
   if (region.matches(":popover-open")) region.hidePopover();
