@@ -2,11 +2,12 @@
  * Short messages at the bottom of the window, with at most one action, such as "Undo".
  */
 
+import { announce } from "./announce.js";
 import { h, icon } from "./dom.js";
 
 const MOST = 3;
 
-const region = h("div", { class: "toasts", popover: "manual", role: "status", "aria-live": "polite" });
+const region = h("div", { class: "toasts", popover: "manual", role: "region", "aria-label": "Messages" });
 document.body.append(region);
 
 /**
@@ -64,6 +65,7 @@ export function toast(text, { action, seconds = 8 } = {}) {
   region.append(element);
   if (region.matches(":popover-open")) region.hidePopover();
   region.showPopover();
+  announce(action ? `${text} Press F6 for “${action.label}”.` : text);
   start();
   return { close };
 }
