@@ -59,8 +59,10 @@ export async function mountSettings(parts) {
     shown = section.name;
     setTitle(section.name === "profile" ? "Settings" : `${section.label} – Settings`);
     for (const link of links) {
-      if (link.dataset.section === section.name) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      link.removeAttribute("aria-current");
+      if (link.dataset.section !== section.name) continue;
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "center" });
     }
     const profile = await readProfile(parts);
     if (section.name !== shown) return;
@@ -121,6 +123,7 @@ function profileSection(parts, profile) {
     autocomplete: "current-password",
     optional: true,
     hint: "A new email needs your password.",
+    check: (value) => (isNewEmail() && value === "" ? "Enter your current password." : null),
   });
   let known = profile.email ?? "";
   const isNewEmail = () => email.input.value.trim() !== known;
@@ -272,7 +275,7 @@ function dataSection(parts) {
       download.removeAttribute("aria-busy");
     }
   };
-  const remove = h("button", { type: "button", class: "button button-quiet danger", on: { click: () => void deleteAccount(parts) } }, icon("trash"), "Delete the account");
+  const remove = h("button", { type: "button", class: "button danger", on: { click: () => void deleteAccount(parts) } }, icon("trash"), "Delete the account");
   return [
     h("section", { class: "stack" }, h("div", {}, h("h3", { text: "Export" }), h("p", { class: "muted", text: "One file with your profile, your devices and all of your tasks, as JSON." })), h("div", {}, download)),
     h("hr"),
@@ -290,7 +293,7 @@ function saveFile(content, name) {
 /** @param {Parts} parts */
 async function deleteAccount({ client }) {
   const userId = client.user?.id ?? "";
-  const password = createField({ name: "current_password", label: "Your password", type: "password", autocomplete: "current-password", optional: true });
+  const password = createField({ name: "current_password", label: "Your password", type: "password", autocomplete: "current-password" });
   const problem = h("div", { role: "alert" });
   const chosen = await openDialog({
     title: "Delete your account?",
@@ -303,8 +306,14 @@ async function deleteAccount({ client }) {
         kind: "danger",
         run: async () => {
           clear(problem);
+          const missing = password.check();
+          if (missing) {
+            password.setError(missing);
+            password.input.focus();
+            return false;
+          }
           try {
-            await client.deleteAccount(password.input.value || undefined);
+            await client.deleteAccount(password.input.value);
             return true;
           } catch (error) {
             const isPassword = error instanceof TodoError && error.errors.some(({ pointer }) => pointer === "/current_password");
