@@ -59,8 +59,10 @@ export async function mountSettings(parts) {
     shown = section.name;
     setTitle(section.name === "profile" ? "Settings" : `${section.label} – Settings`);
     for (const link of links) {
-      if (link.dataset.section === section.name) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      link.removeAttribute("aria-current");
+      if (link.dataset.section !== section.name) continue;
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "center" });
     }
     const profile = await readProfile(parts);
     if (section.name !== shown) return;
@@ -272,7 +274,7 @@ function dataSection(parts) {
       download.removeAttribute("aria-busy");
     }
   };
-  const remove = h("button", { type: "button", class: "button button-quiet danger", on: { click: () => void deleteAccount(parts) } }, icon("trash"), "Delete the account");
+  const remove = h("button", { type: "button", class: "button danger", on: { click: () => void deleteAccount(parts) } }, icon("trash"), "Delete the account");
   return [
     h("section", { class: "stack" }, h("div", {}, h("h3", { text: "Export" }), h("p", { class: "muted", text: "One file with your profile, your devices and all of your tasks, as JSON." })), h("div", {}, download)),
     h("hr"),
