@@ -10,6 +10,13 @@ export function isTemporary(error: unknown): error is OfflineError | TodoError;
  */
 export function delayAfter(failures: number, error?: unknown): number;
 /**
+ * @param {EventTarget} target
+ * @param {string[]} types
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>} until the next event of these, or the signal
+ */
+export function nextEvent(target: EventTarget, types: string[], signal: AbortSignal): Promise<void>;
+/**
  * Wait, but not longer than until the event `online` or the signal.
  *
  * @param {number} milliseconds

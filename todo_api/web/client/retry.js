@@ -30,6 +30,24 @@ export function delayAfter(failures, error) {
 }
 
 /**
+ * @param {EventTarget} target
+ * @param {string[]} types
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>} until the next event of these, or the signal
+ */
+export function nextEvent(target, types, signal) {
+  return new Promise((resolve) => {
+    const end = () => {
+      for (const type of types) target.removeEventListener(type, end);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    for (const type of types) target.addEventListener(type, end);
+    signal.addEventListener("abort", end);
+  });
+}
+
+/**
  * Wait, but not longer than until the event `online` or the signal.
  *
  * @param {number} milliseconds

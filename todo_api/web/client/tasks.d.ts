@@ -1,9 +1,11 @@
 /** @returns {string} a key for one write */
 export function newKey(): string;
 /** @typedef {components["schemas"]["TaskResponse"]} Task */
-/** @typedef {components["schemas"]["TaskCreate"]} NewTask */
-/** @typedef {components["schemas"]["TaskPatch"]} TaskChanges */
-/** @typedef {components["schemas"]["TaskMove"]} Place */
+/** @typedef {{ remind_at?: string | null, minutes_before?: number | null }} ReminderFields */
+/** @typedef {{ reminders?: ReminderFields[] | null }} WithReminders */
+/** @typedef {Omit<components["schemas"]["TaskCreate"], "reminders"> & WithReminders} NewTask */
+/** @typedef {Omit<components["schemas"]["TaskPatch"], "reminders"> & WithReminders} TaskChanges */
+/** @typedef {{ before?: number, after?: number, parent_id?: number | null }} Place */
 /** @typedef {components["schemas"]["BulkOperation"]} Operation */
 /** @typedef {components["schemas"]["TaskBulkResponse"]["results"][number]} OperationResult */
 /** @typedef {components["schemas"]["TaskStatsResponse"]} Stats */
@@ -141,6 +143,16 @@ export class Tasks {
      */
     changes(options?: ChangesOptions): AsyncIterableIterator<Changes>;
     /**
+     * Read one page of the changes, for programs that do not follow them.
+     *
+     * @param {string | null} since
+     * @param {{ signal?: AbortSignal }} [options]
+     * @returns {Promise<ChangesPage>}
+     */
+    changesSince(since: string | null, { signal }?: {
+        signal?: AbortSignal;
+    }): Promise<ChangesPage>;
+    /**
      * Send a write again until it is answered, at most so many times.
      *
      * @param {Write} write
@@ -150,9 +162,20 @@ export class Tasks {
     #private;
 }
 export type Task = components["schemas"]["TaskResponse"];
-export type NewTask = components["schemas"]["TaskCreate"];
-export type TaskChanges = components["schemas"]["TaskPatch"];
-export type Place = components["schemas"]["TaskMove"];
+export type ReminderFields = {
+    remind_at?: string | null;
+    minutes_before?: number | null;
+};
+export type WithReminders = {
+    reminders?: ReminderFields[] | null;
+};
+export type NewTask = Omit<components["schemas"]["TaskCreate"], "reminders"> & WithReminders;
+export type TaskChanges = Omit<components["schemas"]["TaskPatch"], "reminders"> & WithReminders;
+export type Place = {
+    before?: number;
+    after?: number;
+    parent_id?: number | null;
+};
 export type Operation = components["schemas"]["BulkOperation"];
 export type OperationResult = components["schemas"]["TaskBulkResponse"]["results"][number];
 export type Stats = components["schemas"]["TaskStatsResponse"];
@@ -196,5 +219,6 @@ export type Write = {
 };
 import type { ChangesOptions } from "./changes.js";
 import type { Changes } from "./changes.js";
+import type { ChangesPage } from "./changes.js";
 import type { Session } from "./session.js";
 import type { components } from "./api.js";

@@ -1,5 +1,5 @@
 /** @import { components } from "./api.js" */
-/** @import { Changes, ChangesOptions } from "./changes.js" */
+/** @import { Changes, ChangesOptions, ChangesPage } from "./changes.js" */
 /** @import { Request } from "./http.js" */
 /** @import { Session } from "./session.js" */
 
@@ -8,9 +8,11 @@ import { ConflictError, TodoError, notSignedIn } from "./errors.js";
 import { repeat } from "./retry.js";
 
 /** @typedef {components["schemas"]["TaskResponse"]} Task */
-/** @typedef {components["schemas"]["TaskCreate"]} NewTask */
-/** @typedef {components["schemas"]["TaskPatch"]} TaskChanges */
-/** @typedef {components["schemas"]["TaskMove"]} Place */
+/** @typedef {{ remind_at?: string | null, minutes_before?: number | null }} ReminderFields */
+/** @typedef {{ reminders?: ReminderFields[] | null }} WithReminders */
+/** @typedef {Omit<components["schemas"]["TaskCreate"], "reminders"> & WithReminders} NewTask */
+/** @typedef {Omit<components["schemas"]["TaskPatch"], "reminders"> & WithReminders} TaskChanges */
+/** @typedef {{ before?: number, after?: number, parent_id?: number | null }} Place */
 /** @typedef {components["schemas"]["BulkOperation"]} Operation */
 /** @typedef {components["schemas"]["TaskBulkResponse"]["results"][number]} OperationResult */
 /** @typedef {components["schemas"]["TaskStatsResponse"]} Stats */
@@ -227,6 +229,17 @@ export class Tasks {
       },
       options,
     );
+  }
+
+  /**
+   * Read one page of the changes, for programs that do not follow them.
+   *
+   * @param {string | null} since
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {Promise<ChangesPage>}
+   */
+  async changesSince(since, { signal } = {}) {
+    return (await this.#send({ path: "/changes", query: { since }, signal })).body;
   }
 
   /**

@@ -4,6 +4,9 @@
 
 export { TodoClient } from "./client.js";
 export { ConflictError, OfflineError, TodoError } from "./errors.js";
+export { OfflineTasks } from "./offline.js";
 export { Tasks } from "./tasks.js";
 
 /** @typedef {components["schemas"]["TaskResponse"]} Task */
+/** @typedef {import("./offline-rules.js").LocalTask} LocalTask */
+/** @typedef {import("./session.js").User} User */

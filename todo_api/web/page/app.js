@@ -3,7 +3,7 @@
  * the tasks or the settings.
  */
 
-import { OfflineTasks, TodoClient } from "./client/todo.js";
+import { OfflineError, OfflineTasks, TodoClient, TodoError } from "./client/todo.js";
 import { Router } from "./router.js";
 import { installServiceWorker } from "./shell/service-worker.js";
 import { createShell } from "./shell/shell.js";
@@ -27,6 +27,8 @@ let signedIn = null;
 /** The view within the shell. @type {{ name: string, mounted: Mounted } | null} */
 let view = null;
 let isExpired = false;
+/** The email of the user who was signed in last. */
+let email = client.user?.email ?? "";
 /** Where to go after signing in. */
 let destination = router.href();
 /** Counts the calls of `show`, so that one which has waited knows whether it is still the latest. */
@@ -49,7 +51,7 @@ async function show() {
   if (mine !== turn) return;
   leave();
   account?.unmount();
-  account = await mountAccount({ root, client, router, page: isAccountPage ? page : "sign-in", isExpired, onSignedIn: show });
+  account = await mountAccount({ root, client, router, page: isAccountPage ? page : "sign-in", email, isExpired });
 }
 
 /**
@@ -67,6 +69,8 @@ async function showSignedIn(name, isLatest) {
     account = null;
     signedIn = { userId: id, offline, shell: createShell({ root, router, offline }) };
     isExpired = false;
+    email = client.user?.email ?? "";
+    void refreshProfile();
   }
   if (view?.name === name) return;
   const { shell, offline } = signedIn;
@@ -80,10 +84,21 @@ async function showSignedIn(name, isLatest) {
   view = { name, mounted: "mountSettings" in loaded ? await loaded.mountSettings(parts) : loaded.mountTasks(parts) };
 }
 
+/** Read what may have changed on another device, such as the time zone. */
+async function refreshProfile() {
+  try {
+    await client.profile();
+  } catch (error) {
+    if (!(error instanceof TodoError || error instanceof OfflineError)) throw error;
+  }
+}
+
 /** Take down the shell of a user who is no longer signed in. Changes that were not sent stay stored. */
 function leave() {
   view?.mounted.unmount();
   view = null;
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  for (const popover of document.querySelectorAll(".popover")) /** @type {HTMLElement} */ (popover).hidePopover();
   signedIn?.shell.remove();
   signedIn?.offline.close();
   signedIn = null;
@@ -102,9 +117,12 @@ function pageOf(url) {
 client.addEventListener("session", (event) => {
   const { reason } = /** @type {CustomEvent<{ reason: string }>} */ (event).detail;
   isExpired = reason === "expired";
-  if (reason === "signed-out") router.go(router.href({ page: "sign-in" }), { replace: true });
-  else show();
+  if (!client.user) leave();
+  if (reason === "signed-out") {
+    router.go(router.href({ page: "sign-in" }), { replace: true });
+    destination = router.href();
+  } else void show();
 });
 router.onNavigate(() => void show());
-show();
+void show();
 installServiceWorker();

@@ -1,21 +1,29 @@
 /**
  * Runs before the first paint, so it is a classic script: sets the theme that the user has chosen,
- * and says so if a module cannot be loaded or fails.
+ * and shows a message if a module cannot be loaded or fails.
  */
 
 (() => {
-  /** @type {string | null} */
-  let theme = null;
-  try {
-    theme = localStorage.getItem("todo.theme");
-  } catch {
-    // Storage is blocked: the theme of the system stays.
-  }
-  if (theme === "light" || theme === "dark") {
-    document.documentElement.dataset.theme = theme;
-    const colour = theme === "dark" ? "#16181c" : "#ffffff";
-    for (const meta of document.querySelectorAll('meta[name="theme-color"]')) meta.setAttribute("content", colour);
-  }
+  /** @type {Record<string, string>} the surfaces of the themes, for the frame of the window */
+  const colours = { light: "#ffffff", dark: "#16181c" };
+
+  const applyTheme = () => {
+    let theme = "system";
+    try {
+      theme = localStorage.getItem("todo.theme") ?? "system";
+    } catch {
+      // Storage is blocked: the theme of the system stays.
+    }
+    if (theme in colours) document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+    for (const meta of document.querySelectorAll('meta[name="theme-color"]')) {
+      const own = meta.getAttribute("media")?.includes("dark") ? "dark" : "light";
+      meta.setAttribute("content", colours[theme] ?? colours[own] ?? "");
+    }
+  };
+  applyTheme();
+  addEventListener("storage", applyTheme);
+  addEventListener("themechange", applyTheme);
 
   const showFailure = () => {
     const failure = document.getElementById("failure");
@@ -26,8 +34,8 @@
   addEventListener(
     "error",
     (event) => {
-      const isScript = event instanceof ErrorEvent ? !event.message.startsWith("ResizeObserver loop") : event.target instanceof HTMLScriptElement;
-      if (isScript) showFailure();
+      const isOfScript = event instanceof ErrorEvent && !event.message.startsWith("ResizeObserver loop");
+      if (isOfScript || /** @type {Event} */ (event).target instanceof HTMLScriptElement) showFailure();
     },
     true,
   );

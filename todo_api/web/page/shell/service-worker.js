@@ -22,14 +22,10 @@ async function install() {
     else if (isUpdate) offer(() => location.reload());
   });
 
-  let registration;
-  try {
-    registration = await workers.register(scriptUrl(), { updateViaCache: "none" });
-  } catch (error) {
-    // Without storage, as in some private windows, the page works but does not open offline.
-    console.info("The service worker was not installed.", error);
-    return;
-  }
+  const registration = await workers.register(scriptUrl(), { updateViaCache: "none" }).catch((error) => {
+    console.info("The service worker was not installed, so the page does not open offline.", error);
+  });
+  if (!registration) return;
 
   const offerWaiting = () => {
     const { waiting } = registration;
