@@ -3,7 +3,7 @@
 Playwright is imported only where the tests run: it is in a dependency group of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, override
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.browser.windows import Windows
 
 _HERE = Path(__file__).parent
+_FIGURES = pytest.StashKey[list[str]]()
 
 
 class _Skipped(pytest.Module):
@@ -47,6 +48,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker("browser")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what was measured."""
+    for line in config.stash.get(_FIGURES, []):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def note(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Note a figure, to be printed at the end."""
+    return pytestconfig.stash.setdefault(_FIGURES, []).append
 
 
 @pytest.fixture(scope="session")

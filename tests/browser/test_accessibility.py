@@ -179,7 +179,7 @@ class TestNarrowWindows:
 
 
 def overflowing(page: Page) -> list[str]:
-    """Return the elements that are wider than the window, unless there is no way to scroll there."""
+    """Return what makes the window scroll sideways."""
     found: list[str] = page.evaluate("""() => {
       const { scrollWidth, clientWidth } = document.scrollingElement;
       if (scrollWidth <= clientWidth) return [];
