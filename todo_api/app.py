@@ -14,7 +14,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp
 
 from todo_api.container import Container, close, start
-from todo_api.http import docs_page, openapi
+from todo_api.http import docs_page, front_end, openapi
 from todo_api.http.large_responses import ResponsesInFlight
 from todo_api.http.problems import handle_errors
 from todo_api.http.routes import accounts, bulk, health, passwords, sessions, task_alias, tasks
@@ -115,6 +115,7 @@ def create_app(settings: Settings, telemetry: Telemetry | None = None) -> FastAP
         # The application finds its own routes faster than those of an included router.
         app.router.routes.extend(router.routes)
     docs_page.serve(app)
+    front_end.serve(app, page=settings.page_enabled)
     openapi.describe(app, settings)
     return app
 

@@ -53,8 +53,9 @@ def test_a_restart_keeps_users_tasks_and_tokens(tmp_path: Path) -> None:
     assert (tmp_path / "todo-data" / "todo.db").exists()
 
 
-def test_serve_prints_the_addresses_of_the_api_and_its_docs(fresh: Served) -> None:
+def test_serve_prints_the_addresses_of_the_page_the_api_and_its_docs(fresh: Served) -> None:
     said = fresh.log.read_text()
+    assert f"Page     {fresh.url}/\n" in said
     assert f"Docs     {fresh.url}/docs\n" in said
     assert str(fresh.log.parent / "todo-data") in said
 
@@ -208,7 +209,7 @@ def test_workers_without_a_shared_limit_storage_log_a_warning(
 
 def test_the_parent_of_workers_logs_as_they_do(two_workers: Served) -> None:
     others = [line for line in two_workers.log.read_text().splitlines() if line[0] != "{"]
-    assert {line.split()[0] for line in others} == {"API", "Docs", "Storage", "Warning"}
+    assert {line.split()[0] for line in others} == {"Page", "API", "Docs", "Storage", "Warning"}
     [started] = [line for line in two_workers.lines() if "parent process" in line["event"]]
     assert started.keys() == {"event", "level", "timestamp", "logger"}
     assert datetime.fromisoformat(started["timestamp"]).tzinfo is not None

@@ -132,7 +132,6 @@ def test_the_longest_query_is_accepted(http: httpx.Client) -> None:
 
 def test_an_unknown_url_is_not_found(http: httpx.Client) -> None:
     for path in (
-        "/",
         "/nothing",
         "/api",
         "/api/",

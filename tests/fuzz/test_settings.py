@@ -134,6 +134,7 @@ KINDS: dict[str, st.SearchStrategy[str]] = {
         "Todo <todo@localhost>", "a@b", '"a, b" <a@b.c>', "a@[127.0.0.1]", "ü <a@b>"
     ),
     "PASSWORD_RESET_URL": urls("http", "https"),
+    "PAGE_ENABLED": flags,
     "RATE_LIMIT_ENABLED": flags,
     "RATE_LIMIT_STORAGE": urls("redis", "rediss", "memory"),
     "CORS_ORIGINS": st.one_of(urls("http", "https"), any_of("*", "http://a,http://b", "null")),

@@ -63,6 +63,8 @@ def serve(
         migrate_in_child(settings)
     configure_logs(settings)
     _check_adapters(settings)
+    if settings.page_enabled:
+        typer.echo(f"Page     http://{_in_url(host)}:{port}/", err=True)
     typer.echo(f"API      http://{_in_url(host)}:{port}/api", err=True)
     typer.echo(f"Docs     http://{_in_url(host)}:{port}/docs", err=True)
     typer.echo(f"Storage  {_storage(settings)}", err=True)

@@ -5,14 +5,13 @@ import hashlib
 import re
 from html import escape
 from importlib.resources import files
-from typing import override
 
-from anyio import sleep_forever
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
-from starlette.types import Message, Receive, Scope, Send
+
+from todo_api.http.whole_files import WholeFiles
 
 _ASSETS = "/docs/assets"
 
@@ -35,25 +34,8 @@ def serve(app: FastAPI) -> None:
         return page
 
     app.add_route("/docs", swagger_ui, include_in_schema=False)
-    app.mount(_ASSETS, _WholeFiles(directory=str(files("fastapi_offline") / "static")))
-
-
-class _WholeFiles(StaticFiles):
-    """Static files that ignore `Range` (RFC 9110 §14.2) and the body of the request.
-
-    Starlette answers a range that it cannot serve in plain text instead of a problem document. A
-    body that is too large could be refused while the file is already being sent.
-    """
-
-    @override
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
-        await super().__call__({**scope, "headers": headers}, _receive_nothing, send)
-
-
-async def _receive_nothing() -> Message:
-    await sleep_forever()
-    raise AssertionError("sleep_forever returned")
+    assets = StaticFiles(directory=str(files("fastapi_offline") / "static"))
+    app.mount(_ASSETS, WholeFiles(assets))
 
 
 def _content_security_policy(page: str) -> str:

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_api.http.front_end import is_public
 from todo_api.http.problems import CORS_REFUSED, HTTP_PROBLEMS, UNEXPECTED, problem_response
 from todo_api.runtime.drain import Drain
 from todo_api.runtime.logging import loggable
@@ -148,11 +149,17 @@ class BrowserOnlyCors(CORSMiddleware):
     refused preflight gets a problem document. Each request from an origin that is not allowed is
     logged with the setting that would allow it, because browsers do not tell the page or the
     service why they block a response.
+
+    What every origin may read (`front_end.is_public`) says so itself.
     """
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (origin := _header(scope["headers"], b"origin")) is None:
+        if (
+            scope["type"] != "http"
+            or (origin := _header(scope["headers"], b"origin")) is None
+            or is_public(scope)
+        ):
             await self.app(scope, receive, send)
             return
         if not self.is_allowed_origin(origin.decode("latin-1")):

@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     # Mail
     smtp_url: SmtpUrl | None = None
     mail_sender: Sender = "Todo <todo@localhost.localdomain>"
-    password_reset_url: Page = "http://localhost:3000/reset-password"  # noqa: S105 - a page
+    password_reset_url: Page = "http://localhost:8000/reset-password"  # noqa: S105 - a page
 
     # Rate limits
     rate_limit_enabled: bool = True
@@ -179,6 +179,9 @@ class Settings(BaseSettings):
     limit_reminder_emails: Limits = "60/hour; 200/day"
     limit_provision_address: Limits = "60/minute; 1000/hour"
     limit_provision_issuer: Limits = "600/minute; 20000/hour"
+
+    # Page
+    page_enabled: bool = True
 
     # API
     cors_origins: CommaSeparated[CorsOrigin] = (

@@ -1,1 +1,1 @@
-"""The files for browsers: the client for front ends, and the page that the service serves."""
+"""The files of the page and of the client for browsers. `todo_api.http.front_end` serves them."""

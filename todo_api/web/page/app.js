@@ -1,0 +1,128 @@
+/**
+ * Decides what is shown: the views of an account while nobody is signed in, otherwise the shell with
+ * the tasks or the settings.
+ */
+
+import { OfflineError, OfflineTasks, TodoClient, TodoError } from "./client/todo.js";
+import { Router } from "./router.js";
+import { installServiceWorker } from "./shell/service-worker.js";
+import { createShell } from "./shell/shell.js";
+import { h } from "./ui/dom.js";
+
+/**
+ * @typedef {import("./shell/shell.js").Shell} Shell
+ * @typedef {{ unmount: () => void }} Mounted
+ */
+
+const ACCOUNT_PAGES = ["sign-in", "register", "forgot-password"];
+
+const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+const client = new TodoClient();
+const router = new Router();
+
+/** The account view that is shown. @type {Mounted | null} */
+let account = null;
+/** The shell of the signed-in user. @type {{ userId: string, shell: Shell, offline: OfflineTasks } | null} */
+let signedIn = null;
+/** The view within the shell. @type {{ name: string, mounted: Mounted } | null} */
+let view = null;
+let isExpired = false;
+/** The email of the user who was signed in last. */
+let email = client.user?.email ?? "";
+/** Where to go after signing in. */
+let destination = router.href();
+/** Counts the calls of `show`, so that one which has waited knows whether it is still the latest. */
+let turn = 0;
+
+/** Show what belongs to the address and the session. */
+async function show() {
+  turn += 1;
+  const mine = turn;
+  const page = pageOf(router.current);
+  const isAccountPage = page === "reset-password" || ACCOUNT_PAGES.includes(page);
+  if (!isAccountPage) destination = router.current.href;
+
+  if (page !== "reset-password" && client.user) {
+    if (isAccountPage) return router.go(destination, { replace: true });
+    return showSignedIn(page === "settings" ? "settings" : "tasks", () => mine === turn);
+  }
+
+  const { mountAccount } = await import("./account/account.js");
+  if (mine !== turn) return;
+  leave();
+  account?.unmount();
+  account = await mountAccount({ root, client, router, page: isAccountPage ? page : "sign-in", email, isExpired });
+}
+
+/**
+ * @param {"settings" | "tasks"} name
+ * @param {() => boolean} isLatest
+ */
+async function showSignedIn(name, isLatest) {
+  const module = name === "settings" ? import("./account/settings.js") : import("./tasks/view.js");
+  const { id } = /** @type {NonNullable<typeof client.user>} */ (client.user);
+  if (signedIn && signedIn.userId !== id) leave();
+  if (!signedIn) {
+    const offline = await OfflineTasks.open(client);
+    if (!isLatest()) return offline.close();
+    account?.unmount();
+    account = null;
+    signedIn = { userId: id, offline, shell: createShell({ root, router, offline }) };
+    isExpired = false;
+    email = client.user?.email ?? "";
+    void refreshProfile();
+  }
+  if (view?.name === name) return;
+  const { shell, offline } = signedIn;
+  view?.mounted.unmount();
+  view = null;
+  shell.main.replaceChildren(skeleton());
+  const loaded = await module;
+  if (!isLatest()) return;
+  shell.main.replaceChildren();
+  const parts = { main: shell.main, nav: shell.nav, ui: shell.ui, client, offline, router };
+  view = { name, mounted: "mountSettings" in loaded ? await loaded.mountSettings(parts) : loaded.mountTasks(parts) };
+}
+
+/** Read what may have changed on another device, such as the time zone. */
+async function refreshProfile() {
+  try {
+    await client.profile();
+  } catch (error) {
+    if (!(error instanceof TodoError || error instanceof OfflineError)) throw error;
+  }
+}
+
+/** Take down the shell of a user who is no longer signed in. Changes that were not sent stay stored. */
+function leave() {
+  view?.mounted.unmount();
+  view = null;
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  for (const popover of document.querySelectorAll(".popover")) /** @type {HTMLElement} */ (popover).hidePopover();
+  signedIn?.shell.remove();
+  signedIn?.offline.close();
+  signedIn = null;
+}
+
+function skeleton() {
+  return h("div", { class: "skeleton", role: "status", "aria-label": "Loading" }, Array.from({ length: 6 }, () => h("span")));
+}
+
+/** @param {URL} url */
+function pageOf(url) {
+  if (url.pathname.endsWith("/reset-password")) return "reset-password";
+  return url.searchParams.get("page") ?? "";
+}
+
+client.addEventListener("session", (event) => {
+  const { reason } = /** @type {CustomEvent<{ reason: string }>} */ (event).detail;
+  isExpired = reason === "expired";
+  if (!client.user) leave();
+  if (reason === "signed-out") {
+    router.go(router.href({ page: "sign-in" }), { replace: true });
+    destination = router.href();
+  } else void show();
+});
+router.onNavigate(() => void show());
+void show();
+installServiceWorker();

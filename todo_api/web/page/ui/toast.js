@@ -1,0 +1,75 @@
+/**
+ * Short messages at the bottom of the window, with at most one action, such as "Undo".
+ */
+
+import { h, icon } from "./dom.js";
+
+const MOST = 3;
+
+const region = h("div", { class: "toasts", popover: "manual", role: "status", "aria-live": "polite" });
+document.body.append(region);
+
+/**
+ * Show a message. It stays while the pointer or the focus is on it. Escape closes it, and F6 moves
+ * the focus to its action.
+ *
+ * @param {string} text
+ * @param {{ action?: { label: string, run: () => void }, seconds?: number }} [options]
+ *   `seconds`: how long the message stays; `Infinity` until it is closed
+ * @returns {{ close: () => void }}
+ */
+export function toast(text, { action, seconds = 8 } = {}) {
+  /** @type {number | undefined} */
+  let timer;
+  /** @type {Element | null} */
+  let before = null;
+
+  const close = () => {
+    clearTimeout(timer);
+    const hadFocus = element.contains(document.activeElement);
+    element.remove();
+    if (!region.hasChildNodes()) region.hidePopover();
+    if (hadFocus && before instanceof HTMLElement && before.isConnected) before.focus();
+  };
+  const start = () => {
+    clearTimeout(timer);
+    if (Number.isFinite(seconds)) timer = setTimeout(close, seconds * 1000);
+  };
+  const element = h(
+    "div",
+    {
+      class: "toast",
+      on: {
+        pointerenter: () => clearTimeout(timer),
+        pointerleave: start,
+        focusin: (event) => {
+          clearTimeout(timer);
+          if (event.relatedTarget instanceof Element && !region.contains(event.relatedTarget)) before = event.relatedTarget;
+        },
+        focusout: start,
+        keydown: (event) => {
+          if (event.key !== "Escape") return;
+          event.stopPropagation();
+          close();
+        },
+      },
+    },
+    h("p", { text, dir: "auto" }),
+    action && h("button", { type: "button", text: action.label, on: { click: () => (close(), action.run()) } }),
+    h("button", { type: "button", class: "toast-close", "aria-label": "Close the message", on: { click: close } }, icon("close", "icon-small")),
+  );
+
+  while (region.children.length >= MOST) region.firstElementChild?.remove();
+  region.append(element);
+  if (region.matches(":popover-open")) region.hidePopover();
+  region.showPopover();
+  start();
+  return { close };
+}
+
+document.addEventListener("keydown", (event) => {
+  const button = region.querySelector("button");
+  if (event.key !== "F6" || !button) return;
+  event.preventDefault();
+  button.focus();
+});
