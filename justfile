@@ -30,6 +30,10 @@ live:
 deploy *options:
     uv run --group deploy pytest -m deploy {{ options }}
 
+# Use the page in a browser. Needs Debian's Chromium, caddy and Node 20.
+browser *options:
+    uv run --group browser pytest -m browser {{ options }}
+
 # Run the proofs: 50 minutes. Needs nginx, caddy, pgbouncer and prometheus.
 proof *options:
     uv run pytest -m proof {{ options }}

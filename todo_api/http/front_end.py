@@ -7,7 +7,6 @@ have, and which headers the responses. Only requests that match no route of the 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -122,7 +121,6 @@ class _FrontEnd:
             return
         is_worker = url_path == _WORKER
         tag = f'W/"{_version(self._files) if is_worker else _hash_of(file)}"'
-        scope["route"] = _Served(f"{_prefix_of(url_path)}{{path}}")
         send = _adding(_headers_of(url_path, file) | {"ETag": tag}, send)
         if _reads(scope) and _has(scope, tag):
             await Response(status_code=HTTPStatus.NOT_MODIFIED)(scope, receive, send)
@@ -138,19 +136,8 @@ class _FrontEnd:
             await self._router(scope, receive, send)
 
 
-@dataclass(frozen=True)
-class _Served:
-    """What the log and the metrics call the route of a file."""
-
-    path: str
-
-
-def _prefix_of(url_path: str) -> str:
-    return _CLIENT if url_path.startswith(_CLIENT) else "/"
-
-
 def _headers_of(url_path: str, file: Path) -> dict[str, str]:
-    headers = _HEADERS_OF_CLIENT if _prefix_of(url_path) == _CLIENT else _HEADERS
+    headers = _HEADERS_OF_CLIENT if url_path.startswith(_CLIENT) else _HEADERS
     return headers | {"Content-Type": _MEDIA_TYPES[file.suffix]}
 
 

@@ -2,15 +2,17 @@
 
 They use the database of the service, with the same token check and the same responses, but
 without layers, middleware and logs. The difference to the service is the cost of its architecture.
+They have every field of a task, but know neither repetition nor reminders: the benchmark has none.
 
 Each worker thread has its own connection, in autocommit. There are as many threads as the framework
 has by default (40).
 """
 
+import json
 import secrets
 import sqlite3
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, cast
 from uuid import UUID
 
@@ -23,6 +25,7 @@ from starlette.responses import Response
 
 from todo_api.container import Container
 from todo_api.settings import load_settings
+from todo_core.entities.rank import Rank
 from todo_core.errors import InvalidAccessToken
 
 type Connection = sqlite3.Connection | psycopg.Connection[TupleRow]
@@ -33,19 +36,23 @@ kept = threading.local()
 
 # The drivers use different placeholders for parameters.
 MARK = "?" if settings.is_embedded else "%s"
-LIST = """
-    SELECT id, title, description, completed, created_at, updated_at, version
-    FROM tasks WHERE owner_id = ? ORDER BY created_at DESC, id DESC
+COLUMNS = """
+    id, title, description, completed, created_at, updated_at, version, completed_at, priority,
+    due_at, due_on, tags, next_id, position, parent_id
+"""
+LIST = f"""
+    SELECT {COLUMNS} FROM tasks WHERE owner_id = ? ORDER BY created_at DESC, id DESC
 """.replace("?", MARK)
-READ = """
-    SELECT id, title, description, completed, created_at, updated_at, version
-    FROM tasks WHERE owner_id = ? AND id = ?
+READ = f"""
+    SELECT {COLUMNS} FROM tasks WHERE owner_id = ? AND id = ?
 """.replace("?", MARK)
 CREATE = """
     INSERT INTO tasks
     (id, owner_id, title, description, completed, created_at, updated_at, version)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """.replace("?", MARK)
+
+PRIORITIES = ("none", "low", "medium", "high", "urgent")
 
 # SQLite has no types for these values. The service stores them in this form.
 sqlite3.register_adapter(UUID, lambda value: value.hex)
@@ -78,19 +85,11 @@ def read_task(user_id: UUID, task_id: int) -> Response:
 
 def create_task(user_id: UUID, new: TaskCreate) -> Response:
     """Create a task of a user."""
-    now = datetime.now(UTC)
-    created = {
-        "id": 1 + secrets.randbelow(2**53 - 1),
-        "user_id": user_id,
-        "title": new.title,
-        "description": new.description or None,
-        "completed": False,
-        "created_at": now,
-        "updated_at": now,
-        "version": 1,
-    }
-    connection().execute(CREATE, tuple(created.values()))
-    location = f"/api/{user_id}/tasks/{created['id']}"
+    now, id = datetime.now(UTC), 1 + secrets.randbelow(2**53 - 1)
+    description = new.description or None
+    connection().execute(CREATE, (id, user_id, new.title, description, False, now, now, 1))
+    created = task(user_id, id, new.title, description, False, now, now, 1)
+    location = f"/api/{user_id}/tasks/{id}"
     return Response(to_json(created), 201, {"Location": location}, "application/json")
 
 
@@ -116,6 +115,14 @@ def task(
     created_at: datetime,
     updated_at: datetime,
     version: int,
+    completed_at: datetime | None = None,
+    priority: int | None = None,
+    due_at: datetime | None = None,
+    due_on: date | None = None,
+    tags: str | None = None,
+    next_id: int | None = None,
+    position: str | None = None,
+    parent_id: int | None = None,
 ) -> dict[str, object]:
     """Return a task as in JSON."""
     return {
@@ -127,6 +134,19 @@ def task(
         "created_at": created_at,
         "updated_at": updated_at,
         "version": version,
+        "status": "completed" if completed else "pending",
+        "completed_at": completed_at,
+        "priority": "medium" if priority is None else PRIORITIES[priority],
+        "due_date": due_on or due_at,
+        "tags": [] if tags is None else json.loads(tags),
+        "reminders": [],
+        "recurrence_rule": None,
+        "recurrence_pattern": None,
+        "recurrence_interval": None,
+        "repeat_from": None,
+        "next_id": next_id,
+        "position": position or Rank.of_new_task(created_at, id),
+        "parent_id": parent_id,
     }
 
 

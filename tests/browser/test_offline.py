@@ -1,0 +1,131 @@
+"""Two windows, no connection, and a service that is killed."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.account_page import AccountPage
+from tests.browser.services import Service
+from tests.browser.tasks_page import TasksPage
+from tests.browser.windows import Windows
+from tests.support.command import served
+from tests.support.processes import free_port
+from tests.support.users import ApiUser, register_user
+from tests.support.waiting import until
+
+OFFLINE = r"ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_NETWORK"
+
+
+@pytest.fixture
+def ada(service: Service) -> ApiUser:
+    return service.register()
+
+
+def titles(user: ApiUser) -> set[str]:
+    return {task["title"] for task in user.list()}
+
+
+def test_two_windows_show_the_same_without_a_reload(windows: Windows, ada: ApiUser) -> None:
+    laptop, phone = windows.signed_in(ada), windows.signed_in(ada)
+    laptop.add("Buy milk")
+    phone.has("Buy milk")
+    phone.complete("Buy milk")
+    expect(laptop.task("Buy milk")).to_have_count(0)
+
+
+def test_two_tabs_of_a_browser_show_the_same(windows: Windows, ada: ApiUser) -> None:
+    first = windows.signed_in(ada)
+    second = TasksPage(first.page.context.new_page())
+    second.page.goto("/")
+    second.is_ready()
+    second.add("Buy milk")
+    first.has("Buy milk").is_saved()
+    first.page.close()
+    second.add("Buy bread").is_saved()
+    assert titles(ada) == {"Buy milk", "Buy bread"}
+
+
+def test_a_change_by_another_client_appears_by_itself(windows: Windows, ada: ApiUser) -> None:
+    tasks = windows.signed_in(ada)
+    ada.create("By another client")
+    tasks.has("By another client")
+
+
+def test_work_without_a_connection_is_sent_when_there_is_one_again(
+    windows: Windows, ada: ApiUser
+) -> None:
+    windows.expect_error(OFFLINE)
+    tasks = windows.signed_in(ada)
+    tasks.add("Before").is_saved()
+    tasks.page.context.set_offline(True)
+    tasks.add("Offline #later").has("Before", "Offline")
+    tasks.complete("Before")
+    expect(tasks.task("Before")).to_have_count(0)
+    tasks.is_offline()
+    assert titles(ada) == {"Before"}
+    ada.create("Meanwhile")
+    tasks.page.context.set_offline(False)
+    tasks.is_saved()
+    expect(tasks.task("Meanwhile")).to_be_visible()
+    until(lambda: titles(ada) == {"Before", "Offline", "Meanwhile"})
+    assert [task["completed"] for task in ada.list() if task["title"] == "Before"] == [True]
+
+
+def test_the_page_opens_without_a_connection_and_keeps_what_was_not_sent(
+    windows: Windows, ada: ApiUser
+) -> None:
+    windows.expect_error(OFFLINE)
+    tasks = windows.signed_in(ada)
+    tasks.add("Before").is_saved()
+    tasks.page.wait_for_function("navigator.serviceWorker.controller !== null")
+    tasks.page.context.set_offline(True)
+    tasks.add("Not sent yet")
+    tasks.page.reload()
+    tasks.has("Before", "Not sent yet").is_offline()
+    tasks.add("After the reload").has("Before", "Not sent yet", "After the reload")
+    tasks.page.context.set_offline(False)
+    tasks.is_saved()
+    assert titles(ada) == {"Before", "Not sent yet", "After the reload"}
+
+
+def test_nothing_is_lost_or_doubled_when_the_service_is_killed_while_writing(
+    browser: Browser, tmp_path: Path
+) -> None:
+    port = str(free_port())
+    windows = Windows(browser, f"http://127.0.0.1:{port}")
+    windows.expect_error(OFFLINE)
+    with served(tmp_path, port=port, TODO_RATE_LIMIT_ENABLED="false") as server:
+        ada = register_user(server.url)
+        tasks = windows.signed_in(ada)
+        names = [f"Task {number}" for number in range(20)]
+        for number, name in enumerate(names):
+            tasks.add(name)
+            if number == len(names) // 2:
+                os.kill(server.process.pid, signal.SIGKILL)
+                server.process.wait()
+    tasks.is_offline()
+    with served(tmp_path, port=port, TODO_RATE_LIMIT_ENABLED="false"):
+        tasks.is_saved()
+        assert sorted(task["title"] for task in ada.list()) == sorted(names)
+        tasks.has(*names)
+        ada.http.close()
+        assert windows.close() == []
+
+
+def test_a_session_that_was_revoked_asks_to_sign_in_and_goes_on(
+    windows: Windows, ada: ApiUser
+) -> None:
+    windows.expect_error("status of 401")
+    tasks = windows.signed_in(ada)
+    tasks.add("Before").is_saved()
+    ada.http.delete("/api/auth/sessions").raise_for_status()
+    account = AccountPage(tasks.page).is_shown("Sign in")
+    expect(account.page.get_by_text("Your session has ended.")).to_be_visible()
+    account.sign_in(ada.email)
+    tasks.has("Before").add("After").is_saved()
+    assert titles(ada) == {"Before", "After"}
+
+
