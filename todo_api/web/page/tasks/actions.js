@@ -7,8 +7,8 @@ import { foldTag } from "./text.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
 /** @typedef {import("../../client/todo.js").OfflineTasks} OfflineTasks */
-/** @typedef {import("../../client/todo.js").TaskChanges} TaskChanges */
-/** @typedef {import("../../client/todo.js").NewTask} NewTask */
+/** @typedef {import("../../client/tasks.js").TaskChanges} TaskChanges */
+/** @typedef {import("../../client/tasks.js").NewTask} NewTask */
 /** @typedef {{ before?: number, after?: number, parent_id?: number | null }} Place */
 
 const MOST_TAGS = 20;

@@ -5,7 +5,8 @@
 import { h, icon } from "../ui/dom.js";
 import { dueDay, formatDue } from "./dates.js";
 import { isOverdue } from "./filters.js";
-import { openDuePicker, openPriorityMenu, PRIORITY_LABELS } from "./pickers.js";
+import { PRIORITY_LABELS } from "./labels.js";
+import { openDuePicker, openPriorityMenu } from "./pickers.js";
 import { describeRule } from "./recurrence-text.js";
 import { describeReminder, openReminders } from "./reminders-picker.js";
 import { openRepeatPicker } from "./repeat-picker.js";
@@ -13,7 +14,7 @@ import { openParentPicker, openTagPicker } from "./search-picker.js";
 import { foldTag } from "./text.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
-/** @typedef {import("../../client/todo.js").TaskChanges} TaskChanges */
+/** @typedef {import("../../client/tasks.js").TaskChanges} TaskChanges */
 /** @typedef {import("./view.js").TaskView} TaskView */
 
 /**

@@ -75,7 +75,7 @@ function createItem(view, opened) {
   const check = createCheck("", () => view.complete([task], !task.completed));
   const more = iconButton("more", "Actions for the subtask", () => openMenu(more, items(), { label: "Actions" }), { "aria-haspopup": "menu" });
   const items = () => [
-    { label: "Open", icon: "edit", run: () => view.openTask(task) },
+    { label: "Open", icon: "edit", run: () => void view.opened.open(task) },
     {
       label: "Make it a task of its own",
       icon: "inbox",

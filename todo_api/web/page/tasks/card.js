@@ -11,7 +11,7 @@ import { createCheck } from "./row.js";
 import { createTextField } from "./text-field.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
-/** @typedef {import("../../client/todo.js").TaskChanges} TaskChanges */
+/** @typedef {import("../../client/tasks.js").TaskChanges} TaskChanges */
 /** @typedef {import("./view.js").TaskView} TaskView */
 
 /**
@@ -21,7 +21,7 @@ import { createTextField } from "./text-field.js";
 export function createCard(view, opened) {
   let task = opened;
   const { actions } = view;
-  const close = () => view.closeCard({ focuses: true });
+  const close = () => view.opened.close({ focuses: true });
   const title = createTextField({
     label: "Title",
     className: "card-title",
@@ -57,7 +57,7 @@ export function createCard(view, opened) {
       { class: "card-foot" },
       details,
       iconButton("trash", "Delete the task", () => {
-        view.closeCard();
+        view.opened.close();
         view.remove([task]);
       }),
     ),

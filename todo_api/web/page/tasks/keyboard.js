@@ -163,7 +163,7 @@ function onEditKey(view, key, isControl) {
     return true;
   }
   if (key === "Enter" && !isControl) {
-    view.openTask(row.task);
+    void view.opened.open(row.task);
     return true;
   }
   return false;
@@ -185,8 +185,8 @@ function move(view, distance, extends_) {
 
 /** @param {TaskView} view */
 function leave(view) {
-  if (view.openCard) {
-    view.closeCard({ focuses: true });
+  if (view.opened.card) {
+    view.opened.close({ focuses: true });
     return true;
   }
   const wasOn = view.selection.isOn;

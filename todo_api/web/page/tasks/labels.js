@@ -6,6 +6,14 @@ import { isNarrowed } from "./filters.js";
 
 /** @typedef {import("./filters.js").Filter} Filter */
 
+export const PRIORITY_LABELS = /** @type {const} */ ({
+  urgent: "Urgent",
+  high: "High",
+  medium: "Medium",
+  low: "Low",
+  none: "None",
+});
+
 /**
  * Return the heading of a view.
  * @param {Filter} filter

@@ -31,10 +31,10 @@ export function openTaskMenu(view, row, anchor, at) {
   openMenu(
     anchor,
     [
-      { label: "Open", icon: "edit", shortcut: "Enter", run: () => view.openTask(task) },
-      { label: "Due date", icon: "calendar", shortcut: "d", run: () => view.openTask(task, "due") },
-      { label: "Priority", icon: "flag", shortcut: "p", run: () => view.openTask(task, "priority") },
-      { label: "Tags", icon: "tag", shortcut: "t", run: () => view.openTask(task, "tags") },
+      { label: "Open", icon: "edit", shortcut: "Enter", run: () => void view.opened.open(task) },
+      { label: "Due date", icon: "calendar", shortcut: "d", run: () => void view.opened.open(task, "due") },
+      { label: "Priority", icon: "flag", shortcut: "p", run: () => void view.opened.open(task, "priority") },
+      { label: "Tags", icon: "tag", shortcut: "t", run: () => void view.opened.open(task, "tags") },
       ...moves,
       "separator",
       { label: "Select", icon: "circle-check", shortcut: "x", run: () => view.selection.toggle(row.key) },

@@ -7,17 +7,10 @@ import { openMenu } from "../ui/menu.js";
 import { openPopover } from "../ui/popover.js";
 import { addDays, addMonths, dueDay, dueTime, formatDay, formatDue, isDay, today, weekday, writeDue } from "./dates.js";
 import { PRIORITIES } from "./filters.js";
+import { PRIORITY_LABELS } from "./labels.js";
 import { parseQuickAdd } from "./quick-add.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
-
-export const PRIORITY_LABELS = /** @type {const} */ ({
-  urgent: "Urgent",
-  high: "High",
-  medium: "Medium",
-  low: "Low",
-  none: "None",
-});
 
 /**
  * Let the user choose a due date.

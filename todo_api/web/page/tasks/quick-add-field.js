@@ -5,10 +5,10 @@
 import { announce } from "../ui/announce.js";
 import { h, icon, uniqueId } from "../ui/dom.js";
 import { formatDue } from "./dates.js";
-import { parseQuickAdd } from "./quick-add.js";
 import { describeRule } from "./recurrence-text.js";
 
 /** @typedef {import("./quick-add.js").Fields} Fields */
+/** @typedef {typeof import("./quick-add.js").parseQuickAdd} Parse */
 /** @typedef {{ label: string, icon: string, texts: string[] }} Chip */
 
 const LONGEST_TITLE = 200;
@@ -46,6 +46,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
   });
   const chips = h("ul", { class: "quick-add-chips", "aria-label": "Understood", hidden: true });
   const hint = h("p", { class: "quick-add-hint", id: hintId });
+  /** @type {HTMLFormElement} */
   const form = h(
     "form",
     {
@@ -53,10 +54,13 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
       on: {
         submit: (event) => {
           event.preventDefault();
-          add();
+          void add();
         },
         focusout: (event) => form.classList.toggle("is-used", isUsed(event.relatedTarget)),
-        focusin: () => form.classList.add("is-used"),
+        focusin: () => {
+          form.classList.add("is-used");
+          void loadParser();
+        },
       },
     },
     h("div", { class: "quick-add-line" }, icon("plus"), input, h("button", { type: "submit", class: "quick-add-submit", text: "Add" })),
@@ -64,13 +68,25 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     hint,
   );
 
-  const parse = () => parseQuickAdd(input.value, { zone: zone(), now: Date.now(), ignored });
+  const parse = async () => {
+    const context = { zone: zone(), now: Date.now(), ignored };
+    const [text, { parseQuickAdd }] = [input.value, await loadParser()];
+    return parseQuickAdd(text, context);
+  };
   const isUsed = (/** @type {EventTarget | null} */ next) => input.value !== "" || (next instanceof Node && form.contains(next));
 
   function show() {
     hint.textContent = isSmall || input.value ? "" : "Try “Water plants !high #home tomorrow 9am every monday”.";
     form.classList.toggle("has-text", input.value.trim() !== "");
-    const list = chipsOf(parse(), zone());
+    if (input.value === "") {
+      showChips([]);
+    } else {
+      void parse().then((parsed) => showChips(chipsOf(parsed, zone())));
+    }
+  }
+
+  /** @param {Chip[]} list */
+  function showChips(list) {
     chips.hidden = list.length === 0;
     chips.replaceChildren(...list.map((chip) => h("li", {}, chipButton(chip))));
   }
@@ -105,8 +121,8 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     );
   }
 
-  function add() {
-    const { title, fields } = parse();
+  async function add() {
+    const { title, fields } = await parse();
     const length = [...title].length;
     if (length === 0 || length > LONGEST_TITLE) {
       hint.textContent = length === 0 ? "Type a title." : `A title has up to ${LONGEST_TITLE} characters.`;
@@ -127,7 +143,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
   function onKey(event) {
     if (event.key === "Enter" && !event.isComposing) {
       event.preventDefault();
-      add();
+      void add();
     } else if (event.key === "Escape") {
       event.preventDefault();
       event.stopPropagation();
@@ -151,8 +167,13 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
   };
 }
 
+/** The parser is needed only when something is typed. */
+function loadParser() {
+  return import("./quick-add.js");
+}
+
 /**
- * @param {ReturnType<typeof parseQuickAdd>} parsed
+ * @param {ReturnType<Parse>} parsed
  * @param {string} zone
  * @returns {Chip[]}
  */

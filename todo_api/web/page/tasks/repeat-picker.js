@@ -10,7 +10,7 @@ import { parseQuickAdd } from "./quick-add.js";
 import { describeRule, ruleParts, suggestRules } from "./recurrence-text.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
-/** @typedef {import("../../client/todo.js").TaskChanges} TaskChanges */
+/** @typedef {import("../../client/tasks.js").TaskChanges} TaskChanges */
 
 /**
  * @param {Element} anchor

@@ -24,7 +24,7 @@ import { describeRule } from "./recurrence-text.js";
  */
 
 export const ROW_HEIGHT = 40;
-const META_HEIGHT = 20;
+const META_HEIGHT = 17;
 const HEADING_HEIGHT = 56;
 
 /**

@@ -19,8 +19,8 @@ export function showSyncMessages(view, signal) {
     offline.addEventListener(name, (event) => handle(/** @type {CustomEvent} */ (event).detail), { signal });
 
   listen("conflict", (/** @type {{ current: LocalTask | null, retry: () => void }} */ { current, retry }) => {
-    if (current && view.openCard?.isFor(current.id)) {
-      view.openCard.showConflict(retry);
+    if (current && view.opened.card?.isFor(current.id)) {
+      view.opened.card.showConflict(retry);
     } else {
       const text = current ? `“${current.title}” was changed elsewhere. That change was kept.` : "A task that you changed was deleted elsewhere.";
       toast(text, current ? { action: { label: "Use mine", run: retry }, seconds: LONG } : {});
@@ -29,8 +29,8 @@ export function showSyncMessages(view, signal) {
   listen("refused", (/** @type {{ write: { id?: number, task_id?: number }, error: Error & { detail?: string, errors?: { message: string }[] } }} */ { write, error }) => {
     const reason = error.errors?.[0]?.message ?? error.detail ?? error.message;
     const id = write.id ?? write.task_id;
-    if (id !== undefined && view.openCard?.isFor(id)) {
-      view.openCard.showRefusal(reason);
+    if (id !== undefined && view.opened.card?.isFor(id)) {
+      view.opened.card.showRefusal(reason);
     } else {
       toast(`A change was refused. ${reason}`, { seconds: LONG });
     }
@@ -38,7 +38,7 @@ export function showSyncMessages(view, signal) {
   listen("reminder", (/** @type {{ task_id: number }} */ { task_id: id }) => {
     const task = view.store.get(id);
     if (task && !task.completed) {
-      toast(`Reminder: ${task.title}`, { action: { label: "Open", run: () => view.openTask(task) }, seconds: 60 });
+      toast(`Reminder: ${task.title}`, { action: { label: "Open", run: () => void view.opened.open(task) }, seconds: 60 });
     }
   });
 }

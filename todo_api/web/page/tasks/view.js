@@ -4,22 +4,21 @@
 
 import { openShortcuts } from "../shell/shortcuts.js";
 import { announce } from "../ui/announce.js";
-import { h, icon, loadStyle } from "../ui/dom.js";
+import { h, loadStyle } from "../ui/dom.js";
 import { toast } from "../ui/toast.js";
 import { TaskActions } from "./actions.js";
-import { createCard } from "./card.js";
+import { Collapsed } from "./collapsed.js";
 import { addDays } from "./dates.js";
-import { enableDrag } from "./drag.js";
+import { createEmptyState } from "./empty-state.js";
 import { createFilterBar } from "./filter-bar.js";
 import { filterParams, parseFilter } from "./filters.js";
 import { History } from "./history.js";
 import { bindKeyboard } from "./keyboard.js";
 import { addLabel, emptyState, titleOf } from "./labels.js";
-import { openTaskMenu } from "./menus.js";
+import { OpenTask } from "./open-task.js";
 import { stepPlace } from "./places.js";
 import { createQuickAdd } from "./quick-add-field.js";
 import { Selection } from "./selection.js";
-import { createSelectionBar } from "./selection-bar.js";
 import { TaskStore } from "./store.js";
 import { showSyncMessages } from "./sync-messages.js";
 import { createTaskList } from "./task-list.js";
@@ -34,7 +33,7 @@ import { Trash } from "./trash.js";
 /** @typedef {{ main: HTMLElement, nav: HTMLElement, client: TodoClient, offline: OfflineTasks, router: Router, ui: Ui }} Parts */
 
 const LEAVING_MS = 700;
-const COLLAPSED = "todo.collapsed";
+const MINUTE_MS = 60_000;
 
 /**
  * Show the tasks of the signed-in user.
@@ -50,15 +49,12 @@ export function mountTasks(parts) {
 export class TaskView {
   #parts;
   #leaving = new AbortController();
-  /** @type {Set<string>} */
-  #collapsed = readCollapsed();
   /** @type {Set<string>} keys of tasks that stay for a moment */
   #lingering = new Set();
-  /** @type {{ id: number, key: string, card: ReturnType<typeof createCard> } | null} */
-  #open = null;
-  #openedHere = false;
   #frame = 0;
-  #midnight = 0;
+  #minute = 0;
+  /** @type {ReturnType<typeof import("./selection-bar.js").createSelectionBar> | null} */
+  #selectionBar = null;
 
   /** @param {Parts} parts */
   constructor(parts) {
@@ -80,9 +76,13 @@ export class TaskView {
       onLeave: () => this.list.focusActive(),
     });
     this.filterBar = createFilterBar(this);
-    this.state = h("div", { class: "task-state" });
-    this.selectionBar = createSelectionBar(this);
+    this.state = createEmptyState();
+    this.collapsed = new Collapsed();
+    this.opened = new OpenTask(this);
     this.#mount();
+    this.panels = import("./panels.js");
+    void this.panels.then((panels) => this.#addPanels(panels));
+    this.opened.followAddress();
   }
 
   get parts() {
@@ -94,13 +94,13 @@ export class TaskView {
   }
 
   unmount() {
-    this.closeCard({ goes: false });
+    this.opened.close({ goes: false });
     this.#leaving.abort();
     cancelAnimationFrame(this.#frame);
-    clearTimeout(this.#midnight);
+    clearInterval(this.#minute);
     this.list.stop();
     this.#parts.main.replaceChildren();
-    document.querySelector(".selection-bar")?.remove();
+    this.#selectionBar?.element.remove();
   }
 
   #mount() {
@@ -111,9 +111,8 @@ export class TaskView {
       this.filterBar.element,
       this.quickAdd.element,
       this.list,
-      this.state,
+      this.state.element,
     );
-    document.body.append(this.selectionBar.element);
     this.list.start({
       onAction: (action, row, event) => this.act(action, row, event),
       href: (task) => router.href(filterParams(this.filter), `task=${task.id}`),
@@ -121,7 +120,6 @@ export class TaskView {
       today: () => this.store.today,
       isLeaving: (row) => this.#lingering.has(row.key),
     });
-    enableDrag(this, signal);
     bindKeyboard(this, signal);
     showSyncMessages(this, signal);
     offline.addEventListener("change", (event) => this.#onChange(/** @type {CustomEvent} */ (event).detail), { signal });
@@ -129,17 +127,28 @@ export class TaskView {
     client.addEventListener("profile", () => this.#onChange({ ids: null, replaced: new Map() }), { signal });
     signal.addEventListener("abort", router.onNavigate(() => this.#onNavigate()));
     document.addEventListener("visibilitychange", () => this.refresh(), { signal });
-    this.#show({ keepsPlace: false });
-    this.#openFromAddress();
+    this.show({ keepsPlace: false });
     this.store.prepareSearch();
-    this.#refreshAtMidnight();
+    // What is overdue, and at midnight also what is due today, changes without a change of a task.
+    this.#minute = setInterval(() => this.refresh(), MINUTE_MS);
+  }
+
+  /** @param {typeof import("./panels.js")} panels */
+  #addPanels({ createSelectionBar, enableDrag }) {
+    const { signal } = this.#leaving;
+    if (!signal.aborted) {
+      this.#selectionBar = createSelectionBar(this);
+      document.body.append(this.#selectionBar.element);
+      enableDrag(this, signal);
+      this.#showSelection();
+    }
   }
 
   /** Show the list again soon, since something has changed. */
   refresh() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      this.#show({ keepsPlace: true });
+      this.show();
     });
   }
 
@@ -161,27 +170,31 @@ export class TaskView {
       return;
     }
     if (!isSame) {
-      this.closeCard({ goes: false });
+      this.opened.close({ goes: false });
       const isTyping = Boolean(filter.search) && Boolean(this.filter.search);
       this.filter = filter;
       this.#lingering.clear();
       this.selection.clear();
-      this.#show({ keepsPlace: false });
+      this.show({ keepsPlace: false });
       if (!isTyping) {
         scrollTo({ top: 0, behavior: "instant" });
       }
     }
-    this.#openFromAddress();
+    this.opened.followAddress();
   }
 
-  /** @param {{ keepsPlace: boolean }} options */
-  #show({ keepsPlace }) {
-    const { offline, ui } = this.#parts;
+  /**
+   * Show the list as it is now.
+   * @param {{ keepsPlace?: boolean }} [options] whether what is in sight stays in place
+   */
+  show({ keepsPlace = true } = {}) {
+    const { ui } = this.#parts;
     if (this.isTrash && !keepsPlace) {
       void this.trash.load();
     }
-    const kept = new Set([...this.#lingering, ...(this.#open ? [this.#open.key] : [])]);
-    const rows = this.isTrash ? this.trash.rows(this.filter, this.store.zone) : this.store.rows(this.filter, { collapsed: this.#collapsed, lingering: kept });
+    const kept = new Set([...this.#lingering, ...(this.opened.key === null ? [] : [this.opened.key])]);
+    const shown = { collapsed: this.collapsed.keys, lingering: kept };
+    const rows = this.isTrash ? this.trash.rows(this.filter, this.store.zone) : this.store.rows(this.filter, shown);
     const title = titleOf(this.filter);
     this.heading.textContent = title;
     ui.setTitle(title);
@@ -197,33 +210,18 @@ export class TaskView {
     const { overdue, ...counts } = this.store.counts();
     ui.setCounts(counts);
     ui.setTags(this.store.tags());
-    this.#showState(rows.length === 0, offline.state === "loading" || (this.isTrash && this.trash.isLoading));
+    this.state.show(rows.length === 0 ? this.#emptyState() : null);
     if (this.filter.search) {
       announceSoon(tasks.length === 1 ? "1 task found." : `${tasks.length} tasks found.`);
     }
   }
 
-  /**
-   * @param {boolean} isEmpty
-   * @param {boolean} isLoading
-   */
-  #showState(isEmpty, isLoading) {
-    const key = JSON.stringify([isEmpty, isLoading, isEmpty && this.filter, this.trash.error]);
-    if (this.state.dataset.key === key) {
-      return;
+  #emptyState() {
+    const { offline } = this.#parts;
+    if (offline.state === "loading" || (this.isTrash && this.trash.isLoading)) {
+      return "loading";
     }
-    this.state.dataset.key = key;
-    if (!isEmpty) {
-      this.state.replaceChildren();
-    } else if (isLoading) {
-      this.state.replaceChildren(skeleton());
-    } else if (this.isTrash && this.trash.error) {
-      this.state.replaceChildren(stateElement("offline", this.trash.error.title, this.trash.error.text));
-    } else {
-      const { icon: name, title, text, adds } = emptyState(this.filter);
-      const shortcut = adds && h("p", { class: "state-shortcut" }, "Press ", h("kbd", { text: "n" }), " to add a task.");
-      this.state.replaceChildren(stateElement(name, title, text, shortcut));
-    }
+    return this.isTrash && this.trash.error ? { icon: "offline", ...this.trash.error } : emptyState(this.filter);
   }
 
   /** @param {import("./quick-add.js").Fields & { title: string }} fields */
@@ -240,7 +238,7 @@ export class TaskView {
       }),
     );
     this.store.invalidate();
-    this.#show({ keepsPlace: true });
+    this.show();
     if (!this.list.row(task.key)) {
       toast(`“${task.title}” added to All tasks.`, { action: { label: "Show", run: () => this.#parts.router.go(this.#parts.router.href({}, `task=${task.id}`)) } });
     }
@@ -285,7 +283,7 @@ export class TaskView {
     } else if (event?.shiftKey) {
       this.selection.extend(this.list.tasks.map((each) => each.key), row.key, this.list.active?.key ?? row.key);
     } else {
-      this.openTask(row.task);
+      void this.opened.open(row.task);
     }
   }
 
@@ -297,7 +295,7 @@ export class TaskView {
     const button = event?.target instanceof Element ? event.target.closest("button") : null;
     const anchor = button ?? this.list.rows.elementOf(row.key);
     if (anchor) {
-      openTaskMenu(this, row, anchor);
+      void this.panels.then(({ openTaskMenu }) => openTaskMenu(this, row, anchor));
     }
   }
 
@@ -329,12 +327,12 @@ export class TaskView {
   move(task, place) {
     const parent = place.parent_id ? this.store.get(place.parent_id) : undefined;
     if (parent) {
-      this.#collapsed.delete(parent.key);
+      this.collapsed.set(parent.key, false);
     }
     const text = parent ? `“${task.title}” is a subtask of “${parent.title}”.` : `“${task.title}” moved.`;
     this.actions.move(task, place, text);
     this.store.invalidate();
-    this.#show({ keepsPlace: true });
+    this.show();
     this.list.activate(task.key);
   }
 
@@ -345,7 +343,7 @@ export class TaskView {
   remove(tasks) {
     this.actions.remove(tasks);
     this.store.invalidate();
-    this.#show({ keepsPlace: true });
+    this.show();
   }
 
   /**
@@ -380,9 +378,9 @@ export class TaskView {
   editTargets(part) {
     const row = this.list.active;
     if (this.selection.keys.size > 0 && part !== "title") {
-      this.selectionBar.open(part);
+      this.#selectionBar?.open(part);
     } else if (row) {
-      this.openTask(row.task, part);
+      void this.opened.open(row.task, part);
     }
   }
 
@@ -412,13 +410,8 @@ export class TaskView {
    * @param {string} key
    * @param {boolean} [isExpanded]
    */
-  fold(key, isExpanded = this.#collapsed.has(key)) {
-    if (isExpanded) {
-      this.#collapsed.delete(key);
-    } else {
-      this.#collapsed.add(key);
-    }
-    writeCollapsed(this.#collapsed);
+  fold(key, isExpanded = this.collapsed.keys.has(key)) {
+    this.collapsed.set(key, !isExpanded);
     this.refresh();
   }
 
@@ -429,93 +422,9 @@ export class TaskView {
     return rows.length > 0 ? rows.map((row) => row.task) : active ? [active.task] : [];
   }
 
-  /**
-   * Open a task in its place.
-   * @param {LocalTask} task
-   * @param {string} [part] the field to edit
-   */
-  openTask(task, part = "") {
-    const { router } = this.#parts;
-    const isSwitch = this.#open !== null;
-    this.#openedHere = this.#openedHere || !isSwitch;
-    if (this.#open?.key !== task.key) {
-      this.#openCard(task, part);
-    }
-    router.go(router.href(filterParams(this.filter), `task=${task.id}`), { replace: isSwitch });
-  }
-
-  /**
-   * Close the card, and return to the list.
-   * @param {{ goes?: boolean, focuses?: boolean }} [options] `goes`: whether the address changes
-   */
-  closeCard({ goes = true, focuses = false } = {}) {
-    const open = this.#open;
-    if (!open) {
-      return;
-    }
-    open.card.close();
-    this.#open = null;
-    this.list.open(null, null);
-    this.refresh();
-    if (focuses) {
-      this.list.activate(open.key);
-    }
-    if (goes) {
-      const { router } = this.#parts;
-      if (this.#openedHere) {
-        history.back();
-      } else {
-        router.go(router.href(filterParams(this.filter)), { replace: true });
-      }
-    }
-    this.#openedHere = false;
-  }
-
-  #openFromAddress() {
-    const id = Number(/^#task=(-?\d+)$/.exec(this.#parts.router.current.hash)?.[1] ?? NaN);
-    const task = Number.isNaN(id) ? undefined : this.store.get(id);
-    if (task && this.#open?.key !== task.key) {
-      this.#openCard(task, "");
-    } else if (!task && this.#open) {
-      const hadFocus = this.list.contains(document.activeElement);
-      this.closeCard({ goes: false, focuses: hadFocus });
-    }
-  }
-
-  /**
-   * @param {LocalTask} task
-   * @param {string} part
-   */
-  #openCard(task, part) {
-    this.#open?.card.close();
-    const parent = task.parent_id === null ? undefined : this.store.get(task.parent_id);
-    if (parent) {
-      this.#collapsed.delete(parent.key);
-    }
-    this.#open = { id: task.id, key: task.key, card: createCard(this, task) };
-    this.#show({ keepsPlace: true });
-    this.list.open(task.key, this.#open.card);
-    this.list.rows.reveal(task.key, { top: 72, bottom: 16 });
-    this.#open.card.focus(part);
-  }
-
-  /** The card of the open task. */
-  get openCard() {
-    return this.#open?.card ?? null;
-  }
-
   #showSelection() {
     this.list.showSelection(this.selection.keys, this.selection.isOn);
-    this.selectionBar.show(this.selection.keys.size, this.selection.isOn);
-  }
-
-  /** At midnight, “tomorrow” is today. */
-  #refreshAtMidnight() {
-    this.#midnight = setTimeout(() => {
-      this.store.invalidate();
-      this.refresh();
-      this.#refreshAtMidnight();
-    }, 60_000);
+    this.#selectionBar?.show(this.selection.keys.size, this.selection.isOn);
   }
 }
 
@@ -525,37 +434,4 @@ let announcing = 0;
 function announceSoon(text) {
   clearTimeout(announcing);
   announcing = setTimeout(announce, 600, text);
-}
-
-function skeleton() {
-  const bars = Array.from({ length: 8 }, () => h("span"));
-  return h("div", { class: "skeleton", role: "status", "aria-label": "Loading" }, bars);
-}
-
-/**
- * @param {string} name of the icon
- * @param {string} title
- * @param {string} text
- * @param {HTMLElement | false} [more]
- */
-function stateElement(name, title, text, more = false) {
-  return h("div", { class: "state" }, icon(name), h("h2", { text: title }), h("p", { text }), more);
-}
-
-/** @returns {Set<string>} */
-function readCollapsed() {
-  try {
-    return new Set(JSON.parse(localStorage.getItem(COLLAPSED) ?? "[]"));
-  } catch {
-    return new Set();
-  }
-}
-
-/** @param {ReadonlySet<string>} keys */
-function writeCollapsed(keys) {
-  try {
-    localStorage.setItem(COLLAPSED, JSON.stringify([...keys].slice(-1000)));
-  } catch {
-    // Without storage, subtasks are shown again after a reload.
-  }
 }
