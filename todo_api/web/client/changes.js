@@ -58,7 +58,6 @@ export async function* followChanges(source, options) {
   while (!signal?.aborted) {
     try {
       yield* follower.read();
-      onState?.(true);
       failures = 0;
       if (Date.now() < streamFrom) {
         yield* follower.read(WAIT_SECONDS);
@@ -115,6 +114,7 @@ class Follower {
       try {
         const query = { since: this.#since, wait };
         const page = await this.#source.read(query, this.#options.signal);
+        this.#options.onState?.(true);
         for (const { revision } of page.changes) this.#revision = Math.max(this.#revision, revision);
         this.#since = page.next;
         more = page.more;

@@ -236,6 +236,7 @@ export class OfflineTasks extends EventTarget {
   async sync() {
     if (this.#closing.signal.aborted) return;
     const synced = nextEvent(this, ["synced"], this.#closing.signal);
+    await this.#commits;
     if (this.#leads) this.#syncSoon();
     else this.#send({ ask: "sync" });
     await synced;
@@ -471,6 +472,7 @@ export class OfflineTasks extends EventTarget {
         await this.#load();
       }
       this.#leads = true;
+      this.#isSyncing = true; // for whoever has asked the tab before
       await Promise.all([this.#follow(), this.#sendAll()]);
     };
     const leading = withLock(this.#name, lead, signal);
@@ -518,14 +520,12 @@ export class OfflineTasks extends EventTarget {
     const { signal } = this.#closing;
     const wake = this.#wake;
     for (let failures = 0; !signal.aborted; ) {
-      const asked = nextEvent(wake, ["queued", "online"], signal);
       try {
         this.#requireUser();
-        while (this.#queue.length && !signal.aborted) await this.#sendFirst();
-        if (this.#isSyncing) await this.#readChanges();
+        if (this.#queue.length) await this.#sendFirst();
+        else if (this.#isSyncing) await this.#readChanges();
+        else await nextEvent(wake, ["queued", "online"], signal);
         failures = 0;
-        this.#endSync();
-        await asked;
       } catch (error) {
         if (signal.aborted) return;
         if (!isOfService(error)) throw error;
@@ -547,6 +547,7 @@ export class OfflineTasks extends EventTarget {
       this.#absorb(page);
       ({ more } = page);
     }
+    if (!this.#queue.length) this.#endSync();
   }
 
   #syncSoon() {

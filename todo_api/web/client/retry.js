@@ -77,7 +77,7 @@ export function pause(milliseconds, { signal, wake = globalThis } = {}) {
  * @param {{ signal?: AbortSignal, attempts?: number }} [options]
  * @returns {Promise<T>}
  */
-export async function repeat(send, { signal, attempts = 5 } = {}) {
+export async function repeat(send, { signal, attempts = 4 } = {}) {
   for (let failures = 0; ; failures += 1) {
     try {
       return await send();

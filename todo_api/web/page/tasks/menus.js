@@ -21,8 +21,8 @@ export function openTaskMenu(view, row, anchor, at) {
   const moves = view.canReorder
     ? /** @type {const} */ ([
         "separator",
-        { label: "Move up", icon: "arrow", shortcut: "Alt ↑", run: () => view.step(row, "up") },
-        { label: "Move down", icon: "arrow", shortcut: "Alt ↓", run: () => view.step(row, "down") },
+        { label: "Move up", icon: "sort", shortcut: "Alt ↑", run: () => view.step(row, "up") },
+        { label: "Move down", icon: "sort", shortcut: "Alt ↓", run: () => view.step(row, "down") },
         row.level === 2 || task.parent_id !== null
           ? { label: "Make it a task of its own", icon: "indent", shortcut: "Alt ←", run: () => view.step(row, "out") }
           : { label: "Make it a subtask", icon: "indent", shortcut: "Alt →", disabled: !canIndent, run: () => view.step(row, "in") },

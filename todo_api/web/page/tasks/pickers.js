@@ -5,7 +5,7 @@
 import { h, icon, uniqueId } from "../ui/dom.js";
 import { openMenu } from "../ui/menu.js";
 import { openPopover } from "../ui/popover.js";
-import { addDays, addMonths, dueDay, dueTime, formatDay, formatDue, isDay, today, weekday, writeDue } from "./dates.js";
+import { addDays, dueDay, dueTime, formatDay, formatDue, isDay, today, weekday, writeDue } from "./dates.js";
 import { PRIORITIES } from "./filters.js";
 import { PRIORITY_LABELS } from "./labels.js";
 import { parseQuickAdd } from "./quick-add.js";
@@ -42,9 +42,9 @@ export function openDuePicker(anchor, { due, zone, onPick }) {
   const choices = /** @type {[string, string][]} */ ([
     ["Today", current],
     ["Tomorrow", addDays(current, 1)],
+    ["This weekend", addDays(monday, -2)],
     ["Next week", monday],
-    ["Next month", `${addMonths(current, 1).slice(0, 7)}-01`],
-  ]);
+  ]).filter(([, day], index, all) => day >= current && all.findIndex(([, other]) => other === day) === index);
   const content = [
     text.element,
     h(

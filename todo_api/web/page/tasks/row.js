@@ -3,7 +3,7 @@
  */
 
 import { h, icon, iconButton } from "../ui/dom.js";
-import { dueDay, formatDue } from "./dates.js";
+import { dueDay, formatDue, formatTime, isAllDay } from "./dates.js";
 import { isOverdue } from "./filters.js";
 import { describeRule } from "./recurrence-text.js";
 
@@ -70,23 +70,37 @@ export function updateHeading(element, row) {
 export function updateTask(element, row, state) {
   const { task } = row;
   const overdue = isOverdue(task, state.zone, Date.now());
-  const signature = JSON.stringify([task, row.level, row.isExpanded, row.progress, row.parent, overdue, state]);
-  if (element.dataset.signature === signature) {
-    return;
+  const { isActive, ...shown } = state;
+  const signature = JSON.stringify([task, row.level, row.isExpanded, row.progress, row.parent, overdue, shown]);
+  if (element.dataset.signature !== signature) {
+    element.dataset.signature = signature;
+    fill(element, row, state, overdue);
   }
+  // A click that gives the keyboard to a row must find what it was on.
+  element.tabIndex = isActive ? 0 : -1;
+  for (const control of element.querySelectorAll("a, button")) {
+    /** @type {HTMLElement} */ (control).tabIndex = isActive ? 0 : -1;
+  }
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {TaskRow} row
+ * @param {RowState} state
+ * @param {boolean} overdue
+ */
+function fill(element, row, state, overdue) {
+  const { task } = row;
   const focused = element.contains(document.activeElement) ? partOf(document.activeElement) : "";
-  element.dataset.signature = signature;
   element.dataset.priority = task.priority;
   element.setAttribute("aria-level", String(row.level));
   element.classList.toggle("is-completed", task.completed);
   element.classList.toggle("is-selected", state.isSelected);
   element.classList.toggle("is-leaving", state.isLeaving);
-  element.tabIndex = state.isActive ? 0 : -1;
-  const index = state.isActive ? 0 : -1;
   element.replaceChildren(
-    ...(state.isTrash ? [] : [dragHandle(), state.isSelecting ? selectBox(task, state, index) : checkbox(task, index)]),
-    h("div", { class: "task-body" }, title(task, state, index), hasMeta(row) && meta(row, state, overdue)),
-    h("div", { class: "task-tools" }, state.isTrash ? trashTools(task, index) : tools(row, index)),
+    ...(state.isTrash ? [] : [dragHandle(), state.isSelecting ? selectBox(task, state) : checkbox(task)]),
+    h("div", { class: "task-body" }, title(task, state), hasMeta(row) && meta(row, state, overdue)),
+    h("div", { class: "task-tools" }, state.isTrash ? trashTools(task) : tools(row)),
   );
   if (focused) {
     const part = element.querySelector(`[data-action="${focused}"]`);
@@ -99,10 +113,19 @@ function partOf(element) {
   return element instanceof HTMLElement ? (element.dataset.action ?? "") : "";
 }
 
+/**
+ * Return whether the due date is shown: not if it is the day of the heading.
+ * @param {TaskRow} row
+ */
+function showsDue({ task, day }) {
+  return task.due_date !== null && !(day !== null && isAllDay(task.due_date));
+}
+
 /** @param {TaskRow} row */
-function hasMeta({ task, progress, parent }) {
+function hasMeta(row) {
+  const { task, progress, parent } = row;
   return (
-    task.due_date !== null ||
+    showsDue(row) ||
     task.recurrence_rule !== null ||
     task.tags.length > 0 ||
     task.reminders.length > 0 ||
@@ -119,16 +142,14 @@ function dragHandle() {
 /**
  * The round box that completes a task.
  * @param {LocalTask} task
- * @param {number} tabIndex
  */
-function checkbox(task, tabIndex = 0) {
+function checkbox(task) {
   return h(
     "button",
     {
       type: "button",
       class: "task-check",
       role: "checkbox",
-      tabIndex,
       "aria-checked": String(task.completed),
       "aria-label": `Complete ${task.title}`,
       dataset: { action: "complete", priority: task.priority },
@@ -167,16 +188,14 @@ export function createCheck(className, onClick) {
 /**
  * @param {LocalTask} task
  * @param {RowState} state
- * @param {number} tabIndex
  */
-function selectBox(task, state, tabIndex) {
+function selectBox(task, state) {
   return h(
     "button",
     {
       type: "button",
       class: "task-check task-select",
       role: "checkbox",
-      tabIndex,
       "aria-checked": String(state.isSelected),
       "aria-label": `Select ${task.title}`,
       dataset: { action: "select" },
@@ -188,9 +207,8 @@ function selectBox(task, state, tabIndex) {
 /**
  * @param {LocalTask} task
  * @param {RowState} state
- * @param {number} tabIndex
  */
-function title(task, state, tabIndex) {
+function title(task, state) {
   const hidden = [
     task.priority === "none" || task.priority === "medium" ? "" : `${task.priority} priority`,
     state.isSelected ? "selected" : "",
@@ -200,7 +218,7 @@ function title(task, state, tabIndex) {
   if (state.isTrash) {
     return h("span", properties, task.title);
   }
-  return h("a", { ...properties, href: state.href(task), tabIndex }, task.title, spoken);
+  return h("a", { ...properties, href: state.href(task) }, task.title, spoken);
 }
 
 /**
@@ -208,14 +226,15 @@ function title(task, state, tabIndex) {
  * @param {RowState} state
  * @param {boolean} overdue
  */
-function meta({ task, progress, parent }, state, overdue) {
+function meta(row, state, overdue) {
+  const { task, progress, parent } = row;
   const named = (/** @type {string} */ name, /** @type {string} */ label) =>
     h("span", { class: "meta-icon" }, icon(name, "icon-small"), h("span", { class: "visually-hidden", text: label }));
   return h(
     "div",
     { class: "task-meta" },
     parent !== null && h("span", { class: "meta-item" }, icon("indent", "icon-small"), h("span", { class: "meta-text", dir: "auto", text: parent })),
-    task.due_date !== null && due(task.due_date, state, overdue),
+    showsDue(row) && due(task.due_date ?? "", row, state, overdue),
     task.recurrence_rule !== null && named("repeat", `Repeats: ${describeRule(task.recurrence_rule, task.repeat_from)}`),
     progress !== null &&
       h(
@@ -233,50 +252,45 @@ function meta({ task, progress, parent }, state, overdue) {
 
 /**
  * @param {string} date
+ * @param {TaskRow} row
  * @param {RowState} state
  * @param {boolean} overdue
  */
-function due(date, state, overdue) {
+function due(date, row, state, overdue) {
   const isToday = dueDay(date, state.zone) === state.today;
   return h(
     "span",
     { class: "meta-item meta-due", dataset: { tone: overdue ? "danger" : isToday ? "accent" : "" } },
-    icon("calendar", "icon-small"),
+    icon(row.day === null ? "calendar" : "clock", "icon-small"),
     overdue && h("span", { class: "visually-hidden", text: "Overdue, " }),
-    h("time", { dateTime: date, text: formatDue(date, state.zone, Date.now()) }),
+    h("time", { dateTime: date, text: row.day === null ? formatDue(date, state.zone, Date.now()) : formatTime(Date.parse(date), state.zone) }),
   );
 }
 
 /**
  * @param {TaskRow} row
- * @param {number} tabIndex
  */
-function tools({ task, isExpanded }, tabIndex) {
+function tools({ task, isExpanded }) {
   const label = isExpanded ? `Hide subtasks of ${task.title}` : `Show subtasks of ${task.title}`;
   return [
     isExpanded !== null &&
       iconButton("chevron-down", label, () => undefined, {
         class: "icon-button task-fold",
-        tabIndex,
-        "aria-expanded": String(isExpanded),
+          "aria-expanded": String(isExpanded),
         dataset: { action: "fold" },
       }),
     iconButton("more", `Actions for ${task.title}`, () => undefined, {
       class: "icon-button task-more",
-      tabIndex,
       "aria-haspopup": "menu",
       dataset: { action: "menu" },
     }),
   ];
 }
 
-/**
- * @param {LocalTask} task
- * @param {number} tabIndex
- */
-function trashTools(task, tabIndex) {
+/** @param {LocalTask} task */
+function trashTools(task) {
   return [
-    iconButton("restore", `Restore ${task.title}`, () => undefined, { tabIndex, dataset: { action: "restore" } }),
-    iconButton("trash", `Delete ${task.title} permanently`, () => undefined, { tabIndex, dataset: { action: "erase" } }),
+    iconButton("restore", `Restore ${task.title}`, () => undefined, { dataset: { action: "restore" } }),
+    iconButton("trash", `Delete ${task.title} permanently`, () => undefined, { dataset: { action: "erase" } }),
   ];
 }

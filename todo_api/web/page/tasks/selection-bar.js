@@ -11,7 +11,8 @@ import { foldTag } from "./text.js";
 
 /** @param {TaskView} view */
 export function createSelectionBar(view) {
-  const count = h("span", { class: "selection-count", role: "status" });
+  const number = h("span", {});
+  const count = h("span", { class: "selection-count", role: "status" }, number, h("span", { class: "selection-word", text: " selected" }));
   const button = (/** @type {string} */ name, /** @type {string} */ label, /** @type {(anchor: HTMLElement) => void} */ run) => {
     /** @type {HTMLButtonElement} */
     const made = h(
@@ -77,7 +78,7 @@ export function createSelectionBar(view) {
      */
     show: (size, isOn) => {
       element.hidden = !isOn;
-      count.textContent = isOn ? `${size} selected` : "";
+      number.textContent = String(size);
       for (const each of changed) {
         each.hidden = view.isTrash;
         each.disabled = size === 0;

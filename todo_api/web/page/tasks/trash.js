@@ -64,12 +64,13 @@ export class Trash {
   /**
    * @param {import("./filters.js").Filter} filter
    * @param {string} zone
-   * @returns {TaskRow[]}
+   * @returns {{ rows: TaskRow[], count: number }}
    */
   rows(filter, zone) {
     const matches = matcher(filter, { zone, now: Date.now() });
     const tasks = sortTasks(this.#tasks.filter(matches), filter.sort, zone);
-    return tasks.map((task) => ({ kind: "task", key: task.key, task, level: 1, isExpanded: null, progress: null, parent: null }));
+    const nothing = { level: /** @type {const} */ (1), isExpanded: null, progress: null, parent: null, day: null };
+    return { count: tasks.length, rows: tasks.map((task) => ({ kind: "task", key: task.key, task, ...nothing })) };
   }
 
   /**

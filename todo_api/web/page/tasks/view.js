@@ -192,9 +192,10 @@ export class TaskView {
     if (this.isTrash && !keepsPlace) {
       void this.trash.load();
     }
-    const kept = new Set([...this.#lingering, ...(this.opened.key === null ? [] : [this.opened.key])]);
-    const shown = { collapsed: this.collapsed.keys, lingering: kept };
-    const rows = this.isTrash ? this.trash.rows(this.filter, this.store.zone) : this.store.rows(this.filter, shown);
+    // An open task stays, whatever the filter says, and has its subtasks in its card.
+    const open = this.opened.key === null ? [] : [this.opened.key];
+    const shown = { collapsed: new Set([...this.collapsed.keys, ...open]), lingering: new Set([...this.#lingering, ...open]) };
+    const { rows, count } = this.isTrash ? this.trash.rows(this.filter, this.store.zone) : this.store.rows(this.filter, shown);
     const title = titleOf(this.filter);
     this.heading.textContent = title;
     ui.setTitle(title);
@@ -204,7 +205,7 @@ export class TaskView {
     this.list.show(rows, { keepsPlace, isTrash: this.isTrash });
     this.list.hidden = rows.length === 0;
     const { tasks } = this.list;
-    this.count.textContent = tasks.length === 0 ? "" : String(tasks.length);
+    this.count.textContent = count === 0 ? "" : String(count);
     this.filterBar.show(this.filter);
     this.selection.keep(new Set(tasks.map((row) => row.key)));
     const { overdue, ...counts } = this.store.counts();
@@ -212,7 +213,7 @@ export class TaskView {
     ui.setTags(this.store.tags());
     this.state.show(rows.length === 0 ? this.#emptyState() : null);
     if (this.filter.search) {
-      announceSoon(tasks.length === 1 ? "1 task found." : `${tasks.length} tasks found.`);
+      announceSoon(count === 1 ? "1 task found." : `${count} tasks found.`);
     }
   }
 
