@@ -3,6 +3,7 @@
  */
 
 import { OfflineError, OfflineTasks, TodoError } from "../client/todo.js";
+import { bindNavigationKeys } from "../shell/navigation-keys.js";
 import { setTitle } from "../shell/shell.js";
 import { openShortcuts } from "../shell/shortcuts.js";
 import { clear, h, icon, loadStyle } from "../ui/dom.js";
@@ -21,6 +22,7 @@ import { ownTimeZone, readable, timeZoneField } from "./time-zones.js";
  * @property {import("../client/todo.js").TodoClient} client
  * @property {OfflineTasks} offline
  * @property {import("../router.js").Router} router
+ * @property {import("../shell/shell.js").Ui} ui
  *
  * @typedef {(parts: Parts, profile: Profile) => Node[]} Section
  */
@@ -72,11 +74,14 @@ export async function mountSettings(parts) {
     shown = "";
     void show();
   };
+  const leaving = new AbortController();
   const stop = router.onNavigate(() => void show());
+  bindNavigationKeys(parts, leaving.signal);
   await show();
   return {
     unmount: () => {
       stop();
+      leaving.abort();
       clear(main);
     },
   };

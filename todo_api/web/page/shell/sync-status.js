@@ -42,7 +42,10 @@ export function syncStatus(offline) {
     else timer = setTimeout(() => show("syncing", "sync", savingLabel(offline.pending), "Saving"), PATIENCE);
   };
 
+  // The copy finds out by itself only when it has something to send.
+  const onConnectionLost = () => void offline.sync();
   offline.addEventListener("state", update);
+  addEventListener("offline", onConnectionLost);
   update();
   if (!shown) show("synced", "cloud", "All changes are saved.", "");
   return {
@@ -50,6 +53,7 @@ export function syncStatus(offline) {
     stop: () => {
       clearTimeout(timer);
       offline.removeEventListener("state", update);
+      removeEventListener("offline", onConnectionLost);
     },
   };
 }

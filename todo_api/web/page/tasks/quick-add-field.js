@@ -68,9 +68,10 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     hint,
   );
 
-  const parse = async () => {
+  /** @param {string} text */
+  const parse = async (text) => {
     const context = { zone: zone(), now: Date.now(), ignored };
-    const [text, { parseQuickAdd }] = [input.value, await loadParser()];
+    const { parseQuickAdd } = await loadParser();
     return parseQuickAdd(text, context);
   };
   const isUsed = () => input.value !== "" || form.contains(document.activeElement);
@@ -78,10 +79,11 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
   function show() {
     hint.textContent = isSmall || input.value ? "" : "Try “Water plants !high #home tomorrow 9am every monday”.";
     form.classList.toggle("has-text", input.value.trim() !== "");
-    if (input.value === "") {
+    const text = input.value;
+    if (text === "") {
       showChips([]);
     } else {
-      void parse().then((parsed) => showChips(chipsOf(parsed, zone())));
+      void parse(text).then((parsed) => input.value === text && showChips(chipsOf(parsed, zone())));
     }
   }
 
@@ -122,15 +124,20 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
   }
 
   async function add() {
-    const { title, fields } = await parse();
+    const text = input.value;
+    const parsing = parse(text);
+    // The next task can be typed while this one is read.
+    clear();
+    const { title, fields } = await parsing;
     const length = [...title].length;
-    if (length === 0 || length > LONGEST_TITLE) {
-      hint.textContent = length === 0 ? "Type a title." : `A title has up to ${LONGEST_TITLE} characters.`;
-      input.focus();
+    if (length > 0 && length <= LONGEST_TITLE) {
+      onAdd({ title, ...fields });
       return;
     }
-    clear();
-    onAdd({ title, ...fields });
+    input.value = text;
+    show();
+    hint.textContent = length === 0 ? "Type a title." : `A title has up to ${LONGEST_TITLE} characters.`;
+    input.focus();
   }
 
   function clear() {
