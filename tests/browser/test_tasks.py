@@ -30,9 +30,15 @@ def tasks(windows: Windows, ada: ApiUser) -> TasksPage:
 
 
 def stored(ada: ApiUser, title: str) -> dict[str, object]:
-    """Return the task with this title, as the service has it."""
+    """Wait until the service has a task with this title, and return it."""
+    until(lambda: title in [each["title"] for each in ada.list()])
     [task] = [each for each in ada.list() if each["title"] == title]
     return task
+
+
+def order(ada: ApiUser) -> list[object]:
+    """Return the titles in the order of the user, as the service has it."""
+    return [task["title"] for task in sorted(ada.list(), key=lambda task: task["position"])]
 
 
 class TestQuickAdd:
@@ -86,9 +92,9 @@ class TestCompleting:
     ) -> None:
         tasks.add("Buy bread").add("Buy milk").is_saved()
         tasks.complete("Buy milk").has("Buy bread").is_saved()
-        assert stored(ada, "Buy milk")["completed"] is True
+        until(lambda: stored(ada, "Buy milk")["completed"])
         tasks.undo("“Buy milk” completed.").has("Buy milk", "Buy bread").is_saved()
-        assert stored(ada, "Buy milk")["completed"] is False
+        until(lambda: not stored(ada, "Buy milk")["completed"])
 
     def test_completed_tasks_are_listed_and_can_be_reopened(self, tasks: TasksPage) -> None:
         tasks.add("Buy milk").is_saved()
@@ -116,8 +122,7 @@ class TestOrder:
         tasks.add("Three").add("Two").add("One").has("One", "Two", "Three")
         tasks.focus("Three").press("Alt+ArrowUp", "Alt+ArrowUp").has("Three", "One", "Two")
         tasks.press("Alt+ArrowDown").has("One", "Three", "Two").is_saved()
-        order = [task["title"] for task in sorted(ada.list(), key=lambda task: task["position"])]
-        assert order == ["One", "Three", "Two"]
+        until(lambda: order(ada) == ["One", "Three", "Two"])
 
     def test_a_task_is_dragged(self, tasks: TasksPage, ada: ApiUser) -> None:
         tasks.add("Three").add("Two").add("One").has("One", "Two", "Three").is_saved()
@@ -131,8 +136,7 @@ class TestOrder:
         mouse.move(target["x"] + 20, target["y"] + 2, steps=5)
         mouse.up()
         tasks.has("Three", "One", "Two").is_saved()
-        order = [task["title"] for task in sorted(ada.list(), key=lambda task: task["position"])]
-        assert order == ["Three", "One", "Two"]
+        until(lambda: order(ada) == ["Three", "One", "Two"])
 
     def test_a_task_becomes_a_subtask_and_is_taken_out_again(
         self, tasks: TasksPage, ada: ApiUser
@@ -259,11 +263,9 @@ class TestSelection:
         bar = tasks.page.get_by_role("toolbar", name="Selected tasks")
         expect(bar).to_contain_text("2 selected")
         bar.get_by_role("button", name="Priority").click()
-        tasks.page.get_by_role("menuitemradio", name="High").click()
-        tasks.is_saved()
-        priorities = {task["title"]: task["priority"] for task in ada.list()}
-        assert (priorities["One"], priorities["Two"]) == ("high", "high")
-        assert priorities["Three"] != "high"
+        tasks.page.get_by_role("menu").get_by_text("High", exact=True).click()
+        until(lambda: [stored(ada, each)["priority"] for each in ("One", "Two")] == ["high"] * 2)
+        assert stored(ada, "Three")["priority"] != "high"
         tasks.undo("2 tasks changed.")
         until(lambda: all(task["priority"] != "high" for task in ada.list()))
 
