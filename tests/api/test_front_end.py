@@ -1,7 +1,7 @@
 """The page at / and the client at /client/, as they are sent."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -59,11 +59,13 @@ class TestPage:
                 200,
                 types[path.suffix],
             ), url
-            if url != "/sw.js":
+            if path.suffix not in (".css", ".js"):
                 assert answer.content == path.read_bytes()
 
     def test_the_policy_allows_only_files_of_this_service(self, http: httpx.Client) -> None:
         headers = http.get("/").headers
+        worker = http.get("/sw.js").headers
+        assert worker["content-security-policy"] == headers["content-security-policy"]
         policy = headers["content-security-policy"]
         assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
         assert "require-trusted-types-for 'script'" in policy
@@ -161,6 +163,42 @@ class TestFiles:
         assert "content-encoding" not in answer.headers
 
 
+class TestComments:
+    @pytest.fixture
+    def served(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+        """What is sent for a module with this text."""
+        web = tmp_path / "web"
+        (web / "client").mkdir(parents=True)
+        monkeypatch.setattr("todo_api.http.front_end._WEB", web)
+        (web / "client" / "todo.js").touch()
+        app = create_app(embedded_settings(tmp_path).model_copy(update={"page_enabled": False}))
+
+        def send(text: str) -> str:
+            (web / "client" / "todo.js").write_text(text)
+            return get(app, CLIENT).text
+
+        return send
+
+    def test_comments_on_lines_of_their_own_are_not_sent(
+        self, served: Callable[[str], str]
+    ) -> None:
+        assert served("/** a\n * b */\n  /* c */  \nx();\n") == "\n\n\nx();\n"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "/** @type {A} */ (a)\nb();\n/* c */ d();\n",
+            "const a = 1; /* b */\nconst c = 2; /* d */\n",
+            'const a = "/*";\nconst b = "*/";\n',
+            "// /* a\nb();\n// */\n",
+        ],
+    )
+    def test_a_comment_beside_code_stays_and_so_does_the_code(
+        self, served: Callable[[str], str], text: str
+    ) -> None:
+        assert served(text) == text
+
+
 class TestClient:
     def test_pages_of_every_origin_may_import_the_client(self, http: httpx.Client) -> None:
         with structlog.testing.capture_logs() as lines:
@@ -177,7 +215,7 @@ class TestServiceWorker:
     def test_it_names_every_file_that_the_page_needs(self, http: httpx.Client) -> None:
         text = http.get("/sw.js").text
         first, _, rest = text.partition("\n")
-        assert rest == (PAGE / "sw.js").read_text()
+        assert 'worker.addEventListener("fetch"' in rest
         found = re.fullmatch(r'const VERSION = "[0-9a-f]{32}"; const FILES = \[(.+)\];', first)
         assert found is not None
         names = set(re.findall(r'"([^"]+)"', found[1]))

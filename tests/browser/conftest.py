@@ -3,7 +3,7 @@
 Playwright is imported only where the tests run: it is in a dependency group of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, override
 
@@ -12,12 +12,13 @@ import pytest
 from tests.browser.programs import chromium_options, chromium_path, reason_to_skip
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
     from tests.browser.services import Service
     from tests.browser.windows import Windows
 
 _HERE = Path(__file__).parent
+_FIGURES = pytest.StashKey[list[str]]()
 
 
 class _Skipped(pytest.Module):
@@ -49,16 +50,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
 
 
-@pytest.fixture(scope="session")
-def browser() -> "Iterator[Browser]":
-    from playwright.sync_api import sync_playwright
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what was measured."""
+    for line in config.stash.get(_FIGURES, []):
+        terminalreporter.write_line(line)
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path(), args=chromium_options()
-        )
-        yield browser
-        browser.close()
+
+@pytest.fixture
+def note(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Note a figure, to be printed at the end."""
+    return pytestconfig.stash.setdefault(_FIGURES, []).append
+
+
+@pytest.fixture(scope="session")
+def playwright_driver() -> "Iterator[Playwright]":
+    from playwright.sync_api import expect, sync_playwright
+
+    from tests.browser.windows import TIMEOUT_MS
+
+    expect.set_options(timeout=TIMEOUT_MS)
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def browser(playwright_driver: "Playwright") -> "Iterator[Browser]":
+    browser = playwright_driver.chromium.launch(
+        executable_path=chromium_path(), args=chromium_options()
+    )
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -81,10 +104,11 @@ def postgresql_service(
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest) -> "Service":
+def service(request: pytest.FixtureRequest) -> "Iterator[Service]":
     """A service on SQLite, and one on PostgreSQL behind Caddy, in turn."""
     found: Service = request.getfixturevalue(f"{request.param}_service")
-    return found
+    yield found
+    found.close()
 
 
 @pytest.fixture

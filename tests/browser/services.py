@@ -33,10 +33,17 @@ class Service:
 
     url: str
     emails: "list[Envelope]" = field(default_factory=list)
+    users: "list[ApiUser]" = field(default_factory=list)
 
     def register(self, name: str = "Ada") -> ApiUser:
         """Register a new user by the API."""
-        return register_user(self.url, name)
+        self.users.append(user := register_user(self.url, name))
+        return user
+
+    def close(self) -> None:
+        """Close the connections of the users."""
+        while self.users:
+            self.users.pop().http.close()
 
     def link_in_email_to(self, address: str) -> str:
         """Wait for an email to the address, and return the link in it."""

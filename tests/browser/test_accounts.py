@@ -37,7 +37,7 @@ def test_the_form_for_new_users_says_what_is_wrong_at_its_fields(
     windows.expect_error("status of 409")
     account = AccountPage(windows.open("/?page=register")).is_shown("Create an account")
     account.submit("Create account")
-    expect(account.field("Name")).to_have_accessible_error_message("Name is required.")
+    expect(account.field("Name")).to_have_accessible_description("Name is required.")
     expect(account.field("Name")).to_be_focused()
     account.field("Name").fill("Ada")
     account.field("Email").fill(ada.email)
@@ -46,9 +46,7 @@ def test_the_form_for_new_users_says_what_is_wrong_at_its_fields(
     expect(account.page.get_by_text("Password must have at least 8 characters.")).to_be_visible()
     account.field("Password").fill(PASSWORD)
     account.submit("Create account")
-    expect(
-        account.page.get_by_text("An account with this email already exists.")
-    ).to_be_visible()
+    expect(account.page.get_by_text("An account with this email already exists.")).to_be_visible()
 
 
 def test_a_wrong_password_is_refused_and_the_right_one_signs_in(
@@ -158,7 +156,7 @@ def test_the_profile_and_the_time_zone_are_changed(windows: Windows, service: Se
 
 def test_the_chosen_theme_stays(windows: Windows, service: Service) -> None:
     settings = windows.signed_in(service.register()).open_settings("Preferences")
-    settings.page.get_by_text("Dark", exact=True).click()
+    settings.page.get_by_role("radio", name="Dark").check()
     html = settings.page.locator("html")
     expect(html).to_have_attribute("data-theme", "dark")
     settings.page.reload()
@@ -170,7 +168,7 @@ def test_another_device_is_signed_out_from_here(windows: Windows, service: Servi
     windows.expect_error(UNAUTHORIZED)
     laptop, phone = windows.signed_in(ada), windows.signed_in(ada)
     settings = laptop.open_settings("Devices")
-    settings.page.get_by_role("button", name="Sign out all others").click()
+    settings.page.get_by_role("button", name="Sign out all other devices").click()
     AccountPage(phone.page).is_shown("Sign in")
     expect(phone.page.get_by_text("Your session has ended.")).to_be_visible()
     laptop.page.reload()

@@ -127,5 +127,3 @@ def test_a_session_that_was_revoked_asks_to_sign_in_and_goes_on(
     account.sign_in(ada.email)
     tasks.has("Before").add("After").is_saved()
     assert titles(ada) == {"Before", "After"}
-
-

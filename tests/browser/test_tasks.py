@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.account_page import AccountPage
 from tests.browser.services import Service
 from tests.browser.tasks_page import TasksPage
 from tests.browser.windows import Windows
@@ -225,12 +226,10 @@ class TestUsers:
             expect(grace.page.get_by_text("Of Ada")).to_have_count(0)
 
     def test_another_user_of_the_same_browser_sees_nothing(
-        self, windows: Windows, service: Service, tasks: TasksPage
+        self, service: Service, tasks: TasksPage
     ) -> None:
         tasks.add("Of Ada").is_saved()
         tasks.open_settings().submit("Sign out")
-        from tests.browser.account_page import AccountPage
-
         grace = service.register("Grace")
         AccountPage(tasks.page).sign_in(grace.email)
         tasks.is_ready()

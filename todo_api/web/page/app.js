@@ -7,7 +7,7 @@ import { OfflineError, OfflineTasks, TodoClient, TodoError } from "./client/todo
 import { Router } from "./router.js";
 import { installServiceWorker } from "./shell/service-worker.js";
 import { createShell } from "./shell/shell.js";
-import { h } from "./ui/dom.js";
+import { h, loadStyle, preloadModules } from "./ui/dom.js";
 
 /**
  * @typedef {import("./shell/shell.js").Shell} Shell
@@ -27,6 +27,7 @@ let signedIn = null;
 /** The view within the shell. @type {{ name: string, mounted: Mounted } | null} */
 let view = null;
 let isExpired = false;
+let isAccountLoaded = false;
 /** The email of the user who was signed in last. */
 let email = client.user?.email ?? "";
 /** Where to go after signing in. */
@@ -47,11 +48,19 @@ async function show() {
     return showSignedIn(page === "settings" ? "settings" : "tasks", () => mine === turn);
   }
 
-  const { mountAccount } = await import("./account/account.js");
+  const { mountAccount } = await loadAccount();
   if (mine !== turn) return;
   leave();
   account?.unmount();
-  account = await mountAccount({ root, client, router, page: isAccountPage ? page : "sign-in", email, isExpired });
+  account = mountAccount({ root, client, router, page: isAccountPage ? page : "sign-in", email, isExpired });
+}
+
+/** The modules of the account views are fetched at the same time as their stylesheet. */
+async function loadAccount() {
+  if (!isAccountLoaded) preloadModules(["./account/account.js", "./account/form.js", "./account/passwords.js"]);
+  isAccountLoaded = true;
+  const [module] = await Promise.all([import("./account/account.js"), loadStyle("./styles/account.css")]);
+  return module;
 }
 
 /**
@@ -81,7 +90,7 @@ async function showSignedIn(name, isLatest) {
   if (!isLatest()) return;
   shell.main.replaceChildren();
   const parts = { main: shell.main, nav: shell.nav, ui: shell.ui, client, offline, router };
-  view = { name, mounted: "mountSettings" in loaded ? await loaded.mountSettings(parts) : loaded.mountTasks(parts) };
+  view = { name, mounted: "mountSettings" in loaded ? await loaded.mountSettings(parts) : await loaded.mountTasks(parts) };
 }
 
 /** Read what may have changed on another device, such as the time zone. */

@@ -4,7 +4,7 @@
 
 import { TodoError } from "../client/todo.js";
 import { setTitle } from "../shell/shell.js";
-import { clear, h, icon, loadStyle } from "../ui/dom.js";
+import { clear, h, icon } from "../ui/dom.js";
 import { createField, createForm, notice } from "./form.js";
 import { assessPassword, checkPassword, PASSWORD_RULES } from "./passwords.js";
 
@@ -30,10 +30,9 @@ let lastEmail = "";
  * Show one of the views.
  *
  * @param {Parts} parts
- * @returns {Promise<{ unmount: () => void }>}
+ * @returns {{ unmount: () => void }}
  */
-export async function mountAccount(parts) {
-  await loadStyle("./styles/account.css");
+export function mountAccount(parts) {
   const views = { "sign-in": signIn, register, "forgot-password": forgotPassword, "reset-password": resetPassword };
   const view = views[/** @type {keyof typeof views} */ (parts.page)](parts);
   show(parts, view);

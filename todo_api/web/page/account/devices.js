@@ -2,6 +2,7 @@
  * The sessions of the user: one for each device on which they are signed in.
  */
 
+import { OfflineError } from "../client/todo.js";
 import { announce } from "../ui/announce.js";
 import { clear, h, icon } from "../ui/dom.js";
 import { toast } from "../ui/toast.js";
@@ -28,7 +29,7 @@ export function devices(client) {
       show(await client.sessions());
     } catch (error) {
       clear(list);
-      clear(foot).append(notice(message(error)), h("button", { type: "button", class: "button", text: "Try again", on: { click: () => void load() } }));
+      clear(foot).append(notice(message(error), error instanceof OfflineError ? "warning" : "error"), h("button", { type: "button", class: "button", text: "Try again", on: { click: () => void load() } }));
     }
   };
   /** @param {import("../client/client.js").DeviceSession[]} sessions */

@@ -123,6 +123,7 @@ function profileSection(parts, profile) {
     autocomplete: "current-password",
     optional: true,
     hint: "A new email needs your password.",
+    check: (value) => (isNewEmail() && value === "" ? "Enter your current password." : null),
   });
   let known = profile.email ?? "";
   const isNewEmail = () => email.input.value.trim() !== known;
@@ -292,7 +293,7 @@ function saveFile(content, name) {
 /** @param {Parts} parts */
 async function deleteAccount({ client }) {
   const userId = client.user?.id ?? "";
-  const password = createField({ name: "current_password", label: "Your password", type: "password", autocomplete: "current-password", optional: true });
+  const password = createField({ name: "current_password", label: "Your password", type: "password", autocomplete: "current-password" });
   const problem = h("div", { role: "alert" });
   const chosen = await openDialog({
     title: "Delete your account?",
@@ -305,8 +306,14 @@ async function deleteAccount({ client }) {
         kind: "danger",
         run: async () => {
           clear(problem);
+          const missing = password.check();
+          if (missing) {
+            password.setError(missing);
+            password.input.focus();
+            return false;
+          }
           try {
-            await client.deleteAccount(password.input.value || undefined);
+            await client.deleteAccount(password.input.value);
             return true;
           } catch (error) {
             const isPassword = error instanceof TodoError && error.errors.some(({ pointer }) => pointer === "/current_password");

@@ -49,22 +49,18 @@ export function createShell({ root, router, offline }) {
   const status = syncStatus(offline);
   const tags = h("ul", {});
   const tagSection = h("section", { class: "side-section", hidden: true, "aria-labelledby": "tags-heading" }, h("h2", { id: "tags-heading", text: "Tags" }), tags);
+  const views = VIEWS.map((view) => h("li", {}, navItem(router.href(view.params), view.icon, view.label, { dataset: { view: view.view } })));
   const nav = h(
     "nav",
-    { "aria-label": "Views" },
-    h("ul", {}, VIEWS.map((view) => h("li", {}, navItem(router.href(view.params), view.icon, view.label, { dataset: { view: view.view } })))),
-    tagSection,
-  );
-  const side = h(
-    "div",
-    { class: "side", id: "side" },
+    { class: "side", id: "side", "aria-label": "Views" },
     h(
       "div",
       { class: "side-head" },
       h("a", { class: "brand", href: router.href() }, icon("circle-check"), "Todo"),
       iconButton("close", "Close the navigation", () => drawer.close(), { class: "icon-button side-close" }),
     ),
-    nav,
+    h("ul", {}, views),
+    tagSection,
     h("div", { class: "side-foot" }, navItem(router.href({ page: "settings" }), "settings", "Settings", { dataset: { view: "settings" } })),
   );
   const toggle = iconButton("menu", "Open the navigation", () => drawer.open(), { class: "icon-button top-menu", "aria-controls": "side", "aria-expanded": "false" });
@@ -81,8 +77,8 @@ export function createShell({ root, router, offline }) {
       },
     },
   });
-  const element = h("div", { class: "shell" }, skip, side, scrim, content);
-  const drawer = createDrawer(element, side, content, toggle);
+  const element = h("div", { class: "shell" }, skip, nav, scrim, content);
+  const drawer = createDrawer(element, nav, content, toggle);
 
   /** @param {{ name: string, count: number }[]} list */
   const setTags = (list) => {
@@ -93,11 +89,11 @@ export function createShell({ root, router, offline }) {
     clear(tags).append(
       ...list.map(({ name, count }) => h("li", {}, navItem(router.href({ tags: name }), "tag", name, { dataset: { tag: name } }, count))),
     );
-    markCurrent(side, router.current);
+    markCurrent(nav, router.current);
   };
 
   const stop = router.onNavigate(({ from, to, kind }) => {
-    markCurrent(side, to);
+    markCurrent(nav, to);
     search.show(to);
     if (from.search === to.search && from.pathname === to.pathname) return;
     drawer.close();
@@ -106,7 +102,7 @@ export function createShell({ root, router, offline }) {
     requestAnimationFrame(() => main.contains(document.activeElement) || document.querySelector("dialog[open]") || focusHeading(main));
   });
 
-  markCurrent(side, router.current);
+  markCurrent(nav, router.current);
   search.show(router.current);
   clear(root).append(element);
   return {

@@ -9,7 +9,7 @@ const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 const CONTROL = isMac ? "⌘" : "Ctrl";
 const ALT = isMac ? "⌥" : "Alt";
 
-/** Keys that are pressed together are one text; alternatives are several. */
+/** Keys with a plus are pressed together, those with a space one after the other; several texts are alternatives. */
 const GROUPS = [
   {
     title: "Lists",
@@ -19,9 +19,9 @@ const GROUPS = [
       { keys: ["Enter"], text: "Open the task" },
       { keys: ["Space", "c"], text: "Complete or reopen" },
       { keys: ["x"], text: "Select" },
-      { keys: ["Shift ↓", "Shift ↑"], text: "Extend the selection" },
+      { keys: ["Shift+↓", "Shift+↑"], text: "Extend the selection" },
       { keys: ["Delete", "Backspace"], text: "Move to the trash" },
-      { keys: [`${CONTROL} Z`], text: "Undo" },
+      { keys: [`${CONTROL}+Z`], text: "Undo" },
     ],
   },
   {
@@ -32,8 +32,8 @@ const GROUPS = [
       { keys: ["d"], text: "Due date" },
       { keys: ["p"], text: "Priority" },
       { keys: ["t"], text: "Tags" },
-      { keys: [`${ALT} ↑`, `${ALT} ↓`], text: "Move up or down" },
-      { keys: [`${ALT} →`, `${ALT} ←`], text: "Make it a subtask, or take it out" },
+      { keys: [`${ALT}+↑`, `${ALT}+↓`], text: "Move up or down" },
+      { keys: [`${ALT}+→`, `${ALT}+←`], text: "Make it a subtask, or take it out" },
       { keys: ["Esc"], text: "Close" },
     ],
   },
@@ -67,5 +67,7 @@ export function openShortcuts() {
 
 /** @param {string} keys */
 function combination(keys) {
-  return h("span", {}, keys.split(" ").map((key) => h("kbd", { text: key })));
+  const isSequence = keys.includes(" ");
+  const parts = keys.split(isSequence ? " " : "+").map((key) => h("kbd", { text: key }));
+  return h("span", {}, isSequence ? [parts[0], h("span", { class: "muted small", text: "then" }), parts[1]] : parts);
 }

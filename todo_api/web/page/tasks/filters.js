@@ -48,7 +48,7 @@ export function parseFilter(query) {
   const text = (/** @type {string[]} */ ...names) =>
     names.map((name) => (query.get(name) ?? "").trim()).find((value) => value !== "") ?? "";
   const view = /** @type {View} */ (["today", "upcoming", "trash"].find((name) => name === text("view")) ?? "all");
-  const status = parseStatus(text("status"), text("completed"));
+  const status = parseStatus(text("status"), text("completed"), view);
   return {
     view,
     status,
@@ -79,7 +79,7 @@ export function filterParams(filter) {
   const isUsual = usual.field === filter.sort.field && usual.descending === filter.sort.descending;
   const all = {
     view: filter.view === "all" ? "" : filter.view,
-    status: filter.status === "pending" ? "" : filter.status,
+    status: filter.status === defaultStatus(filter.view) ? "" : filter.status,
     priority: filter.priority.join(","),
     tags: joinList(filter.tags),
     tags_any: joinList(filter.tagsAny),
@@ -365,13 +365,29 @@ function readMoment(text, zone) {
 /**
  * @param {string} status
  * @param {string} completed
+ * @param {View} view
  * @returns {Filter["status"]}
  */
-function parseStatus(status, completed) {
-  if (status === "all" || status === "completed") {
-    return status;
+function parseStatus(status, completed, view) {
+  switch (status || { true: "completed", false: "pending" }[completed]) {
+    case "all":
+      return "all";
+    case "completed":
+      return "completed";
+    case "pending":
+    case "active":
+      return "pending";
+    default:
+      return defaultStatus(view);
   }
-  return completed === "true" && status === "" ? "completed" : "pending";
+}
+
+/**
+ * @param {View} view
+ * @returns {Filter["status"]}
+ */
+function defaultStatus(view) {
+  return view === "trash" ? "all" : "pending";
 }
 
 /** @param {string} text */

@@ -144,6 +144,7 @@ function nameMonthDay(day) {
 /**
  * Return the number as in “the 2nd”, “the last” and “the 2nd to last”.
  * @param {number} number
+ * @returns {string}
  */
 export function ordinal(number) {
   if (number < 0) {

@@ -19,6 +19,7 @@ import { foldTag } from "./text.js";
  * @property {boolean | null} isExpanded null if there is nothing below it
  * @property {{ done: number, total: number } | null} progress of its subtasks
  * @property {string | null} parent the title of its parent, if that is not above it
+ * @property {string | null} day the day of its group, which its due date need not repeat
  */
 /** @typedef {{ kind: "heading", key: string, text: string, count: number, tone: "danger" | "" }} HeadingRow */
 /** @typedef {TaskRow | HeadingRow} Row */
@@ -123,16 +124,16 @@ export class TaskStore {
    * @param {Filter} filter
    * @param {{ collapsed: ReadonlySet<string>, lingering: ReadonlySet<string> }} shown `lingering` tasks
    *   have just been completed, and stay for a moment
-   * @returns {Row[]}
+   * @returns {{ rows: Row[], count: number }} `count`: the number of tasks, hidden ones included
    */
   rows(filter, { collapsed, lingering }) {
     const now = Date.now();
     const matches = matcher(filter, { zone: this.zone, now });
     const tasks = this.sorted(filter.sort).filter((task) => lingering.has(task.key) || matches(task));
     if (filter.sort.field === "due_date" && (filter.view === "today" || filter.view === "upcoming")) {
-      return filter.view === "today" ? this.#todayRows(tasks) : this.#upcomingRows(tasks);
+      return { count: tasks.length, rows: filter.view === "today" ? this.#todayRows(tasks) : this.#upcomingRows(tasks) };
     }
-    return this.#nestedRows(tasks, filter.search ? new Set() : collapsed);
+    return { count: tasks.length, rows: this.#nestedRows(tasks, filter.search ? new Set() : collapsed) };
   }
 
   /** Return how many open tasks the views of the navigation have. */
@@ -204,8 +205,8 @@ export class TaskStore {
     const isLate = (/** @type {LocalTask} */ task) => (dueOf(task, this.zone) ?? start) < start;
     const [late, due] = [tasks.filter(isLate), tasks.filter((task) => !isLate(task))];
     return [
-      ...group("overdue", "Overdue", late.map((task) => this.#row(task)), "danger"),
-      ...group("today", "Today", due.map((task) => this.#row(task)), ""),
+      ...group("overdue", "Overdue", late.map((task) => this.#row(task, {})), "danger"),
+      ...group("today", "Today", due.map((task) => this.#row(task, { day: this.today })), ""),
     ];
   }
 
@@ -219,7 +220,7 @@ export class TaskStore {
     for (const task of tasks) {
       const day = dueDay(task.due_date ?? this.today, this.zone);
       const rows = days.get(day) ?? [];
-      rows.push(this.#row(task));
+      rows.push(this.#row(task, { day }));
       days.set(day, rows);
     }
     return [...days].flatMap(([day, rows]) => group(day, headDay(day, this.today), rows, ""));
@@ -249,23 +250,22 @@ export class TaskStore {
     return top.flatMap((task) => {
       const family = below.get(task.id) ?? [];
       const isExpanded = family.length > 0 ? !collapsed.has(task.key) : null;
-      const subtasks = isExpanded ? family.map((subtask) => this.#row(subtask, 2)) : [];
-      return [this.#row(task, 1, isExpanded), ...subtasks];
+      const subtasks = isExpanded ? family.map((subtask) => this.#row(subtask, { level: 2 })) : [];
+      return [this.#row(task, { isExpanded }), ...subtasks];
     });
   }
 
   /**
    * @param {LocalTask} task
-   * @param {1 | 2} level
-   * @param {boolean | null} isExpanded
+   * @param {{ level?: 1 | 2, isExpanded?: boolean | null, day?: string | null }} place
    * @returns {TaskRow}
    */
-  #row(task, level = 1, isExpanded = null) {
+  #row(task, { level = 1, isExpanded = null, day = null }) {
     const family = this.children(task.id);
     const done = family.filter((each) => each.completed).length;
     const parent = task.parent_id === null || level === 2 ? null : (this.get(task.parent_id)?.title ?? null);
     const progress = family.length > 0 ? { done, total: family.length } : null;
-    return { kind: "task", key: task.key, task, level, isExpanded, progress, parent };
+    return { kind: "task", key: task.key, task, level, isExpanded, progress, parent, day };
   }
 }
 

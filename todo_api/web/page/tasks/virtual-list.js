@@ -78,6 +78,11 @@ export class VirtualList {
     this.#render(true);
   }
 
+  /** Show the rows in sight again, after something else than the rows has changed. */
+  refresh() {
+    this.#render(true);
+  }
+
   /**
    * Keep the elements of these rows in the document when they are out of sight.
    * @param {Iterable<string>} keys

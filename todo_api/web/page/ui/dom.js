@@ -105,6 +105,15 @@ export function loadStyle(href) {
   return loaded;
 }
 
+/**
+ * Fetch modules at the same time which would otherwise be found one after the other.
+ *
+ * @param {string[]} hrefs relative to the address of the page
+ */
+export function preloadModules(hrefs) {
+  document.head.append(...hrefs.map((href) => h("link", { rel: "modulepreload", href })));
+}
+
 let last = 0;
 
 /**

@@ -43,7 +43,8 @@ export function openPopover(anchor, content, { label, role = "dialog", className
     close();
   });
 
-  (anchor.closest("dialog") ?? document.body).append(panel);
+  // Within the same landmark, so that screen readers know where it belongs.
+  (anchor.closest("dialog, main, nav, header") ?? document.body).append(panel);
   panel.showPopover();
   if (wasExpanded) anchor.setAttribute("aria-expanded", "true");
   place();

@@ -2,15 +2,16 @@
  * Short messages at the bottom of the window, with at most one action, such as "Undo".
  */
 
+import { announce } from "./announce.js";
 import { h, icon } from "./dom.js";
 
 const MOST = 3;
 
-const region = h("div", { class: "toasts", popover: "manual", role: "status", "aria-live": "polite" });
+const region = h("div", { class: "toasts", popover: "manual", role: "region", "aria-label": "Messages" });
 document.body.append(region);
 
 /**
- * Show a message. It stays while the pointer or the focus is on it. Escape closes it, and F6 moves
+ * Show a message; the same message without an action is not shown twice. It stays while the pointer or the focus is on it. Escape closes it, and F6 moves
  * the focus to its action.
  *
  * @param {string} text
@@ -59,10 +60,12 @@ export function toast(text, { action, seconds = 8 } = {}) {
     h("button", { type: "button", class: "toast-close", "aria-label": "Close the message", on: { click: close } }, icon("close", "icon-small")),
   );
 
+  for (const other of region.children) if (other.firstElementChild?.textContent === text && !action) other.remove();
   while (region.children.length >= MOST) region.firstElementChild?.remove();
   region.append(element);
   if (region.matches(":popover-open")) region.hidePopover();
   region.showPopover();
+  announce(action ? `${text} Press F6 for “${action.label}”.` : text);
   start();
   return { close };
 }

@@ -1,0 +1,89 @@
+/**
+ * Which tasks are selected.
+ */
+
+export class Selection {
+  /** @type {ReadonlySet<string>} */
+  #keys = new Set();
+  #isOn = false;
+  #onChange;
+
+  /** @param {() => void} onChange */
+  constructor(onChange) {
+    this.#onChange = onChange;
+  }
+
+  /** The keys of the selected rows. */
+  get keys() {
+    return this.#keys;
+  }
+
+  /** Whether rows have boxes to select them. */
+  get isOn() {
+    return this.#isOn;
+  }
+
+  /** @param {string} key */
+  has(key) {
+    return this.#keys.has(key);
+  }
+
+  /** @param {string} key */
+  toggle(key) {
+    const keys = new Set(this.#keys);
+    if (!keys.delete(key)) {
+      keys.add(key);
+    }
+    this.#set(keys, keys.size > 0);
+  }
+
+  /** Show the boxes, before anything is selected. */
+  start() {
+    this.#set(this.#keys, true);
+  }
+
+  /**
+   * Select all rows from one to another, as well as those that are selected.
+   * @param {readonly string[]} order of all rows
+   * @param {string} to
+   * @param {string} from
+   */
+  extend(order, to, from) {
+    const [a, b] = [order.indexOf(from), order.indexOf(to)];
+    const range = order.slice(Math.min(a, b), Math.max(a, b) + 1);
+    this.#set(new Set([...this.#keys, ...range]), true);
+  }
+
+  /** @param {Iterable<string>} keys */
+  selectAll(keys) {
+    const all = new Set(keys);
+    this.#set(all, all.size > 0);
+  }
+
+  clear() {
+    if (this.#isOn) {
+      this.#set(new Set(), false);
+    }
+  }
+
+  /**
+   * Forget the rows that are gone.
+   * @param {ReadonlySet<string>} present
+   */
+  keep(present) {
+    const keys = [...this.#keys].filter((key) => present.has(key));
+    if (keys.length !== this.#keys.size) {
+      this.#set(new Set(keys), keys.length > 0);
+    }
+  }
+
+  /**
+   * @param {ReadonlySet<string>} keys
+   * @param {boolean} isOn
+   */
+  #set(keys, isOn) {
+    this.#keys = keys;
+    this.#isOn = isOn;
+    this.#onChange();
+  }
+}
