@@ -56,7 +56,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
           event.preventDefault();
           void add();
         },
-        focusout: (event) => form.classList.toggle("is-used", isUsed(event.relatedTarget)),
+        focusout: () => whenReleased(() => form.classList.toggle("is-used", isUsed())),
         focusin: () => {
           form.classList.add("is-used");
           void loadParser();
@@ -74,7 +74,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     const { parseQuickAdd } = await loadParser();
     return parseQuickAdd(text, context);
   };
-  const isUsed = (/** @type {EventTarget | null} */ next) => input.value !== "" || (next instanceof Node && form.contains(next));
+  const isUsed = () => input.value !== "" || form.contains(document.activeElement);
 
   function show() {
     hint.textContent = isSmall || input.value ? "" : "Try “Water plants !high #home tomorrow 9am every monday”.";
@@ -172,6 +172,19 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
       input.setAttribute("aria-label", text);
     },
   };
+}
+
+/**
+ * Do something that moves what is below. While a button of the mouse is down this waits, since the
+ * click would miss what it is meant for.
+ * @param {() => void} run
+ */
+function whenReleased(run) {
+  if (document.querySelector(":active")) {
+    addEventListener("pointerup", () => setTimeout(run), { once: true });
+  } else {
+    setTimeout(run);
+  }
 }
 
 /** The parser is needed only when something is typed. */
