@@ -115,6 +115,7 @@ describe("words of the title", () => {
     "Read the Monday paper again": ["Read the Monday paper again", {}],
     "Plan Monday meeting tomorrow": ["Plan Monday meeting", { due_date: "2026-12-01" }],
     "May I go": ["May I go", {}],
+    "Write constructor tests": ["Write constructor tests", {}],
     "The cat sat": ["The cat sat", {}],
     "Catch the sun": ["Catch the sun", {}],
     "Weekly report": ["Weekly report", {}],
