@@ -45,7 +45,7 @@ def test_two_tabs_of_a_browser_show_the_same(windows: Windows, ada: ApiUser) -> 
     first.has("Buy milk").is_saved()
     first.page.close()
     second.add("Buy bread").is_saved()
-    assert titles(ada) == {"Buy milk", "Buy bread"}
+    until(lambda: titles(ada) == {"Buy milk", "Buy bread"})
 
 
 def test_a_change_by_another_client_appears_by_itself(windows: Windows, ada: ApiUser) -> None:
