@@ -126,4 +126,4 @@ def test_a_session_that_was_revoked_asks_to_sign_in_and_goes_on(
     expect(account.page.get_by_text("Your session has ended.")).to_be_visible()
     account.sign_in(ada.email)
     tasks.has("Before").add("After").is_saved()
-    assert titles(ada) == {"Before", "After"}
+    until(lambda: titles(ada) == {"Before", "After"})
