@@ -86,7 +86,7 @@ function onKey(view, event) {
       view.startAdding();
       return true;
     case "?":
-      view.showShortcuts();
+      void view.showShortcuts();
       return true;
     case "/":
       view.parts.ui.focusSearch();
@@ -127,7 +127,7 @@ function onTaskKey(view, event) {
     case "Delete":
     case "Backspace":
       if (view.isTrash) {
-        void view.trash.erase(tasks);
+        void view.erase(tasks);
       } else {
         view.remove(tasks);
       }

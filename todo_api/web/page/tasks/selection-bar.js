@@ -50,7 +50,7 @@ export function createSelectionBar(view) {
   ];
   const deleted = [
     button("restore", "Restore", () => view.trash.restore(view.targets, view.actions)),
-    button("trash", "Delete permanently", () => void view.trash.erase(view.targets)),
+    button("trash", "Delete permanently", () => void view.erase(view.targets)),
   ];
   const element = h(
     "div",

@@ -2,9 +2,8 @@
  * The view of the tasks: the list with what belongs to it, for the address that is shown.
  */
 
-import { openShortcuts } from "../shell/shortcuts.js";
 import { announce } from "../ui/announce.js";
-import { h, loadStyle } from "../ui/dom.js";
+import { h } from "../ui/dom.js";
 import { toast } from "../ui/toast.js";
 import { TaskActions } from "./actions.js";
 import { Collapsed } from "./collapsed.js";
@@ -33,6 +32,7 @@ import { Trash } from "./trash.js";
 /** @typedef {{ main: HTMLElement, nav: HTMLElement, client: TodoClient, offline: OfflineTasks, router: Router, ui: Ui }} Parts */
 
 const LEAVING_MS = 700;
+const PANELS_MS = 400;
 const MINUTE_MS = 60_000;
 
 /**
@@ -41,7 +41,6 @@ const MINUTE_MS = 60_000;
  * @returns {{ unmount: () => void }}
  */
 export function mountTasks(parts) {
-  void loadStyle("./styles/tasks.css");
   const view = new TaskView(parts);
   return { unmount: () => view.unmount() };
 }
@@ -53,6 +52,8 @@ export class TaskView {
   #lingering = new Set();
   #frame = 0;
   #minute = 0;
+  /** @type {Promise<typeof import("./panels.js")> | null} */
+  #panels = null;
   /** @type {ReturnType<typeof import("./selection-bar.js").createSelectionBar> | null} */
   #selectionBar = null;
 
@@ -80,13 +81,20 @@ export class TaskView {
     this.collapsed = new Collapsed();
     this.opened = new OpenTask(this);
     this.#mount();
-    this.panels = import("./panels.js");
-    void this.panels.then((panels) => this.#addPanels(panels));
     this.opened.followAddress();
   }
 
   get parts() {
     return this.#parts;
+  }
+
+  /** What is needed when the user does something. It is loaded a moment after the list, or at once. */
+  get panels() {
+    this.#panels ??= import("./panels.js").then((panels) => {
+      this.#addPanels(panels);
+      return panels;
+    });
+    return this.#panels;
   }
 
   get isTrash() {
@@ -128,6 +136,12 @@ export class TaskView {
     document.addEventListener("visibilitychange", () => this.refresh(), { signal });
     this.show({ keepsPlace: false });
     this.store.prepareSearch();
+    const load = () => void this.panels;
+    const loading = setTimeout(load, PANELS_MS);
+    signal.addEventListener("abort", () => clearTimeout(loading));
+    for (const name of ["pointermove", "pointerdown", "keydown", "focusin"]) {
+      document.addEventListener(name, load, { signal, once: true, passive: true });
+    }
     // What is overdue, and at midnight also what is due today, changes without a change of a task.
     this.#minute = setInterval(() => this.refresh(), MINUTE_MS);
   }
@@ -264,7 +278,7 @@ export class TaskView {
       case "restore":
         return this.trash.restore([row.task], this.actions);
       case "erase":
-        return void this.trash.erase([row.task]);
+        return void this.erase([row.task]);
       default:
         return this.#openOrSelect(row, event);
     }
@@ -384,7 +398,17 @@ export class TaskView {
     }
   }
 
-  showShortcuts() {
+  /**
+   * Ask, and delete tasks in the trash permanently.
+   * @param {readonly LocalTask[]} tasks
+   */
+  async erase(tasks) {
+    const { eraseTasks } = await this.panels;
+    await eraseTasks(this, tasks);
+  }
+
+  async showShortcuts() {
+    const { openShortcuts } = await import("../shell/shortcuts.js");
     openShortcuts();
   }
 
