@@ -41,7 +41,6 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     autocomplete: "off",
     enterKeyHint: "done",
     maxLength: 500,
-    dir: "auto",
     on: { input: () => show(), keydown: (event) => onKey(event) },
   });
   const chips = h("ul", { class: "quick-add-chips", "aria-label": "Understood", hidden: true });
@@ -77,6 +76,8 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
   const isUsed = () => input.value !== "" || form.contains(document.activeElement);
 
   function show() {
+    // The placeholder has the direction of the page.
+    input.dir = input.value === "" ? "" : "auto";
     hint.textContent = isSmall || input.value ? "" : "Try “Water plants !high #home tomorrow 9am every monday”.";
     form.classList.toggle("has-text", input.value.trim() !== "");
     const text = input.value;
