@@ -42,7 +42,7 @@ export class OfflineCopy {
     this.tasks.clear();
     this.#children.clear();
     this.#covered.clear();
-    for (const task of tasks) this.#add(this.#local(task));
+    for (const task of tasks) this.#add(Object.assign(task, this.#localFields(task.id)));
     const orders = new Set(queue.map((write) => write.order));
     this.queue = [...queue, ...[...uncommitted].filter((write) => !orders.has(write.order))];
     this.#last = Math.max(this.#last, this.queue.at(-1)?.order ?? 0);
@@ -220,7 +220,12 @@ export class OfflineCopy {
    * @returns {LocalTask}
    */
   #local(task) {
-    return { ...task, key: this.#keys.get(task.id) ?? keyOf(task.id), pending: false };
+    return { ...task, ...this.#localFields(task.id) };
+  }
+
+  /** @param {number} id */
+  #localFields(id) {
+    return { key: this.#keys.get(id) ?? keyOf(id), pending: false };
   }
 }
 

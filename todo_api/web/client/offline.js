@@ -44,7 +44,7 @@ export class OfflineTasks extends EventTarget {
   #copy = new OfflineCopy();
   /** @type {OfflineStore | null} */
   #store = null;
-  /** @type {Promise<unknown>} */
+  /** @type {Promise<void>} */
   #commits = Promise.resolve();
   /** @type {Set<QueuedWrite>} Writes that are not on disk yet. */
   #uncommitted = new Set();
@@ -285,15 +285,17 @@ export class OfflineTasks extends EventTarget {
 
   /**
    * @param {Patch} patch
-   * @returns {Promise<void>}
+   * @returns {Promise<void>} until this and everything before is on disk
    */
   #commit(patch) {
-    const committed = this.#commits.then(async () => {
-      // A browser without room still shows everything, until the page is closed.
-      await this.#store?.commit(patch).catch(() => undefined);
-    });
-    this.#commits = committed;
-    return committed;
+    // A browser without room still shows everything, until the page is closed.
+    const committed = this.#store?.commit(patch).catch(() => undefined);
+    const before = this.#commits;
+    this.#commits = (async () => {
+      await before;
+      await committed;
+    })();
+    return this.#commits;
   }
 
   // The tabs
