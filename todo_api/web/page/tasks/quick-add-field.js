@@ -53,12 +53,12 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
       on: {
         submit: (event) => {
           event.preventDefault();
-          void add();
+          add();
         },
         focusout: () => whenReleased(() => form.classList.toggle("is-used", isUsed())),
         focusin: () => {
           form.classList.add("is-used");
-          void loadParser();
+          withParser(() => undefined);
         },
       },
     },
@@ -67,12 +67,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     hint,
   );
 
-  /** @param {string} text */
-  const parse = async (text) => {
-    const context = { zone: zone(), now: Date.now(), ignored };
-    const { parseQuickAdd } = await loadParser();
-    return parseQuickAdd(text, context);
-  };
+  const context = () => ({ zone: zone(), now: Date.now(), ignored });
   const isUsed = () => input.value !== "" || form.contains(document.activeElement);
 
   function show() {
@@ -84,7 +79,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     if (text === "") {
       showChips([]);
     } else {
-      void parse(text).then((parsed) => input.value === text && showChips(chipsOf(parsed, zone())));
+      withParser((parse) => input.value === text && showChips(chipsOf(parse(text, context()), zone())));
     }
   }
 
@@ -124,21 +119,22 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     );
   }
 
-  async function add() {
-    const text = input.value;
-    const parsing = parse(text);
-    // The next task can be typed while this one is read.
+  function add() {
+    const [text, understood] = [input.value, context()];
+    // The next task can be typed while the parser is loaded for this one.
     clear();
-    const { title, fields } = await parsing;
-    const length = [...title].length;
-    if (length > 0 && length <= LONGEST_TITLE) {
-      onAdd({ title, ...fields });
-      return;
-    }
-    input.value = text;
-    show();
-    hint.textContent = length === 0 ? "Type a title." : `A title has up to ${LONGEST_TITLE} characters.`;
-    input.focus();
+    withParser((parse) => {
+      const { title, fields } = parse(text, understood);
+      const length = [...title].length;
+      if (length > 0 && length <= LONGEST_TITLE) {
+        onAdd({ title, ...fields });
+      } else {
+        input.value = text;
+        show();
+        hint.textContent = length === 0 ? "Type a title." : `A title has up to ${LONGEST_TITLE} characters.`;
+        input.focus();
+      }
+    });
   }
 
   function clear() {
@@ -151,7 +147,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
   function onKey(event) {
     if (event.key === "Enter" && !event.isComposing) {
       event.preventDefault();
-      void add();
+      add();
     } else if (event.key === "Escape") {
       event.preventDefault();
       event.stopPropagation();
@@ -188,9 +184,22 @@ function whenReleased(run) {
   }
 }
 
-/** The parser is needed only when something is typed. */
-function loadParser() {
-  return import("./quick-add.js");
+/** @type {Parse | null} */
+let parser = null;
+
+/**
+ * Do something with the parser: at once, if it was loaded. That is when something is typed.
+ * @param {(parse: Parse) => void} run
+ */
+function withParser(run) {
+  if (parser) {
+    run(parser);
+  } else {
+    void import("./quick-add.js").then(({ parseQuickAdd }) => {
+      parser = parseQuickAdd;
+      run(parseQuickAdd);
+    });
+  }
 }
 
 /**
