@@ -2,7 +2,7 @@
  * The list of tasks: an element in which one row at a time has the keyboard, and one may be open.
  */
 
-import { createRow, estimateHeight, updateHeading, updateTask } from "./row.js";
+import { createRow, estimateHeight, rowKind, updateHeading, updateTask } from "./row.js";
 import { VirtualList } from "./virtual-list.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
@@ -45,6 +45,7 @@ export class TaskList extends HTMLElement {
     this.#list = new VirtualList(/** @type {HTMLElement} */ (this), {
       create: createRow,
       update: (element, row, index, count) => this.#update(element, row, index, count),
+      kind: rowKind,
       estimate: estimateHeight,
     });
     this.addEventListener("click", (event) => this.#onClick(event));

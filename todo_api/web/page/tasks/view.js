@@ -46,6 +46,7 @@ export class TaskView {
   #parts;
   #leaving = new AbortController();
   #frame = 0;
+  #keepsPlace = true;
   #minute = 0;
   /** @type {Promise<typeof import("./panels.js")> | null} */
   #panels = null;
@@ -153,11 +154,16 @@ export class TaskView {
     }
   }
 
-  /** Show the list again soon, since something has changed. */
-  refresh() {
+  /**
+   * Show the list with the next frame, since something has changed.
+   * @param {{ keepsPlace?: boolean }} [options] whether what is in sight stays in place
+   */
+  refresh({ keepsPlace = true } = {}) {
+    this.#keepsPlace &&= keepsPlace;
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      this.show();
+      this.show({ keepsPlace: this.#keepsPlace });
+      this.#keepsPlace = true;
     });
   }
 
@@ -180,13 +186,16 @@ export class TaskView {
     }
     if (!isSame) {
       this.opened.close({ goes: false });
-      const isTyping = Boolean(filter.search) && Boolean(this.filter.search);
+      const isTyping = filter.search !== "" && this.filter.search !== "";
       this.filter = filter;
       this.commands.lingering.clear();
       this.selection.clear();
-      this.show({ keepsPlace: false });
-      if (!isTyping) {
-        scrollTo({ top: 0, behavior: "instant" });
+      scrollTo({ top: 0, behavior: "instant" });
+      if (isTyping) {
+        // Several letters that come faster than frames are shown at once.
+        this.refresh({ keepsPlace: false });
+      } else {
+        this.show({ keepsPlace: false });
       }
     }
     this.opened.followAddress();
