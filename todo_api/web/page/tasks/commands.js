@@ -5,7 +5,6 @@
 import { announce } from "../ui/announce.js";
 import { toast } from "../ui/toast.js";
 import { addDays } from "./dates.js";
-import { stepPlace } from "./places.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
 /** @typedef {import("./store.js").TaskRow} TaskRow */
@@ -66,7 +65,8 @@ export class TaskCommands {
    * @param {TaskRow} row
    * @param {"up" | "down" | "in" | "out"} direction
    */
-  step(row, direction) {
+  async step(row, direction) {
+    const { stepPlace } = await this.#view.panels;
     const place = stepPlace(this.#view.list.tasks, row.key, direction);
     if (place) {
       this.move(row.task, place);

@@ -70,7 +70,7 @@ function onAlt(view, event) {
   if (!direction || !row || !view.canReorder || !view.list.contains(document.activeElement)) {
     return false;
   }
-  view.commands.step(row, direction);
+  void view.commands.step(row, direction);
   return true;
 }
 

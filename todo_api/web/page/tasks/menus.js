@@ -21,11 +21,11 @@ export function openTaskMenu(view, row, anchor, at) {
   const moves = view.canReorder
     ? /** @type {const} */ ([
         "separator",
-        { label: "Move up", icon: "sort", shortcut: "Alt ↑", run: () => view.commands.step(row, "up") },
-        { label: "Move down", icon: "sort", shortcut: "Alt ↓", run: () => view.commands.step(row, "down") },
+        { label: "Move up", icon: "sort", shortcut: "Alt ↑", run: () => void view.commands.step(row, "up") },
+        { label: "Move down", icon: "sort", shortcut: "Alt ↓", run: () => void view.commands.step(row, "down") },
         row.level === 2 || task.parent_id !== null
-          ? { label: "Make it a task of its own", icon: "indent", shortcut: "Alt ←", run: () => view.commands.step(row, "out") }
-          : { label: "Make it a subtask", icon: "indent", shortcut: "Alt →", disabled: !canIndent, run: () => view.commands.step(row, "in") },
+          ? { label: "Make it a task of its own", icon: "indent", shortcut: "Alt ←", run: () => void view.commands.step(row, "out") }
+          : { label: "Make it a subtask", icon: "indent", shortcut: "Alt →", disabled: !canIndent, run: () => void view.commands.step(row, "in") },
       ])
     : [];
   openMenu(

@@ -4,21 +4,12 @@
 
 import { announce } from "../ui/announce.js";
 import { h, icon, uniqueId } from "../ui/dom.js";
-import { formatDue } from "./dates.js";
-import { describeRule } from "./recurrence-text.js";
 
 /** @typedef {import("./quick-add.js").Fields} Fields */
-/** @typedef {typeof import("./quick-add.js").parseQuickAdd} Parse */
-/** @typedef {{ label: string, icon: string, texts: string[] }} Chip */
+/** @typedef {typeof import("./quick-add-chips.js")} Parser */
+/** @typedef {import("./quick-add-chips.js").Chip} Chip */
 
 const LONGEST_TITLE = 200;
-const PRIORITY_NAMES = /** @type {Record<string, string>} */ ({
-  urgent: "Urgent",
-  high: "High priority",
-  medium: "Medium priority",
-  low: "Low priority",
-  none: "No priority",
-});
 
 /**
  * @param {object} options
@@ -79,7 +70,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     if (text === "") {
       showChips([]);
     } else {
-      withParser((parse) => input.value === text && showChips(chipsOf(parse(text, context()), zone())));
+      withParser(({ parseQuickAdd, chipsOf }) => input.value === text && showChips(chipsOf(parseQuickAdd(text, context()), zone())));
     }
   }
 
@@ -123,8 +114,8 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     const [text, understood] = [input.value, context()];
     // The next task can be typed while the parser is loaded for this one.
     clear();
-    withParser((parse) => {
-      const { title, fields } = parse(text, understood);
+    withParser(({ parseQuickAdd }) => {
+      const { title, fields } = parseQuickAdd(text, understood);
       const length = [...title].length;
       if (length > 0 && length <= LONGEST_TITLE) {
         onAdd({ title, ...fields });
@@ -184,54 +175,20 @@ function whenReleased(run) {
   }
 }
 
-/** @type {Parse | null} */
+/** @type {Parser | null} */
 let parser = null;
 
 /**
  * Do something with the parser: at once, if it was loaded. That is when something is typed.
- * @param {(parse: Parse) => void} run
+ * @param {(parser: Parser) => void} run
  */
 function withParser(run) {
   if (parser) {
     run(parser);
   } else {
-    void import("./quick-add.js").then(({ parseQuickAdd }) => {
-      parser = parseQuickAdd;
-      run(parseQuickAdd);
+    void import("./quick-add-chips.js").then((loaded) => {
+      parser = loaded;
+      run(loaded);
     });
   }
-}
-
-/**
- * @param {ReturnType<Parse>} parsed
- * @param {string} zone
- * @returns {Chip[]}
- */
-function chipsOf({ fields, spans }, zone) {
-  const textsOf = (/** @type {string[]} */ ...kinds) => spans.filter((span) => kinds.includes(span.kind)).map((span) => span.text);
-  const tagTexts = textsOf("tag");
-  /** @type {(Chip | false)[]} */
-  const chips = [
-    fields.due_date !== undefined && {
-      label: formatDue(fields.due_date, zone, Date.now()),
-      icon: "calendar",
-      texts: textsOf("date", "time").length > 0 ? textsOf("date", "time") : textsOf("repeat"),
-    },
-    fields.recurrence_rule !== undefined && {
-      label: describeRule(fields.recurrence_rule, fields.repeat_from),
-      icon: "repeat",
-      texts: textsOf("repeat"),
-    },
-    fields.priority !== undefined && {
-      label: PRIORITY_NAMES[fields.priority] ?? "",
-      icon: "flag",
-      texts: textsOf("priority"),
-    },
-    ...(fields.tags ?? []).map((tag) => ({
-      label: tag,
-      icon: "tag",
-      texts: tagTexts.filter((text) => text.toLowerCase().replace(/[.,;:!?]+$/, "") === `#${tag.toLowerCase()}`),
-    })),
-  ];
-  return chips.filter((chip) => chip !== false);
 }

@@ -303,11 +303,15 @@ export class TaskStore {
    */
   #row(task, { level = 1, isExpanded = null, day = null }) {
     const family = this.children(task.id);
-    const done = family.filter((each) => each.completed).length;
     const parent = task.parent_id === null || level === 2 ? null : (this.get(task.parent_id)?.title ?? null);
-    const progress = family.length > 0 ? { done, total: family.length } : null;
+    const progress = family.length > 0 ? progressOf(family) : null;
     return { kind: "task", key: task.key, task, level, isExpanded, progress, parent, day };
   }
+}
+
+/** @param {readonly LocalTask[]} family */
+function progressOf(family) {
+  return { done: family.filter((each) => each.completed).length, total: family.length };
 }
 
 /**

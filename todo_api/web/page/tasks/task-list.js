@@ -87,13 +87,12 @@ export class TaskList extends HTMLElement {
     const hadFocus = this.contains(document.activeElement);
     const index = this.#active === null ? 0 : this.rows.indexOf(this.#active);
     this.#isTrash = isTrash;
-    const keys = new Set(rows.map((row) => row.key));
-    const isGone = this.#active === null || !keys.has(this.#active);
-    if (isGone) {
-      this.#active = nearestTask(rows, Math.max(0, index))?.key ?? null;
-    }
     this.rows.setRows(rows, { keepsPlace });
-    this.#pin();
+    if (this.#active === null || this.rows.indexOf(this.#active) < 0) {
+      this.#active = nearestTask(rows, Math.max(0, index))?.key ?? null;
+      this.#pin();
+      this.refresh();
+    }
     if (hadFocus && !this.contains(document.activeElement)) {
       this.focusActive();
     }

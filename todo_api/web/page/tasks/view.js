@@ -222,10 +222,11 @@ export class TaskView {
     this.list.setAttribute("aria-label", title);
     this.list.show(rows, { keepsPlace, isTrash: this.isTrash });
     this.list.hidden = rows.length === 0;
-    const { tasks } = this.list;
     this.count.textContent = count === 0 ? "" : String(count);
     this.filterBar.show(this.filter);
-    this.selection.keep(new Set(tasks.map((row) => row.key)));
+    if (this.selection.isOn) {
+      this.selection.keep(new Set(this.list.tasks.map((row) => row.key)));
+    }
     const { overdue, ...counts } = this.store.counts();
     ui.setCounts(counts);
     ui.setTags(this.store.tags());
