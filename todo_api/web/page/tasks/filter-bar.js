@@ -32,7 +32,7 @@ export function createFilterBar(view) {
   const toggle = iconButton("filter", "Filter", () => setShown(!isShown), { "aria-expanded": "false", "aria-controls": "filter-bar" });
   const sort = iconButton("sort", "Sort", opener("openSort"), popup);
   const more = iconButton("more", "More", opener("openMore"), popup);
-  const empty = h("button", { type: "button", class: "button button-quiet danger", text: "Empty trash", on: { click: () => void view.erase(view.trash.tasks) } });
+  const empty = h("button", { type: "button", class: "button button-quiet danger", text: "Empty trash", on: { click: () => void view.commands.erase(view.trash.tasks) } });
   const status = chip("done", opener("openStatus"), "menu");
   const priority = chip("flag", opener("openPriorities"), "dialog");
   const tags = chip("tag", opener("openTags"), "dialog");

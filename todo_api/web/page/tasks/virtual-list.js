@@ -5,7 +5,7 @@
  * stays where it is while rows above it are measured or change.
  */
 
-const OVERSCAN = 480;
+const OVERSCAN = 320;
 const ROUNDS = 4;
 
 /**
@@ -13,7 +13,8 @@ const ROUNDS = 4;
  * @typedef {object} Renderer
  * @property {(row: Row) => HTMLElement} create
  * @property {(element: HTMLElement, row: Row, index: number, count: number) => void} update
- * @property {(row: Row) => number} estimate the height of a row that was not measured yet
+ * @property {(row: Row) => string} kind rows of one kind usually have the same height
+ * @property {(row: Row) => number} estimate the height of a row, before one of its kind was measured
  */
 
 /** @template {{ key: string }} Row */
@@ -26,6 +27,8 @@ export class VirtualList {
   #indexes = new Map();
   /** @type {Map<string, number>} */
   #heights = new Map();
+  /** @type {Map<string, number>} the smallest height of each kind */
+  #usual = new Map();
   #offsets = new Float64Array(1);
   /** @type {Map<string, HTMLElement>} */
   #elements = new Map();
@@ -231,6 +234,7 @@ export class VirtualList {
       }
       if (height > 0) {
         this.#heights.set(key, height);
+        this.#learn(key, height);
       }
     }
     if (changed) {
@@ -247,10 +251,27 @@ export class VirtualList {
     }
   }
 
+  /**
+   * @param {string} key
+   * @param {number} height
+   */
+  #learn(key, height) {
+    const row = this.#rows[this.indexOf(key)];
+    if (row) {
+      const kind = this.#renderer.kind(row);
+      this.#usual.set(kind, Math.min(height, this.#usual.get(kind) ?? height));
+    }
+  }
+
   /** @param {string} key */
   #heightOf(key) {
     const row = this.#rows[this.indexOf(key)];
-    return this.#heights.get(key) ?? (row ? this.#renderer.estimate(row) : 0);
+    return row ? this.#heightOfRow(row) : 0;
+  }
+
+  /** @param {Row} row */
+  #heightOfRow(row) {
+    return this.#heights.get(row.key) ?? this.#usual.get(this.#renderer.kind(row)) ?? this.#renderer.estimate(row);
   }
 
   #place() {
@@ -258,7 +279,7 @@ export class VirtualList {
     let offset = 0;
     this.#rows.forEach((row, index) => {
       offsets[index] = offset;
-      offset += this.#heights.get(row.key) ?? this.#renderer.estimate(row);
+      offset += this.#heightOfRow(row);
     });
     offsets[this.#rows.length] = offset;
     this.#offsets = offsets;
