@@ -1,6 +1,7 @@
 """The page of a signed-in user with their tasks, as the user sees it."""
 
 import re
+from collections.abc import Sequence
 from typing import Self
 
 from playwright.sync_api import Locator, Page, expect
@@ -59,7 +60,7 @@ class TasksPage:
         expect(self.page.locator(".sync[data-state=offline]")).to_be_visible()
         return self
 
-    def titles(self) -> "list[str]":
+    def titles(self) -> Sequence[str]:
         """Return the titles of the tasks in the document, from top to bottom."""
         return self.list.locator(".task-title").all_inner_texts()
 
