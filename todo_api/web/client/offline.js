@@ -210,8 +210,8 @@ export class OfflineTasks extends EventTarget {
   /** Send the queue and read the changes now. It ends when that was done, or could not be. */
   async sync() {
     if (this.#closing.signal.aborted) return;
-    const synced = nextEvent(this, ["synced"], this.#closing.signal);
     await this.#commits;
+    const synced = nextEvent(this, ["synced"], this.#closing.signal);
     if (this.#sync) this.#sync.soon();
     else this.#send({ ask: "sync" });
     await synced;
@@ -342,8 +342,10 @@ export class OfflineTasks extends EventTarget {
         this.#dispatch(event, detail);
       },
       endSync: () => {
-        this.#send({ synced: true });
-        this.dispatchEvent(new Event("synced"));
+        this.#commits.then(() => {
+          this.#send({ synced: true });
+          this.dispatchEvent(new Event("synced"));
+        });
       },
     });
     await this.#sync.run();
