@@ -3,7 +3,7 @@
 /** @import { Patch } from "./offline-store.js" */
 /** @import { NewTask, Place, Task, TaskChanges } from "./tasks.js" */
 
-import { TodoError } from "./errors.js";
+import { TodoError, notSignedIn } from "./errors.js";
 import { withLock } from "./locks.js";
 import { OfflineCopy, plain } from "./offline-copy.js";
 import { CONTENT, completion, fieldsOf, withStoredIds } from "./offline-rules.js";
@@ -81,7 +81,7 @@ export class OfflineTasks extends EventTarget {
    * @returns {Promise<OfflineTasks>}
    */
   static async open(client) {
-    if (!client.user) throw new TypeError("Sign in first.");
+    if (!client.user) throw notSignedIn();
     const opened = new OfflineTasks(client, client.user.id);
     opened.#store = await OfflineStore.open(opened.#name);
     await opened.#load();
