@@ -14,7 +14,7 @@ import { History } from "./history.js";
 import { bindKeyboard } from "./keyboard.js";
 import { addLabel, emptyState, titleOf } from "./labels.js";
 import { OpenTask } from "./open-task.js";
-import { createQuickAdd } from "./quick-add-field.js";
+import { createQuickAdd, loadParser } from "./quick-add-field.js";
 import { Selection } from "./selection.js";
 import { TaskStore } from "./store.js";
 import { showSyncMessages } from "./sync-messages.js";
@@ -150,6 +150,7 @@ export class TaskView {
       this.#selectionBar = createSelectionBar(this);
       this.#parts.main.append(this.#selectionBar.element);
       enableDrag(this, signal);
+      void loadParser();
       this.#showSelection();
     }
   }
