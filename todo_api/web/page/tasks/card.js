@@ -57,7 +57,7 @@ export function createCard(view, opened) {
       { class: "card-foot" },
       details,
       iconButton("trash", "Delete the task", () => {
-        view.opened.close();
+        view.opened.close({ focuses: true });
         view.commands.remove([task]);
       }),
     ),

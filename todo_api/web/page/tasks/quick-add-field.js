@@ -49,7 +49,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
         focusout: () => whenReleased(() => form.classList.toggle("is-used", isUsed())),
         focusin: () => {
           form.classList.add("is-used");
-          withParser(() => undefined);
+          void loadParser();
         },
       },
     },
@@ -112,24 +112,23 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
 
   function add() {
     const [text, understood] = [input.value, context()];
-    // The next task can be typed while the parser is loaded for this one.
-    clear();
     withParser(({ parseQuickAdd }) => {
+      // What was typed while the parser was loaded is the next task.
+      const rest = input.value.startsWith(text) ? input.value.slice(text.length) : "";
       const { title, fields } = parseQuickAdd(text, understood);
       const length = [...title].length;
       if (length > 0 && length <= LONGEST_TITLE) {
+        clear(rest);
         onAdd({ title, ...fields });
       } else {
-        input.value = text;
-        show();
         hint.textContent = length === 0 ? "Type a title." : `A title has up to ${LONGEST_TITLE} characters.`;
         input.focus();
       }
     });
   }
 
-  function clear() {
-    input.value = "";
+  function clear(rest = "") {
+    input.value = rest;
     ignored = [];
     show();
   }
@@ -177,18 +176,26 @@ function whenReleased(run) {
 
 /** @type {Parser | null} */
 let parser = null;
+/** @type {Promise<Parser> | null} */
+let loading = null;
+
+/** Load the parser, which is needed when something is typed. */
+export function loadParser() {
+  loading ??= import("./quick-add-chips.js").then((loaded) => {
+    parser = loaded;
+    return loaded;
+  });
+  return loading;
+}
 
 /**
- * Do something with the parser: at once, if it was loaded. That is when something is typed.
+ * Do something with the parser: at once, if it was loaded, and otherwise in the order of the calls.
  * @param {(parser: Parser) => void} run
  */
 function withParser(run) {
   if (parser) {
     run(parser);
   } else {
-    void import("./quick-add-chips.js").then((loaded) => {
-      parser = loaded;
-      run(loaded);
-    });
+    void loadParser().then(run);
   }
 }

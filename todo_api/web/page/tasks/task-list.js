@@ -87,12 +87,10 @@ export class TaskList extends HTMLElement {
     const hadFocus = this.contains(document.activeElement);
     const index = this.#active === null ? 0 : this.rows.indexOf(this.#active);
     this.#isTrash = isTrash;
-    this.rows.setRows(rows, { keepsPlace });
-    if (this.#active === null || this.rows.indexOf(this.#active) < 0) {
+    if (!rows.some((row) => row.key === this.#active)) {
       this.#active = nearestTask(rows, Math.max(0, index))?.key ?? null;
-      this.#pin();
-      this.refresh();
     }
+    this.rows.setRows(rows, { keepsPlace, pinned: this.#pinned() });
     if (hadFocus && !this.contains(document.activeElement)) {
       this.focusActive();
     }
@@ -217,8 +215,11 @@ export class TaskList extends HTMLElement {
   }
 
   #pin() {
-    const keys = [this.#active, this.#open?.key].filter((key) => typeof key === "string");
-    this.rows.pin(keys);
+    this.rows.pin(this.#pinned());
+  }
+
+  #pinned() {
+    return [this.#active, this.#open?.key].filter((key) => typeof key === "string");
   }
 
   /** @param {MouseEvent} event */

@@ -14,7 +14,7 @@ import { History } from "./history.js";
 import { bindKeyboard } from "./keyboard.js";
 import { addLabel, emptyState, titleOf } from "./labels.js";
 import { OpenTask } from "./open-task.js";
-import { createQuickAdd } from "./quick-add-field.js";
+import { createQuickAdd, loadParser } from "./quick-add-field.js";
 import { Selection } from "./selection.js";
 import { TaskStore } from "./store.js";
 import { showSyncMessages } from "./sync-messages.js";
@@ -122,13 +122,13 @@ export class TaskView {
       href: (task) => router.href(filterParams(this.filter), `task=${task.id}`),
       zone: () => this.store.zone,
       today: () => this.store.today,
-      isLeaving: (row) => this.commands.lingering.has(row.key),
+      isLeaving: (row) => this.#isLeaving(row),
     });
     bindKeyboard(this, signal);
     showSyncMessages(this, signal);
     offline.addEventListener("change", (event) => this.#onChange(/** @type {CustomEvent} */ (event).detail), { signal });
     offline.addEventListener("state", () => this.refresh(), { signal });
-    client.addEventListener("profile", () => this.#onChange({ ids: null, replaced: new Map() }), { signal });
+    client.addEventListener("profile", () => this.#onChange({ ids: null }), { signal });
     signal.addEventListener("abort", router.onNavigate(() => this.#onNavigate()));
     document.addEventListener("visibilitychange", () => this.refresh(), { signal });
     this.show({ keepsPlace: false });
@@ -150,6 +150,7 @@ export class TaskView {
       this.#selectionBar = createSelectionBar(this);
       this.#parts.main.append(this.#selectionBar.element);
       enableDrag(this, signal);
+      void loadParser();
       this.#showSelection();
     }
   }
@@ -167,12 +168,15 @@ export class TaskView {
     });
   }
 
-  /** @param {{ ids: number[] | null, replaced: Map<number, number> }} change */
-  #onChange({ replaced }) {
-    this.actions.noteReplaced(replaced);
+  /** @param {{ ids: number[] | null }} change */
+  #onChange({ ids }) {
     this.store.invalidate();
     if (this.isTrash) {
       void this.trash.load();
+    }
+    if (ids === null) {
+      // The task of the address may have been loaded only now.
+      this.opened.followAddress();
     }
     this.refresh();
   }
@@ -222,6 +226,10 @@ export class TaskView {
     this.list.setAttribute("aria-label", title);
     this.list.show(rows, { keepsPlace, isTrash: this.isTrash });
     this.list.hidden = rows.length === 0;
+    if (this.opened.key !== null && !this.list.row(this.opened.key)) {
+      // It was deleted, here or elsewhere.
+      this.opened.close();
+    }
     this.count.textContent = count === 0 ? "" : String(count);
     this.filterBar.show(this.filter);
     if (this.selection.isOn) {
@@ -234,6 +242,15 @@ export class TaskView {
     if (this.filter.search) {
       announceSoon(count === 1 ? "1 task found." : `${count} tasks found.`);
     }
+  }
+
+  /**
+   * Return whether a task has just been completed or reopened, and so is no longer in this view.
+   * @param {TaskRow} row
+   */
+  #isLeaving({ key, task }) {
+    const { status } = this.filter;
+    return this.commands.lingering.has(key) && status !== "all" && task.completed !== (status === "completed");
   }
 
   #emptyState() {

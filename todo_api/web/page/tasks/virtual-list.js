@@ -70,20 +70,29 @@ export class VirtualList {
   /**
    * Show these rows. Elements are kept by the keys of their rows.
    * @param {readonly Row[]} rows
-   * @param {{ keepsPlace?: boolean }} [options] whether what is in sight stays in place
+   * @param {object} [options]
+   * @param {boolean} [options.keepsPlace] whether what is in sight stays in place
+   * @param {Iterable<string>} [options.pinned] as in `pin`
    */
-  setRows(rows, { keepsPlace = true } = {}) {
+  setRows(rows, { keepsPlace = true, pinned = this.#pinned } = {}) {
+    this.#pinned = new Set(pinned);
     const anchor = keepsPlace ? this.#anchor() : null;
     this.#rows = rows;
     this.#indexes = new Map(rows.map((row, index) => [row.key, index]));
     this.#place();
     this.#restore(anchor);
-    this.#render(true);
+    if (keepsPlace) {
+      this.#render({ updates: true });
+    } else {
+      // Another list is shown at once, and what is around it with the next frame.
+      this.#render({ updates: true, overscan: 0 });
+      this.#onScroll();
+    }
   }
 
   /** Show the rows in sight again, after something else than the rows has changed. */
   refresh() {
-    this.#render(true);
+    this.#render({ updates: true });
   }
 
   /**
@@ -160,20 +169,24 @@ export class VirtualList {
     }
   }
 
-  #render(updates = false) {
+  /** @param {{ updates?: boolean, overscan?: number }} [options] `updates`: rows may have changed */
+  #render({ updates = false, overscan = OVERSCAN } = {}) {
     for (let round = 0; round < ROUNDS; round += 1) {
-      const added = this.#renderOnce(updates && round === 0);
+      const added = this.#renderOnce(updates && round === 0, overscan);
       if (!this.#measure(added)) {
         break;
       }
     }
   }
 
-  /** @param {boolean} updates whether rows that are shown already may have changed */
-  #renderOnce(updates) {
+  /**
+   * @param {boolean} updates
+   * @param {number} overscan
+   */
+  #renderOnce(updates, overscan) {
     const top = -this.#container.getBoundingClientRect().top;
-    const first = this.#search(top - OVERSCAN);
-    const last = this.#search(top + innerHeight + OVERSCAN);
+    const first = this.#search(top - overscan);
+    const last = this.#search(top + innerHeight + overscan);
     const wanted = new Set(this.#rows.slice(first, last + 1).map((row) => row.key));
     for (const key of this.#pinned) {
       if (this.#indexes.has(key)) {
