@@ -8,6 +8,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.settings_page import SettingsPage
 
+_LOAD_PARSER = "() => import('/tasks/quick-add-chips.js').then(() => null)"
+"""Waits for what the field loads when it gets the focus: it then adds a task at once."""
+
 
 class TasksPage:
     """The shell with the list of tasks."""
@@ -52,7 +55,7 @@ class TasksPage:
 
     def is_saved(self) -> Self:
         """Wait until the service has all changes."""
-        expect(self.page.get_by_role("button", name="All changes are saved.")).to_be_visible()
+        expect(self.page.locator(".sync[data-state=synced][data-pending='0']")).to_be_visible()
         return self
 
     def is_offline(self) -> Self:
@@ -91,6 +94,7 @@ class TasksPage:
     def add(self, text: str) -> Self:
         """Add a task."""
         self.quick_add.fill(text)
+        self.page.evaluate(_LOAD_PARSER)
         self.quick_add.press("Enter")
         expect(self.quick_add).to_have_value("")
         return self

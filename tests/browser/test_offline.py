@@ -69,7 +69,7 @@ def test_work_without_a_connection_is_sent_when_there_is_one_again(
     tasks.complete("Before")
     expect(tasks.task("Before")).to_have_count(0)
     tasks.is_offline()
-    assert titles(ada) == {"Before"}
+    until(lambda: titles(ada) == {"Before"})
     ada.create("Meanwhile")
     tasks.page.context.set_offline(False)
     tasks.is_saved()
