@@ -93,7 +93,7 @@ def _words() -> frozenset[str]:
     modules = [
         ROOT / file
         for file in _files()
-        if file.endswith(".py") and not file.startswith("tests/docs/")
+        if file.endswith((".py", ".js")) and not file.startswith("tests/docs/")
     ]
     return frozenset(
         word for module in modules for word in (module.stem, *_WORD.findall(module.read_text()))

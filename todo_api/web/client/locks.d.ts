@@ -3,8 +3,8 @@
  *
  * @template T
  * @param {string} name
- * @param {() => Promise<T>} run
+ * @param {(hasWaited: boolean) => Promise<T>} run is told whether another tab had the lock before
  * @param {AbortSignal} [signal] ends the wait for the lock
  * @returns {Promise<T>}
  */
-export function withLock<T>(name: string, run: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+export function withLock<T>(name: string, run: (hasWaited: boolean) => Promise<T>, signal?: AbortSignal): Promise<T>;

@@ -34,9 +34,10 @@ export class OfflineStore {
         progress: Progress;
     }>;
     /**
-     * Store what has changed, all of it or nothing.
+     * Store what has changed, all of it or nothing, after what was stored before.
      *
      * @param {Patch} patch
+     * @returns {Promise<void>}
      */
     commit({ reset, tasks, put, drop, progress }: Patch): Promise<void>;
     close(): void;

@@ -77,32 +77,38 @@ export class OfflineStore {
   }
 
   /**
-   * Store what has changed, all of it or nothing.
+   * Store what has changed, all of it or nothing, after what was stored before.
    *
    * @param {Patch} patch
+   * @returns {Promise<void>}
    */
   async commit({ reset, tasks = [], put = [], drop = [], progress }) {
-    const transaction = this.#database.transaction(["tasks", "queue", "progress"], "readwrite");
-    const records = transaction.objectStore("tasks");
-    if (reset) records.clear();
-    for (const [record, changes] of byRecord(tasks)) {
-      const request = records.get(record);
-      request.onsuccess = () => records.put(pack(merge(request.result, changes)), record);
-    }
+    const isOfQueue = !reset && !tasks.length && !progress;
+    const stores = isOfQueue ? ["queue"] : ["tasks", "queue", "progress"];
+    const transaction = this.#database.transaction(stores, "readwrite");
+    const committed = new Promise((resolve, reject) => {
+      transaction.oncomplete = resolve;
+      transaction.onabort = () => reject(transaction.error);
+    });
     const queue = transaction.objectStore("queue");
     for (const order of drop) queue.delete(order);
     for (const write of put) queue.put(write);
-    if (progress) {
+    // A page that is left right now would abort what waits for its own end.
+    if (isOfQueue) transaction.commit();
+    else {
+      const records = transaction.objectStore("tasks");
+      if (reset) records.clear();
+      for (const [record, changes] of byRecord(tasks)) {
+        const request = records.get(record);
+        request.onsuccess = () => records.put(pack(merge(request.result, changes)), record);
+      }
       const request = transaction.objectStore("progress").get("");
       request.onsuccess = () => {
         const all = { ...NO_PROGRESS, ...request.result, ...progress };
         transaction.objectStore("progress").put(all, "");
       };
     }
-    await new Promise((resolve, reject) => {
-      transaction.oncomplete = resolve;
-      transaction.onabort = () => reject(transaction.error);
-    });
+    await committed;
   }
 
   close() {
