@@ -96,6 +96,7 @@ def _settings(url: str) -> Iterator[tuple[list[Envelope], dict[str, str]]]:
                 "TODO_PASSWORD_RESET_URL": f"{url}/reset-password",
                 "TODO_SMTP_URL": f"smtp://127.0.0.1:{controller.port}",
                 "TODO_REMINDER_INTERVAL": "1s",
+                "TODO_SESSION_CHECK_INTERVAL": "1s",
             },
         )
     finally:

@@ -1,10 +1,11 @@
 """What a user does with tasks, by mouse and keyboard."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.account_page import AccountPage
 from tests.browser.services import Service
@@ -29,9 +30,15 @@ def tasks(windows: Windows, ada: ApiUser) -> TasksPage:
 
 
 def stored(ada: ApiUser, title: str) -> dict[str, object]:
-    """Return the task with this title, as the service has it."""
+    """Wait until the service has a task with this title, and return it."""
+    until(lambda: title in [each["title"] for each in ada.list()])
     [task] = [each for each in ada.list() if each["title"] == title]
     return task
+
+
+def order(ada: ApiUser) -> list[object]:
+    """Return the titles in the order of the user, as the service has it."""
+    return [task["title"] for task in sorted(ada.list(), key=lambda task: task["position"])]
 
 
 class TestQuickAdd:
@@ -83,11 +90,11 @@ class TestCompleting:
     def test_a_completed_task_leaves_the_list_and_undo_brings_it_back(
         self, tasks: TasksPage, ada: ApiUser
     ) -> None:
-        tasks.add("Buy milk").add("Buy bread").is_saved()
+        tasks.add("Buy bread").add("Buy milk").is_saved()
         tasks.complete("Buy milk").has("Buy bread").is_saved()
-        assert stored(ada, "Buy milk")["completed"] is True
+        until(lambda: stored(ada, "Buy milk")["completed"])
         tasks.undo("“Buy milk” completed.").has("Buy milk", "Buy bread").is_saved()
-        assert stored(ada, "Buy milk")["completed"] is False
+        until(lambda: not stored(ada, "Buy milk")["completed"])
 
     def test_completed_tasks_are_listed_and_can_be_reopened(self, tasks: TasksPage) -> None:
         tasks.add("Buy milk").is_saved()
@@ -112,14 +119,13 @@ class TestCompleting:
 
 class TestOrder:
     def test_a_task_is_moved_by_the_keyboard(self, tasks: TasksPage, ada: ApiUser) -> None:
-        tasks.add("One").add("Two").add("Three").has("One", "Two", "Three")
+        tasks.add("Three").add("Two").add("One").has("One", "Two", "Three")
         tasks.focus("Three").press("Alt+ArrowUp", "Alt+ArrowUp").has("Three", "One", "Two")
         tasks.press("Alt+ArrowDown").has("One", "Three", "Two").is_saved()
-        order = [task["title"] for task in sorted(ada.list(), key=lambda task: task["position"])]
-        assert order == ["One", "Three", "Two"]
+        until(lambda: order(ada) == ["One", "Three", "Two"])
 
     def test_a_task_is_dragged(self, tasks: TasksPage, ada: ApiUser) -> None:
-        tasks.add("One").add("Two").add("Three").has("One", "Two", "Three").is_saved()
+        tasks.add("Three").add("Two").add("One").has("One", "Two", "Three").is_saved()
         row, target = tasks.task("Three"), tasks.task("One").bounding_box()
         row.hover()
         row.locator(".task-handle").hover()
@@ -130,13 +136,12 @@ class TestOrder:
         mouse.move(target["x"] + 20, target["y"] + 2, steps=5)
         mouse.up()
         tasks.has("Three", "One", "Two").is_saved()
-        order = [task["title"] for task in sorted(ada.list(), key=lambda task: task["position"])]
-        assert order == ["Three", "One", "Two"]
+        until(lambda: order(ada) == ["Three", "One", "Two"])
 
     def test_a_task_becomes_a_subtask_and_is_taken_out_again(
         self, tasks: TasksPage, ada: ApiUser
     ) -> None:
-        tasks.add("Party").add("Cake").has("Party", "Cake").is_saved()
+        tasks.add("Cake").add("Party").has("Party", "Cake").is_saved()
         tasks.focus("Cake").press("Alt+ArrowRight").is_saved()
         until(lambda: stored(ada, "Cake")["parent_id"] == stored(ada, "Party")["id"])
         expect(tasks.task("Cake")).to_have_attribute("aria-level", "2")
@@ -144,15 +149,153 @@ class TestOrder:
         until(lambda: stored(ada, "Cake")["parent_id"] is None)
 
 
+class TestCard:
+    """Every field of a task, in the card in place of its row."""
+
+    @pytest.fixture
+    def card(self, tasks: TasksPage) -> Locator:
+        tasks.add("Buy milk").is_saved()
+        return tasks.open("Buy milk")
+
+    @pytest.fixture
+    def panel(self, tasks: TasksPage, card: Locator) -> Callable[[str], Locator]:
+        """Opens the panel of a field by its button."""
+
+        def open_panel(field: str) -> Locator:
+            card.locator(f"[data-field={field}]").click()
+            panel = tasks.page.locator("[popover]:popover-open, dialog[open], [role=menu]")
+            found = panel.filter(visible=True).last
+            expect(found).to_be_visible()
+            return found
+
+        return open_panel
+
+    def test_its_address_can_be_opened(self, tasks: TasksPage, ada: ApiUser, card: Locator) -> None:
+        assert tasks.page.url.endswith(f"#task={stored(ada, 'Buy milk')['id']}")
+        tasks.page.reload()
+        expect(card.get_by_label("Title", exact=True)).to_have_value("Buy milk")
+        tasks.page.keyboard.press("Escape")
+        expect(card).to_have_count(0)
+
+    def test_text_is_saved_while_one_types(
+        self, tasks: TasksPage, ada: ApiUser, card: Locator
+    ) -> None:
+        card.get_by_label("Title", exact=True).fill("Buy oat milk")
+        card.get_by_label("Notes", exact=True).fill("Two litres.\nFrom Grace's shop.")
+        until(lambda: ada.list()[0]["description"] == "Two litres.\nFrom Grace's shop.")
+        assert ada.list()[0]["title"] == "Buy oat milk"
+        card.get_by_role("button", name="Close the task").click()
+        expect(tasks.task("Buy oat milk").get_by_text("Has notes")).to_be_attached()
+
+    def test_a_title_cannot_be_empty(self, ada: ApiUser, card: Locator) -> None:
+        card.get_by_label("Title", exact=True).fill("")
+        expect(card.get_by_text("Title is required.")).to_be_visible()
+        card.get_by_label("Notes", exact=True).fill("a")
+        until(lambda: ada.list()[0]["description"] == "a")
+        assert ada.list()[0]["title"] == "Buy milk"
+
+    def test_the_due_date_is_chosen_and_taken_back(
+        self, tasks: TasksPage, ada: ApiUser, panel: Callable[[str], Locator]
+    ) -> None:
+        panel("due").get_by_role("button", name="Tomorrow").click()
+        tomorrow = datetime.now(BERLIN).date() + timedelta(days=1)
+        until(lambda: str(ada.list()[0]["due_date"]) != "None")
+        due = datetime.fromisoformat(ada.list()[0]["due_date"])
+        assert due.astimezone(BERLIN).date() == tomorrow
+        panel("due").get_by_label("Due date in words").fill("1 dec 2030 at 9am")
+        tasks.press("Enter")
+        until(lambda: str(ada.list()[0]["due_date"]).startswith("2030-12-01"))
+        panel("due").get_by_role("button", name="No due date").click()
+        until(lambda: ada.list()[0]["due_date"] is None)
+
+    def test_priority_and_tags_are_chosen(
+        self, tasks: TasksPage, ada: ApiUser, panel: Callable[[str], Locator]
+    ) -> None:
+        panel("priority").get_by_role("menuitemradio", name="Urgent").click()
+        until(lambda: ada.list()[0]["priority"] == "urgent")
+        panel("tags").get_by_label("Find or create a tag").fill("home")
+        tasks.press("Enter")
+        until(lambda: ada.list()[0]["tags"] == ["home"])
+        tasks.press("Escape")
+        expect(tasks.page.get_by_role("link", name="home 1")).to_be_visible()
+
+    def test_repetition_and_reminders_are_chosen(
+        self, tasks: TasksPage, ada: ApiUser, panel: Callable[[str], Locator]
+    ) -> None:
+        panel("repeat").get_by_label("Repetition in words or as a rule").fill("every 2 weeks")
+        tasks.press("Enter")
+        until(lambda: ada.list()[0]["recurrence_rule"] == "FREQ=WEEKLY;INTERVAL=2")
+        assert ada.list()[0]["due_date"] is not None
+        field = panel("reminders")
+        field.get_by_label("Remind at").fill("2030-12-01T09:00")
+        field.get_by_role("button", name="Add", exact=True).click()
+        until(lambda: len(ada.list()[0]["reminders"]) == 1)
+        field.get_by_role("button", name="Remove the reminder").click()
+        until(lambda: ada.list()[0]["reminders"] == [])
+
+    def test_subtasks_are_added_and_completed_with_their_parent(
+        self, tasks: TasksPage, ada: ApiUser, card: Locator
+    ) -> None:
+        for title in ("Find the shop", "Take a bag"):
+            card.get_by_label("Add a subtask").fill(title)
+            tasks.press("Enter")
+            expect(card.get_by_label("Add a subtask")).to_have_value("")
+        until(lambda: len(ada.list()) == 3)
+        parent = stored(ada, "Buy milk")["id"]
+        assert stored(ada, "Take a bag")["parent_id"] == parent
+        card.get_by_role("checkbox", name="Complete Take a bag").click()
+        until(lambda: stored(ada, "Take a bag")["completed"])
+        tasks.press("Escape")
+        expect(tasks.task("Buy milk").get_by_text("1 of 2 subtasks completed")).to_be_attached()
+        tasks.complete("Buy milk").is_saved()
+        until(lambda: all(task["completed"] for task in ada.list()))
+
+
+class TestSelection:
+    @pytest.fixture(autouse=True)
+    def _tasks(self, tasks: TasksPage) -> None:
+        tasks.add("Three").add("Two").add("One").has("One", "Two", "Three").is_saved()
+
+    def test_many_tasks_are_changed_at_once_and_undone_at_once(
+        self, tasks: TasksPage, ada: ApiUser
+    ) -> None:
+        tasks.focus("One").press("x", "Shift+ArrowDown")
+        bar = tasks.page.get_by_role("toolbar", name="Selected tasks")
+        expect(bar).to_contain_text("2 selected")
+        bar.get_by_role("button", name="Priority").click()
+        tasks.page.get_by_role("menu").get_by_text("High", exact=True).click()
+        until(lambda: [stored(ada, each)["priority"] for each in ("One", "Two")] == ["high"] * 2)
+        assert stored(ada, "Three")["priority"] != "high"
+        tasks.undo("2 tasks changed.")
+        until(lambda: all(task["priority"] != "high" for task in ada.list()))
+
+    def test_many_tasks_are_deleted_at_once_and_undone_at_once(
+        self, tasks: TasksPage, ada: ApiUser
+    ) -> None:
+        tasks.focus("One").press("Control+a")
+        tasks.page.get_by_role("toolbar", name="Selected tasks").get_by_role(
+            "button", name="Delete"
+        ).click()
+        tasks.has().undo("3 tasks deleted.").has("One", "Two", "Three").is_saved()
+        until(lambda: len(ada.list()) == 3)
+
+    def test_escape_ends_the_selection(self, tasks: TasksPage) -> None:
+        bar = tasks.page.get_by_role("toolbar", name="Selected tasks")
+        tasks.focus("One").press("x")
+        expect(bar).to_be_visible()
+        tasks.press("Escape")
+        expect(bar).to_be_hidden()
+
+
 class TestFinding:
     @pytest.fixture(autouse=True)
     def _tasks(self, tasks: TasksPage) -> None:
-        for text in ("Buy milk #home", "Buy paper #office !high", "Straße fegen #home"):
+        for text in ("Straße fegen #home", "Buy paper #office !high", "Buy milk #home"):
             tasks.add(text)
         tasks.is_saved()
 
     def test_the_search_finds_while_one_types(self, tasks: TasksPage) -> None:
-        tasks.press("/")
+        tasks.press("Escape", "/")
         expect(tasks.search).to_be_focused()
         tasks.search.press_sequentially("stras")
         tasks.has("Straße fegen")
@@ -206,8 +349,7 @@ class TestTrash:
         expect(confirmation).to_be_visible()
         confirmation.get_by_role("button", name="Delete permanently").click()
         expect(tasks.task("Buy milk")).to_have_count(0)
-        trash = ada.tasks("/trash")
-        until(lambda: ada.http.get(trash).json() == [])
+        until(lambda: ada.http.get(ada.tasks(deleted="true")).json() == [])
 
 
 class TestUsers:

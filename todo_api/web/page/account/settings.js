@@ -3,8 +3,10 @@
  */
 
 import { OfflineError, OfflineTasks, TodoError } from "../client/todo.js";
+import { bindNavigationKeys } from "../shell/navigation-keys.js";
 import { setTitle } from "../shell/shell.js";
 import { openShortcuts } from "../shell/shortcuts.js";
+import { TaskStore } from "../tasks/store.js";
 import { clear, h, icon, loadStyle } from "../ui/dom.js";
 import { openDialog } from "../ui/dialog.js";
 import { toast } from "../ui/toast.js";
@@ -21,6 +23,7 @@ import { ownTimeZone, readable, timeZoneField } from "./time-zones.js";
  * @property {import("../client/todo.js").TodoClient} client
  * @property {OfflineTasks} offline
  * @property {import("../router.js").Router} router
+ * @property {import("../shell/shell.js").Ui} ui
  *
  * @typedef {(parts: Parts, profile: Profile) => Node[]} Section
  */
@@ -72,14 +75,34 @@ export async function mountSettings(parts) {
     shown = "";
     void show();
   };
+  const leaving = new AbortController();
   const stop = router.onNavigate(() => void show());
+  bindNavigationKeys(parts, leaving.signal);
+  fillNavigation(parts, leaving.signal);
   await show();
   return {
     unmount: () => {
       stop();
+      leaving.abort();
       clear(main);
     },
   };
+}
+
+/**
+ * Keep the numbers and the tags of the side navigation up to date, as the views of tasks do.
+ *
+ * @param {Parts} parts
+ * @param {AbortSignal} signal
+ */
+function fillNavigation({ client, offline, ui }, signal) {
+  const store = new TaskStore(offline, () => client.user?.time_zone ?? "UTC");
+  const fill = () => {
+    ui.setCounts(store.counts());
+    ui.setTags(store.tags());
+  };
+  offline.addEventListener("change", fill, { signal });
+  fill();
 }
 
 /**

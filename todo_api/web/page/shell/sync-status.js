@@ -38,11 +38,14 @@ export function syncStatus(offline) {
     if (state === "offline") show("offline", "offline", offlineLabel(pending), pending > 0 ? `Offline, ${pending} waiting` : "Offline");
     else if (state === "loading") show("loading", "cloud", "Loading your tasks.", "");
     else if (pending === 0) show("synced", "cloud", "All changes are saved.", "");
-    else if (shown === "syncing") show("syncing", "sync", savingLabel(pending), "Saving");
-    else timer = setTimeout(() => show("syncing", "sync", savingLabel(offline.pending), "Saving"), PATIENCE);
+    else if (shown === "syncing") show("syncing", "sync", savingLabel(pending), `Saving ${pending}`);
+    else timer = setTimeout(() => show("syncing", "sync", savingLabel(offline.pending), `Saving ${offline.pending}`), PATIENCE);
   };
 
+  // The copy finds out by itself only when it has something to send.
+  const onConnectionLost = () => void offline.sync();
   offline.addEventListener("state", update);
+  addEventListener("offline", onConnectionLost);
   update();
   if (!shown) show("synced", "cloud", "All changes are saved.", "");
   return {
@@ -50,6 +53,7 @@ export function syncStatus(offline) {
     stop: () => {
       clearTimeout(timer);
       offline.removeEventListener("state", update);
+      removeEventListener("offline", onConnectionLost);
     },
   };
 }

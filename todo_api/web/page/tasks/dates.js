@@ -251,7 +251,7 @@ export function formatDay(day, options, locale) {
  * @param {string} [locale]
  */
 export function formatTime(moment, zone, locale) {
-  return format(moment, zone, { hour: "numeric", minute: "2-digit" }, locale);
+  return format(moment, zone, { timeStyle: "short" }, locale);
 }
 
 /**

@@ -30,13 +30,13 @@ import { compareText, fold, foldTag } from "./text.js";
 
 export const PRIORITIES = /** @type {const} */ (["none", "low", "medium", "high", "urgent"]);
 
-/** @type {Record<string, Sort>} */
-const SORTS = {
-  created: { field: "created_at", descending: true },
-  newest: { field: "created_at", descending: true },
-  oldest: { field: "created_at", descending: false },
-  updated: { field: "updated_at", descending: true },
-};
+/** @type {Map<string, Sort>} */
+const SORTS = new Map([
+  ["created", { field: "created_at", descending: true }],
+  ["newest", { field: "created_at", descending: true }],
+  ["oldest", { field: "created_at", descending: false }],
+  ["updated", { field: "updated_at", descending: true }],
+]);
 const SORT_FIELDS = ["created_at", "updated_at", "completed_at", "due_date", "priority", "title", "position"];
 
 /**
@@ -411,7 +411,7 @@ function parseFlag(text) {
  */
 function parseSort(text, order, usual) {
   const field = text.replace(/^-/, "");
-  const known = SORT_FIELDS.includes(field) ? { field, descending: text.startsWith("-") } : (SORTS[text] ?? usual);
+  const known = SORT_FIELDS.includes(field) ? { field, descending: text.startsWith("-") } : (SORTS.get(text) ?? usual);
   return order === "asc" || order === "desc" ? { ...known, descending: order === "desc" } : known;
 }
 

@@ -26,11 +26,11 @@ const MONTHS = [
 /** Short names that are words of their own: understood only after a preposition or before a time. */
 const WORDS = ["sat", "sun", "wed"];
 const PREPOSITIONS = ["on", "by", "due", "starting", "from"];
-const COUNTS = /** @type {Record<string, number>} */ ({
-  a: 1, an: 1, one: 1, two: 2, three: 3, four: 4, five: 5, six: 6, seven: 7, eight: 8, nine: 9, ten: 10,
-});
-const NAMED_TIMES = /** @type {Record<string, string>} */ ({ noon: "12:00", midnight: "00:00" });
-const PARTS = /** @type {Record<string, string>} */ ({ morning: "09:00", afternoon: "15:00", evening: "19:00" });
+const COUNTS = new Map(
+  ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"].map((name, index) => [name, index + 1]),
+);
+const NAMED_TIMES = new Map(Object.entries({ noon: "12:00", midnight: "00:00" }));
+const PARTS = new Map(Object.entries({ morning: "09:00", afternoon: "15:00", evening: "19:00" }));
 
 /**
  * Return the date with which the words begin.
@@ -60,12 +60,12 @@ export function readDate(words, clock) {
  */
 export function readTime(words) {
   if (words[0] === "in" && words[1] === "the") {
-    const part = PARTS[words[2] ?? ""];
+    const part = PARTS.get(words[2] ?? "");
     return part ? { kind: "time", length: 3, time: part } : null;
   }
   const skipped = Number(words[0] === "at" || words[0] === "@");
   const [first = "", second = ""] = words.slice(skipped);
-  const named = NAMED_TIMES[first] ?? (skipped ? undefined : PARTS[first]);
+  const named = NAMED_TIMES.get(first) ?? (skipped ? undefined : PARTS.get(first));
   if (named) {
     return { kind: "time", length: skipped + 1, time: named, isWeak: skipped === 0 };
   }
@@ -127,7 +127,7 @@ export function dayNamed(word) {
  * @param {string} word
  */
 export function numberNamed(word) {
-  return /^\d{1,4}$/.test(word) ? Number(word) : (COUNTS[word] ?? 0);
+  return /^\d{1,4}$/.test(word) ? Number(word) : (COUNTS.get(word) ?? Number(word === "a" || word === "an"));
 }
 
 /**

@@ -19,12 +19,7 @@ import { WEEKDAYS } from "./recurrence-text.js";
 /** @typedef {import("./quick-add.js").Clock} Clock */
 /** @typedef {{ rule: string, length: number, first: (from: string) => string }} Found */
 
-const FREQUENCIES = /** @type {Record<string, string>} */ ({
-  day: "DAILY",
-  week: "WEEKLY",
-  month: "MONTHLY",
-  year: "YEARLY",
-});
+const FREQUENCIES = new Map(Object.entries({ day: "DAILY", week: "WEEKLY", month: "MONTHLY", year: "YEARLY" }));
 const SHORTHANDS = ["daily", "weekly", "monthly", "yearly"];
 const LONGEST_INTERVAL = 400;
 
@@ -103,8 +98,8 @@ function readNamed([word = "", second = ""]) {
 function readPeriod([first = "", second = "", ...rest]) {
   const isOther = first === "other" || first === "second";
   const number = isOther ? 2 : numberNamed(first);
-  const isPlain = FREQUENCIES[first] !== undefined;
-  const frequency = FREQUENCIES[isPlain ? first : second.replace(/s$/, "")];
+  const isPlain = FREQUENCIES.has(first);
+  const frequency = FREQUENCIES.get(isPlain ? first : second.replace(/s$/, ""));
   if (frequency === undefined || (!isPlain && (number < 1 || number > LONGEST_INTERVAL))) {
     const other = isOther ? weekdayNamed(second) : -1;
     return other < 0 ? null : { ...weekly([other], 2), rule: `FREQ=WEEKLY;INTERVAL=2;BYDAY=${WEEKDAYS[other]}` };

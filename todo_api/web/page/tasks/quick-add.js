@@ -49,17 +49,19 @@ import { readRepeat } from "./quick-add-repeat.js";
 /** @typedef {Match & { at: number }} Placed */
 /** @typedef {{ today: string, now: number, zone: string }} Clock */
 
-const PRIORITIES = /** @type {Record<string, string>} */ ({
-  "!urgent": "urgent",
-  "!high": "high",
-  "!medium": "medium",
-  "!low": "low",
-  "!none": "none",
-  "!1": "urgent",
-  "!2": "high",
-  "!3": "medium",
-  "!4": "low",
-});
+const PRIORITIES = new Map(
+  Object.entries({
+    "!urgent": "urgent",
+    "!high": "high",
+    "!medium": "medium",
+    "!low": "low",
+    "!none": "none",
+    "!1": "urgent",
+    "!2": "high",
+    "!3": "medium",
+    "!4": "low",
+  }),
+);
 
 /**
  * Return the title and the fields of a task, and which part of the text became which field.
@@ -164,7 +166,7 @@ function matchAt(tokens, at, clock, ignored) {
  * @returns {Match | null}
  */
 function readPriority(words) {
-  const priority = PRIORITIES[words[0] ?? ""];
+  const priority = PRIORITIES.get(words[0] ?? "");
   return priority ? { kind: "priority", length: 1, priority } : null;
 }
 

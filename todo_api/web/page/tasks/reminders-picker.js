@@ -23,15 +23,19 @@ const BEFORE_DAY = [DAY - 540, DAY - 1080, 6 * DAY + DAY - 540];
 export function openReminders(anchor, { task, zone, onChange }) {
   const content = h("div", { class: "picker-content" });
 
-  /** @param {Reminder[]} reminders */
-  function set(reminders) {
-    onChange(reminders);
+  /** @type {readonly Reminder[]} the card learns of a change only with the next frame */
+  let reminders = task().reminders;
+
+  /** @param {Reminder[]} changed */
+  function set(changed) {
+    reminders = changed;
+    onChange(changed);
     show();
     popover.element.focus();
   }
 
   function show() {
-    const { reminders, due_date: due } = task();
+    const { due_date: due } = task();
     const add = (/** @type {Reminder} */ reminder) => set([...reminders.map(plain), reminder]);
     const isFull = reminders.length >= MOST;
     content.replaceChildren(

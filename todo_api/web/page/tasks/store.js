@@ -34,6 +34,8 @@ export class TaskStore {
   #revision = 0;
   /** @type {{ key: string, revision: number, tasks: LocalTask[] }} */
   #sorted = { key: "", revision: -1, tasks: [] };
+  /** @type {{ revision: number, list: TagCount[] }} */
+  #tags = { revision: -1, list: [] };
   /** @type {{ revision: number, byParent: Map<number, LocalTask[]> }} */
   #families = { revision: -1, byParent: new Map() };
 
@@ -158,6 +160,13 @@ export class TaskStore {
    * @returns {TagCount[]}
    */
   tags() {
+    if (this.#tags.revision !== this.#revision) {
+      this.#tags = { revision: this.#revision, list: this.#countTags() };
+    }
+    return this.#tags.list;
+  }
+
+  #countTags() {
     /** @type {Map<string, { name: string, count: number, uses: number }>} */
     const tags = new Map();
     for (const task of this.#offline.tasks.values()) {

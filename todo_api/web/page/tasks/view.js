@@ -100,7 +100,6 @@ export class TaskView {
     clearInterval(this.#minute);
     this.list.stop();
     this.#parts.main.replaceChildren();
-    this.#selectionBar?.element.remove();
   }
 
   #mount() {
@@ -138,7 +137,7 @@ export class TaskView {
     const { signal } = this.#leaving;
     if (!signal.aborted) {
       this.#selectionBar = createSelectionBar(this);
-      document.body.append(this.#selectionBar.element);
+      this.#parts.main.append(this.#selectionBar.element);
       enableDrag(this, signal);
       this.#showSelection();
     }

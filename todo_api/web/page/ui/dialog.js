@@ -27,9 +27,12 @@ import { clear, h, iconButton, uniqueId } from "./dom.js";
 export function openDialog({ title, body = [], actions = [], wide = false }) {
   return new Promise((resolve) => {
     const label = uniqueId("dialog");
-    /** @type {string | null} */
-    let result = null;
-
+    /** @param {string | null} value */
+    const finish = (value) => {
+      dialog.close();
+      clear(dialog).remove();
+      resolve(value);
+    };
     /** @param {DialogAction} action @param {HTMLButtonElement} button */
     const run = async (action, button) => {
       button.setAttribute("aria-busy", "true");
@@ -38,8 +41,7 @@ export function openDialog({ title, body = [], actions = [], wide = false }) {
       } finally {
         button.removeAttribute("aria-busy");
       }
-      result = action.value ?? action.label;
-      dialog.close();
+      finish(action.value ?? action.label);
     };
     const buttons = actions.map((action, index) => {
       const kind = action.kind && action.kind !== "plain" ? ` button-${action.kind}` : "";
@@ -62,7 +64,7 @@ export function openDialog({ title, body = [], actions = [], wide = false }) {
           },
         },
       },
-      h("div", { class: "dialog-head" }, h("h2", { id: label, text: title }), iconButton("close", "Close", () => dialog.close())),
+      h("div", { class: "dialog-head" }, h("h2", { id: label, text: title }), iconButton("close", "Close", () => finish(null))),
       h("div", { class: "dialog-body" }, typeof body === "string" ? h("p", { text: body }) : body),
       buttons.length > 0 && h("div", { class: "dialog-actions" }, buttons),
     );
@@ -72,12 +74,9 @@ export function openDialog({ title, body = [], actions = [], wide = false }) {
         class: wide ? "dialog dialog-wide" : "dialog",
         "aria-labelledby": label,
         on: {
-          close: () => {
-            clear(dialog).remove();
-            resolve(result);
-          },
+          close: () => finish(null),
           click: (event) => {
-            if (event.target === dialog && event.detail > 0) dialog.close();
+            if (event.target === dialog && event.detail > 0) finish(null);
           },
         },
       },
