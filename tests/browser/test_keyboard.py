@@ -43,7 +43,9 @@ def test_a_whole_session_needs_no_mouse(windows: Windows, service: Service) -> N
     expect(tasks.quick_add).to_be_focused()
     for text in ("Call Alan #work", "Water plants !high", "Buy milk #home"):
         type_line(page.keyboard, text)
-    tasks.has("Buy milk", "Water plants", "Call Alan").press("Escape", "Home")
+    tasks.has("Buy milk", "Water plants", "Call Alan").press("Escape")
+    expect(tasks.rows.and_(page.locator(":focus"))).to_be_visible()
+    tasks.press("Home")
     expect(tasks.task("Buy milk")).to_be_focused()
 
     tasks.press("j")

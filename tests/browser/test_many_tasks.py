@@ -10,12 +10,14 @@ from tests.browser.services import Service
 from tests.browser.tasks_page import TasksPage
 from tests.browser.windows import Windows
 from tests.support.users import ApiUser
+from tests.support.waiting import until
 
 COUNT = 10_000
 SLOWEST_KEY_MS = 50
 LONGEST_TASK_MS = 100
 MOST_ELEMENTS = 3_000
 MOST_HEAP_BYTES = 96 * 2**20
+SEARCHED = "plants 9972"
 TRIES = 3
 """The best of several tries counts: other programs on this machine slow some down."""
 
@@ -24,11 +26,11 @@ pytestmark = pytest.mark.alone
 _WATCH = """() => {
   window.keys = [];
   window.tasks = [];
-  const observe = (list, options) => new PerformanceObserver((entries) => {
-    list.push(...entries.getEntries().map(({ duration }) => duration));
-  }).observe(options);
-  observe(window.keys, { type: "event", durationThreshold: 16 });
-  observe(window.tasks, { type: "longtask" });
+  addEventListener("keydown", ({ timeStamp }) => requestAnimationFrame(
+    () => setTimeout(() => window.keys.push(performance.now() - timeStamp))), true);
+  new PerformanceObserver((entries) => {
+    window.tasks.push(...entries.getEntries().map(({ duration }) => duration));
+  }).observe({ type: "longtask" });
 }"""
 
 
@@ -76,13 +78,11 @@ def _slowest_key(tasks: TasksPage) -> float:
     """Type in the search, and return the longest time from a key to the next frame."""
     tasks.search.click()
     tasks.page.evaluate("window.keys.length = 0")
-    for letter in "plants 997":
+    for letter in SEARCHED:
         tasks.page.keyboard.press(letter)
     expect(tasks.page.locator(".view-count")).to_have_text("1")
-    tasks.page.wait_for_function(
-        "window.keys.length > 0 || performance.eventCounts.get('input') > 0"
-    )
-    slowest: float = tasks.page.evaluate("Math.max(0, ...window.keys)")
+    until(lambda: tasks.page.evaluate("window.keys.length") >= len(SEARCHED))
+    slowest: float = tasks.page.evaluate("Math.max(...window.keys)")
     tasks.search.fill("")
     expect(tasks.page.locator(".view-count")).to_have_text(str(COUNT))
     return slowest

@@ -92,7 +92,11 @@ export function createShell({ root, router }) {
     tags.dataset.key = key;
     tagSection.hidden = list.length === 0;
     clear(tags).append(
-      ...list.map(({ name, count }) => h("li", {}, navItem(router.href({ tags: name }), "tag", name, { dataset: { tag: name } }, count))),
+      ...list.map(({ name, count }) => {
+        // In a list of tags, a comma of a name is written with a backslash.
+        const tag = name.replace(/[\\,]/g, "\\$&");
+        return h("li", {}, navItem(router.href({ tags: tag }), "tag", name, { dataset: { tag } }, count));
+      }),
     );
     markCurrent(nav, router.current);
   };

@@ -17,8 +17,6 @@ export class TaskActions {
   #offline;
   #store;
   #history;
-  /** @type {Map<number, number>} */
-  #replaced = new Map();
 
   /**
    * @param {OfflineTasks} offline
@@ -32,22 +30,12 @@ export class TaskActions {
   }
 
   /**
-   * Learn the ids that the service has given to new tasks.
-   * @param {ReadonlyMap<number, number>} replaced
-   */
-  noteReplaced(replaced) {
-    for (const [from, to] of replaced) {
-      this.#replaced.set(from, to);
-    }
-  }
-
-  /**
    * Create a task.
    * @param {NewTask} fields
    */
   create(fields) {
     const task = this.#offline.create(fields);
-    this.#history.add(`“${task.title}” added.`, () => this.#offline.delete(this.#id(task.id)), { isShown: false });
+    this.#history.add(`“${task.title}” added.`, () => this.#delete(task.id), { isShown: false });
     announce(`“${task.title}” added.`);
     return task;
   }
@@ -66,11 +54,11 @@ export class TaskActions {
     const ids = unique([...changed, ...(completed ? below : [])].map((task) => task.id));
     for (const task of changed) {
       if (this.#offline.get(task.id)?.completed !== completed) {
-        this.#offline.complete(this.#id(task.id), completed);
+        this.#complete(task.id, completed);
       }
     }
     const text = `${nameTasks(changed)} ${completed ? "completed" : "reopened"}.`;
-    this.#history.add(text, () => ids.forEach((id) => this.#offline.complete(this.#id(id), !completed)));
+    this.#history.add(text, () => ids.forEach((id) => this.#complete(id, !completed)));
   }
 
   /**
@@ -87,11 +75,11 @@ export class TaskActions {
       const before = valuesOf(task, changes);
       if (JSON.stringify(before) !== JSON.stringify(changes)) {
         changed.push({ id: task.id, before });
-        this.#offline.update(this.#id(task.id), changes);
+        this.#update(task.id, changes);
       }
     }
     if (changed.length > 0) {
-      const undo = () => changed.forEach(({ id, before }) => this.#offline.update(this.#id(id), before));
+      const undo = () => changed.forEach(({ id, before }) => this.#update(id, before));
       this.#history.add(text, undo, { isShown });
     }
   }
@@ -102,7 +90,7 @@ export class TaskActions {
    * @param {TaskChanges} changes
    */
   save(task, changes) {
-    this.#offline.update(this.#id(task.id), changes);
+    this.#update(task.id, changes);
   }
 
   /**
@@ -111,7 +99,7 @@ export class TaskActions {
    * @param {TaskChanges} before
    */
   keep(task, before) {
-    const undo = () => void this.#offline.update(this.#id(task.id), before);
+    const undo = () => this.#update(task.id, before);
     this.#history.add(`“${task.title}” changed.`, undo, { isShown: false });
   }
 
@@ -141,9 +129,9 @@ export class TaskActions {
     const ids = new Set(tasks.map((task) => task.id));
     const roots = tasks.filter((task) => task.parent_id === null || !ids.has(task.parent_id));
     for (const task of roots) {
-      this.#offline.delete(this.#id(task.id));
+      this.#delete(task.id);
     }
-    this.#history.add(`${nameTasks(tasks)} deleted.`, () => roots.forEach((task) => this.#offline.restore(this.#id(task.id))));
+    this.#history.add(`${nameTasks(tasks)} deleted.`, () => roots.forEach((task) => this.#offline.restore(task.id)));
   }
 
   /**
@@ -154,7 +142,7 @@ export class TaskActions {
     for (const task of tasks) {
       this.#offline.restore(task.id);
     }
-    this.#history.add(`${nameTasks(tasks)} restored.`, () => tasks.forEach((task) => this.#offline.delete(this.#id(task.id))));
+    this.#history.add(`${nameTasks(tasks)} restored.`, () => tasks.forEach((task) => this.#delete(task.id)));
   }
 
   /**
@@ -167,7 +155,7 @@ export class TaskActions {
     const order = this.#store.sorted({ field: "position", descending: false });
     const following = order[order.findIndex((each) => each.id === task.id) + 1];
     const before = { ...(following ? { before: following.id } : {}), parent_id: task.parent_id };
-    this.#offline.move(this.#id(task.id), place);
+    this.#offline.move(task.id, place);
     this.#history.add(text, () => this.#moveBack(task.id, before), { isShown: false });
     announce(text);
   }
@@ -179,15 +167,38 @@ export class TaskActions {
   #moveBack(id, place) {
     const neighbour = place.before === undefined ? undefined : this.#offline.get(place.before);
     const parent = place.parent_id ? this.#offline.get(place.parent_id) : undefined;
-    this.#offline.move(this.#id(id), {
-      ...(neighbour ? { before: neighbour.id } : {}),
-      parent_id: parent?.id ?? null,
-    });
+    if (this.#offline.get(id)) {
+      this.#offline.move(id, { ...(neighbour ? { before: neighbour.id } : {}), parent_id: parent?.id ?? null });
+    }
+  }
+
+  // A task may have been deleted elsewhere since it was shown, or since the step to undo.
+
+  /**
+   * @param {number} id
+   * @param {TaskChanges} changes
+   */
+  #update(id, changes) {
+    if (this.#offline.get(id)) {
+      this.#offline.update(id, changes);
+    }
+  }
+
+  /**
+   * @param {number} id
+   * @param {boolean} completed
+   */
+  #complete(id, completed) {
+    if (this.#offline.get(id)) {
+      this.#offline.complete(id, completed);
+    }
   }
 
   /** @param {number} id */
-  #id(id) {
-    return this.#offline.get(id)?.id ?? this.#replaced.get(id) ?? id;
+  #delete(id) {
+    if (this.#offline.get(id)) {
+      this.#offline.delete(id);
+    }
   }
 }
 

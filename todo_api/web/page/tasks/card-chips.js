@@ -32,7 +32,9 @@ import { foldTag } from "./text.js";
  */
 export function createChips(view, read) {
   const { store, actions } = view;
-  const change = (/** @type {TaskChanges} */ changes) => actions.update([read()], () => changes, { isShown: false });
+  // A panel changes the task several times before the card is shown again.
+  const current = () => store.get(read().id) ?? read();
+  const change = (/** @type {TaskChanges} */ changes) => actions.update([current()], () => changes, { isShown: false });
   /** @type {Chip[]} */
   const chips = [
     {
@@ -64,8 +66,8 @@ export function createChips(view, read) {
       open: (anchor) =>
         openTagPicker(anchor, {
           tags: store.tags(),
-          has: (name) => read().tags.some((tag) => foldTag(tag) === foldTag(name)),
-          onToggle: (name, has) => actions.tag([read()], name, has, { isShown: false }),
+          has: (name) => current().tags.some((tag) => foldTag(tag) === foldTag(name)),
+          onToggle: (name, has) => actions.tag([current()], name, has, { isShown: false }),
         }),
     },
     {
@@ -75,7 +77,7 @@ export function createChips(view, read) {
       isSet: (task) => task.reminders.length > 0,
       open: (anchor) =>
         openReminders(anchor, {
-          task: read,
+          task: current,
           zone: store.zone,
           onChange: (reminders) => change(/** @type {TaskChanges} */ ({ reminders })),
         }),

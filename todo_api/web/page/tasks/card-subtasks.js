@@ -23,7 +23,7 @@ export function createSubtasks(view, read) {
   const quickAdd = createQuickAdd({
     label: "Add a subtask",
     zone: () => view.store.zone,
-    onAdd: (fields) => view.addSubtask(read(), fields),
+    onAdd: (fields) => view.commands.addSubtask(read(), fields),
     isSmall: true,
   });
   const element = h("div", { class: "card-subtasks" }, list, quickAdd.element);
@@ -72,7 +72,7 @@ function createItem(view, opened) {
     save: (text) => view.actions.save(task, { title: text }),
     keep: (before) => view.actions.keep(task, { title: before }),
   });
-  const check = createCheck("", () => view.complete([task], !task.completed));
+  const check = createCheck("", () => view.commands.complete([task], !task.completed));
   const more = iconButton("more", "Actions for the subtask", () => openMenu(more, items(), { label: "Actions" }), { "aria-haspopup": "menu" });
   const items = () => [
     { label: "Open", icon: "edit", run: () => void view.opened.open(task) },
@@ -81,7 +81,7 @@ function createItem(view, opened) {
       icon: "inbox",
       run: () => view.actions.move(task, { parent_id: null }, `“${task.title}” is a task of its own.`),
     },
-    { label: "Delete", icon: "trash", danger: true, run: () => view.remove([task]) },
+    { label: "Delete", icon: "trash", danger: true, run: () => view.commands.remove([task]) },
   ];
   const element = h("li", { class: "subtask" }, check.element, title.element, more);
   return {

@@ -41,7 +41,7 @@ export function createCard(view, opened) {
     save: (text) => actions.save(task, { description: text === "" ? null : text }),
     keep: (before) => actions.keep(task, { description: before === "" ? null : before }),
   });
-  const check = createCheck("card-check", () => view.complete([task], !task.completed));
+  const check = createCheck("card-check", () => view.commands.complete([task], !task.completed));
   const notice = h("div", { class: "card-notice", role: "status" });
   const chips = createChips(view, () => task);
   const subtasks = createSubtasks(view, () => task);
@@ -57,8 +57,8 @@ export function createCard(view, opened) {
       { class: "card-foot" },
       details,
       iconButton("trash", "Delete the task", () => {
-        view.opened.close();
-        view.remove([task]);
+        view.opened.close({ focuses: true });
+        view.commands.remove([task]);
       }),
     ),
   );

@@ -10,7 +10,9 @@ import { dropPlace, nearestDrop, withoutBlock } from "./places.js";
 
 const LONG_PRESS_MS = 400;
 const THRESHOLD = 6;
+/** How far the pointer moves to change the level, and by how much a subtask is indented. */
 const INDENT = 28;
+const LEVEL = 32;
 const EDGE = 88;
 const SPEED = 12;
 
@@ -96,7 +98,7 @@ class Drag {
     const place = drops && this.#drop ? dropPlace(this.#view.list.tasks, this.#row.key, this.#drop) : null;
     this.#onEnd();
     if (place) {
-      this.#view.move(this.#row.task, place);
+      this.#view.commands.move(this.#row.task, place);
     }
   }
 
@@ -158,9 +160,9 @@ class Drag {
     const shown = this.#drop.index >= at ? this.#drop.index + size : this.#drop.index;
     const box = list.getBoundingClientRect();
     this.#line.style.setProperty("top", `${box.top + list.rows.offsetOf(shown) - 1}px`);
-    this.#line.style.setProperty("left", `${box.left}px`);
-    this.#line.style.setProperty("width", `${box.width}px`);
-    this.#line.dataset.level = String(this.#drop.level);
+    const indent = this.#drop.level === 2 ? LEVEL : 0;
+    this.#line.style.setProperty("left", `${box.left + (isRtl ? 0 : indent)}px`);
+    this.#line.style.setProperty("width", `${box.width - indent}px`);
   }
 
   /**

@@ -32,7 +32,7 @@ export function createFilterBar(view) {
   const toggle = iconButton("filter", "Filter", () => setShown(!isShown), { "aria-expanded": "false", "aria-controls": "filter-bar" });
   const sort = iconButton("sort", "Sort", opener("openSort"), popup);
   const more = iconButton("more", "More", opener("openMore"), popup);
-  const empty = h("button", { type: "button", class: "button button-quiet danger", text: "Empty trash", on: { click: () => void view.trash.empty() } });
+  const empty = h("button", { type: "button", class: "button button-quiet danger", text: "Empty trash", on: { click: () => void view.commands.erase(view.trash.tasks) } });
   const status = chip("done", opener("openStatus"), "menu");
   const priority = chip("flag", opener("openPriorities"), "dialog");
   const tags = chip("tag", opener("openTags"), "dialog");
@@ -53,7 +53,7 @@ export function createFilterBar(view) {
     const isPlainTag = filter.tags.length === 1;
     const narrowed = isNarrowed({ ...filter, search: "", ...(isPlainTag ? { tags: [] } : {}) });
     setShown(isShown || narrowed || (filter.status === "all" && !isTrash));
-    empty.hidden = !isTrash || view.trash.size === 0;
+    empty.hidden = !isTrash || view.trash.tasks.length === 0;
     more.hidden = isTrash;
     label(status, STATUSES.find(([name]) => name === filter.status)?.[1] ?? "", filter.status !== "pending" && !isTrash);
     label(priority, filter.priority.length > 0 ? filter.priority.map(nameOf).join(", ") : "Priority", filter.priority.length > 0);

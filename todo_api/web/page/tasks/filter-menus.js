@@ -83,7 +83,7 @@ function moreItems(view) {
   return [
     { label: "Select tasks", icon: "circle-check", shortcut: "x", run: () => view.selection.start() },
     { label: "Select all", icon: "done", shortcut: "Ctrl A", disabled: rows.length === 0, run: () => view.selection.selectAll(rows.map((row) => row.key)) },
-    { label: "Keyboard shortcuts", icon: "keyboard", shortcut: "?", run: () => view.showShortcuts() },
+    { label: "Keyboard shortcuts", icon: "keyboard", shortcut: "?", run: () => void view.showShortcuts() },
   ];
 }
 

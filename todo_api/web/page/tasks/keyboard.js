@@ -70,7 +70,7 @@ function onAlt(view, event) {
   if (!direction || !row || !view.canReorder || !view.list.contains(document.activeElement)) {
     return false;
   }
-  view.step(row, direction);
+  void view.commands.step(row, direction);
   return true;
 }
 
@@ -86,7 +86,7 @@ function onKey(view, event) {
       view.startAdding();
       return true;
     case "?":
-      view.showShortcuts();
+      void view.showShortcuts();
       return true;
     case "/":
       view.parts.ui.focusSearch();
@@ -119,7 +119,7 @@ function onTaskKey(view, event) {
     return false;
   }
   const isControl = event.target instanceof Element && event.target.closest("button, a") !== null;
-  const tasks = view.targets;
+  const tasks = view.commands.targets;
   switch (event.key) {
     case "x":
       view.selection.toggle(row.key);
@@ -127,9 +127,9 @@ function onTaskKey(view, event) {
     case "Delete":
     case "Backspace":
       if (view.isTrash) {
-        void view.trash.erase(tasks);
+        void view.commands.erase(tasks);
       } else {
-        view.remove(tasks);
+        view.commands.remove(tasks);
       }
       return true;
     default:
@@ -144,13 +144,13 @@ function onTaskKey(view, event) {
  */
 function onEditKey(view, key, isControl) {
   const row = view.list.active;
-  const tasks = view.targets;
+  const tasks = view.commands.targets;
   if (!row) {
     return false;
   }
   const part = /** @type {Record<string, string>} */ ({ e: "title", d: "due", p: "priority", t: "tags" })[key];
   if (part) {
-    view.editTargets(part);
+    view.commands.edit(part);
     return true;
   }
   const isFold = key === "ArrowRight" || key === "ArrowLeft";
@@ -159,7 +159,7 @@ function onEditKey(view, key, isControl) {
     return true;
   }
   if (key === "c" || (key === " " && !isControl)) {
-    view.complete(tasks, tasks.some((task) => !task.completed));
+    view.commands.complete(tasks, tasks.some((task) => !task.completed));
     return true;
   }
   if (key === "Enter" && !isControl) {

@@ -21,11 +21,11 @@ export function openTaskMenu(view, row, anchor, at) {
   const moves = view.canReorder
     ? /** @type {const} */ ([
         "separator",
-        { label: "Move up", icon: "sort", shortcut: "Alt ↑", run: () => view.step(row, "up") },
-        { label: "Move down", icon: "sort", shortcut: "Alt ↓", run: () => view.step(row, "down") },
+        { label: "Move up", icon: "sort", shortcut: "Alt ↑", run: () => void view.commands.step(row, "up") },
+        { label: "Move down", icon: "sort", shortcut: "Alt ↓", run: () => void view.commands.step(row, "down") },
         row.level === 2 || task.parent_id !== null
-          ? { label: "Make it a task of its own", icon: "indent", shortcut: "Alt ←", run: () => view.step(row, "out") }
-          : { label: "Make it a subtask", icon: "indent", shortcut: "Alt →", disabled: !canIndent, run: () => view.step(row, "in") },
+          ? { label: "Make it a task of its own", icon: "indent", shortcut: "Alt ←", run: () => void view.commands.step(row, "out") }
+          : { label: "Make it a subtask", icon: "indent", shortcut: "Alt →", disabled: !canIndent, run: () => void view.commands.step(row, "in") },
       ])
     : [];
   openMenu(
@@ -38,7 +38,7 @@ export function openTaskMenu(view, row, anchor, at) {
       ...moves,
       "separator",
       { label: "Select", icon: "circle-check", shortcut: "x", run: () => view.selection.toggle(row.key) },
-      { label: "Delete", icon: "trash", shortcut: "Del", danger: true, run: () => view.remove([task]) },
+      { label: "Delete", icon: "trash", shortcut: "Del", danger: true, run: () => view.commands.remove([task]) },
     ],
     { label: `Actions for ${task.title}`, ...(at ? { at } : {}) },
   );

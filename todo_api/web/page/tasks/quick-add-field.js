@@ -4,21 +4,12 @@
 
 import { announce } from "../ui/announce.js";
 import { h, icon, uniqueId } from "../ui/dom.js";
-import { formatDue } from "./dates.js";
-import { describeRule } from "./recurrence-text.js";
 
 /** @typedef {import("./quick-add.js").Fields} Fields */
-/** @typedef {typeof import("./quick-add.js").parseQuickAdd} Parse */
-/** @typedef {{ label: string, icon: string, texts: string[] }} Chip */
+/** @typedef {typeof import("./quick-add-chips.js")} Parser */
+/** @typedef {import("./quick-add-chips.js").Chip} Chip */
 
 const LONGEST_TITLE = 200;
-const PRIORITY_NAMES = /** @type {Record<string, string>} */ ({
-  urgent: "Urgent",
-  high: "High priority",
-  medium: "Medium priority",
-  low: "Low priority",
-  none: "No priority",
-});
 
 /**
  * @param {object} options
@@ -41,7 +32,6 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     autocomplete: "off",
     enterKeyHint: "done",
     maxLength: 500,
-    dir: "auto",
     on: { input: () => show(), keydown: (event) => onKey(event) },
   });
   const chips = h("ul", { class: "quick-add-chips", "aria-label": "Understood", hidden: true });
@@ -54,7 +44,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
       on: {
         submit: (event) => {
           event.preventDefault();
-          void add();
+          add();
         },
         focusout: () => whenReleased(() => form.classList.toggle("is-used", isUsed())),
         focusin: () => {
@@ -68,22 +58,19 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     hint,
   );
 
-  /** @param {string} text */
-  const parse = async (text) => {
-    const context = { zone: zone(), now: Date.now(), ignored };
-    const { parseQuickAdd } = await loadParser();
-    return parseQuickAdd(text, context);
-  };
+  const context = () => ({ zone: zone(), now: Date.now(), ignored });
   const isUsed = () => input.value !== "" || form.contains(document.activeElement);
 
   function show() {
+    // The placeholder has the direction of the page.
+    input.dir = input.value === "" ? "" : "auto";
     hint.textContent = isSmall || input.value ? "" : "Try “Water plants !high #home tomorrow 9am every monday”.";
     form.classList.toggle("has-text", input.value.trim() !== "");
     const text = input.value;
     if (text === "") {
       showChips([]);
     } else {
-      void parse(text).then((parsed) => input.value === text && showChips(chipsOf(parsed, zone())));
+      withParser(({ parseQuickAdd, chipsOf }) => input.value === text && showChips(chipsOf(parseQuickAdd(text, context()), zone())));
     }
   }
 
@@ -123,25 +110,25 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
     );
   }
 
-  async function add() {
-    const text = input.value;
-    const parsing = parse(text);
-    // The next task can be typed while this one is read.
-    clear();
-    const { title, fields } = await parsing;
-    const length = [...title].length;
-    if (length > 0 && length <= LONGEST_TITLE) {
-      onAdd({ title, ...fields });
-      return;
-    }
-    input.value = text;
-    show();
-    hint.textContent = length === 0 ? "Type a title." : `A title has up to ${LONGEST_TITLE} characters.`;
-    input.focus();
+  function add() {
+    const [text, understood] = [input.value, context()];
+    withParser(({ parseQuickAdd }) => {
+      // What was typed while the parser was loaded is the next task.
+      const rest = input.value.startsWith(text) ? input.value.slice(text.length) : "";
+      const { title, fields } = parseQuickAdd(text, understood);
+      const length = [...title].length;
+      if (length > 0 && length <= LONGEST_TITLE) {
+        clear(rest);
+        onAdd({ title, ...fields });
+      } else {
+        hint.textContent = length === 0 ? "Type a title." : `A title has up to ${LONGEST_TITLE} characters.`;
+        input.focus();
+      }
+    });
   }
 
-  function clear() {
-    input.value = "";
+  function clear(rest = "") {
+    input.value = rest;
     ignored = [];
     show();
   }
@@ -150,7 +137,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
   function onKey(event) {
     if (event.key === "Enter" && !event.isComposing) {
       event.preventDefault();
-      void add();
+      add();
     } else if (event.key === "Escape") {
       event.preventDefault();
       event.stopPropagation();
@@ -187,41 +174,28 @@ function whenReleased(run) {
   }
 }
 
-/** The parser is needed only when something is typed. */
-function loadParser() {
-  return import("./quick-add.js");
+/** @type {Parser | null} */
+let parser = null;
+/** @type {Promise<Parser> | null} */
+let loading = null;
+
+/** Load the parser, which is needed when something is typed. */
+export function loadParser() {
+  loading ??= import("./quick-add-chips.js").then((loaded) => {
+    parser = loaded;
+    return loaded;
+  });
+  return loading;
 }
 
 /**
- * @param {ReturnType<Parse>} parsed
- * @param {string} zone
- * @returns {Chip[]}
+ * Do something with the parser: at once, if it was loaded, and otherwise in the order of the calls.
+ * @param {(parser: Parser) => void} run
  */
-function chipsOf({ fields, spans }, zone) {
-  const textsOf = (/** @type {string[]} */ ...kinds) => spans.filter((span) => kinds.includes(span.kind)).map((span) => span.text);
-  const tagTexts = textsOf("tag");
-  /** @type {(Chip | false)[]} */
-  const chips = [
-    fields.due_date !== undefined && {
-      label: formatDue(fields.due_date, zone, Date.now()),
-      icon: "calendar",
-      texts: textsOf("date", "time").length > 0 ? textsOf("date", "time") : textsOf("repeat"),
-    },
-    fields.recurrence_rule !== undefined && {
-      label: describeRule(fields.recurrence_rule, fields.repeat_from),
-      icon: "repeat",
-      texts: textsOf("repeat"),
-    },
-    fields.priority !== undefined && {
-      label: PRIORITY_NAMES[fields.priority] ?? "",
-      icon: "flag",
-      texts: textsOf("priority"),
-    },
-    ...(fields.tags ?? []).map((tag) => ({
-      label: tag,
-      icon: "tag",
-      texts: tagTexts.filter((text) => text.toLowerCase().replace(/[.,;:!?]+$/, "") === `#${tag.toLowerCase()}`),
-    })),
-  ];
-  return chips.filter((chip) => chip !== false);
+function withParser(run) {
+  if (parser) {
+    run(parser);
+  } else {
+    void loadParser().then(run);
+  }
 }

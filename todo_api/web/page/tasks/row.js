@@ -28,6 +28,14 @@ const META_HEIGHT = 17;
 const HEADING_HEIGHT = 56;
 
 /**
+ * Return what decides the height of most rows.
+ * @param {Row} row
+ */
+export function rowKind(row) {
+  return row.kind === "task" && hasMeta(row) ? "task with details" : row.kind;
+}
+
+/**
  * Estimate the height of a row before it is shown.
  * @param {Row} row
  */
@@ -136,7 +144,7 @@ function hasMeta(row) {
 }
 
 function dragHandle() {
-  return h("span", { class: "task-handle", "aria-hidden": "true", dataset: { action: "drag" } }, icon("drag", "icon-small"));
+  return h("span", { class: "task-handle", "aria-hidden": "true", dataset: { action: "drag" } });
 }
 
 /**
@@ -154,7 +162,7 @@ function checkbox(task) {
       "aria-label": `Complete ${task.title}`,
       dataset: { action: "complete", priority: task.priority },
     },
-    h("span", { class: "task-ring" }, icon("check", "icon-small")),
+    h("span", { class: "task-ring" }),
   );
 }
 
@@ -200,7 +208,7 @@ function selectBox(task, state) {
       "aria-label": `Select ${task.title}`,
       dataset: { action: "select" },
     },
-    h("span", { class: "task-ring" }, icon("check", "icon-small")),
+    h("span", { class: "task-ring" }),
   );
 }
 
@@ -279,8 +287,11 @@ function tools({ task, isExpanded }) {
           "aria-expanded": String(isExpanded),
         dataset: { action: "fold" },
       }),
-    iconButton("more", `Actions for ${task.title}`, () => undefined, {
+    h("button", {
+      type: "button",
       class: "icon-button task-more",
+      title: "Actions",
+      "aria-label": `Actions for ${task.title}`,
       "aria-haspopup": "menu",
       dataset: { action: "menu" },
     }),

@@ -25,32 +25,32 @@ export function createSelectionBar(view) {
   };
   const changed = [
     button("done", "Complete", () => {
-      const tasks = view.targets;
-      view.complete(tasks, tasks.some((task) => !task.completed));
+      const tasks = view.commands.targets;
+      view.commands.complete(tasks, tasks.some((task) => !task.completed));
       view.selection.clear();
     }),
     button("calendar", "Due date", (anchor) =>
       openDuePicker(anchor, {
         due: null,
         zone: view.store.zone,
-        onPick: (due) => view.actions.update(view.targets, () => ({ due_date: due })),
+        onPick: (due) => view.actions.update(view.commands.targets, () => ({ due_date: due })),
       }),
     ),
     button("flag", "Priority", (anchor) =>
-      openPriorityMenu(anchor, null, (priority) => view.actions.update(view.targets, () => ({ priority }))),
+      openPriorityMenu(anchor, null, (priority) => view.actions.update(view.commands.targets, () => ({ priority }))),
     ),
     button("tag", "Tags", (anchor) =>
       openTagPicker(anchor, {
         tags: view.store.tags(),
-        has: (name) => view.targets.every((task) => task.tags.some((tag) => foldTag(tag) === foldTag(name))),
-        onToggle: (name, has) => view.actions.tag(view.targets, name, has),
+        has: (name) => view.commands.targets.every((task) => task.tags.some((tag) => foldTag(tag) === foldTag(name))),
+        onToggle: (name, has) => view.actions.tag(view.commands.targets, name, has),
       }),
     ),
-    button("trash", "Delete", () => view.remove(view.targets)),
+    button("trash", "Delete", () => view.commands.remove(view.commands.targets)),
   ];
   const deleted = [
-    button("restore", "Restore", () => view.trash.restore(view.targets, view.actions)),
-    button("trash", "Delete permanently", () => void view.trash.erase(view.targets)),
+    button("restore", "Restore", () => view.trash.restore(view.commands.targets, view.actions)),
+    button("trash", "Delete permanently", () => void view.commands.erase(view.commands.targets)),
   ];
   const element = h(
     "div",

@@ -4,7 +4,7 @@
 
 import { addDays, dueDay, headDay, startOfDay, today } from "./dates.js";
 import { dueOf, matcher, searchableText, sortTasks, writeSort } from "./filters.js";
-import { foldTag } from "./text.js";
+import { fold, foldTag } from "./text.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
 /** @typedef {import("../../client/todo.js").OfflineTasks} OfflineTasks */
@@ -26,6 +26,7 @@ import { foldTag } from "./text.js";
 /** @typedef {{ name: string, count: number }} TagCount */
 
 const IDLE_BATCH = 500;
+const MINUTE_MS = 60_000;
 const POSITION = { field: "position", descending: false };
 
 export class TaskStore {
@@ -34,6 +35,9 @@ export class TaskStore {
   #revision = 0;
   /** @type {{ key: string, revision: number, tasks: LocalTask[] }} */
   #sorted = { key: "", revision: -1, tasks: [] };
+  /** What was found last. @type {{ key: string, search: string, tasks: LocalTask[] }} */
+  #found = { key: "", search: "", tasks: [] };
+  #counts = { key: "", counts: { all: 0, today: 0, upcoming: 0, overdue: 0 } };
   /** @type {{ revision: number, list: TagCount[] }} */
   #tags = { revision: -1, list: [] };
   /** @type {{ revision: number, byParent: Map<number, LocalTask[]> }} */
@@ -129,17 +133,45 @@ export class TaskStore {
    * @returns {{ rows: Row[], count: number }} `count`: the number of tasks, hidden ones included
    */
   rows(filter, { collapsed, lingering }) {
-    const now = Date.now();
-    const matches = matcher(filter, { zone: this.zone, now });
-    const tasks = this.sorted(filter.sort).filter((task) => lingering.has(task.key) || matches(task));
+    const tasks = this.#matching(filter, lingering);
     if (filter.sort.field === "due_date" && (filter.view === "today" || filter.view === "upcoming")) {
       return { count: tasks.length, rows: filter.view === "today" ? this.#todayRows(tasks) : this.#upcomingRows(tasks) };
     }
     return { count: tasks.length, rows: this.#nestedRows(tasks, filter.search ? new Set() : collapsed) };
   }
 
+  /**
+   * @param {Filter} filter
+   * @param {ReadonlySet<string>} lingering
+   */
+  #matching(filter, lingering) {
+    const matches = matcher(filter, { zone: this.zone, now: Date.now() });
+    if (lingering.size > 0) {
+      return this.sorted(filter.sort).filter((task) => lingering.has(task.key) || matches(task));
+    }
+    const key = `${this.#moment} ${JSON.stringify({ ...filter, search: "" })}`;
+    const search = fold(filter.search);
+    // With another letter, only what was found before can be found.
+    const isNarrower = this.#found.key === key && search.includes(this.#found.search);
+    const tasks = (isNarrower ? this.#found.tasks : this.sorted(filter.sort)).filter(matches);
+    this.#found = { key, search, tasks };
+    return tasks;
+  }
+
+  /** Changes with the tasks, and with every minute, since that changes what is overdue. */
+  get #moment() {
+    return `${this.#revision} ${Math.floor(Date.now() / MINUTE_MS)} ${this.zone}`;
+  }
+
   /** Return how many open tasks the views of the navigation have. */
   counts() {
+    if (this.#counts.key !== this.#moment) {
+      this.#counts = { key: this.#moment, counts: this.#countViews() };
+    }
+    return this.#counts.counts;
+  }
+
+  #countViews() {
     const tonight = startOfDay(addDays(this.today, 1), this.zone);
     const counts = { all: 0, today: 0, upcoming: 0, overdue: 0 };
     const now = Date.now();
@@ -271,11 +303,15 @@ export class TaskStore {
    */
   #row(task, { level = 1, isExpanded = null, day = null }) {
     const family = this.children(task.id);
-    const done = family.filter((each) => each.completed).length;
     const parent = task.parent_id === null || level === 2 ? null : (this.get(task.parent_id)?.title ?? null);
-    const progress = family.length > 0 ? { done, total: family.length } : null;
+    const progress = family.length > 0 ? progressOf(family) : null;
     return { kind: "task", key: task.key, task, level, isExpanded, progress, parent, day };
   }
+}
+
+/** @param {readonly LocalTask[]} family */
+function progressOf(family) {
+  return { done: family.filter((each) => each.completed).length, total: family.length };
 }
 
 /**

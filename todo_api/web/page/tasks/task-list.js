@@ -2,7 +2,7 @@
  * The list of tasks: an element in which one row at a time has the keyboard, and one may be open.
  */
 
-import { createRow, estimateHeight, updateHeading, updateTask } from "./row.js";
+import { createRow, estimateHeight, rowKind, updateHeading, updateTask } from "./row.js";
 import { VirtualList } from "./virtual-list.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
@@ -45,6 +45,7 @@ export class TaskList extends HTMLElement {
     this.#list = new VirtualList(/** @type {HTMLElement} */ (this), {
       create: createRow,
       update: (element, row, index, count) => this.#update(element, row, index, count),
+      kind: rowKind,
       estimate: estimateHeight,
     });
     this.addEventListener("click", (event) => this.#onClick(event));
@@ -86,13 +87,10 @@ export class TaskList extends HTMLElement {
     const hadFocus = this.contains(document.activeElement);
     const index = this.#active === null ? 0 : this.rows.indexOf(this.#active);
     this.#isTrash = isTrash;
-    const keys = new Set(rows.map((row) => row.key));
-    const isGone = this.#active === null || !keys.has(this.#active);
-    if (isGone) {
+    if (!rows.some((row) => row.key === this.#active)) {
       this.#active = nearestTask(rows, Math.max(0, index))?.key ?? null;
     }
-    this.rows.setRows(rows, { keepsPlace });
-    this.#pin();
+    this.rows.setRows(rows, { keepsPlace, pinned: this.#pinned() });
     if (hadFocus && !this.contains(document.activeElement)) {
       this.focusActive();
     }
@@ -217,8 +215,11 @@ export class TaskList extends HTMLElement {
   }
 
   #pin() {
-    const keys = [this.#active, this.#open?.key].filter((key) => typeof key === "string");
-    this.rows.pin(keys);
+    this.rows.pin(this.#pinned());
+  }
+
+  #pinned() {
+    return [this.#active, this.#open?.key].filter((key) => typeof key === "string");
   }
 
   /** @param {MouseEvent} event */

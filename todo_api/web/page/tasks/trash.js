@@ -2,16 +2,10 @@
  * The tasks in the trash. They are not in the local copy, so the service is asked for them.
  */
 
-import { announce } from "../ui/announce.js";
-import { openDialog } from "../ui/dialog.js";
-import { toast } from "../ui/toast.js";
-import { nameTasks } from "./actions.js";
 import { matcher, sortTasks } from "./filters.js";
 
 /** @typedef {import("../../client/todo.js").LocalTask} LocalTask */
 /** @typedef {import("./store.js").TaskRow} TaskRow */
-
-const AT_ONCE = 4;
 
 export class Trash {
   #client;
@@ -31,8 +25,9 @@ export class Trash {
     this.#onChange = onChange;
   }
 
-  get size() {
-    return this.#tasks.length;
+  /** All tasks in the trash, as it was read last. */
+  get tasks() {
+    return this.#tasks;
   }
 
   /** Read the trash from the service. */
@@ -52,7 +47,7 @@ export class Trash {
     } catch (error) {
       if (turn === this.#turn) {
         this.#tasks = [];
-        this.error = describe(error);
+        this.error = describeFailure(error);
       }
     }
     if (turn === this.#turn) {
@@ -83,65 +78,16 @@ export class Trash {
     actions.restore(tasks);
     this.#onChange();
   }
-
-  /**
-   * Ask, and delete tasks permanently.
-   * @param {readonly LocalTask[]} tasks
-   */
-  async erase(tasks) {
-    const isAll = tasks.length > 1 && tasks.length === this.size;
-    const answer = await openDialog({
-      title: isAll ? "Empty the trash?" : `Delete ${nameTasks(tasks)} permanently?`,
-      body: `${tasks.length === 1 ? "The task cannot" : `${tasks.length} tasks cannot`} be restored after that.`,
-      actions: [
-        { label: "Cancel", value: "cancel" },
-        { label: "Delete permanently", value: "delete", kind: "danger" },
-      ],
-    });
-    if (answer !== "delete") {
-      return;
-    }
-    try {
-      // Subtasks go with their parents, so those that are gone already are no error.
-      const waiting = [...tasks];
-      const work = async () => {
-        for (let task = waiting.pop(); task; task = waiting.pop()) {
-          await this.#erase(task.id);
-        }
-      };
-      await Promise.all(Array.from({ length: AT_ONCE }, work));
-      announce(`${nameTasks(tasks)} deleted permanently.`);
-    } catch (error) {
-      const { title, text } = describe(error);
-      toast(`${title}. ${text}`);
-    }
-    await this.load();
-  }
-
-  /** Ask, and delete everything in the trash permanently. */
-  async empty() {
-    await this.erase(this.#tasks);
-  }
-
-  /** @param {number} id */
-  async #erase(id) {
-    try {
-      await this.#client.tasks.delete(id, { permanent: true });
-    } catch (error) {
-      if (!(error instanceof Error && "status" in error && error.status === 404)) {
-        throw error;
-      }
-    }
-  }
 }
 
 /**
+ * Return why the service did not do what it was asked for, and what to do.
  * @param {unknown} error
  */
-function describe(error) {
+export function describeFailure(error) {
   if (error instanceof Error && error.name === "OfflineError") {
     return { title: "The trash is not available offline", text: "It is shown when the service can be reached." };
   }
   const text = error instanceof Error && "detail" in error ? String(error.detail) : "Try again later.";
-  return { title: "The trash cannot be shown", text };
+  return { title: "The trash is not available", text };
 }

@@ -2,13 +2,11 @@
  * The view of the tasks: the list with what belongs to it, for the address that is shown.
  */
 
-import { openShortcuts } from "../shell/shortcuts.js";
 import { announce } from "../ui/announce.js";
-import { h, loadStyle } from "../ui/dom.js";
-import { toast } from "../ui/toast.js";
+import { h } from "../ui/dom.js";
 import { TaskActions } from "./actions.js";
 import { Collapsed } from "./collapsed.js";
-import { addDays } from "./dates.js";
+import { TaskCommands } from "./commands.js";
 import { createEmptyState } from "./empty-state.js";
 import { createFilterBar } from "./filter-bar.js";
 import { filterParams, parseFilter } from "./filters.js";
@@ -16,8 +14,7 @@ import { History } from "./history.js";
 import { bindKeyboard } from "./keyboard.js";
 import { addLabel, emptyState, titleOf } from "./labels.js";
 import { OpenTask } from "./open-task.js";
-import { stepPlace } from "./places.js";
-import { createQuickAdd } from "./quick-add-field.js";
+import { createQuickAdd, loadParser } from "./quick-add-field.js";
 import { Selection } from "./selection.js";
 import { TaskStore } from "./store.js";
 import { showSyncMessages } from "./sync-messages.js";
@@ -32,7 +29,7 @@ import { Trash } from "./trash.js";
 /** @typedef {import("./store.js").TaskRow} TaskRow */
 /** @typedef {{ main: HTMLElement, nav: HTMLElement, client: TodoClient, offline: OfflineTasks, router: Router, ui: Ui }} Parts */
 
-const LEAVING_MS = 700;
+const PANELS_MS = 400;
 const MINUTE_MS = 60_000;
 
 /**
@@ -41,7 +38,6 @@ const MINUTE_MS = 60_000;
  * @returns {{ unmount: () => void }}
  */
 export function mountTasks(parts) {
-  void loadStyle("./styles/tasks.css");
   const view = new TaskView(parts);
   return { unmount: () => view.unmount() };
 }
@@ -49,10 +45,11 @@ export function mountTasks(parts) {
 export class TaskView {
   #parts;
   #leaving = new AbortController();
-  /** @type {Set<string>} keys of tasks that stay for a moment */
-  #lingering = new Set();
   #frame = 0;
+  #keepsPlace = true;
   #minute = 0;
+  /** @type {Promise<typeof import("./panels.js")> | null} */
+  #panels = null;
   /** @type {ReturnType<typeof import("./selection-bar.js").createSelectionBar> | null} */
   #selectionBar = null;
 
@@ -72,21 +69,29 @@ export class TaskView {
     this.quickAdd = createQuickAdd({
       label: "Add a task",
       zone: () => this.store.zone,
-      onAdd: (fields) => this.#add(fields),
+      onAdd: (fields) => this.commands.add(fields),
       onLeave: () => this.list.focusActive(),
     });
     this.filterBar = createFilterBar(this);
     this.state = createEmptyState();
     this.collapsed = new Collapsed();
     this.opened = new OpenTask(this);
+    this.commands = new TaskCommands(this);
     this.#mount();
-    this.panels = import("./panels.js");
-    void this.panels.then((panels) => this.#addPanels(panels));
     this.opened.followAddress();
   }
 
   get parts() {
     return this.#parts;
+  }
+
+  /** What is needed when the user does something. It is loaded a moment after the list, or at once. */
+  get panels() {
+    this.#panels ??= import("./panels.js").then((panels) => {
+      this.#addPanels(panels);
+      return panels;
+    });
+    return this.#panels;
   }
 
   get isTrash() {
@@ -117,17 +122,23 @@ export class TaskView {
       href: (task) => router.href(filterParams(this.filter), `task=${task.id}`),
       zone: () => this.store.zone,
       today: () => this.store.today,
-      isLeaving: (row) => this.#lingering.has(row.key),
+      isLeaving: (row) => this.#isLeaving(row),
     });
     bindKeyboard(this, signal);
     showSyncMessages(this, signal);
     offline.addEventListener("change", (event) => this.#onChange(/** @type {CustomEvent} */ (event).detail), { signal });
     offline.addEventListener("state", () => this.refresh(), { signal });
-    client.addEventListener("profile", () => this.#onChange({ ids: null, replaced: new Map() }), { signal });
+    client.addEventListener("profile", () => this.#onChange({ ids: null }), { signal });
     signal.addEventListener("abort", router.onNavigate(() => this.#onNavigate()));
     document.addEventListener("visibilitychange", () => this.refresh(), { signal });
     this.show({ keepsPlace: false });
     this.store.prepareSearch();
+    const load = () => void this.panels;
+    const loading = setTimeout(load, PANELS_MS);
+    signal.addEventListener("abort", () => clearTimeout(loading));
+    for (const name of ["pointermove", "pointerdown", "keydown", "focusin"]) {
+      document.addEventListener(name, load, { signal, once: true, passive: true });
+    }
     // What is overdue, and at midnight also what is due today, changes without a change of a task.
     this.#minute = setInterval(() => this.refresh(), MINUTE_MS);
   }
@@ -139,24 +150,33 @@ export class TaskView {
       this.#selectionBar = createSelectionBar(this);
       this.#parts.main.append(this.#selectionBar.element);
       enableDrag(this, signal);
+      void loadParser();
       this.#showSelection();
     }
   }
 
-  /** Show the list again soon, since something has changed. */
-  refresh() {
+  /**
+   * Show the list with the next frame, since something has changed.
+   * @param {{ keepsPlace?: boolean }} [options] whether what is in sight stays in place
+   */
+  refresh({ keepsPlace = true } = {}) {
+    this.#keepsPlace &&= keepsPlace;
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      this.show();
+      this.show({ keepsPlace: this.#keepsPlace });
+      this.#keepsPlace = true;
     });
   }
 
-  /** @param {{ ids: number[] | null, replaced: Map<number, number> }} change */
-  #onChange({ replaced }) {
-    this.actions.noteReplaced(replaced);
+  /** @param {{ ids: number[] | null }} change */
+  #onChange({ ids }) {
     this.store.invalidate();
     if (this.isTrash) {
       void this.trash.load();
+    }
+    if (ids === null) {
+      // The task of the address may have been loaded only now.
+      this.opened.followAddress();
     }
     this.refresh();
   }
@@ -170,13 +190,16 @@ export class TaskView {
     }
     if (!isSame) {
       this.opened.close({ goes: false });
-      const isTyping = Boolean(filter.search) && Boolean(this.filter.search);
+      const isTyping = filter.search !== "" && this.filter.search !== "";
       this.filter = filter;
-      this.#lingering.clear();
+      this.commands.lingering.clear();
       this.selection.clear();
-      this.show({ keepsPlace: false });
-      if (!isTyping) {
-        scrollTo({ top: 0, behavior: "instant" });
+      scrollTo({ top: 0, behavior: "instant" });
+      if (isTyping) {
+        // Several letters that come faster than frames are shown at once.
+        this.refresh({ keepsPlace: false });
+      } else {
+        this.show({ keepsPlace: false });
       }
     }
     this.opened.followAddress();
@@ -193,7 +216,7 @@ export class TaskView {
     }
     // An open task stays, whatever the filter says, and has its subtasks in its card.
     const open = this.opened.key === null ? [] : [this.opened.key];
-    const shown = { collapsed: new Set([...this.collapsed.keys, ...open]), lingering: new Set([...this.#lingering, ...open]) };
+    const shown = { collapsed: new Set([...this.collapsed.keys, ...open]), lingering: new Set([...this.commands.lingering, ...open]) };
     const { rows, count } = this.isTrash ? this.trash.rows(this.filter, this.store.zone) : this.store.rows(this.filter, shown);
     const title = titleOf(this.filter);
     this.heading.textContent = title;
@@ -203,10 +226,15 @@ export class TaskView {
     this.list.setAttribute("aria-label", title);
     this.list.show(rows, { keepsPlace, isTrash: this.isTrash });
     this.list.hidden = rows.length === 0;
-    const { tasks } = this.list;
+    if (this.opened.key !== null && !this.list.row(this.opened.key)) {
+      // It was deleted, here or elsewhere.
+      this.opened.close();
+    }
     this.count.textContent = count === 0 ? "" : String(count);
     this.filterBar.show(this.filter);
-    this.selection.keep(new Set(tasks.map((row) => row.key)));
+    if (this.selection.isOn) {
+      this.selection.keep(new Set(this.list.tasks.map((row) => row.key)));
+    }
     const { overdue, ...counts } = this.store.counts();
     ui.setCounts(counts);
     ui.setTags(this.store.tags());
@@ -216,32 +244,21 @@ export class TaskView {
     }
   }
 
+  /**
+   * Return whether a task has just been completed or reopened, and so is no longer in this view.
+   * @param {TaskRow} row
+   */
+  #isLeaving({ key, task }) {
+    const { status } = this.filter;
+    return this.commands.lingering.has(key) && status !== "all" && task.completed !== (status === "completed");
+  }
+
   #emptyState() {
     const { offline } = this.#parts;
     if (offline.state === "loading" || (this.isTrash && this.trash.isLoading)) {
       return "loading";
     }
     return this.isTrash && this.trash.error ? { icon: "offline", ...this.trash.error } : emptyState(this.filter);
-  }
-
-  /** @param {import("./quick-add.js").Fields & { title: string }} fields */
-  #add(fields) {
-    const { view, tags, priority } = this.filter;
-    const [only] = priority;
-    const due = view === "today" ? this.store.today : view === "upcoming" ? addDays(this.store.today, 1) : undefined;
-    const task = this.actions.create(
-      /** @type {import("./actions.js").NewTask} */ ({
-        ...(due ? { due_date: due } : {}),
-        ...(priority.length === 1 ? { priority: only } : {}),
-        ...fields,
-        ...(tags.length > 0 ? { tags: [...tags, ...(fields.tags ?? [])] } : {}),
-      }),
-    );
-    this.store.invalidate();
-    this.show();
-    if (!this.list.row(task.key)) {
-      toast(`“${task.title}” added to All tasks.`, { action: { label: "Show", run: () => this.#parts.router.go(this.#parts.router.href({}, `task=${task.id}`)) } });
-    }
   }
 
   /**
@@ -254,7 +271,7 @@ export class TaskView {
     event?.preventDefault();
     switch (action) {
       case "complete":
-        return this.complete([row.task], !row.task.completed);
+        return this.commands.complete([row.task], !row.task.completed);
       case "select":
         return this.selection.toggle(row.key);
       case "fold":
@@ -264,7 +281,7 @@ export class TaskView {
       case "restore":
         return this.trash.restore([row.task], this.actions);
       case "erase":
-        return void this.trash.erase([row.task]);
+        return void this.commands.erase([row.task]);
       default:
         return this.#openOrSelect(row, event);
     }
@@ -305,63 +322,6 @@ export class TaskView {
     return sort.field === "position" && !sort.descending && search === "" && !this.isTrash;
   }
 
-  /**
-   * Move a task one step.
-   * @param {TaskRow} row
-   * @param {"up" | "down" | "in" | "out"} direction
-   */
-  step(row, direction) {
-    const place = stepPlace(this.list.tasks, row.key, direction);
-    if (place) {
-      this.move(row.task, place);
-    } else {
-      announce("It cannot be moved there.");
-    }
-  }
-
-  /**
-   * Move a task to another place, and keep the keyboard on it.
-   * @param {LocalTask} task
-   * @param {import("./actions.js").Place} place
-   */
-  move(task, place) {
-    const parent = place.parent_id ? this.store.get(place.parent_id) : undefined;
-    if (parent) {
-      this.collapsed.set(parent.key, false);
-    }
-    const text = parent ? `“${task.title}” is a subtask of “${parent.title}”.` : `“${task.title}” moved.`;
-    this.actions.move(task, place, text);
-    this.store.invalidate();
-    this.show();
-    this.list.activate(task.key);
-  }
-
-  /**
-   * Move tasks to the trash.
-   * @param {readonly LocalTask[]} tasks
-   */
-  remove(tasks) {
-    this.actions.remove(tasks);
-    this.store.invalidate();
-    this.show();
-  }
-
-  /**
-   * Add a subtask.
-   * @param {LocalTask} parent
-   * @param {import("./quick-add.js").Fields & { title: string }} fields
-   */
-  addSubtask(parent, fields) {
-    const last = this.store.children(parent.id).at(-1);
-    const task = this.actions.create(/** @type {import("./actions.js").NewTask} */ ({ ...fields, parent_id: parent.id }));
-    if (last) {
-      // A new task comes first, but what is typed below others belongs there.
-      this.parts.offline.move(task.id, { after: last.id });
-    }
-    this.store.invalidate();
-    this.refresh();
-  }
-
   /** Focus the field that adds a task, in a view that has it. */
   startAdding() {
     if (this.quickAdd.element.hidden) {
@@ -371,38 +331,9 @@ export class TaskView {
     this.quickAdd.element.scrollIntoView({ block: "nearest" });
   }
 
-  /**
-   * Edit a field of the task with the keyboard or, if the field can be, of the selected tasks.
-   * @param {string} part
-   */
-  editTargets(part) {
-    const row = this.list.active;
-    if (this.selection.keys.size > 0 && part !== "title") {
-      this.#selectionBar?.open(part);
-    } else if (row) {
-      void this.opened.open(row.task, part);
-    }
-  }
-
-  showShortcuts() {
+  async showShortcuts() {
+    const { openShortcuts } = await import("../shell/shortcuts.js");
     openShortcuts();
-  }
-
-  /**
-   * Complete or reopen tasks. They stay in the list for a moment.
-   * @param {readonly LocalTask[]} tasks
-   * @param {boolean} completed
-   */
-  complete(tasks, completed) {
-    const keys = tasks.map((task) => task.key);
-    keys.forEach((key) => this.#lingering.add(key));
-    this.actions.complete(tasks, completed);
-    this.store.invalidate();
-    this.refresh();
-    setTimeout(() => {
-      keys.forEach((key) => this.#lingering.delete(key));
-      this.refresh();
-    }, LEAVING_MS);
   }
 
   /**
@@ -415,11 +346,12 @@ export class TaskView {
     this.refresh();
   }
 
-  /** The tasks that a command is for: the selected ones, or the one with the keyboard. */
-  get targets() {
-    const rows = this.list.tasks.filter((row) => this.selection.has(row.key));
-    const active = this.list.active;
-    return rows.length > 0 ? rows.map((row) => row.task) : active ? [active.task] : [];
+  /**
+   * Edit a field of the selected tasks.
+   * @param {string} part
+   */
+  openBulk(part) {
+    this.#selectionBar?.open(part);
   }
 
   #showSelection() {

@@ -5,7 +5,7 @@
  * stays where it is while rows above it are measured or change.
  */
 
-const OVERSCAN = 480;
+const OVERSCAN = 320;
 const ROUNDS = 4;
 
 /**
@@ -13,7 +13,8 @@ const ROUNDS = 4;
  * @typedef {object} Renderer
  * @property {(row: Row) => HTMLElement} create
  * @property {(element: HTMLElement, row: Row, index: number, count: number) => void} update
- * @property {(row: Row) => number} estimate the height of a row that was not measured yet
+ * @property {(row: Row) => string} kind rows of one kind usually have the same height
+ * @property {(row: Row) => number} estimate the height of a row, before one of its kind was measured
  */
 
 /** @template {{ key: string }} Row */
@@ -26,6 +27,8 @@ export class VirtualList {
   #indexes = new Map();
   /** @type {Map<string, number>} */
   #heights = new Map();
+  /** @type {Map<string, number>} the smallest height of each kind */
+  #usual = new Map();
   #offsets = new Float64Array(1);
   /** @type {Map<string, HTMLElement>} */
   #elements = new Map();
@@ -67,20 +70,29 @@ export class VirtualList {
   /**
    * Show these rows. Elements are kept by the keys of their rows.
    * @param {readonly Row[]} rows
-   * @param {{ keepsPlace?: boolean }} [options] whether what is in sight stays in place
+   * @param {object} [options]
+   * @param {boolean} [options.keepsPlace] whether what is in sight stays in place
+   * @param {Iterable<string>} [options.pinned] as in `pin`
    */
-  setRows(rows, { keepsPlace = true } = {}) {
+  setRows(rows, { keepsPlace = true, pinned = this.#pinned } = {}) {
+    this.#pinned = new Set(pinned);
     const anchor = keepsPlace ? this.#anchor() : null;
     this.#rows = rows;
     this.#indexes = new Map(rows.map((row, index) => [row.key, index]));
     this.#place();
     this.#restore(anchor);
-    this.#render(true);
+    if (keepsPlace) {
+      this.#render({ updates: true });
+    } else {
+      // Another list is shown at once, and what is around it with the next frame.
+      this.#render({ updates: true, overscan: 0 });
+      this.#onScroll();
+    }
   }
 
   /** Show the rows in sight again, after something else than the rows has changed. */
   refresh() {
-    this.#render(true);
+    this.#render({ updates: true });
   }
 
   /**
@@ -157,20 +169,24 @@ export class VirtualList {
     }
   }
 
-  #render(updates = false) {
+  /** @param {{ updates?: boolean, overscan?: number }} [options] `updates`: rows may have changed */
+  #render({ updates = false, overscan = OVERSCAN } = {}) {
     for (let round = 0; round < ROUNDS; round += 1) {
-      const added = this.#renderOnce(updates && round === 0);
+      const added = this.#renderOnce(updates && round === 0, overscan);
       if (!this.#measure(added)) {
         break;
       }
     }
   }
 
-  /** @param {boolean} updates whether rows that are shown already may have changed */
-  #renderOnce(updates) {
+  /**
+   * @param {boolean} updates
+   * @param {number} overscan
+   */
+  #renderOnce(updates, overscan) {
     const top = -this.#container.getBoundingClientRect().top;
-    const first = this.#search(top - OVERSCAN);
-    const last = this.#search(top + innerHeight + OVERSCAN);
+    const first = this.#search(top - overscan);
+    const last = this.#search(top + innerHeight + overscan);
     const wanted = new Set(this.#rows.slice(first, last + 1).map((row) => row.key));
     for (const key of this.#pinned) {
       if (this.#indexes.has(key)) {
@@ -231,6 +247,7 @@ export class VirtualList {
       }
       if (height > 0) {
         this.#heights.set(key, height);
+        this.#learn(key, height);
       }
     }
     if (changed) {
@@ -247,10 +264,27 @@ export class VirtualList {
     }
   }
 
+  /**
+   * @param {string} key
+   * @param {number} height
+   */
+  #learn(key, height) {
+    const row = this.#rows[this.indexOf(key)];
+    if (row) {
+      const kind = this.#renderer.kind(row);
+      this.#usual.set(kind, Math.min(height, this.#usual.get(kind) ?? height));
+    }
+  }
+
   /** @param {string} key */
   #heightOf(key) {
     const row = this.#rows[this.indexOf(key)];
-    return this.#heights.get(key) ?? (row ? this.#renderer.estimate(row) : 0);
+    return row ? this.#heightOfRow(row) : 0;
+  }
+
+  /** @param {Row} row */
+  #heightOfRow(row) {
+    return this.#heights.get(row.key) ?? this.#usual.get(this.#renderer.kind(row)) ?? this.#renderer.estimate(row);
   }
 
   #place() {
@@ -258,7 +292,7 @@ export class VirtualList {
     let offset = 0;
     this.#rows.forEach((row, index) => {
       offsets[index] = offset;
-      offset += this.#heights.get(row.key) ?? this.#renderer.estimate(row);
+      offset += this.#heightOfRow(row);
     });
     offsets[this.#rows.length] = offset;
     this.#offsets = offsets;
