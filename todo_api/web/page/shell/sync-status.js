@@ -34,6 +34,7 @@ export function syncStatus(offline) {
   };
   const update = () => {
     const { state, pending } = offline;
+    element.dataset.pending = String(pending);
     clearTimeout(timer);
     if (state === "offline") show("offline", "offline", offlineLabel(pending), pending > 0 ? `Offline, ${pending} waiting` : "Offline");
     else if (state === "loading") show("loading", "cloud", "Loading your tasks.", "");
