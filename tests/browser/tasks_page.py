@@ -1,11 +1,15 @@
 """The page of a signed-in user with their tasks, as the user sees it."""
 
 import re
+from collections.abc import Sequence
 from typing import Self
 
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.settings_page import SettingsPage
+
+_LOAD_PARSER = "() => import('/tasks/quick-add-chips.js').then(() => null)"
+"""Waits for what the field loads when it gets the focus: it then adds a task at once."""
 
 
 class TasksPage:
@@ -51,7 +55,7 @@ class TasksPage:
 
     def is_saved(self) -> Self:
         """Wait until the service has all changes."""
-        expect(self.page.get_by_role("button", name="All changes are saved.")).to_be_visible()
+        expect(self.page.locator(".sync[data-state=synced][data-pending='0']")).to_be_visible()
         return self
 
     def is_offline(self) -> Self:
@@ -59,7 +63,7 @@ class TasksPage:
         expect(self.page.locator(".sync[data-state=offline]")).to_be_visible()
         return self
 
-    def titles(self) -> "list[str]":
+    def titles(self) -> Sequence[str]:
         """Return the titles of the tasks in the document, from top to bottom."""
         return self.list.locator(".task-title").all_inner_texts()
 
@@ -90,6 +94,7 @@ class TasksPage:
     def add(self, text: str) -> Self:
         """Add a task."""
         self.quick_add.fill(text)
+        self.page.evaluate(_LOAD_PARSER)
         self.quick_add.press("Enter")
         expect(self.quick_add).to_have_value("")
         return self

@@ -32,7 +32,8 @@ def ada(service: Service) -> ApiUser:
     parent = user.create("With subtasks", tags=["home"])
     user.create("A subtask", parent_id=parent["id"])
     user.create("Overdue", due_date="2020-01-01T09:00:00Z", priority="urgent")
-    user.create("Completed", completed=True)
+    completed = user.create("Completed")
+    user.http.patch(user.tasks(f"/{completed['id']}/complete")).raise_for_status()
     trash = user.create("In the trash")
     user.http.delete(user.tasks(f"/{trash['id']}")).raise_for_status()
     return user

@@ -2,8 +2,10 @@
 
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -13,7 +15,7 @@ from tests.browser.tasks_page import TasksPage
 from tests.browser.windows import Windows
 from tests.support.command import served
 from tests.support.processes import free_port
-from tests.support.users import ApiUser, register_user
+from tests.support.users import PASSWORD, ApiUser, register_user
 from tests.support.waiting import until
 
 OFFLINE = (
@@ -67,7 +69,7 @@ def test_work_without_a_connection_is_sent_when_there_is_one_again(
     tasks.complete("Before")
     expect(tasks.task("Before")).to_have_count(0)
     tasks.is_offline()
-    assert titles(ada) == {"Before"}
+    until(lambda: titles(ada) == {"Before"})
     ada.create("Meanwhile")
     tasks.page.context.set_offline(False)
     tasks.is_saved()
@@ -129,3 +131,71 @@ def test_a_session_that_was_revoked_asks_to_sign_in_and_goes_on(
     account.sign_in(ada.email)
     tasks.has("Before").add("After")
     until(lambda: titles(ada) == {"Before", "After"})
+
+
+def test_of_two_changes_of_the_same_field_the_user_chooses_one(
+    windows: Windows, ada: ApiUser
+) -> None:
+    windows.expect_error(f"{OFFLINE}|status of 412")
+    task = ada.create("Buy milk")
+    tasks = windows.signed_in(ada)
+    tasks.has("Buy milk").page.context.set_offline(True)
+    tasks.open("Buy milk").get_by_label("Title", exact=True).fill("Buy oat milk")
+    tasks.press("Escape").has("Buy oat milk").is_offline()
+    there = ada.tasks(f"/{task['id']}")
+    ada.http.patch(there, json={"title": "Buy soy milk"}).raise_for_status()
+    tasks.page.context.set_offline(False)
+    conflict = tasks.toast("“Buy soy milk” was changed elsewhere.")
+    expect(conflict).to_be_visible()
+    tasks.has("Buy soy milk")
+    conflict.get_by_role("button", name="Use mine").click()
+    tasks.has("Buy oat milk")
+    until(lambda: ada.http.get(there).json()["title"] == "Buy oat milk")
+
+
+def test_changes_of_different_fields_are_merged(windows: Windows, ada: ApiUser) -> None:
+    windows.expect_error(f"{OFFLINE}|status of 412")
+    task = ada.create("Buy milk")
+    tasks = windows.signed_in(ada)
+    tasks.has("Buy milk").page.context.set_offline(True)
+    tasks.complete("Buy milk")
+    expect(tasks.task("Buy milk")).to_have_count(0)
+    tasks.is_offline()
+    there = ada.tasks(f"/{task['id']}")
+    ada.http.patch(there, json={"title": "Buy oat milk"}).raise_for_status()
+    tasks.page.context.set_offline(False)
+    until(lambda: ada.http.get(there).json()["completed"])
+    assert ada.http.get(there).json()["title"] == "Buy oat milk"
+    tasks.go_to("Completed").has("Buy oat milk")
+
+
+def test_a_reminder_is_shown_while_the_page_is_open(windows: Windows, ada: ApiUser) -> None:
+    tasks = windows.signed_in(ada)
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    ada.create("Call Grace", reminders=[{"remind_at": soon}])
+    reminder = tasks.toast("Reminder: Call Grace")
+    expect(reminder).to_be_visible()
+    reminder.get_by_role("button", name="Open").click()
+    expect(tasks.card.get_by_label("Title", exact=True)).to_have_value("Call Grace")
+
+
+def test_a_new_tab_renews_a_session_whose_access_token_has_expired(
+    browser: Browser, tmp_path: Path
+) -> None:
+    settings = {"TODO_ACCESS_TOKEN_TTL": "5s", "TODO_RATE_LIMIT_ENABLED": "false"}
+    with served(tmp_path, **settings) as server:
+        windows = Windows(browser, server.url)
+        ada = register_user(server.url)
+        ada.http.close()
+        tasks = windows.signed_in(ada)
+        with tasks.page.context.expect_event(
+            "response", lambda response: response.url.endswith("/refresh"), timeout=30_000
+        ):
+            tasks.add("Before")
+        tasks.add("After the token has expired").is_saved()
+        login = {"email": ada.email, "password": PASSWORD}
+        answer = httpx.post(f"{server.url}/api/auth/login", json=login).raise_for_status().json()
+        headers = {"Authorization": f"Bearer {answer['access_token']}"}
+        listed = f"{server.url}{ada.tasks()}"
+        until(lambda: len(httpx.get(listed, headers=headers).json()) == 2)
+        assert windows.close() == []

@@ -1,11 +1,15 @@
 /** Following the changes of a user's tasks. */
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { memory, network, problem, register, signIn } from "./support.mjs";
 
 const TIMEOUT = { timeout: 30_000 };
+const ended = new AbortController();
 const isStream = ({ url }) => url.pathname.endsWith("/events");
+
+// Those of tests that have failed would keep the process alive.
+after(() => ended.abort());
 
 /** A response of which nothing arrives. */
 function silent({ signal }) {
@@ -28,6 +32,7 @@ async function following(options = {}) {
   const { client, email } = await register(options);
   const writer = await signIn(email);
   const stop = new AbortController();
+  ended.signal.addEventListener("abort", () => stop.abort());
   return { client, writer, stop, changes: client.tasks.changes({ signal: stop.signal }) };
 }
 

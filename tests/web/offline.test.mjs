@@ -1,11 +1,21 @@
 /** The copy that works offline: its queue, its conflicts, and several tabs. */
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { OfflineTasks, TodoClient } from "../../todo_api/web/client/todo.js";
 import { collect, memory, network, next, problem, register, signIn, until, url } from "./support.mjs";
 
 const TIMEOUT = { timeout: 30_000 };
+const copies = [];
+
+// Those of tests that have failed would keep the process alive.
+after(() => copies.forEach((copy) => copy.close()));
+
+async function open(client) {
+  const copy = await OfflineTasks.open(client);
+  copies.push(copy);
+  return copy;
+}
 
 /** A user whose copy is loaded, and a second device of theirs. */
 async function opened() {
@@ -13,11 +23,11 @@ async function opened() {
   const net = network();
   const { client, email } = await register({ storage, fetch: net.fetch });
   const writer = await signIn(email);
-  const offline = await OfflineTasks.open(client);
+  const offline = await open(client);
   await offline.sync();
   const reload = async () => {
     offline.close();
-    return await OfflineTasks.open(new TodoClient({ url, storage, fetch: net.fetch }));
+    return await open(new TodoClient({ url, storage, fetch: net.fetch }));
   };
   return { offline, net, client, writer, reload, storage };
 }
@@ -229,7 +239,7 @@ test("a write that always fails does not hold up the others for ever", { timeout
 
 test("two tabs show the same, and one of them sends", TIMEOUT, async () => {
   const { offline, net, storage, client } = await opened();
-  const second = await OfflineTasks.open(new TodoClient({ url, storage, fetch: net.fetch }));
+  const second = await open(new TodoClient({ url, storage, fetch: net.fetch }));
   const milk = second.create({ title: "Milk" });
   await second.sync();
   assert.deepEqual([second.pending, second.get(milk.id).pending], [0, false]);
@@ -265,7 +275,7 @@ test("the copy of a user is forgotten", TIMEOUT, async () => {
   offline.close();
   await OfflineTasks.forget(client.user.id);
   net.goOffline();
-  const empty = await OfflineTasks.open(new TodoClient({ url, storage, fetch: net.fetch }));
+  const empty = await open(new TodoClient({ url, storage, fetch: net.fetch }));
   assert.equal(empty.tasks.size, 0);
   empty.close();
 });

@@ -65,6 +65,10 @@ export class OfflineCopy {
       this.#children.clear();
     }
     for (const pair of replaced) this.replace(...pair);
+    for (const [, id] of replaced) {
+      const known = this.tasks.get(id);
+      if (known) this.#set(id, this.#local(known));
+    }
     for (const [id, task] of tasks) {
       const known = this.tasks.get(id);
       if (task && known && (task.version < known.version || isSame(task, plain(known)))) continue;

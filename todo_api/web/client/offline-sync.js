@@ -34,6 +34,8 @@ export class OfflineSync {
   #tab;
   #internalErrors = 0;
   #isAsked = true;
+  /** @type {Promise<unknown>} Until the write that was sent last has an answer or none. */
+  #sending = Promise.resolve();
 
   /** @param {Tab} tab */
   constructor(tab) {
@@ -59,6 +61,8 @@ export class OfflineSync {
       try {
         this.#requireUser();
         for await (const changes of client.tasks.changes(options)) {
+          // Otherwise a new task would be shown twice until its temporary id is replaced.
+          await this.#sending;
           this.#requireUser();
           this.#absorb(changes);
           failures = 0;
@@ -135,7 +139,9 @@ export class OfflineSync {
     const { copy, setReachable } = this.#tab;
     const [write] = copy.queue;
     try {
-      const stored = await this.#transmit(withStoredIds(write, (id) => copy.resolve(id)));
+      const sent = this.#transmit(withStoredIds(write, (id) => copy.resolve(id)));
+      this.#sending = sent.catch(() => undefined);
+      const stored = await sent;
       this.#internalErrors = 0;
       setReachable(true);
       this.#finish(write, stored);

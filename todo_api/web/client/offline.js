@@ -7,6 +7,7 @@ import { TodoError, notSignedIn } from "./errors.js";
 import { withLock } from "./locks.js";
 import { OfflineCopy, plain } from "./offline-copy.js";
 import { CONTENT, completion, fieldsOf, withStoredIds } from "./offline-rules.js";
+import { release, remember, remembered } from "./offline-journal.js";
 import { OfflineStore } from "./offline-store.js";
 import { OfflineSync } from "./offline-sync.js";
 import { positionOfNewTask } from "./positions.js";
@@ -84,6 +85,7 @@ export class OfflineTasks extends EventTarget {
     if (!client.user) throw notSignedIn();
     const opened = new OfflineTasks(client, client.user.id);
     opened.#store = await OfflineStore.open(opened.#name);
+    await opened.#recover();
     await opened.#load();
     opened.#run();
     return opened;
@@ -95,6 +97,7 @@ export class OfflineTasks extends EventTarget {
    * @param {string} userId
    */
   static async forget(userId) {
+    for (const write of remembered(nameOf(userId))) release(nameOf(userId), write);
     await OfflineStore.delete(nameOf(userId));
   }
 
@@ -210,8 +213,8 @@ export class OfflineTasks extends EventTarget {
   /** Send the queue and read the changes now. It ends when that was done, or could not be. */
   async sync() {
     if (this.#closing.signal.aborted) return;
-    const synced = nextEvent(this, ["synced"], this.#closing.signal);
     await this.#commits;
+    const synced = nextEvent(this, ["synced"], this.#closing.signal);
     if (this.#sync) this.#sync.soon();
     else this.#send({ ask: "sync" });
     await synced;
@@ -249,10 +252,12 @@ export class OfflineTasks extends EventTarget {
     const write = { ...common, ...rest, order, key: newKey(), kind, id };
     const stored = withStoredIds(write, (each) => this.#copy.resolve(each));
     this.#notify(this.#copy.push(stored));
+    remember(this.#name, stored);
     this.#uncommitted.add(stored);
     const patch = { put: [stored] };
     this.#commit(patch).then(() => {
       this.#uncommitted.delete(stored);
+      release(this.#name, stored);
       this.#send({ patch, replaced: [] });
       this.#wake.dispatchEvent(new Event("queued"));
     });
@@ -269,6 +274,13 @@ export class OfflineTasks extends EventTarget {
   }
 
   // The disk
+
+  /** Store the writes that a page has left behind when it was closed. */
+  async #recover() {
+    const put = remembered(this.#name);
+    if (put.length) await this.#commit({ put });
+    for (const write of put) release(this.#name, write);
+  }
 
   /** Load everything: when it is opened, and when this tab begins to lead. */
   async #load() {
@@ -342,8 +354,10 @@ export class OfflineTasks extends EventTarget {
         this.#dispatch(event, detail);
       },
       endSync: () => {
-        this.#send({ synced: true });
-        this.dispatchEvent(new Event("synced"));
+        this.#commits.then(() => {
+          this.#send({ synced: true });
+          this.dispatchEvent(new Event("synced"));
+        });
       },
     });
     await this.#sync.run();

@@ -97,6 +97,7 @@ export class Session {
   async send(request) {
     const userId = this.user?.id;
     const token = await this.#token();
+    if (this.user?.id !== userId) throw notSignedIn();
     try {
       return await this.#http.send(withToken(request, token));
     } catch (error) {

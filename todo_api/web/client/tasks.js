@@ -1,7 +1,7 @@
 /** @import { components } from "./api.js" */
 /** @import { Changes, ChangesOptions, ChangesPage } from "./changes.js" */
 /** @import { Request } from "./http.js" */
-/** @import { Session } from "./session.js" */
+/** @import { Session, User } from "./session.js" */
 
 import { followChanges } from "./changes.js";
 import { ConflictError, TodoError, notSignedIn } from "./errors.js";
@@ -253,13 +253,14 @@ export class Tasks {
     const headers = version ? { "If-Match": `"${version}"` } : {};
     const keyed = { ...headers, "Idempotency-Key": key };
     const request = { method, path, query, json };
+    const user = this.#session.user;
     try {
-      return (await repeat(() => this.#send({ ...request, headers: keyed }), { attempts })).body;
+      return (await repeat(() => this.#send({ ...request, headers: keyed }, user), { attempts })).body;
     } catch (error) {
       if (!(error instanceof TodoError)) throw error;
       if (error.code === "too_many_kept_responses") {
         // No more keys are kept today. Without one the write must not be sent twice.
-        return (await this.#send({ ...request, headers })).body;
+        return (await this.#send({ ...request, headers }, user)).body;
       }
       if (error.status !== 412 || !version) throw error;
       throw new ConflictError(error, await this.get(Number(path.split("/")[1])));
@@ -274,10 +275,12 @@ export class Tasks {
     return repeat(() => this.#send({ path, query }));
   }
 
-  /** @param {Request} request */
-  async #send(request) {
-    const user = this.#session.user;
-    if (!user) throw notSignedIn();
+  /**
+   * @param {Request} request
+   * @param {User | null} [user] whose tasks it is about, in case another one signs in meanwhile
+   */
+  async #send(request, user = this.#session.user) {
+    if (!user || user.id !== this.#session.user?.id) throw notSignedIn();
     const id = encodeURIComponent(user.id);
     const path = `api/${id}/tasks${request.path}`;
     return await this.#session.send({ ...request, path, query: { ...request.query, url_user_id: user.id } });

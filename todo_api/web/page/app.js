@@ -22,7 +22,7 @@ const router = new Router();
 
 /** The account view that is shown. @type {Mounted | null} */
 let account = null;
-/** The shell of the signed-in user. @type {{ userId: string, shell: Shell, offline: OfflineTasks } | null} */
+/** The shell of the signed-in user. @type {{ userId: string, shell: Shell, opened: Promise<OfflineTasks> } | null} */
 let signedIn = null;
 /** The view within the shell. @type {{ name: string, mounted: Mounted } | null} */
 let view = null;
@@ -69,28 +69,33 @@ async function loadAccount() {
  */
 async function showSignedIn(name, isLatest) {
   const module = name === "settings" ? import("./account/settings.js") : import("./tasks/view.js");
-  const { id } = /** @type {NonNullable<typeof client.user>} */ (client.user);
-  if (signedIn && signedIn.userId !== id) leave();
-  if (!signedIn) {
-    const offline = await OfflineTasks.open(client);
-    if (!isLatest()) return offline.close();
-    account?.unmount();
-    account = null;
-    signedIn = { userId: id, offline, shell: createShell({ root, router, offline }) };
-    isExpired = false;
-    email = client.user?.email ?? "";
-    void refreshProfile();
-  }
+  const { shell, opened } = enter();
   if (view?.name === name) return;
-  const { shell, offline } = signedIn;
   view?.mounted.unmount();
   view = null;
   shell.main.replaceChildren(skeleton());
-  const loaded = await module;
+  const [loaded, offline] = await Promise.all([module, opened]);
   if (!isLatest()) return;
   shell.main.replaceChildren();
   const parts = { main: shell.main, nav: shell.nav, ui: shell.ui, client, offline, router };
   view = { name, mounted: "mountSettings" in loaded ? await loaded.mountSettings(parts) : await loaded.mountTasks(parts) };
+}
+
+/** Return the shell of the signed-in user, which is put up if it is not there. */
+function enter() {
+  const { id: userId, email: ownEmail } = /** @type {NonNullable<typeof client.user>} */ (client.user);
+  if (signedIn?.userId === userId) return signedIn;
+  leave();
+  account?.unmount();
+  account = null;
+  isExpired = false;
+  email = ownEmail ?? "";
+  const shell = createShell({ root, router });
+  const opened = OfflineTasks.open(client);
+  signedIn = { userId, shell, opened };
+  void opened.then(shell.follow);
+  void refreshProfile();
+  return signedIn;
 }
 
 /** Read what may have changed on another device, such as the time zone. */
@@ -109,7 +114,7 @@ function leave() {
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   for (const popover of document.querySelectorAll(".popover")) /** @type {HTMLElement} */ (popover).hidePopover();
   signedIn?.shell.remove();
-  signedIn?.offline.close();
+  void signedIn?.opened.then((offline) => offline.close());
   signedIn = null;
 }
 

@@ -7,6 +7,7 @@ import { syncStatus } from "./sync-status.js";
 
 /**
  * @typedef {import("../router.js").Router} Router
+ * @typedef {import("../client/todo.js").OfflineTasks} OfflineTasks
  *
  * @typedef {object} Ui what a view may ask of the shell
  * @property {(title: string) => void} setTitle sets the title of the document
@@ -20,6 +21,7 @@ import { syncStatus } from "./sync-status.js";
  * @property {HTMLElement} main
  * @property {HTMLElement} nav
  * @property {Ui} ui
+ * @property {(offline: OfflineTasks) => void} follow shows whether all changes of this copy are saved
  * @property {() => void} remove
  */
 
@@ -40,13 +42,16 @@ export function setTitle(title) {
 /**
  * Create the shell and put it into `root`.
  *
- * @param {{ root: HTMLElement, router: Router, offline: import("../client/todo.js").OfflineTasks }} parts
+ * @param {{ root: HTMLElement, router: Router }} parts
  * @returns {Shell}
  */
-export function createShell({ root, router, offline }) {
+export function createShell({ root, router }) {
   const main = h("main", { class: "main", id: "main", tabIndex: -1 });
   const search = createSearch(router, main);
-  const status = syncStatus(offline);
+  const status = h("div", { class: "sync-place" });
+  /** @type {(() => void) | undefined} */
+  let stopStatus;
+  let isRemoved = false;
   const tags = h("ul", {});
   const tagSection = h("section", { class: "side-section", hidden: true, "aria-labelledby": "tags-heading" }, h("h2", { id: "tags-heading", text: "Tags" }), tags);
   const views = VIEWS.map((view) => h("li", {}, navItem(router.href(view.params), view.icon, view.label, { dataset: { view: view.view } })));
@@ -64,7 +69,7 @@ export function createShell({ root, router, offline }) {
     h("div", { class: "side-foot" }, navItem(router.href({ page: "settings" }), "settings", "Settings", { dataset: { view: "settings" } })),
   );
   const toggle = iconButton("menu", "Open the navigation", () => drawer.open(), { class: "icon-button top-menu", "aria-controls": "side", "aria-expanded": "false" });
-  const content = h("div", { class: "content" }, h("header", { class: "top" }, toggle, search.element, status.element), main);
+  const content = h("div", { class: "content" }, h("header", { class: "top" }, toggle, search.element, status), main);
   const scrim = h("div", { class: "scrim", on: { click: () => drawer.close() } });
   const skip = h("a", {
     class: "skip-link",
@@ -124,9 +129,16 @@ export function createShell({ root, router, offline }) {
         }
       },
     },
+    follow: (offline) => {
+      if (isRemoved) return;
+      const followed = syncStatus(offline);
+      status.append(followed.element);
+      stopStatus = followed.stop;
+    },
     remove: () => {
+      isRemoved = true;
       stop();
-      status.stop();
+      stopStatus?.();
       drawer.remove();
       element.remove();
     },

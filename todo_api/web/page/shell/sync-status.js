@@ -34,12 +34,13 @@ export function syncStatus(offline) {
   };
   const update = () => {
     const { state, pending } = offline;
+    element.dataset.pending = String(pending);
     clearTimeout(timer);
     if (state === "offline") show("offline", "offline", offlineLabel(pending), pending > 0 ? `Offline, ${pending} waiting` : "Offline");
     else if (state === "loading") show("loading", "cloud", "Loading your tasks.", "");
     else if (pending === 0) show("synced", "cloud", "All changes are saved.", "");
-    else if (shown === "syncing") show("syncing", "sync", savingLabel(pending), "Saving");
-    else timer = setTimeout(() => show("syncing", "sync", savingLabel(offline.pending), "Saving"), PATIENCE);
+    else if (shown === "syncing") show("syncing", "sync", savingLabel(pending), `Saving ${pending}`);
+    else timer = setTimeout(() => show("syncing", "sync", savingLabel(offline.pending), `Saving ${offline.pending}`), PATIENCE);
   };
 
   // The copy finds out by itself only when it has something to send.

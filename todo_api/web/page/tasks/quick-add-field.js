@@ -112,23 +112,24 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
 
   function add() {
     const [text, understood] = [input.value, context()];
+    // What is typed while the parser is loaded is the next task.
+    clear();
     withParser(({ parseQuickAdd }) => {
-      // What was typed while the parser was loaded is the next task.
-      const rest = input.value.startsWith(text) ? input.value.slice(text.length) : "";
       const { title, fields } = parseQuickAdd(text, understood);
       const length = [...title].length;
       if (length > 0 && length <= LONGEST_TITLE) {
-        clear(rest);
         onAdd({ title, ...fields });
       } else {
+        input.value ||= text;
+        show();
         hint.textContent = length === 0 ? "Type a title." : `A title has up to ${LONGEST_TITLE} characters.`;
         input.focus();
       }
     });
   }
 
-  function clear(rest = "") {
-    input.value = rest;
+  function clear() {
+    input.value = "";
     ignored = [];
     show();
   }
