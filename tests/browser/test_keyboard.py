@@ -61,6 +61,11 @@ def test_a_whole_session_needs_no_mouse(windows: Windows, service: Service) -> N
     tasks.press("Escape")
     expect(tasks.task("Buy bread")).to_be_focused()
     tasks.press("Delete").has("Water plants", "Call Alan")
+    for key, field in (("d", "Due date"), ("p", "Priority"), ("t", "Tags")):
+        tasks.focus("Call Alan").press(key)
+        expect(page.get_by_role("dialog", name=field).or_(page.get_by_role("menu"))).to_be_visible()
+        tasks.press("Escape", "Escape")
+        expect(tasks.task("Call Alan")).to_be_focused()
 
     tasks.press("/")
     page.keyboard.type("alan")

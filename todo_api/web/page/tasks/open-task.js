@@ -14,6 +14,8 @@ export class OpenTask {
   #view;
   /** @type {{ key: string, card: Card } | null} */
   #open = null;
+  /** The key of the task whose card is being made. @type {string | null} */
+  #opening = null;
   /** Whether the entry before this one in the history is the list. */
   #isOpenedHere = false;
   #turn = 0;
@@ -52,6 +54,7 @@ export class OpenTask {
   close({ goes = true, focuses = false } = {}) {
     const open = this.#open;
     this.#turn += 1;
+    this.#opening = null;
     if (!open) {
       return;
     }
@@ -88,15 +91,17 @@ export class OpenTask {
    * @param {string} part
    */
   async #show(task, part) {
-    if (this.#open?.key === task.key) {
+    if (this.#open?.key === task.key || this.#opening === task.key) {
       return;
     }
     this.#turn += 1;
+    this.#opening = task.key;
     const turn = this.#turn;
     const { createCard } = await this.#view.panels;
     if (turn !== this.#turn) {
       return;
     }
+    this.#opening = null;
     this.#open?.card.close();
     const { list, store, collapsed } = this.#view;
     const parent = task.parent_id === null ? undefined : store.get(task.parent_id);
