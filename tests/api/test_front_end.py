@@ -183,6 +183,7 @@ class TestComments:
         self, served: Callable[[str], str]
     ) -> None:
         assert served("/** a\n * b */\n  /* c */  \nx();\n") == "\n\n\nx();\n"
+        assert served("// /* a\nb();\n  // */\nc();\n") == "\nb();\n\nc();\n"
 
     @pytest.mark.parametrize(
         "text",
@@ -190,7 +191,7 @@ class TestComments:
             "/** @type {A} */ (a)\nb();\n/* c */ d();\n",
             "const a = 1; /* b */\nconst c = 2; /* d */\n",
             'const a = "/*";\nconst b = "*/";\n',
-            "// /* a\nb();\n// */\n",
+            "a(); // b\nc();\n",
         ],
     )
     def test_a_comment_beside_code_stays_and_so_does_the_code(

@@ -1,6 +1,6 @@
 """Screen readers, themes, narrow windows, and other directions of writing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
@@ -20,8 +20,9 @@ WIDE = {"width": 1280, "height": 800}
 
 
 @pytest.fixture
-def service(sqlite_service: Service) -> Service:
-    return sqlite_service
+def service(sqlite_service: Service) -> Iterator[Service]:
+    yield sqlite_service
+    sqlite_service.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Ten thousand tasks: searching, scrolling, and the memory that they need."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import batched
 
 import pytest
@@ -35,8 +35,9 @@ _WATCH = """() => {
 
 
 @pytest.fixture
-def service(sqlite_service: Service) -> Service:
-    return sqlite_service
+def service(sqlite_service: Service) -> Iterator[Service]:
+    yield sqlite_service
+    sqlite_service.close()
 
 
 @pytest.fixture

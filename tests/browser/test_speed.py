@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,9 @@ new MutationObserver((_, observer) => {
 
 
 @pytest.fixture
-def service(sqlite_service: Service) -> Service:
-    return sqlite_service
+def service(sqlite_service: Service) -> Iterator[Service]:
+    yield sqlite_service
+    sqlite_service.close()
 
 
 @pytest.fixture
