@@ -18,7 +18,7 @@ LONGEST_TASK_MS = 100
 MOST_ELEMENTS = 3_000
 MOST_HEAP_BYTES = 96 * 2**20
 SEARCHED = "plants 9972"
-TRIES = 3
+TRIES = 6
 """The best of several tries counts: other programs on this machine slow some down."""
 
 pytestmark = pytest.mark.alone
