@@ -1,10 +1,14 @@
 /**
- * What views are called, and what they say when they are empty.
+ * What views and priorities are called, and what is in the place of an empty list.
  */
 
+import { h, icon } from "../ui/dom.js";
 import { isNarrowed } from "./filters.js";
 
 /** @typedef {import("./filters.js").Filter} Filter */
+/** @typedef {{ icon: string, title: string, text: string, adds?: boolean }} State */
+
+const BARS = 8;
 
 export const PRIORITY_LABELS = /** @type {const} */ ({
   urgent: "Urgent",
@@ -35,9 +39,47 @@ export function titleOf(filter) {
 }
 
 /**
+ * Return what the field that adds a task says.
+ * @param {Filter} filter
+ */
+export function addLabel(filter) {
+  if (filter.view === "today") {
+    return "Add a task for today";
+  }
+  return filter.tags.length === 1 ? `Add a task to ${filter.tags[0]}` : "Add a task";
+}
+
+/** Create the element in the place of the list. */
+export function createEmptyState() {
+  const element = h("div", { class: "task-state" });
+  return {
+    element,
+    /** @param {State | "loading" | null} state null if the list has rows */
+    show: (state) => {
+      const signature = JSON.stringify(state);
+      if (element.dataset.signature !== signature) {
+        element.dataset.signature = signature;
+        element.replaceChildren(...(state === null ? [] : [state === "loading" ? skeleton() : describe(state)]));
+      }
+    },
+  };
+}
+
+function skeleton() {
+  const bars = Array.from({ length: BARS }, () => h("span"));
+  return h("div", { class: "skeleton", role: "status", "aria-label": "Loading" }, bars);
+}
+
+/** @param {State} state */
+function describe({ icon: name, title, text, adds }) {
+  const shortcut = adds && h("p", { class: "state-shortcut" }, "Press ", h("kbd", { text: "n" }), " to add a task.");
+  return h("div", { class: "state" }, icon(name), h("h2", { text: title }), h("p", { text }), shortcut);
+}
+
+/**
  * Return what an empty view says.
  * @param {Filter} filter
- * @returns {{ icon: string, title: string, text: string, adds: boolean }}
+ * @returns {State}
  */
 export function emptyState(filter) {
   if (filter.search) {
@@ -59,15 +101,4 @@ export function emptyState(filter) {
     return { icon: "upcoming", title: "Nothing is planned", text: "Tasks with a later due date appear here, day by day.", adds: true };
   }
   return { icon: "inbox", title: "No open tasks", text: "Add the first one with a title such as “Call Ada tomorrow 9am”.", adds: true };
-}
-
-/**
- * Return what the field that adds a task says.
- * @param {Filter} filter
- */
-export function addLabel(filter) {
-  if (filter.view === "today") {
-    return "Add a task for today";
-  }
-  return filter.tags.length === 1 ? `Add a task to ${filter.tags[0]}` : "Add a task";
 }

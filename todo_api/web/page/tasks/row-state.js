@@ -1,7 +1,11 @@
 /**
- * Which tasks are selected.
+ * What the user has done with rows: which are selected, and whose subtasks are hidden.
  */
 
+const COLLAPSED = "todo.collapsed";
+const MOST_COLLAPSED = 1000;
+
+/** The selected tasks. */
 export class Selection {
   /** @type {ReadonlySet<string>} */
   #keys = new Set();
@@ -85,5 +89,41 @@ export class Selection {
     this.#keys = keys;
     this.#isOn = isOn;
     this.#onChange();
+  }
+}
+
+/** The tasks whose subtasks are hidden, kept in this browser. */
+export class Collapsed {
+  #keys = read();
+
+  /** The keys of the tasks. */
+  get keys() {
+    return this.#keys;
+  }
+
+  /**
+   * @param {string} key
+   * @param {boolean} isCollapsed
+   */
+  set(key, isCollapsed) {
+    if (isCollapsed) {
+      this.#keys.add(key);
+    } else {
+      this.#keys.delete(key);
+    }
+    try {
+      localStorage.setItem(COLLAPSED, JSON.stringify([...this.#keys].slice(-MOST_COLLAPSED)));
+    } catch {
+      // Without storage, subtasks are shown again after a reload.
+    }
+  }
+}
+
+/** @returns {Set<string>} */
+function read() {
+  try {
+    return new Set(JSON.parse(localStorage.getItem(COLLAPSED) ?? "[]"));
+  } catch {
+    return new Set();
   }
 }
