@@ -163,6 +163,14 @@ def test_the_service_is_ready_soon_after_the_start_of_its_container(
     assert min(seconds) < MAX_START_SECONDS, seconds
 
 
+def test_the_image_has_the_page_and_the_client(engine: Engine) -> None:
+    with running(engine):
+        wait_until_ready()
+        for path in ("/", "/app.js", "/sw.js", "/icons.svg", "/client/todo.js"):
+            answer = httpx.get(f"http://127.0.0.1:{PORT}{path}")
+            assert answer.status_code == 200, path
+
+
 def test_data_stays_in_the_volume_when_the_container_is_replaced(engine: Engine) -> None:
     volume = "--volume=todo-image-test:/data"
     with running(engine, volume):

@@ -371,7 +371,7 @@ def is_ready(http: httpx.Client) -> bool:
 
 
 def use(http: httpx.Client) -> None:
-    """Register, log in, and create a task."""
+    """Register, log in, create a task, and look at the pages."""
     account = {"name": "Ada", "email": "ada@example.com", "password": "a rather long sentence"}
     assert http.post("/api/auth/register", json=account).status_code == 201
     login = http.post("/api/auth/login", json=account)
@@ -383,7 +383,8 @@ def use(http: httpx.Client) -> None:
         headers={"Authorization": f"Bearer {login.json()['access_token']}"},
     )
     assert created.status_code == 201, created.text
-    assert http.get("/docs").status_code == 200
+    for path in ("/", "/sw.js", "/client/todo.js", "/docs"):
+        assert http.get(path).status_code == 200, path
 
 
 def sbom_errors(sbom: dict[str, Any]) -> str:

@@ -16,6 +16,12 @@ import { newKey } from "./tasks.js";
 
 const REMEMBERED_DELETIONS = 500;
 
+/**
+ * By how many microseconds (a year) a task that is not stored yet comes before those that are: the
+ * service puts it first when it gets it, however long that takes.
+ */
+const UNSENT_AHEAD = 366 * 86_400_000_000;
+
 /** @typedef {"loading" | "online" | "offline"} OfflineState */
 
 /**
@@ -147,7 +153,7 @@ export class OfflineTasks extends EventTarget {
       version: 0,
       created_at: now.toISOString(),
       updated_at: now.toISOString(),
-      position: positionOfNewTask(stamp),
+      position: positionOfNewTask(stamp + UNSENT_AHEAD),
       ...fieldsOf(fields, now),
     };
     this.#enqueue("create", id, { body: fields, shown });
