@@ -18,6 +18,7 @@ LONGEST_TASK_MS = 100
 MOST_ELEMENTS = 3_000
 MOST_HEAP_BYTES = 96 * 2**20
 SEARCHED = "plants 9972"
+FAST_TYPING_MS = 80
 TRIES = 6
 """The best of several tries counts: other programs on this machine slow some down."""
 
@@ -79,8 +80,7 @@ def _slowest_key(tasks: TasksPage) -> float:
     """Type in the search, and return the longest time from a key to the next frame."""
     tasks.search.click()
     tasks.page.evaluate("window.keys.length = 0")
-    for letter in SEARCHED:
-        tasks.page.keyboard.press(letter)
+    tasks.page.keyboard.type(SEARCHED, delay=FAST_TYPING_MS)
     expect(tasks.page.locator(".view-count")).to_have_text("1")
     until(lambda: tasks.page.evaluate("window.keys.length") >= len(SEARCHED))
     slowest: float = tasks.page.evaluate("Math.max(...window.keys)")
