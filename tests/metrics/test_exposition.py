@@ -137,8 +137,11 @@ def test_an_open_stream_of_events_is_counted_and_not_timed_for_as_long_as_it_is_
 def test_a_request_that_waits_for_changes_is_counted_and_not_timed(
     service: Measured, ada: ApiUser
 ) -> None:
-    since = ada.http.get(ada.tasks("/changes")).json()["next"]
     route = f"{TASKS}/changes"
+    earlier = timed(service.scrape(), "GET", route)
+    since = ada.http.get(ada.tasks("/changes")).json()["next"]
+    # It is counted after its response was sent.
+    until(lambda: timed(service.scrape(), "GET", route) == earlier + 1)
     before = service.scrape()
     with ThreadPoolExecutor(1) as pool:
         poll = pool.submit(ada.http.get, ada.tasks("/changes", since=since, wait="2"))
