@@ -68,7 +68,7 @@ class TestPage:
         assert worker["content-security-policy"] == headers["content-security-policy"]
         policy = headers["content-security-policy"]
         assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
-        assert "require-trusted-types-for 'script'" in policy
+        assert "require-trusted-types-for 'script'; trusted-types todo" in policy
         assert "unsafe" not in policy
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["x-content-type-options"] == "nosniff"

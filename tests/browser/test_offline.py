@@ -32,6 +32,14 @@ def titles(user: ApiUser) -> set[str]:
     return {task["title"] for task in user.list()}
 
 
+PARTS_KEPT = """async () => (await navigator.serviceWorker.getRegistrations()).length
+    + (await caches.keys()).length"""
+"""How many service workers and caches of the page the browser has."""
+
+DATA_KEPT = "async () => (await indexedDB.databases()).length + localStorage.length"
+"""How much the page has stored about users."""
+
+
 def test_two_windows_show_the_same_without_a_reload(windows: Windows, ada: ApiUser) -> None:
     laptop, phone = windows.signed_in(ada), windows.signed_in(ada)
     laptop.add("Buy milk")
@@ -199,3 +207,32 @@ def test_a_new_tab_renews_a_session_whose_access_token_has_expired(
         listed = f"{server.url}{ada.tasks()}"
         until(lambda: len(httpx.get(listed, headers=headers).json()) == 2)
         assert windows.close() == []
+
+
+def test_a_service_without_the_page_removes_it_from_browsers(
+    browser: Browser, tmp_path: Path
+) -> None:
+    port = str(free_port())
+    with served(tmp_path, port=port) as service:
+        page = browser.new_context(base_url=service.url).new_page()
+        page.goto("/")
+        page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    with served(tmp_path, port=port, TODO_PAGE_ENABLED="false"):
+        page.goto("/")
+        until(lambda: page.evaluate(PARTS_KEPT) == 0)
+        answer = page.goto("/")
+        assert answer is not None
+        assert answer.status == 404
+        page.context.close()
+
+
+def test_signing_out_leaves_nothing_of_the_user_in_the_browser(
+    windows: Windows, ada: ApiUser
+) -> None:
+    tasks = windows.signed_in(ada)
+    tasks.add("Buy milk").is_saved()
+    assert tasks.page.evaluate(DATA_KEPT) >= 2
+    tasks.page.goto("/?page=settings")
+    tasks.page.get_by_role("button", name="Sign out").click()
+    expect(tasks.page.get_by_role("heading", level=1, name="Sign in")).to_be_visible()
+    until(lambda: tasks.page.evaluate(DATA_KEPT) == 0)

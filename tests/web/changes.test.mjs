@@ -94,6 +94,33 @@ test("requests that wait take over where there are too many streams", TIMEOUT, a
   assert.equal(count("/events"), 1);
 });
 
+const FAILING = {
+  "a stream is refused": () => problem(503, "unavailable"),
+  "a stream breaks": () => {
+    throw new TypeError("terminated");
+  },
+  "a poll does not wait": () => problem(429, "too_many_streams"),
+};
+for (const [name, respond] of Object.entries(FAILING)) {
+  test(`there are few requests while ${name}`, TIMEOUT, async () => {
+    let requests = 0;
+    const answer = async (address, options) => {
+      const path = new URL(address).pathname;
+      if (!path.includes("/tasks/")) return await fetch(address, options);
+      requests += 1;
+      if (path.endsWith("/events")) return respond();
+      return Response.json({ changes: [], next: "1", more: false });
+    };
+    const { stop, changes } = await following({ fetch: answer });
+    const ends = read(changes, () => false).catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    stop.abort();
+    await ends;
+    assert.ok(requests >= 4, `${requests} requests`);
+    assert.ok(requests <= 16, `${requests} requests`);
+  });
+}
+
 test("requests that wait take over where a proxy keeps the stream back", TIMEOUT, async () => {
   const { fetch, fail } = network();
   const { writer, stop, changes } = await following({ fetch });

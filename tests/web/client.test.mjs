@@ -247,3 +247,35 @@ test("a session that cannot be refreshed has expired", async () => {
   assert.deepEqual(await told, { user: null, reason: "expired" });
   assert.equal(new TodoClient({ url, storage }).user, null);
 });
+
+/** A storage with the session of one user, and a fetch during which another one signs in. */
+function replaced(respond, { renew = Date.now() + 3_600_000 } = {}) {
+  const storage = memory();
+  const key = `todo:${url}/`;
+  const sessionOf = (id, changes = {}) =>
+    JSON.stringify({ user: { id }, access: id, refresh: id, until: Date.now() + 3_600_000, renew, ...changes });
+  storage.setItem(key, sessionOf("ada"));
+  const fetch = async () => {
+    storage.setItem(key, sessionOf("grace", { renew: Date.now() + 3_600_000 }));
+    return respond();
+  };
+  return new TodoClient({ url: `${url}/`, storage, fetch });
+}
+
+const tokens = () => Response.json({ access_token: "a", refresh_token: "r", expires_in: 60 });
+for (const [name, respond, use, options] of [
+  ["a sign-out", () => new Response(null, { status: 204 }), (client) => client.logout()],
+  ["a deletion", () => new Response(null, { status: 204 }), (client) => client.deleteAccount("x")],
+  ["a deleted account", () => problem(401, "account_gone"), (client) => client.profile()],
+  ["a refused refresh", () => problem(401, "invalid_token"), (client) => client.profile(), { renew: 0 }],
+  ["a refresh", tokens, (client) => client.profile(), { renew: 0 }],
+]) {
+  test(`${name} ends no session of another user, who has signed in meanwhile`, async () => {
+    const client = replaced(respond, options);
+    assert.equal(client.user?.id, "ada");
+    let told = 0;
+    client.addEventListener("session", () => (told += 1));
+    await use(client).catch(({ status }) => assert.equal(status, 401));
+    assert.deepEqual([client.user?.id, told], ["grace", 0]);
+  });
+}

@@ -195,6 +195,24 @@ test("a change of a deleted task is a conflict, and brings it back", TIMEOUT, as
   offline.close();
 });
 
+test("what was changed elsewhere survives a deletion that is undone", TIMEOUT, async () => {
+  const { offline, net, writer } = await opened();
+  const { id } = await writer.tasks.create({ title: "Milk", tags: ["shop"] });
+  await until(offline, "change", () => offline.tasks.size === 1);
+  net.goOffline();
+  offline.delete(id);
+  offline.restore(id);
+  offline.update(id, { tags: ["home"] });
+  await writer.tasks.update(id, { tags: ["work"] });
+  const told = next(offline, "conflict");
+  net.goOnline();
+  await offline.sync();
+  const { write, current } = await told;
+  assert.deepEqual([write.body, current.tags], [{ tags: ["home"] }, ["work"]]);
+  assert.deepEqual((await writer.tasks.get(id)).tags, ["work"]);
+  offline.close();
+});
+
 test("a deleted task that was changed meanwhile is kept", TIMEOUT, async () => {
   const { offline, net, writer } = await opened();
   const { id } = await writer.tasks.create({ title: "Milk" });

@@ -51,7 +51,8 @@ _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/[ \t]*|//[^\n]*)$", re.DOTA
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none';"
-    " form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    " form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script';"
+    " trusted-types todo"
 )
 _HEADERS = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
 """In addition to those of every response (`todo_api.server.headers`)."""

@@ -11,6 +11,9 @@ const SILENCE = 30_000;
 const FIRST_BYTE = 5000;
 const WAIT_SECONDS = 25;
 const STREAM_AGAIN_AFTER = 5 * 60_000;
+/** A stream that lasts so long, or a poll that waits so long, is not a failure. */
+const STEADY = 10_000;
+const SHORTEST_POLL = 1000;
 
 /** @typedef {components["schemas"]["TaskChange"]} Change */
 /** @typedef {components["schemas"]["TaskChangesResponse"]} ChangesPage */
@@ -56,17 +59,22 @@ export async function* followChanges(source, options) {
   let failures = 0;
   let streamFrom = 0;
   while (!signal?.aborted) {
+    let began = Infinity;
     try {
       yield* follower.read();
-      failures = 0;
-      if (Date.now() < streamFrom) {
-        yield* follower.read(WAIT_SECONDS);
+      began = Date.now();
+      if (began < streamFrom) {
+        const isFound = yield* follower.read(WAIT_SECONDS);
+        if (isFound || Date.now() - began >= SHORTEST_POLL) failures = 0;
+        else await pause(delayAfter(failures++), { signal, wake });
       } else {
         yield* follower.stream();
+        failures = 0;
         await pause(follower.retry, { signal, wake });
       }
     } catch (error) {
       if (signal?.aborted) return;
+      if (Date.now() - began >= STEADY) failures = 0;
       if (error instanceof NoStream) {
         streamFrom = Date.now() + STREAM_AGAIN_AFTER;
         continue;
@@ -105,11 +113,12 @@ class Follower {
    * Read all changes that there are.
    *
    * @param {number} [wait] seconds to wait for the first one
-   * @returns {AsyncGenerator<Changes, void, void>}
+   * @returns {AsyncGenerator<Changes, boolean, void>} and whether there was one
    */
   async *read(wait) {
     let reset = this.#since === null;
     let more = true;
+    let isFound = false;
     while (more) {
       try {
         const query = { since: this.#since, wait };
@@ -118,6 +127,7 @@ class Follower {
         for (const { revision } of page.changes) this.#revision = Math.max(this.#revision, revision);
         this.#since = page.next;
         more = page.more;
+        isFound ||= page.changes.length > 0;
         if (page.changes.length || reset || this.#isFirst) {
           this.#isFirst = false;
           yield this.#result({ changes: page.changes, more, reset });
@@ -129,6 +139,7 @@ class Follower {
         reset = true;
       }
     }
+    return isFound;
   }
 
   /**

@@ -66,12 +66,13 @@ export class TodoClient extends EventTarget {
 
   /** Revoke the session and forget the tokens. They are forgotten without a connection, too. */
   async logout() {
+    const userId = this.user?.id;
     try {
       await this.#session.send({ method: "POST", path: "api/auth/logout", timeout: 5000 });
     } catch {
       // The session stays valid at the service until it expires, but nobody has its tokens.
     } finally {
-      this.#session.forget("signed-out");
+      this.#session.forget("signed-out", userId);
     }
   }
 
@@ -147,9 +148,10 @@ export class TodoClient extends EventTarget {
    * @param {string} [currentPassword] if the account has one
    */
   async deleteAccount(currentPassword) {
+    const userId = this.user?.id;
     const json = currentPassword === undefined ? {} : { current_password: currentPassword };
     await this.#session.send({ method: "DELETE", path: "api/auth/me", json });
-    this.#session.forget("signed-out");
+    this.#session.forget("signed-out", userId);
   }
 
   /**

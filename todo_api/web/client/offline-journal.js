@@ -43,5 +43,11 @@ export function release(name, write) {
 export function remembered(name) {
   const kept = storage();
   const keys = Object.keys(kept ?? {}).filter((key) => key.startsWith(`${name}:`));
-  return keys.sort().map((key) => JSON.parse(kept?.getItem(key) ?? ""));
+  return keys.sort().flatMap((key) => {
+    try {
+      return JSON.parse(kept?.getItem(key) ?? "[]"); // another tab may just have stored it
+    } catch {
+      return [];
+    }
+  });
 }

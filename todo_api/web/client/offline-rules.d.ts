@@ -28,7 +28,8 @@ export function completion(completed: boolean, now: Date): Partial<Task>;
  */
 export function isInConflict(write: QueuedWrite, current: Task): boolean;
 /**
- * The later writes to a task, after one of them was answered: they continue from its result.
+ * The later writes to a task, after one of them was answered: they continue from its result. After a
+ * restoration they do so only if it shows what the user saw: the task may have been changed between.
  *
  * @param {QueuedWrite} done
  * @param {Task} stored

@@ -154,7 +154,8 @@ export function isInConflict(write, current) {
 }
 
 /**
- * The later writes to a task, after one of them was answered: they continue from its result.
+ * The later writes to a task, after one of them was answered: they continue from its result. After a
+ * restoration they do so only if it shows what the user saw: the task may have been changed between.
  *
  * @param {QueuedWrite} done
  * @param {Task} stored
@@ -162,13 +163,16 @@ export function isInConflict(write, current) {
  * @returns {QueuedWrite}
  */
 export function carryOver(done, stored, later) {
-  const isNext = later.version === done.version || done.kind === "create" || done.kind === "restore";
   const seen = /** @type {Record<string, unknown>} */ ({ ...later.seen });
   for (const name of Object.keys(seen)) {
     const field = /** @type {keyof Task} */ (name);
     // The user has seen the value as it was sent. The service may write it in another form.
     if (field in done.shown && isSame(seen[field], done.shown[field])) seen[field] = stored[field];
   }
+  const isNext =
+    done.kind === "restore"
+      ? !isInConflict({ ...later, seen }, stored)
+      : done.kind === "create" || later.version === done.version;
   return { ...later, seen, version: isNext ? stored.version : later.version };
 }
 

@@ -90,7 +90,9 @@ export class OfflineSync {
         if (!isOfService(error)) throw error;
         if (!(error instanceof TodoError) || error.status !== 429) setReachable(false);
         this.#endSync();
-        await pause(delayAfter(failures, error), { signal, wake });
+        // A service that answers with errors is reachable for the changes: that ends no wait here.
+        const isAnswer = error instanceof TodoError;
+        await pause(delayAfter(failures, error), { signal, wake: isAnswer ? globalThis : wake });
         failures += 1;
       }
     }
@@ -146,6 +148,7 @@ export class OfflineSync {
       setReachable(true);
       this.#finish(write, stored);
     } catch (error) {
+      this.#requireUser();
       if (!(error instanceof TodoError) || error.status === 401) throw error;
       if (error.status === 500) this.#internalErrors += 1;
       const isHopeless = this.#internalErrors >= TRIES_OF_INTERNAL_ERRORS;

@@ -33,11 +33,12 @@ export class Session {
      */
     signIn(user: User, tokens: Tokens): void;
     /**
-     * Forget the tokens.
+     * Forget the tokens of this user, unless another one has signed in meanwhile.
      *
      * @param {"signed-out" | "expired"} reason
+     * @param {string | undefined} userId
      */
-    forget(reason: "signed-out" | "expired"): void;
+    forget(reason: "signed-out" | "expired", userId: string | undefined): void;
     /** @param {User} profile */
     update(profile: User): void;
     /**

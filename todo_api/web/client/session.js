@@ -66,12 +66,14 @@ export class Session {
   }
 
   /**
-   * Forget the tokens.
+   * Forget the tokens of this user, unless another one has signed in meanwhile.
    *
    * @param {"signed-out" | "expired"} reason
+   * @param {string | undefined} userId
    */
-  forget(reason) {
-    if (!this.#read()) return;
+  forget(reason, userId) {
+    const stored = this.#read();
+    if (!stored || stored.user.id !== userId) return;
     if (reason === "expired") this.#storage.setItem(this.#key, JSON.stringify({ reason }));
     else this.#storage.removeItem(this.#key);
     this.#notify("session", reason);
@@ -102,7 +104,7 @@ export class Session {
       return await this.#http.send(withToken(request, token));
     } catch (error) {
       if (!(error instanceof TodoError) || error.status !== 401) throw error;
-      if (error.code === "account_gone") this.forget("expired");
+      if (error.code === "account_gone") this.forget("signed-out", userId);
       if (error.code !== "invalid_token") throw error;
     }
     const renewed = await this.#refresh(token);
@@ -148,7 +150,9 @@ export class Session {
         this.#write(stored.user, body);
         return body.access_token;
       } catch (error) {
-        if (error instanceof TodoError && error.status === 401) this.forget("expired");
+        const isRefused = error instanceof TodoError && error.status === 401;
+        // Not if somebody has signed in meanwhile, in this or another tab.
+        if (isRefused && this.#read()?.access === used) this.forget("expired", stored.user.id);
         throw error;
       }
     });

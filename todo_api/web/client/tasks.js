@@ -263,7 +263,9 @@ export class Tasks {
         return (await this.#send({ ...request, headers }, user)).body;
       }
       if (error.status !== 412 || !version) throw error;
-      throw new ConflictError(error, await this.get(Number(path.split("/")[1])));
+      const [, id] = path.split("/");
+      const current = await repeat(() => this.#send({ path: `/${id}` }, user));
+      throw new ConflictError(error, current.body);
     }
   }
 

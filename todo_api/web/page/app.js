@@ -8,12 +8,15 @@ import { Router } from "./router.js";
 import { installServiceWorker } from "./shell/service-worker.js";
 import { createShell } from "./shell/shell.js";
 import { h, loadStyle, preloadModules } from "./ui/dom.js";
+import { closeToasts } from "./ui/toast.js";
 
 /**
  * @typedef {import("./shell/shell.js").Shell} Shell
  * @typedef {{ unmount: () => void }} Mounted
  */
 
+/** In `localStorage`: the id of a user who has signed out, and whose copy is not deleted yet. */
+const LEFT = "todo.left";
 const ACCOUNT_PAGES = ["sign-in", "register", "forgot-password"];
 
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
@@ -28,6 +31,8 @@ let signedIn = null;
 let view = null;
 let isExpired = false;
 let isAccountLoaded = false;
+/** The user who was signed in last, in this window. @type {string | null} */
+let lastUserId = null;
 /** The email of the user who was signed in last. */
 let email = client.user?.email ?? "";
 /** Where to go after signing in. */
@@ -93,6 +98,7 @@ function enter() {
   const shell = createShell({ root, router });
   const opened = OfflineTasks.open(client);
   signedIn = { userId, shell, opened };
+  lastUserId = userId;
   void opened.then(shell.follow);
   void refreshProfile();
   return signedIn;
@@ -112,10 +118,23 @@ function leave() {
   view?.mounted.unmount();
   view = null;
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  if (signedIn) closeToasts(); // they have titles of tasks
   for (const popover of document.querySelectorAll(".popover")) /** @type {HTMLElement} */ (popover).hidePopover();
   signedIn?.shell.remove();
   void signedIn?.opened.then((offline) => offline.close());
   signedIn = null;
+}
+
+/**
+ * Delete the copy of a user who has signed out. If the window is closed meanwhile, the next start does.
+ *
+ * @param {string} userId
+ */
+async function forgetCopy(userId) {
+  localStorage.setItem(LEFT, userId);
+  localStorage.removeItem("todo.collapsed");
+  await OfflineTasks.forget(userId);
+  localStorage.removeItem(LEFT);
 }
 
 function skeleton() {
@@ -131,12 +150,20 @@ function pageOf(url) {
 client.addEventListener("session", (event) => {
   const { reason } = /** @type {CustomEvent<{ reason: string }>} */ (event).detail;
   isExpired = reason === "expired";
+  const userId = signedIn?.userId;
   if (!client.user) leave();
   if (reason === "signed-out") {
+    if (userId) void forgetCopy(userId);
     router.go(router.href({ page: "sign-in" }), { replace: true });
     destination = router.href();
+  } else if (client.user && lastUserId !== null && client.user.id !== lastUserId) {
+    // The address is that of another user's search or task.
+    destination = router.href();
+    router.go(destination, { replace: true });
   } else void show();
 });
+const left = localStorage.getItem(LEFT);
+if (left !== null && left !== client.user?.id) void forgetCopy(left);
 router.onNavigate(() => void show());
 void show();
 installServiceWorker();

@@ -2,7 +2,7 @@
  * The settings: one section at a time, each with its own address.
  */
 
-import { OfflineError, OfflineTasks, TodoError } from "../client/todo.js";
+import { OfflineError, TodoError } from "../client/todo.js";
 import { bindNavigationKeys } from "../shell/navigation-keys.js";
 import { setTitle } from "../shell/shell.js";
 import { openShortcuts } from "../shell/shortcuts.js";
@@ -21,7 +21,7 @@ import { ownTimeZone, readable, timeZoneField } from "./time-zones.js";
  * @typedef {object} Parts
  * @property {HTMLElement} main
  * @property {import("../client/todo.js").TodoClient} client
- * @property {OfflineTasks} offline
+ * @property {import("../client/todo.js").OfflineTasks} offline
  * @property {import("../router.js").Router} router
  * @property {import("../shell/shell.js").Ui} ui
  *
@@ -315,7 +315,6 @@ function saveFile(content, name) {
 
 /** @param {Parts} parts */
 async function deleteAccount({ client }) {
-  const userId = client.user?.id ?? "";
   const password = createField({ name: "current_password", label: "Your password", type: "password", autocomplete: "current-password" });
   const problem = h("div", { role: "alert" });
   const chosen = await openDialog({
@@ -351,7 +350,6 @@ async function deleteAccount({ client }) {
     ],
   });
   if (chosen !== "delete") return;
-  await OfflineTasks.forget(userId);
   toast("Your account is deleted.");
 }
 
@@ -361,7 +359,6 @@ async function deleteAccount({ client }) {
  * @param {Parts} parts
  */
 async function signOut({ client, offline }) {
-  const userId = client.user?.id ?? "";
   if (offline.pending > 0) await offline.sync().catch(() => undefined);
   if (offline.pending > 0) {
     const chosen = await openDialog({
@@ -375,7 +372,6 @@ async function signOut({ client, offline }) {
     if (chosen !== "leave") return;
   }
   await client.logout();
-  await OfflineTasks.forget(userId);
 }
 
 /** @type {Section} */

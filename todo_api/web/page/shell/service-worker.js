@@ -22,6 +22,8 @@ async function install() {
     else if (isUpdate) offer(() => location.reload());
   });
 
+  const isServed = await fetch(SCRIPT, { method: "HEAD" }).then(({ status }) => status !== 404, () => true);
+  if (!isServed) return remove();
   const registration = await workers.register(scriptUrl(), { updateViaCache: "none" }).catch((error) => {
     console.info("The service worker was not installed, so the page does not open offline.", error);
   });
@@ -43,6 +45,14 @@ async function install() {
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") registration.update().catch(() => undefined);
   });
+}
+
+/** Remove what opens the page without the service, which has no page any more. */
+async function remove() {
+  const registration = await navigator.serviceWorker.getRegistration();
+  await registration?.unregister();
+  const names = await caches.keys();
+  await Promise.all(names.filter((name) => name.startsWith("todo-page-")).map((name) => caches.delete(name)));
 }
 
 /** @param {() => void} reload */

@@ -10,9 +10,16 @@ const MOST = 3;
 const region = h("div", { class: "toasts", popover: "manual", role: "region", "aria-label": "Messages" });
 document.body.append(region);
 
+/** Take all messages away. */
+export function closeToasts() {
+  if (!region.hasChildNodes()) return;
+  region.replaceChildren();
+  region.hidePopover();
+}
+
 /**
- * Show a message; the same message without an action is not shown twice. It stays while the pointer or the focus is on it. Escape closes it, and F6 moves
- * the focus to its action.
+ * Show a message; the same message without an action is not shown twice. It stays while the pointer
+ * or the focus is on it. Escape closes it, and F6 moves the focus to its action.
  *
  * @param {string} text
  * @param {{ action?: { label: string, run: () => void }, seconds?: number }} [options]
