@@ -31,7 +31,9 @@ class _Skipped(pytest.Module):
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
     """Ignore the modules unless the marker is selected, so that other runs need not import them."""
-    return True if "not browser" in config.option.markexpr else None
+    selected = config.option.markexpr
+    others = selected and "browser" not in selected
+    return True if others or "not browser" in selected else None
 
 
 def pytest_pycollect_makemodule(
