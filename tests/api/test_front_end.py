@@ -256,3 +256,12 @@ def get(app: FastAPI, path: str, root_path: str = "") -> httpx.Response:
             return await client.get(path)
 
     return anyio.run(request)
+
+
+def test_no_module_has_a_template_of_several_lines() -> None:
+    """It would be sent without its indentation."""
+    modules = sorted(Path(str(files("todo_api.web"))).rglob("*.js"))
+    lines = [line.strip() for each in modules for line in each.read_text("utf-8").splitlines()]
+    code = [line for line in lines if not line.startswith(("*", "/"))]
+    assert len(modules) > 50
+    assert [line for line in code if line.count("`") % 2] == []
