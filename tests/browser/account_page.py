@@ -1,4 +1,4 @@
-"""The views of the page while nobody is signed in, as a user sees them."""
+"""The views of the page without a signed-in user, as users see them."""
 
 from typing import Self
 

@@ -8,6 +8,7 @@ from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
 
@@ -17,6 +18,9 @@ from tests.support.proxies import caddy_with
 from tests.support.settings import environment_on
 from tests.support.users import ApiUser, register_user
 from tests.support.waiting import until
+
+ON_SQLITE = pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+"""Runs a test on one service, where the database and the proxy make no difference."""
 
 _SITE = """
 :{port} {{

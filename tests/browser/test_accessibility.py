@@ -1,6 +1,6 @@
 """Screen readers, themes, narrow windows, and other directions of writing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.account_page import AccountPage
 from tests.browser.axe import violations
-from tests.browser.services import Service
+from tests.browser.services import ON_SQLITE, Service
 from tests.browser.tasks_page import TasksPage
 from tests.browser.windows import Windows
 from tests.support.users import ApiUser
@@ -18,11 +18,7 @@ SECTIONS = ("Profile", "Preferences", "Password", "Devices", "Your data", "About
 NARROW = {"width": 320, "height": 640}
 WIDE = {"width": 1280, "height": 800}
 
-
-@pytest.fixture
-def service(sqlite_service: Service) -> Iterator[Service]:
-    yield sqlite_service
-    sqlite_service.close()
+pytestmark = ON_SQLITE
 
 
 @pytest.fixture

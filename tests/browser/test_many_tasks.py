@@ -1,12 +1,12 @@
 """Ten thousand tasks: searching, scrolling, and the memory that they need."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import batched
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.services import Service
+from tests.browser.services import ON_SQLITE, Service
 from tests.browser.tasks_page import TasksPage
 from tests.browser.windows import Windows
 from tests.support.users import ApiUser
@@ -22,7 +22,7 @@ FAST_TYPING_MS = 80
 TRIES = 6
 """The best of several tries counts: other programs on this machine slow some down."""
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, ON_SQLITE]
 
 _WATCH = """() => {
   window.keys = [];
@@ -33,12 +33,6 @@ _WATCH = """() => {
     window.tasks.push(...entries.getEntries().map(({ duration }) => duration));
   }).observe({ type: "longtask" });
 }"""
-
-
-@pytest.fixture
-def service(sqlite_service: Service) -> Iterator[Service]:
-    yield sqlite_service
-    sqlite_service.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Playwright, expect
 
 from tests.browser.programs import FOLDER, chromium_options, chromium_path
-from tests.browser.services import Service
+from tests.browser.services import ON_SQLITE, Service
 from tests.browser.tasks_page import TasksPage
 from tests.browser.windows import Windows
 from tests.support.node import install, program
@@ -27,7 +27,7 @@ TRIES = 5
 
 type Note = Callable[[str], None]
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, ON_SQLITE]
 
 _NOTE_FIRST_TASK = """
 new MutationObserver((_, observer) => {
@@ -36,12 +36,6 @@ new MutationObserver((_, observer) => {
   requestAnimationFrame(() => setTimeout(() => { window.firstTask = performance.now(); }));
 }).observe(document, { childList: true, subtree: true });
 """
-
-
-@pytest.fixture
-def service(sqlite_service: Service) -> Iterator[Service]:
-    yield sqlite_service
-    sqlite_service.close()
 
 
 @pytest.fixture

@@ -248,15 +248,15 @@ test("a session that cannot be refreshed has expired", async () => {
   assert.equal(new TodoClient({ url, storage }).user, null);
 });
 
-/** A storage with the session of one user, and a fetch during which another one signs in. */
-function replaced(respond, { renew = Date.now() + 3_600_000 } = {}) {
+/** A storage with the session of one user, and a fetch during which the next one signs in. */
+function replaced(respond, { renew = Date.now() + 3_600_000, next = "grace" } = {}) {
   const storage = memory();
   const key = `todo:${url}/`;
-  const sessionOf = (id, changes = {}) =>
-    JSON.stringify({ user: { id }, access: id, refresh: id, until: Date.now() + 3_600_000, renew, ...changes });
-  storage.setItem(key, sessionOf("ada"));
+  const sessionOf = (id, access, renew) =>
+    JSON.stringify({ user: { id }, access, refresh: access, until: Date.now() + 3_600_000, renew });
+  storage.setItem(key, sessionOf("ada", "first", renew));
   const fetch = async () => {
-    storage.setItem(key, sessionOf("grace", { renew: Date.now() + 3_600_000 }));
+    storage.setItem(key, sessionOf(next, "second", Date.now() + 3_600_000));
     return respond();
   };
   return new TodoClient({ url: `${url}/`, storage, fetch });
@@ -279,3 +279,9 @@ for (const [name, respond, use, options] of [
     assert.deepEqual([client.user?.id, told], ["grace", 0]);
   });
 }
+
+test("a refused refresh does not end the session of a user who has signed in again", async () => {
+  const client = replaced(() => problem(401, "invalid_token"), { renew: 0, next: "ada" });
+  await assert.rejects(client.profile(), { status: 401 });
+  assert.equal(client.user?.id, "ada");
+});

@@ -242,7 +242,7 @@ test("a write that is refused is undone, with those that need it", TIMEOUT, asyn
   offline.close();
 });
 
-test("a write that always fails does not hold up the others for ever", { timeout: 60_000 }, async () => {
+test("a write that always fails does not hold up the others indefinitely", { timeout: 60_000 }, async () => {
   const { offline, net } = await opened();
   for (let count = 0; count < 6; count += 1) net.fail(problem(500, "internal_error"), ({ method }) => method === "POST");
   const told = next(offline, "refused");

@@ -139,7 +139,7 @@ class _FrontEnd:
         if not _reads(scope) or file.suffix not in _COMMENTED:
             await self._router(scope, receive, send)
             return
-        text = _without_comments(file.read_text("utf-8"))
+        text = _shortened(file.read_text("utf-8"))
         if url_path == _WORKER:
             text = f"{_constants(self._files)}\n{text}"
         await Response(text)(scope, receive, send)
@@ -189,7 +189,7 @@ def _version(served: Mapping[str, Path]) -> str:
     return hashlib.sha256(all_files.encode()).hexdigest()[:_HASH_DIGITS]
 
 
-def _without_comments(text: str) -> str:
+def _shortened(text: str) -> str:
     """Return a module or a style sheet without indentation and comments on lines of their own.
 
     They are a quarter of what would be transferred. The lines keep their numbers. No module may

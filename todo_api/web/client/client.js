@@ -70,7 +70,7 @@ export class TodoClient extends EventTarget {
     try {
       await this.#session.send({ method: "POST", path: "api/auth/logout", timeout: 5000 });
     } catch {
-      // The session stays valid at the service until it expires, but nobody has its tokens.
+      // The session stays valid at the service until it expires, but its tokens are gone.
     } finally {
       this.#session.forget("signed-out", userId);
     }

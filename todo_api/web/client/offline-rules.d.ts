@@ -20,7 +20,7 @@ export function fieldsOf(changes: TaskChanges, now: Date): Partial<Task>;
  */
 export function completion(completed: boolean, now: Date): Partial<Task>;
 /**
- * Whether somebody else has changed one of the fields that a write changes, to another value.
+ * Return whether another device has given a different value to a field that a write changes.
  *
  * @param {QueuedWrite} write
  * @param {Task} current

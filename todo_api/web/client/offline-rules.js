@@ -140,7 +140,7 @@ function repetition(rule, interval) {
 }
 
 /**
- * Whether somebody else has changed one of the fields that a write changes, to another value.
+ * Return whether another device has given a different value to a field that a write changes.
  *
  * @param {QueuedWrite} write
  * @param {Task} current

@@ -227,8 +227,8 @@ export class OfflineSync {
   }
 
   /**
-   * The service has refused a write: send it again over the current version if nobody has changed
-   * the same fields, or take it out of the queue and say so.
+   * The service has refused a write: send it again over the current version if the same fields are
+   * unchanged, or take it out of the queue and say so.
    *
    * @param {QueuedWrite} write
    * @param {TodoError} error

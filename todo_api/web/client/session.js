@@ -151,7 +151,7 @@ export class Session {
         return body.access_token;
       } catch (error) {
         const isRefused = error instanceof TodoError && error.status === 401;
-        // Not if somebody has signed in meanwhile, in this or another tab.
+        // Not if a user has signed in meanwhile, in this or another tab.
         if (isRefused && this.#read()?.access === used) this.forget("expired", stored.user.id);
         throw error;
       }

@@ -1,5 +1,5 @@
 /**
- * Decides what is shown: the views of an account while nobody is signed in, otherwise the shell with
+ * Decides what is shown: the views of an account without a signed-in user, otherwise the shell with
  * the tasks or the settings.
  */
 

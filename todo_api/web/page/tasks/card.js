@@ -155,7 +155,8 @@ function describe(task, zone) {
   const now = localTime(Date.now(), zone).day;
   const moment = (/** @type {string} */ text) => {
     const at = Date.parse(text);
-    return `${nameDay(localTime(at, zone).day, now)} ${formatTime(at, zone)}`;
+    const day = nameDay(localTime(at, zone).day, now).replace(/^(Today|Yesterday)$/, (word) => word.toLowerCase());
+    return `${day} ${formatTime(at, zone)}`;
   };
   const parts = [
     `Created ${moment(task.created_at)}`,
