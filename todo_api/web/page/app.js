@@ -131,10 +131,19 @@ function leave() {
  * @param {string} userId
  */
 async function forgetCopy(userId) {
-  localStorage.setItem(LEFT, userId);
-  localStorage.removeItem("todo.collapsed");
+  const storage = localStorageIfAllowed();
+  storage?.setItem(LEFT, userId);
+  storage?.removeItem("todo.collapsed");
   await OfflineTasks.forget(userId);
-  localStorage.removeItem(LEFT);
+  storage?.removeItem(LEFT);
+}
+
+function localStorageIfAllowed() {
+  try {
+    return localStorage;
+  } catch {
+    return null; // the user has forbidden it
+  }
 }
 
 function skeleton() {
@@ -162,8 +171,8 @@ client.addEventListener("session", (event) => {
     router.go(destination, { replace: true });
   } else void show();
 });
-const left = localStorage.getItem(LEFT);
-if (left !== null && left !== client.user?.id) void forgetCopy(left);
+const left = localStorageIfAllowed()?.getItem(LEFT);
+if (left && left !== client.user?.id) void forgetCopy(left);
 router.onNavigate(() => void show());
 void show();
 installServiceWorker();
