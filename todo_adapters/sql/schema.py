@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.errors import translate_error
 
-NEWEST_REVISION = "0016"
+NEWEST_REVISION = "0017"
 """The revision that makes the declared tables. A test checks that it is the newest."""
 
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String))
