@@ -206,7 +206,7 @@ def asks_for_lock(container: Container, found: list[str]) -> Callable[..., objec
 def test_no_service_can_open_the_database_during_a_downgrade_or_a_finish(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr("todo_adapters.sql.sqlite._BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("todo_adapters.sql.sqlite._LONGEST_WAIT_SECONDS", 0.05)
     service = Container(settings=embedded_settings(tmp_path))
     operator = Container(settings=embedded_settings(tmp_path))
     current = operator.migration_schema().current()  # the connection stays in its pool
@@ -265,7 +265,7 @@ def test_a_downgrade_from_a_revision_that_is_not_the_current_one_any_more_is_ref
 def test_a_service_does_not_wait_for_a_restore_indefinitely(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("todo_adapters.sql.sqlite._BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("todo_adapters.sql.sqlite._LONGEST_WAIT_SECONDS", 0.05)
     container = Container(settings=embedded_settings(tmp_path))
     with DatabaseLock(data / "todo.db", alone=True), pytest.raises(Unavailable):
         container.schema().current()

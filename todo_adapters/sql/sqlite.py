@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, override
+from typing import Any, Self, override
 
 from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -28,7 +28,10 @@ They take about ten milliseconds. A search makes twenty for each task, the list 
 so an ordinary statement seldom pays for a look.
 """
 
-_BUSY_TIMEOUT_MS = 5_000
+_LONGEST_WAIT_SECONDS = 5.0
+"""How long a statement waits while another connection writes, or for the lock of the database."""
+
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0001, 0.001
 _CACHE_KIB = 512
 _LONGEST_LOG_PAGES = 8_000
 """The length of the write-ahead log, 32 MB, from which on writers copy it to the database.
@@ -42,6 +45,44 @@ _CONSTRAINTS = {
     "UNIQUE constraint failed: identities.issuer, identities.subject": "pk_identities",
 }
 """SQLite describes the violated constraint instead of naming it."""
+
+
+class _PatientCursor(sqlite3.Cursor):
+    """A cursor whose statements wait while another connection writes.
+
+    A write takes about 0.1 ms. SQLite's own way to wait (`busy_timeout`) pauses for 1, 2, 5, 10 …
+    milliseconds: with two processes, there were 8 to 18 % fewer writes a second, and the 99th
+    percentile of their time was twice as long.
+    """
+
+    @override
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        try:
+            return super().execute(sql, parameters)
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error):
+                raise
+        return self._execute_when_free(sql, parameters)
+
+    def _execute_when_free(self, sql: str, parameters: Any) -> Self:  # noqa: ANN401 - as above
+        deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            time.sleep(pause)
+            pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
+            try:
+                return super().execute(sql, parameters)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Return whether another connection has a lock that the statement needs.
+
+    The last byte of the code is its kind (https://sqlite.org/rescode.html).
+    """
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 class ConnectionWithTimeout(sqlite3.Connection):
@@ -68,7 +109,7 @@ class ConnectionWithTimeout(sqlite3.Connection):
 
     def _take_lock(self, file: Path) -> DatabaseLock | None:
         try:
-            return DatabaseLock(file, timeout=_BUSY_TIMEOUT_MS / 1000)
+            return DatabaseLock(file, timeout=_LONGEST_WAIT_SECONDS)
         except OSError as error:  # a TimeoutError among them
             raise sqlite3.OperationalError(f"unable to open database file: {error}") from error
 
@@ -84,7 +125,7 @@ class ConnectionWithTimeout(sqlite3.Connection):
     @override
     def cursor(self) -> sqlite3.Cursor:  # type: ignore[override]  # nobody passes a factory
         self._deadline = time.monotonic() + self.timeout
-        return super().cursor()
+        return super().cursor(_PatientCursor)
 
     def _is_late(self) -> bool:
         """Return whether to interrupt the statement, but never that which rolls back then."""
@@ -199,7 +240,7 @@ def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     process dies.
     """
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA busy_timeout = 0")  # the cursors wait
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG_PAGES}")
