@@ -30,6 +30,7 @@ from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
 from todo_core.entities.text import SearchText
 from todo_core.entities.time_zone import TimeZone
 from todo_core.entities.user import User, UserId
+from todo_core.errors import StaleVersion
 from todo_core.ports.repositories import UNLIMITED
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
@@ -183,6 +184,73 @@ def require_found(storage: Storage, owner: User, query: TaskQuery, tasks: Sequen
         assert list(found.tasks) == expected[offset : offset + 2]
         assert (found.last is not None) == (offset + 2 < len(expected))
     assert storage.tasks.count(owner.id, query) == len(expected)
+
+
+CHANGED_FIELDS = (
+    *("title", "description", "priority", "due_date", "tags", "reminders", "position"),
+    *("repetition", "next_id", "completed_at"),
+)
+
+
+class TestSavingWhatDiffers:
+    @ON_ONE_STORAGE
+    @given(
+        before=ANY_DETAILS,
+        after=ANY_DETAILS,
+        minutes=st.sampled_from([None, 5]),
+        completed=st.tuples(COMPLETED_AT, COMPLETED_AT),
+        names=st.sets(st.sampled_from(CHANGED_FIELDS)) | st.just({"completed_at"}),
+    )
+    def test_it_has_the_same_effect_as_saving_everything(
+        self,
+        storage: Storage,
+        before: Any,
+        after: Any,
+        minutes: int | None,
+        completed: tuple[datetime | None, datetime | None],
+        names: set[str],
+    ) -> None:
+        owner = an_owner(storage)
+        reminders = minutes and [{"remind_at": (NOW + timedelta(minutes=minutes)).isoformat()}]
+        new = replace(
+            a_task(owner, 3, completed_at=completed[1], reminders=reminders, **after),
+            repetition=Repetition(RecurrenceRule.parse("daily"), RepeatFrom("due")),
+            next_id=TaskId(9),
+        )
+        states = []
+        for number, as_loaded in ((1, True), (2, False)):
+            loaded = a_task(owner, number, completed_at=completed[0], **before)
+            add(storage, loaded)
+            changes = {name: getattr(new, name) for name in names}
+            changed = replace(loaded, **changes, updated_at=NOW + DAY)
+            saved = storage.tasks.save(changed, loaded=loaded if as_loaded else None)
+            assert saved == replace(changed, version=2)
+            stored = storage.tasks.get(loaded.id, owner_id=owner.id)
+            assert repr(stored) == repr(saved)
+            due = storage.reminders.due(now=LATEST, limit=1000).get(owner.id, [])
+            counts = storage.tasks.counts(owner.id)
+            completed_now = [each for each in all_tasks(storage.tasks, owner.id) if each.completed]
+            states.append(
+                (
+                    loaded.id in due,
+                    revisions_of(storage.tasks, owner.id)[loaded.id] == counts.revision,
+                    counts.completed == len(completed_now),
+                    counts.revision,
+                )
+            )
+        [one, other] = states
+        assert one == (*other[:3], 2)
+        assert one[1:3] == (True, True)
+
+    def test_only_if_it_is_what_was_loaded(self, storage: Storage) -> None:
+        owner = an_owner(storage)
+        task = a_task(owner)
+        add(storage, task)
+        saved = storage.tasks.save(task.edited(title="Buy oats", now=NOW))
+        for fields in ({"title": "Buy rice"}, {"completed": True}, {"due_date": "2026-02-03"}):
+            with pytest.raises(StaleVersion):
+                storage.tasks.save(task.edited(now=NOW, **fields), loaded=task)
+        assert storage.tasks.get(task.id, owner_id=owner.id) == saved
 
 
 class TestRoundTrips:

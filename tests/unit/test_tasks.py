@@ -180,7 +180,9 @@ class ContestedTasks(InMemoryTaskRepository):
         super().__init__(world.store)
         self._world, self._losses, self._lost = world, losses, 0
 
-    def save(self, task: Task, *, completes_alone: bool = False) -> Task:
+    def save(
+        self, task: Task, *, loaded: Task | None = None, completes_alone: bool = False
+    ) -> Task:
         if self._lost < self._losses:
             self._lost += 1
             current = self.get(task.id, owner_id=task.owner_id)
@@ -191,7 +193,7 @@ class ContestedTasks(InMemoryTaskRepository):
             with pytest.raises(StaleVersion):
                 super().save(task)
             raise StaleVersion
-        return super().save(task, completes_alone=completes_alone)
+        return super().save(task, loaded=loaded, completes_alone=completes_alone)
 
 
 def test_all_task_requests_of_a_user_share_one_limit() -> None:

@@ -93,7 +93,13 @@ class InMemoryTaskRepository(TaskRepository):
             raise TaskNotFound
         return task
 
-    def save(self, task: Task, *, completes_alone: bool = False) -> Task:
+    def save(
+        self,
+        task: Task,
+        *,
+        loaded: Task | None = None,  # noqa: ARG002 - it stores all fields
+        completes_alone: bool = False,
+    ) -> Task:
         with self._store.lock:
             open_subtasks = TaskQuery(parent_id=task.id, completed=False)
             if completes_alone and self.count(task.owner_id, open_subtasks):

@@ -39,8 +39,10 @@ class ObservedTaskRepository(SqlTaskRepository):
         self._observe(CREATED)
 
     @override
-    def save(self, task: Task, *, completes_alone: bool = False) -> Task:
-        saved = super().save(task, completes_alone=completes_alone)
+    def save(
+        self, task: Task, *, loaded: Task | None = None, completes_alone: bool = False
+    ) -> Task:
+        saved = super().save(task, loaded=loaded, completes_alone=completes_alone)
         self._observe(UPDATED)
         return saved
 

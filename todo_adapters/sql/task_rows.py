@@ -1,7 +1,8 @@
 """The mapping between tasks and the rows of `tasks` and `deleted_tasks`.
 
 A field of a task is a column of `TaskContent`, an entry of `TASK_COLUMNS`, and its lines in
-`edited_parameters` and `to_task`. All statements follow from these.
+`edited_parameters` and `to_task`. All statements follow from these. One that no index has and no
+other field depends on is in `PLAIN_FIELDS` as well, so that a change of it writes little.
 """
 
 import json
@@ -96,6 +97,22 @@ EDITED_VALUES: Mapping[str, ColumnElement[Any]] = {
 }
 """The values of a row that change when its task is saved, but for its version and revision."""
 
+PLAIN_FIELDS = {"title", "description", "priority", "tags"}
+PLAIN_VALUES: Mapping[str, ColumnElement[Any]] = {
+    name: _NEW_EDITED[name]
+    for name in (
+        *("title", "description", "folded_title", "folded_description"),
+        *("priority", "tags", "tag_keys", "updated_at"),
+    )
+}
+"""The values that change when only `PLAIN_FIELDS` of a task do."""
+
+STATE_FIELDS = {"completed_at"}
+STATE_VALUES: Mapping[str, ColumnElement[Any]] = {
+    name: _NEW_EDITED[name] for name in ("completed", "completed_at", "remind_at", "updated_at")
+}
+"""The values that change when a task is completed or reopened."""
+
 _PRIORITIES = tuple(Priority)
 
 
@@ -134,28 +151,44 @@ def new_parameters(task: Task) -> Parameters:
 
 def edited_parameters(task: Task) -> Parameters:
     """Return the parameters of `EDITED_VALUES`."""
-    due_date, tags, repetition = task.due_date, task.tags, task.repetition
+    due_date, repetition = task.due_date, task.repetition
     return {
-        "new_title": plain_text(task.title),
-        "new_description": plain_text(task.description),
-        "new_folded_title": folded_unless_ascii(task.title),
-        "new_folded_description": folded_unless_ascii(task.description),
-        "new_priority": int(task.priority),
+        **plain_parameters(task),
+        **state_parameters(task),
         "new_due_at": due_date and due_date.at,
         "new_due_on": due_date and due_date.day,
-        "new_tags": json_array(tags) if tags else None,
-        "new_tag_keys": json_array(tags.keys) if tags else None,
         "new_reminders": stored_reminders(task.reminders),
         "new_reminder_times": stored_times(task.reminders),
-        "new_remind_at": task.remind_at,
         "new_position": str(task.position),
         "new_parent_id": task.parent_id,
         "new_recurrence_rule": repetition and str(repetition.rule),
         "new_repeat_from": repetition and str(repetition.repeat_from),
         "new_repeat_clock": repetition and repetition.clock and repetition.clock.isoformat(),
         "new_next_id": task.next_id,
+    }
+
+
+def plain_parameters(task: Task) -> Parameters:
+    """Return the parameters of `PLAIN_VALUES`."""
+    title, description, tags = task.title, task.description, task.tags
+    return {
+        "new_title": plain_text(title),
+        "new_description": plain_text(description),
+        "new_folded_title": folded_unless_ascii(title),
+        "new_folded_description": folded_unless_ascii(description),
+        "new_priority": int(task.priority),
+        "new_tags": json_array(tags) if tags else None,
+        "new_tag_keys": json_array(tags.keys) if tags else None,
+        "new_updated_at": task.updated_at,
+    }
+
+
+def state_parameters(task: Task) -> Parameters:
+    """Return the parameters of `STATE_VALUES`."""
+    return {
         "new_completed": task.completed,
         "new_completed_at": task.completed_at,
+        "new_remind_at": task.remind_at,
         "new_updated_at": task.updated_at,
     }
 

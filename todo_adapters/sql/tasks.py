@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from copy import replace
 from datetime import datetime
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Table
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Select, Table
 from sqlmodel import (
     JSON,
     Boolean,
@@ -67,9 +67,15 @@ from todo_adapters.sql.task_lists import (
 from todo_adapters.sql.task_rows import (
     EDITED_VALUES,
     NEW_VALUES,
+    PLAIN_FIELDS,
+    PLAIN_VALUES,
+    STATE_FIELDS,
+    STATE_VALUES,
     TASK_COLUMNS,
     edited_parameters,
     new_parameters,
+    plain_parameters,
+    state_parameters,
     to_task,
 )
 from todo_adapters.sql.users import LOCK_TIME_ZONE
@@ -147,21 +153,29 @@ ADD = RevisedWrite(
 )
 
 
-def _save(*conditions: ColumnElement[bool]) -> RevisedWrite:
+def _recounted(loaded: FromClause) -> ColumnElement[int]:
+    """Return how many tasks of the owner are completed after a save."""
+    before = select(one_if(loaded.c.completed)).scalar_subquery()
+    return TASK_OWNERS.c.completed + one_if(bindparam("new_completed", type_=Boolean)) - before
+
+
+def _save(
+    values: Mapping[str, ColumnElement[Any]], *conditions: ColumnElement[bool]
+) -> RevisedWrite:
+    """Return the write of a changed task, of which only these values are written."""
+    recounts = "completed" in values
     return RevisedWrite(
         Advance.for_task(
             select(TASKS.c.completed).where(_OWNED, _THIS_ONE, _AS_LOADED, *conditions),
             lambda loaded: advance_owner(
-                completed=TASK_OWNERS.c.completed
-                + one_if(bindparam("new_completed", type_=Boolean))
-                - select(one_if(loaded.c.completed)).scalar_subquery(),
+                **({"completed": _recounted(loaded)} if recounts else {})
             ).where(exists(select(loaded.c.completed))),
         ),
         lambda revision, advanced: (
             update(TASKS)
             .where(_OWNED, _THIS_ONE, _AS_LOADED, advanced)
             .values(
-                **EDITED_VALUES,
+                **values,
                 version=TASKS.c.version + ONE,
                 revision=revision,
             )
@@ -169,16 +183,17 @@ def _save(*conditions: ColumnElement[bool]) -> RevisedWrite:
     )
 
 
-SAVE = _save()
-SAVE_ALONE = _save(
-    ~exists(
-        select(_SUBTASKS.c.id).where(
-            _SUBTASKS.c.owner_id == bindparam("owner"),
-            _SUBTASKS.c.parent_id == bindparam("task_id"),
-            _SUBTASKS.c.completed == false(),
-        )
+_IS_ALONE = ~exists(
+    select(_SUBTASKS.c.id).where(
+        _SUBTASKS.c.owner_id == bindparam("owner"),
+        _SUBTASKS.c.parent_id == bindparam("task_id"),
+        _SUBTASKS.c.completed == false(),
     )
 )
+SAVE, SAVE_ALONE = _save(EDITED_VALUES), _save(EDITED_VALUES, _IS_ALONE)
+# SQLite updates each index of a column that is written, even if its value stays the same.
+SAVE_PLAIN = _save(PLAIN_VALUES)
+SAVE_STATE, SAVE_STATE_ALONE = _save(STATE_VALUES), _save(STATE_VALUES, _IS_ALONE)
 
 
 _COUNT = (
@@ -239,6 +254,18 @@ _CONSTRAINT_ERRORS = {
 }
 _NO_ACCOUNT = {"fk_task_owners_owner_id_users": AccountGone}
 _STILL_PARENT = {"fk_tasks_parent_id_tasks": HasSubtasks}
+
+
+def _write_of(
+    task: Task, loaded: Task | None, *, completes_alone: bool
+) -> tuple[RevisedWrite, Parameters]:
+    """Return the write of a changed task that suffices for what differs, and its values."""
+    different = set(Task._fields) if loaded is None else task.fields_unlike(loaded)
+    if different <= PLAIN_FIELDS:
+        return SAVE_PLAIN, plain_parameters(task)
+    if different <= STATE_FIELDS:
+        return (SAVE_STATE_ALONE if completes_alone else SAVE_STATE), state_parameters(task)
+    return (SAVE_ALONE if completes_alone else SAVE), edited_parameters(task)
 
 
 class SqlTaskRepository(TaskRepository):
@@ -356,11 +383,14 @@ class SqlTaskRepository(TaskRepository):
             raise TaskNotFound
         return to_task(row, owner_id)
 
-    def save(self, task: Task, *, completes_alone: bool = False) -> Task:
+    def save(
+        self, task: Task, *, loaded: Task | None = None, completes_alone: bool = False
+    ) -> Task:
+        write, values = _write_of(task, loaded, completes_alone=completes_alone)
         saved = self._change(
-            SAVE_ALONE if completes_alone else SAVE,
+            write,
             {
-                **edited_parameters(task),
+                **values,
                 "owner": task.owner_id,
                 "task_id": task.id,
                 "loaded_version": task.version,

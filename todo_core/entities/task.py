@@ -1,6 +1,6 @@
 """Tasks. Only their owner can see them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from copy import replace
 from dataclasses import dataclass
 from datetime import datetime
@@ -248,6 +248,11 @@ class Task(NamedTuple):
         return bool(fields.get("reminders")) or (
             self.reminders.has_relative and "completed" in fields
         )
+
+    def fields_unlike(self, other: "Task") -> Set[str]:
+        """Return the names of the fields that differ, apart from the time of the change."""
+        names = zip(Task._fields, self, other, strict=True)
+        return {name for name, own, its in names if own != its} - {"updated_at"}
 
     @property
     def remind_at(self) -> datetime | None:

@@ -416,13 +416,16 @@ class TaskRepository(Protocol):
         """
 
     @abstractmethod
-    def save(self, task: Task, *, completes_alone: bool = False) -> Task:
+    def save(
+        self, task: Task, *, loaded: Task | None = None, completes_alone: bool = False
+    ) -> Task:
         """Store a changed task, and return it with its version incremented.
 
         If it `completes_alone`, it must have no open subtasks. All fields but `created_at` can
-        change. If the task is still due on the same day, the day ends when the stored one does: the
-        owner may have moved to another time zone meanwhile. So it is with reminders that count from
-        this day. The reminders are fired from the minute before `updated_at` on, if they or
+        change. Given the task as it was `loaded`, a repository need not write the fields that are
+        the same. If the task is still due on the same day, the day ends when the stored one does:
+        the owner may have moved to another time zone meanwhile. So it is with reminders that count
+        from this day. The reminders are fired from the minute before `updated_at` on, if they or
         `completed` have changed, and otherwise as before.
 
         Raises:

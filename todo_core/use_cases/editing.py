@@ -164,9 +164,10 @@ class ChangeTask:
                 return task, False
             try:
                 is_completed_now = changed.completed and not task.completed
-                return self.tasks.save(changed, completes_alone=is_completed_now), True
+                saved = self.tasks.save(changed, loaded=task, completes_alone=is_completed_now)
             except HasSubtasks:
                 return attempt_in_unit()
+            return saved, True
 
         def attempt_in_unit() -> tuple[Task, bool]:
             try:
