@@ -38,7 +38,7 @@ browser *options:
 proof *options:
     uv run pytest -m proof {{ options }}
 
-# Compare the speed with PocketBase and hand-written endpoints: 20 minutes. Needs wrk and two cores.
+# Compare the speed with PocketBase and hand-written endpoints: half an hour. Needs wrk and two cores.
 bench *options:
     uv run --group bench python -m tests.benchmarks {{ options }}
 
