@@ -7,13 +7,12 @@ from typing import Self
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.settings_page import SettingsPage
-from tests.support.waiting import until
 
 _LOAD_PARSER = "() => import('/tasks/quick-add-chips.js').then(() => null)"
 """Waits for what the field loads when it gets the focus: it then adds a task at once."""
 
-ARE_PANELS_LOADED = """() => performance.getEntriesByType("resource")
-    .some(({ name }) => name.endsWith("/tasks/panels.js"))"""
+_LOAD_PANELS = "() => import('/tasks/panels.js').then(() => null)"
+"""Waits for what the page loads after the first list, with all that it imports."""
 
 
 class TasksPage:
@@ -51,7 +50,7 @@ class TasksPage:
         """Wait until the tasks are loaded, and all changes are saved."""
         expect(self.page.locator(".view-head")).to_be_visible()
         # What is loaded after the first list is there, should the connection be cut.
-        until(lambda: self.page.evaluate(ARE_PANELS_LOADED), seconds=30)
+        self.page.evaluate(_LOAD_PANELS)
         return self.is_saved()
 
     def is_shown(self, title: str) -> Self:
