@@ -1,8 +1,9 @@
 """How many tasks SQLite expects an owner to have, on which its plans depend.
 
 Before it deletes a task, SQLite looks for subtasks of it, by the foreign key. As long as it is not
-told otherwise, SQLite expects that an owner has ten tasks. From 3.46 on, it then reads all tasks of
-the owner instead of the index on parents: 2.5 ms instead of 12 µs for an owner with 20,000 tasks.
+told otherwise, SQLite expects that an owner has ten tasks. Newer versions (3.46, but not 3.40) then
+read all tasks of the owner instead of the index on parents: 2.5 ms instead of 12 µs for an owner
+with 20,000 tasks.
 
 Statistics that the operator has had collected (`ANALYZE`) are kept. PostgreSQL collects its own.
 

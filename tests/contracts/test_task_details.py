@@ -4,6 +4,7 @@ What a query finds, and in which order, is what Python finds and sorts: `TaskQue
 `Position.sort_key` are the definition, in memory as in SQL.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from copy import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from tests.support.statements import recorded_statements
 from tests.support.storages import Storage, storage_of, stored_owner
 from tests.support.tasks import all_tasks, revisions_of
 from todo_adapters.sql.tables import DELETED_TASKS, TASKS
@@ -192,6 +194,9 @@ CHANGED_FIELDS = (
 )
 
 
+INDEXED_COLUMNS = {"completed", "due_at", "parent_id", "remind_at"}
+
+
 class TestSavingWhatDiffers:
     @ON_ONE_STORAGE
     @given(
@@ -241,6 +246,29 @@ class TestSavingWhatDiffers:
         [one, other] = states
         assert one == (*other[:3], 2)
         assert one[1:3] == (True, True)
+
+    @pytest.mark.parametrize(
+        ("fields", "written"),
+        [
+            ({"title": "Buy oats"}, set()),
+            ({"completed": True}, {"completed", "remind_at"}),
+            ({"title": "Buy oats", "completed": True}, INDEXED_COLUMNS),
+        ],
+    )
+    def test_a_change_writes_the_columns_of_indexes_only_if_it_must(
+        self, container: Container, fields: Any, written: set[str]
+    ) -> None:
+        application = container.application()
+        owner = an_owner(storage_of(container))
+        task = application.create_task(owner_id=owner.id, title="Buy milk")
+        with recorded_statements(container.database().engine) as statements:
+            application.update_task(owner_id=owner.id, task_id=task.id, **fields)
+        [update] = [
+            each.partition("UPDATE tasks SET")[2]
+            for each in statements
+            if "UPDATE tasks SET" in each
+        ]
+        assert INDEXED_COLUMNS & {*re.findall(r"[ ,](\w+)=", update)} == written
 
     def test_only_if_it_is_what_was_loaded(self, storage: Storage) -> None:
         owner = an_owner(storage)
@@ -769,6 +797,15 @@ class TestOlderRows:
         for each, order, descending in product(filters, NEW_ORDERS, (True, False)):
             query = TaskQuery(**each, order=order, descending=descending, deleted=deleted)
             require_found(storage, ada, query, tasks)
+
+    def test_an_older_task_stays_completed_when_it_was_if_its_title_is_changed(
+        self, storage: Storage, ada: User
+    ) -> None:
+        loaded = storage.tasks.get(TaskId(5), owner_id=ada.id)
+        renamed = loaded.edited(title="Buy oats", now=NOW + 9 * DAY)
+        saved = storage.tasks.save(renamed, loaded=loaded)
+        assert saved.completed_at == loaded.completed_at is not None
+        assert storage.tasks.get(loaded.id, owner_id=ada.id) == saved
 
     def test_an_older_task_is_written_as_a_newer_one_when_it_is_changed(
         self, container: Container, storage: Storage, ada: User

@@ -58,7 +58,7 @@ def test_a_writer_waits_for_another_one_in_short_pauses(
     with database.transaction():
         other = Thread(target=write)
         other.start()
-        while len(pauses) < 20:
+        while other.is_alive() and len(pauses) < 20:
             other.join(0.001)
         assert not written
     other.join()

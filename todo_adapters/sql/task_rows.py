@@ -97,16 +97,6 @@ EDITED_VALUES: Mapping[str, ColumnElement[Any]] = {
 }
 """The values of a row that change when its task is saved, but for its version and revision."""
 
-PLAIN_FIELDS = {"title", "description", "priority", "tags"}
-PLAIN_VALUES: Mapping[str, ColumnElement[Any]] = {
-    name: _NEW_EDITED[name]
-    for name in (
-        *("title", "description", "folded_title", "folded_description"),
-        *("priority", "tags", "tag_keys", "updated_at"),
-    )
-}
-"""The values that change when only `PLAIN_FIELDS` of a task do."""
-
 STATE_FIELDS = {"completed_at"}
 STATE_VALUES: Mapping[str, ColumnElement[Any]] = {
     name: _NEW_EDITED[name] for name in ("completed", "completed_at", "remind_at", "updated_at")
@@ -136,6 +126,21 @@ def stored_completed_at(columns: ColumnCollection[str, Any]) -> ColumnElement[An
     """Return when a task was completed, as `to_task` does, or null."""
     at = func.coalesce(columns["completed_at"], columns["updated_at"])
     return case((columns["completed"], at), else_=null())
+
+
+PLAIN_FIELDS = {"title", "description", "priority", "tags"}
+PLAIN_VALUES: Mapping[str, ColumnElement[Any]] = {
+    **{
+        name: _NEW_EDITED[name]
+        for name in (
+            *("title", "description", "folded_title", "folded_description"),
+            *("priority", "tags", "tag_keys", "updated_at"),
+        )
+    },
+    # Releases before this column have stored none, and `updated_at` changes.
+    "completed_at": stored_completed_at(TASKS.c),
+}
+"""The values that change when only `PLAIN_FIELDS` of a task do."""
 
 
 def new_parameters(task: Task) -> Parameters:
