@@ -20,7 +20,7 @@ from todo_api.container import Container
 from todo_core.entities.idempotency import RETENTION, IdempotencyKey, IdempotentRequest
 from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_operation import Creation
-from todo_core.entities.user import User
+from todo_core.entities.user import User, UserId
 from todo_core.errors import IdempotencyInProgress
 from todo_core.use_cases.idempotency import Written
 from todo_core.use_cases.task_writes import TaskWrites
@@ -41,7 +41,7 @@ def request_of(user: User, key: str = "a-key") -> IdempotentRequest:
 def ids_of_new_tasks(container: Container, ids: Iterator[TaskId]) -> Iterator[None]:
     """Give these ids to new tasks while the block runs."""
 
-    def task_ids(_: object, count: int, *, created_at: datetime) -> list[TaskId]:
+    def task_ids(_: object, owner_id: UserId, count: int, *, created_at: datetime) -> list[TaskId]:
         return list(islice(ids, count))
 
     with patch.object(type(container.identifiers()), "task_ids", task_ids):

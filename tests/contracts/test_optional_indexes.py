@@ -29,7 +29,7 @@ def owner_of_many(container: Container) -> UserId:
     )
     now = container.clock().now()
     with container.unit_of_work()() as work:
-        ids = container.identifiers().task_ids(TASKS, created_at=now)
+        ids = container.identifiers().task_ids(user.id, TASKS, created_at=now)
         for number, task_id in enumerate(ids):
             title = f"{'Ä' if number % 10 == 0 else 'a'} {number * 7919 % 10007:05}"
             work.tasks.add(

@@ -682,7 +682,7 @@ KINDS = (
     ),
     Kind("an order without another's task", ORDERING, _never("len(found) != len(task_ids)")),
     Kind("nobody for the owner", EDITING, _argument("owner_id", OTHERS)),
-    Kind("nobody's subtasks", EDITING, _instead("task.owner_id", OTHERS)),
+    Kind("nobody's subtasks", EDITING, _instead("(tasks, task.owner_id)", f"(tasks, {OTHERS})")),
     Kind("nobody's families locked", LOCKED_TASKS, _instead("self._owner_id", OTHERS)),
     Kind("nobody for the owner", TRASH, _argument("owner_id", OTHERS)),
     *(

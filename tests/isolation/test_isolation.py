@@ -372,7 +372,7 @@ def test_a_user_id_in_the_path_may_be_written_in_upper_case(ada: ApiUser) -> Non
 
 def test_task_ids_do_not_reveal_how_many_tasks_other_users_have(ada: ApiUser, bob: ApiUser) -> None:
     ids = [user.create()["id"] for _ in range(10) for user in (ada, bob)]
-    # An id is a time and 36 random bits, so neither counts anything.
+    # An id is a time, and far from those of other owners by chance, so it counts nothing.
     steps = {abs(second - first) for first, second in pairwise(ids)}
     assert min(steps) > 1000
     assert len(steps) > len(ids) // 2

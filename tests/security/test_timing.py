@@ -197,7 +197,7 @@ def slowdown_by_a_greedy_user(
 def add_tasks(container: Container, owner_id: UserId, count: int) -> None:
     now = datetime.now(UTC)
     with container.unit_of_work()() as work:
-        ids = container.identifiers().task_ids(count, created_at=now)
+        ids = container.identifiers().task_ids(owner_id, count, created_at=now)
         for number, task_id in enumerate(ids):
             title, description = f"task {number}", "What has to be done, in some more words."
             work.tasks.add(

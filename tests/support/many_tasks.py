@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg
 
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
+from todo_core.entities.user import UserId
 
 type Value = UUID | int | str | bool | datetime | None
 
@@ -61,7 +62,7 @@ def _tasks(owner: UUID, count: int, random: Random) -> Iterator[Sequence[Value]]
     identifiers = TimeOrderedIdentifiers()
     for number in range(count):
         created_at = FIRST + timedelta(minutes=number)
-        [task_id] = identifiers.task_ids(1, created_at=created_at)
+        [task_id] = identifiers.task_ids(UserId(owner), 1, created_at=created_at)
         updated_at = created_at + timedelta(minutes=random.randrange(count))
         title, completed = f"Task {number} of many", number % 3 == 0
         yield (

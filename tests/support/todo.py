@@ -32,8 +32,8 @@ class NumberedTasks(TimeOrderedIdentifiers):
         self.first: list[int] = []
         self.others = count(FIRST_OF_OTHERS)
 
-    def task_ids(self, count: int, *, created_at: datetime) -> Sequence[TaskId]:
-        del created_at
+    def task_ids(self, owner_id: UserId, count: int, *, created_at: datetime) -> Sequence[TaskId]:
+        del owner_id, created_at
         return [
             TaskId(self.first.pop(0) if self.first else next(self.others)) for _ in range(count)
         ]

@@ -183,7 +183,7 @@ class FixedIdentifiers(TimeOrderedIdentifiers):
         self._ids = iter(ids)
 
     @override
-    def task_ids(self, count: int, *, created_at: datetime) -> Sequence[TaskId]:
+    def task_ids(self, owner_id: UserId, count: int, *, created_at: datetime) -> Sequence[TaskId]:
         return list(islice(self._ids, count))
 
 

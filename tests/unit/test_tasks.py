@@ -15,6 +15,7 @@ from todo_adapters.in_memory.tasks import InMemoryTaskRepository
 from todo_adapters.limits.rate_limiter import LimitsRateLimiter, Rule
 from todo_adapters.system.identifiers import TimeOrderedIdentifiers
 from todo_core.entities.task import Task, TaskFields, TaskId, parsed
+from todo_core.entities.user import UserId
 from todo_core.errors import (
     EditConflict,
     IdTaken,
@@ -169,7 +170,7 @@ class FixedIdentifiers(TimeOrderedIdentifiers):
         self._ids = ids
 
     @override
-    def task_ids(self, count: int, *, created_at: datetime) -> Sequence[TaskId]:
+    def task_ids(self, owner_id: UserId, count: int, *, created_at: datetime) -> Sequence[TaskId]:
         return list(islice(self._ids, count))
 
 

@@ -21,7 +21,7 @@ class Identifiers(Protocol):
         """Return a unique id for a new user."""
 
     @abstractmethod
-    def task_ids(self, count: int, *, created_at: datetime) -> Sequence[TaskId]:
+    def task_ids(self, owner_id: UserId, count: int, *, created_at: datetime) -> Sequence[TaskId]:
         """Return ids for new tasks of one owner, in ascending order, from 1 to 2**53 - 1.
 
         In rare cases one of them is already in use.

@@ -145,7 +145,7 @@ class ChangeTasks:
         self, creations: Sequence[Creation], owner_id: UserId, zone: TimeZone
     ) -> Sequence[Task]:
         now = self.clock.now()
-        ids = self.identifiers.task_ids(len(creations), created_at=now)
+        ids = self.identifiers.task_ids(owner_id, len(creations), created_at=now)
         return [
             Task.create(id=task_id, owner_id=owner_id, now=now, zone=zone, **creation.fields)
             for task_id, creation in zip(ids, creations, strict=True)

@@ -84,7 +84,7 @@ class SaveTask:
             (each for each in subtasks if each.next_id is None), key=lambda each: each.position
         )
         now = self.clock.now()
-        task_id, *ids = self.identifiers.task_ids(1 + len(in_order), created_at=now)
+        task_id, *ids = self.identifiers.task_ids(task.owner_id, 1 + len(in_order), created_at=now)
         successor = task.successor(task_id, now=now, zone=zone)
         if successor is None or successor.due_date is None:
             return locked.save(task)

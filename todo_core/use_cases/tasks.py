@@ -89,7 +89,7 @@ class CreateTask:
         self, tasks: TaskRepository, owner_id: UserId, zone: TimeZone, fields: NewTaskFields
     ) -> Task:
         now = self.clock.now()
-        [task_id] = self.identifiers.task_ids(1, created_at=now)
+        [task_id] = self.identifiers.task_ids(owner_id, 1, created_at=now)
         task = Task.create(id=task_id, owner_id=owner_id, now=now, zone=zone, **fields)
         tasks.add(task, most=self.max_tasks)
         return task
