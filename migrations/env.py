@@ -10,7 +10,7 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlalchemy.types import TypeDecorator
 
-from todo_adapters.sql.tables import metadata
+from todo_adapters.sql.tables import declare_for_postgresql, metadata
 from todo_api.container import Container
 from todo_api.settings import load_settings
 
@@ -27,6 +27,8 @@ def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
 
 def run(connection: Connection) -> None:
     """Run the requested migrations. The caller commits."""
+    if connection.dialect.name == "postgresql":
+        declare_for_postgresql()
     context.configure(
         connection=connection,
         target_metadata=metadata,
