@@ -1,9 +1,13 @@
 """SQLite's write-ahead log is copied to the database in the background."""
 
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from threading import enumerate as all_threads
 
 import pytest
@@ -15,6 +19,7 @@ from todo_core.entities.user import UserId
 PASSWORD = "a rather long sentence"
 TITLE = "a title like no other"
 MOMENT_SECONDS = 1.0
+LONG_LOG_PAGES = 4_000
 
 
 @pytest.fixture
@@ -86,7 +91,51 @@ def test_a_checkpoint_waits_for_nobody_and_delays_nobody(sqlite_container: Conta
 def test_writers_copy_a_log_that_the_background_does_not(sqlite_container: Container) -> None:
     with sqlite_container.database().engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one()
-    assert 1_000 < pages <= 10_000
+    assert LONG_LOG_PAGES < pages <= 20_000
+
+
+@contextmanager
+def written_all_the_time(container: Container) -> Iterator[None]:
+    """Let two threads write to 5,000 pages, without a pause, until the end of the block."""
+    done, numbers = Event(), cycle(range(1, 5001))
+    with container.database().engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE pages (id INTEGER PRIMARY KEY, content BLOB)")
+        connection.exec_driver_sql(
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT 5000)"
+            " INSERT INTO pages SELECT n, zeroblob(3000) FROM numbers"
+        )
+
+    def write() -> None:
+        with container.database().engine.connect() as connection:
+            while not done.is_set():
+                connection.exec_driver_sql(
+                    "UPDATE pages SET content = randomblob(3000) WHERE id = ?", (next(numbers),)
+                )
+
+    with ThreadPoolExecutor(2) as threads:
+        writing = [threads.submit(write) for _ in range(2)]
+        try:
+            yield
+        finally:
+            done.set()
+        for each in writing:
+            each.result()
+
+
+def log_pages(container: Container) -> int:
+    """Return how many pages of the log are in use (https://sqlite.org/walformat.html, §2.1)."""
+    index = database_file(container).with_name("todo.db-shm").read_bytes()
+    return int.from_bytes(index[16:20], sys.byteorder)
+
+
+def test_a_long_log_is_overwritten_even_if_others_write_all_the_time(
+    sqlite_container: Container,
+) -> None:
+    with written_all_the_time(sqlite_container):
+        until(lambda: log_pages(sqlite_container) > LONG_LOG_PAGES)
+        for _ in range(3):
+            sqlite_container.database().checkpoint()
+        until(lambda: log_pages(sqlite_container) < LONG_LOG_PAGES, seconds=1)
 
 
 def test_postgresql_which_does_it_by_itself_has_no_such_job(

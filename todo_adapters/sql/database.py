@@ -418,7 +418,7 @@ class Database(SqlExecutor):
     @property
     def needs_checkpoints(self) -> bool:
         """Whether `checkpoint` should be called several times a second."""
-        return self.dialect.checkpoint is not None
+        return self.dialect.needs_checkpoints
 
     def checkpoint(self) -> None:
         """Do what the database has postponed, so that no request has to wait while it does it.
@@ -426,10 +426,10 @@ class Database(SqlExecutor):
         Raises:
             Unavailable: if the database does not respond.
         """
-        if self.dialect.checkpoint is not None:
+        if self.needs_checkpoints:
             try:
                 with self.engine.connect() as connection:
-                    connection.exec_driver_sql(self.dialect.checkpoint)
+                    self.dialect.checkpoint(connection)
             except SQLAlchemyError as error:
                 raise translate_error(error, {}) from error
 

@@ -31,8 +31,8 @@ class DatabaseDialect(ABC):
     has_arrays: bool
     """Whether a parameter may be an array. Otherwise several values are sent as JSON."""
 
-    checkpoint: str | None
-    """The statement that does what the database has postponed, unless it has a process for that."""
+    needs_checkpoints: bool
+    """Whether `checkpoint` should be called several times a second."""
 
     @abstractmethod
     def check_url(self, url: URL) -> None:
@@ -45,6 +45,10 @@ class DatabaseDialect(ABC):
     @abstractmethod
     def configure(self, engine: Engine) -> None:
         """Prepare each new connection of this engine."""
+
+    @abstractmethod
+    def checkpoint(self, connection: Connection) -> None:
+        """Do what the database has postponed, unless it has a process for that."""
 
     @abstractmethod
     def schema_change(

@@ -70,7 +70,7 @@ class PostgresqlDialect(DatabaseDialect):
     has_advisory_locks = True
     limits_parts = True
     has_arrays = True
-    checkpoint = None
+    needs_checkpoints = False
 
     def __init__(self, *, prepared_statements: bool) -> None:
         self._prepared_statements = prepared_statements
@@ -97,6 +97,10 @@ class PostgresqlDialect(DatabaseDialect):
         event.listen(engine, "handle_error", _leave_read_only_server)
         if self._prepared_statements:
             event.listen(engine, "connect", _prepare_statements)
+
+    @override
+    def checkpoint(self, connection: Connection) -> None:
+        """Do nothing: PostgreSQL has a process for that."""
 
     @override
     @contextmanager

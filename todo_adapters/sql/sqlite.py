@@ -33,11 +33,17 @@ _LONGEST_WAIT_SECONDS = 5.0
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0001, 0.001
 _CACHE_KIB = 512
-_LONGEST_LOG_PAGES = 8_000
-"""The length of the write-ahead log, 32 MB, from which on writers copy it to the database.
+_LONG_LOG_PAGES = 4_000
+"""The length of the write-ahead log, 16 MB, from which on `checkpoint` lets writers wait."""
 
-This is a safeguard: before that, `checkpoint` has copied nearly all of it.
+_LONGEST_LOG_PAGES = 16_000
+"""The length of the write-ahead log, 64 MB, from which on every write copies it to the database.
+
+This is a safeguard: before that, `checkpoint` has copied all of it.
 """
+
+_CHECKPOINT_ATTEMPTS = 10
+_SECONDS_BETWEEN_ATTEMPTS = 0.001
 
 _CONSTRAINTS = {
     "UNIQUE constraint failed: users.email_key": "uq_users_email_key",
@@ -171,11 +177,7 @@ class SqliteDialect(DatabaseDialect):
     limits_parts = False
     has_arrays = False
 
-    checkpoint = "PRAGMA wal_checkpoint(PASSIVE)"
-    """Copies the write-ahead log to the database while others read and write.
-
-    When all of it is copied, the next writer overwrites it from the beginning.
-    """
+    needs_checkpoints = True
 
     @override
     def check_url(self, url: URL) -> None:
@@ -184,6 +186,23 @@ class SqliteDialect(DatabaseDialect):
     @override
     def configure(self, engine: Engine) -> None:
         event.listen(engine, "connect", _set_pragmas)
+
+    @override
+    def checkpoint(self, connection: Connection) -> None:
+        """Copy the write-ahead log to the database while others read and write.
+
+        When all of it is copied, the next writer overwrites it from the beginning. But while
+        several processes write all the time, something is always left, and the log grows. So when
+        it is long, what is left is copied while nobody may write, which takes about a millisecond.
+        """
+        _, pages, _ = _checkpoint(connection, "PASSIVE")
+        if pages < _LONG_LOG_PAGES:
+            return
+        for _ in range(_CHECKPOINT_ATTEMPTS):
+            is_busy, _, _ = _checkpoint(connection, "FULL")
+            if not is_busy:
+                return
+            time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
 
     @override
     @contextmanager
@@ -205,6 +224,16 @@ class SqliteDialect(DatabaseDialect):
         finally:
             if pooled.is_valid:  # otherwise the pool discards it
                 connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+
+
+def _checkpoint(connection: Connection, mode: str) -> tuple[bool, int, int]:
+    """Copy the log, and return what SQLite tells of it (https://sqlite.org/pragma.html).
+
+    Whether something was left because others used the log, how many pages it has, and how many of
+    them are copied. The numbers are -1 while another connection copies.
+    """
+    is_busy, pages, copied = connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})").one()
+    return bool(is_busy), pages, copied
 
 
 @contextmanager
