@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 _UNUSED = (
     "greenlet",  # structlog imports it for its thread-local context
-    "pydantic.v1",  # FastAPI imports it to recognize old models
+    "pydantic.v1",  # FastAPI imports it to recognize its models
     "rich",  # structlog imports it for tracebacks
     "werkzeug",  # dependency-injector imports these two for Flask and for configuration files
     "yaml",
