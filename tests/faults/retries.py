@@ -14,6 +14,9 @@ from tests.support.clients import client_of
 from tests.support.users import ApiUser, every_task
 from tests.support.waiting import until
 
+LONGEST_OUTAGE_SECONDS = 90.0
+"""How long a client tries before it gives up, so that a test that fails in an outage ends."""
+
 
 def at(url: str, user: ApiUser) -> ApiUser:
     """Return the same user as a client of another process."""
@@ -64,7 +67,9 @@ class Writer:
 
     def _until_answered(self, where: Where, method: str, path: str, body: object) -> None:
         headers = {"Idempotency-Key": str(uuid4())}
+        deadline = time.monotonic() + LONGEST_OUTAGE_SECONDS
         while True:
+            assert time.monotonic() < deadline, f"no answer in {LONGEST_OUTAGE_SECONDS:g} seconds"
             with suppress(httpx.TransportError), at(where.url, self.user).http as http:
                 answer = http.request(method, self.user.tasks(path), json=body, headers=headers)
                 if answer.is_success:

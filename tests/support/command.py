@@ -34,10 +34,9 @@ class Served:
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the log lines that are JSON."""
-        return [
-            json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")
-        ]
+        """Return the log lines that are JSON, but for one that is still being written."""
+        lines = self.log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
 
 @contextmanager
