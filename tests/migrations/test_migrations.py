@@ -35,7 +35,7 @@ from tests.support.settings import SECRET, embedded_settings, postgres_settings
 from todo_adapters.sql.database import Database
 from todo_adapters.sql.folding import folded_unless_ascii
 from todo_adapters.sql.schema import NEWEST_REVISION
-from todo_adapters.sql.tables import UtcDateTime, metadata
+from todo_adapters.sql.tables import UtcDateTime, declare_for_postgresql, metadata
 from todo_api.cli import main
 from todo_api.container import Container
 from todo_core.entities.identity import Identity
@@ -233,6 +233,17 @@ def test_a_migration_that_violates_a_foreign_key_is_rolled_back(
     assert len(sqlite_container.application().list_tasks(owner_id=user.id).tasks) == 1
     with pytest.raises(AccountGone):
         sqlite_container.application().create_task(owner_id=UserId(uuid4()), title="Nobody's")
+
+
+def test_an_index_of_some_rows_has_the_same_condition_on_both_databases() -> None:
+    declare_for_postgresql()
+    conditions = [
+        [str(index.dialect_options[name]["where"]) for name in ("sqlite", "postgresql")]
+        for table in metadata.sorted_tables
+        for index in table.indexes
+    ]
+    assert all(one == other for one, other in conditions)
+    assert ["tasks.remind_at IS NOT NULL"] * 2 in conditions
 
 
 @pytest.mark.filterwarnings("ignore:.*expression-based index")

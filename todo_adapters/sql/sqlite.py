@@ -193,13 +193,13 @@ class SqliteDialect(DatabaseDialect):
 
         When all of it is copied, the next writer overwrites it from the beginning. But while
         several processes write all the time, something is always left, and the log grows. So when
-        it is long, what is left is copied while nobody may write, which takes about a millisecond.
+        it is long, what is left is copied while writers wait, which is little.
         """
-        _, pages, _ = _checkpoint(connection, "PASSIVE")
+        _, pages = _checkpoint(connection, "PASSIVE")
         if pages < _LONG_LOG_PAGES:
             return
         for _ in range(_CHECKPOINT_ATTEMPTS):
-            is_busy, _, _ = _checkpoint(connection, "FULL")
+            is_busy, _ = _checkpoint(connection, "FULL")
             if not is_busy:
                 return
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
@@ -226,14 +226,13 @@ class SqliteDialect(DatabaseDialect):
                 connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 
-def _checkpoint(connection: Connection, mode: str) -> tuple[bool, int, int]:
-    """Copy the log, and return what SQLite tells of it (https://sqlite.org/pragma.html).
+def _checkpoint(connection: Connection, mode: str) -> tuple[bool, int]:
+    """Copy the log, and return whether others prevented it from being finished, and its length.
 
-    Whether something was left because others used the log, how many pages it has, and how many of
-    them are copied. The numbers are -1 while another connection copies.
+    The length in pages is -1 while another connection copies (https://sqlite.org/pragma.html).
     """
-    is_busy, pages, copied = connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})").one()
-    return bool(is_busy), pages, copied
+    is_busy, pages, _ = connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})").one()
+    return bool(is_busy), pages
 
 
 @contextmanager

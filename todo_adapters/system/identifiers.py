@@ -32,8 +32,8 @@ class TimeOrderedIdentifiers(Identifiers):
     store it beside the one before, which is likely to be in memory.
 
     A new id must not be one that the owner deleted a moment ago: clients would see two tasks as
-    one. This process does not draw an id twice while it remembers the owner. For another one, the
-    probability is one in 34 billion for each task that was deleted.
+    one. The ids of an owner only increase while this process remembers the owner. For another
+    process, the probability is one in 34 billion for each task that was deleted.
     """
 
     def __init__(self) -> None:
