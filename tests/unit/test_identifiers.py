@@ -87,8 +87,8 @@ def test_ids_continue_elsewhere_when_a_time_has_none_left() -> None:
     identifiers = TimeOrderedIdentifiers()
     [first] = drawn(identifiers, [NOW])
     end = (first // 2**36 + 1) * 2**36
-    identifiers._last[OWNER] = end - 100
-    ids = identifiers.task_ids(OWNER, 500, created_at=NOW)
+    identifiers._last[OWNER] = end - 2**17  # so that the first one fits, and the last one does not
+    ids = identifiers.task_ids(OWNER, 2**17, created_at=NOW)
     assert end - 2**36 < ids[0] < ids[-1] < end
 
 
