@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 _UNUSED = (
     "greenlet",  # structlog imports it for its thread-local context
+    "jose.backends.cryptography_backend",  # python-jose imports these two for public keys
+    "jose.backends.rsa_backend",
     "pydantic.v1",  # FastAPI imports it to recognize its models
     "rich",  # structlog imports it for tracebacks
     "werkzeug",  # dependency-injector imports these two for Flask and for configuration files
@@ -17,8 +19,8 @@ _UNUSED = (
 def skip_unused_libraries() -> None:
     """Let the import of libraries fail that others import if they are installed.
 
-    This service does not use what they are for. Without them, a process takes 4 to 9 MB less,
-    depending on what is installed, and starts 80 ms earlier.
+    This service does not use what they are for. Without them, a process takes 14 to 19 MB
+    less, depending on what is installed, and starts 80 ms earlier.
     """
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: cannot be imported

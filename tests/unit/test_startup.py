@@ -12,6 +12,7 @@ print(*(name for name, module in sys.modules.items() if module))
 """
 UNUSED = {
     "alembic",
+    "cryptography.hazmat",
     "greenlet",
     "psycopg",
     "pydantic.v1",
