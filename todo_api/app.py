@@ -92,6 +92,7 @@ def create_app(settings: Settings, telemetry: Telemetry | None = None) -> FastAP
         expensive_seconds=_EXPENSIVE_SECONDS,
         slow_seconds=_SLOW_SECONDS,
         affinity=affinity,
+        patient=settings.cpu_affinity == "auto",
     )
     app.state.hashing_threads = WorkerThreads(
         settings.password_hashing_threads,

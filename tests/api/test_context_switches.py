@@ -5,7 +5,9 @@ machine.
 """
 
 import asyncio
+import os
 import re
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,3 +80,20 @@ def test_a_request_costs_few_context_switches(tmp_path: Path) -> None:
             count = voluntary_switches(server.process.pid) - before
             switches[name] = count / (CONNECTIONS * REQUESTS_EACH)
     assert all(each <= MOST_SWITCHES for each in switches.values()), switches
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this policy")
+@pytest.mark.parametrize(("affinity", "is_patient"), [("auto", True), ("off", False)])
+def test_database_threads_do_not_interrupt_the_event_loop(
+    tmp_path: Path, affinity: str, is_patient: bool
+) -> None:
+    with served(tmp_path, TODO_CPU_AFFINITY=affinity) as server, register_user(server.url).http:
+        process = server.process.pid
+        policies = {
+            int(task.name): os.sched_getscheduler(int(task.name))
+            for task in Path(f"/proc/{process}/task").iterdir()
+        }
+    patient = {thread for thread, policy in policies.items() if policy == os.SCHED_BATCH}
+    assert bool(patient) is is_patient
+    assert process not in patient  # the event loop
+    assert len(policies) > len(patient) + 1  # the threads that hash passwords
