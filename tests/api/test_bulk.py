@@ -62,6 +62,13 @@ class TestBulk:
         assert (cleared["completed"], cleared["description"]) == (True, None)
         assert (reopened["completed"], reopened["version"]) == (False, 4)
 
+    def test_a_task_can_be_completed_and_reopened_by_a_status(self, ada: ApiUser) -> None:
+        task = ada.create("one")
+        for status in ("completed", "pending"):
+            answer = send(ada, {"complete": {"id": task["id"], "status": status}})
+            [result] = answer.json()["results"]
+            assert result["task"]["status"] == status
+
     def test_a_missing_task_is_named_by_its_operation_and_nothing_is_changed(
         self, ada: ApiUser
     ) -> None:

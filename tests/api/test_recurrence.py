@@ -249,6 +249,48 @@ class TestReopening:
         assert reopened["recurrence_rule"] == "FREQ=WEEKLY"
         assert ada.list() == [reopened]
 
+    @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+    def test_a_completed_task_that_is_sent_back_keeps_its_rule(
+        self, ada: ApiUser, method: str
+    ) -> None:
+        task = ada.create(due_date=FAR, recurrence_rule="weekly")
+        done = toggle(ada, task)
+        assert done["recurrence_rule"] is None
+        url = ada.tasks(f"/{task['id']}")
+        assert ada.http.request(method, url, json=done).json() == done
+        renamed = ada.http.request(method, url, json=done | {"title": "Buy oats"}).json()
+        assert (renamed["title"], renamed["next_id"]) == ("Buy oats", done["next_id"])
+        open_again = {"completed": False, "status": "pending"}
+        reopened = ada.http.request(method, url, json=renamed | open_again).json()
+        assert reopened["recurrence_rule"] == "FREQ=WEEKLY"
+        assert ada.list() == [reopened]
+
+    @pytest.mark.parametrize("is_changed", [False, True])
+    def test_it_may_get_another_rule_at_once(self, ada: ApiUser, is_changed: bool) -> None:
+        task = ada.create(due_date=FAR, recurrence_rule="daily")
+        following = get(ada, toggle(ada, task)["next_id"])
+        if is_changed:
+            following = change(ada, following, title="Buy oats")
+        reopened = change(ada, task, completed=False, recurrence_rule="weekly")
+        assert (reopened["recurrence_rule"], reopened["next_id"]) == ("FREQ=WEEKLY", None)
+        assert len(ada.list()) == 1 + is_changed
+
+
+def test_subtasks_that_repeat_end_with_their_parent_if_a_filter_matches_both(ada: ApiUser) -> None:
+    parent = ada.create("parent", due_date=FAR, recurrence_rule="weekly")
+    details = {"parent_id": parent["id"], "due_date": FAR, "recurrence_rule": "FREQ=DAILY;COUNT=5"}
+    ada.create("subtask", **details)
+    plain = ada.create("plain parent")
+    ada.create("other", **details | {"parent_id": plain["id"]})
+    answer = ada.http.post(ada.tasks("/complete", status="pending"))
+    assert answer.json() == {"completed": 4}
+    open_tasks = ada.http.get(ada.tasks(status="pending")).json()
+    assert {(each["title"], each["due_date"], each["recurrence_rule"]) for each in open_tasks} == {
+        ("parent", "2999-01-14", "FREQ=WEEKLY"),
+        ("subtask", "2999-01-14", "FREQ=DAILY;COUNT=5"),
+    }
+    assert len(ada.list()) == 6
+
 
 def test_many_clients_complete_a_task_at_once(ada: ApiUser) -> None:
     for number in range(5):

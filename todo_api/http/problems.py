@@ -263,7 +263,6 @@ _TYPE_PROBLEMS = {
     "list_type": ("invalid_type", "must be a JSON array"),
     "too_long": ("too_long", "must have at most {max_length} items"),
     "literal_error": ("invalid_value", "must be {expected}"),
-    "contradiction": ("contradiction", "contradicts completed"),
     "model_attributes_type": ("invalid_type", "must be a JSON object"),
     "not_one_operation": (
         "invalid_operation",

@@ -71,7 +71,7 @@ _DECIMAL = re.compile(r"[0-9]{1,6}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NO_PARENT = "none"
 _ID = re.compile(r"[0-9]{1,20}")
-_TAG = re.compile(r"(?:[^,\\]|\\.)+", re.DOTALL)
+_TAG = re.compile(r"(?:[^,\\]|\\.|\\\Z)+", re.DOTALL)
 
 
 @dataclass(frozen=True)

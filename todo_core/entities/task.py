@@ -216,12 +216,16 @@ class Task(NamedTuple):
     ) -> "Task":
         """Return the task with these fields changed by its owner, who is in this time zone.
 
-        If nothing changes, this same object is returned, so that the caller need not save it.
+        If nothing changes, this same object is returned, so that the caller need not save it. That
+        a task with a successor has no rule is no change: it is what clients see of it.
 
         Raises:
             ValidationFailed: naming every field that breaks its rules.
         """
         values = parsed(fields, zone)
+        if self.next_id is not None and values.get("recurrence_rule", ...) is None:
+            # The successor has the rule now, and clients send back that this task shows none.
+            del values["recurrence_rule"]
         due_date = values.get("due_date", self.due_date)
         values["repetition"] = _repetition(values, self.repetition, due_date, self.due_date, zone)
         if "reminders" in values or due_date != self.due_date:

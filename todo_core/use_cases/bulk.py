@@ -324,8 +324,12 @@ class ChangeMatchingTasks:
                     return changed, batch[index:]
                 task = locked.find(task_id)
                 # Another request may have changed it, or it was changed with its parent.
-                if task is not None and query.includes(task):
-                    changed += change(locked, task, zone)
+                if task is None or not query.includes(task):
+                    continue
+                parent = None if task.parent_id is None else locked.find(task.parent_id)
+                if parent is not None and query.includes(parent):
+                    continue  # it is changed with its parent, as if only that matched
+                changed += change(locked, task, zone)
         return changed, ()
 
 

@@ -48,7 +48,8 @@ class SaveTask:
 
     If a task that repeats is reopened and its successor is unchanged, the successor is permanently
     deleted, and the task repeats again. If the successor or its subtasks were changed, they stay,
-    and the task no longer repeats.
+    and the task no longer repeats, unless it gets another rule at the same time. If its rule is
+    taken away, the successor stays too, so that the repetition goes on in one of them.
 
     Raises:
         InvalidParent: if the task cannot be a subtask of its new parent.
@@ -66,7 +67,7 @@ class SaveTask:
         if before.completed == after.completed:
             return locked.save(after)
         if not after.completed:
-            return self._reopen(locked, after)
+            return self._reopen(locked, before, after)
         subtasks = locked.subtasks(after.id)
         saved = self._complete(locked, after, subtasks, zone)
         for each in subtasks:
@@ -98,10 +99,10 @@ class SaveTask:
             locked.add(copy, most=self.max_tasks)
         return saved
 
-    def _reopen(self, locked: LockedTasks, task: Task) -> Task:
-        next_id = task.next_id
-        task = replace(task, next_id=None)
-        if next_id is None:
+    def _reopen(self, locked: LockedTasks, before: Task, after: Task) -> Task:
+        next_id = after.next_id
+        task = replace(after, next_id=None)
+        if next_id is None or task.repetition is None:
             return locked.save(task)
         locked.lock([next_id], families_of=[next_id])
         successor = locked.find(next_id)
@@ -110,7 +111,8 @@ class SaveTask:
         family = [successor, *locked.subtasks(next_id)]
         created_at = successor.created_at
         if any(each.version > 1 or each.created_at != created_at for each in family):
-            return locked.save(replace(task, repetition=None))
+            has_new_rule = after.repetition != before.repetition
+            return locked.save(task if has_new_rule else replace(task, repetition=None))
         saved = locked.save(task)
         expires_at = self.clock.now() + TOMBSTONE_LIFETIME
         locked.remove(next_id, expires_at=expires_at, permanently=True)

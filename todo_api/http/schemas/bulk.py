@@ -9,7 +9,6 @@ from pydantic import (
     ConfigDict,
     Field,
     RootModel,
-    StrictBool,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -19,6 +18,7 @@ from todo_api.http.schemas.tasks import (
     TaskNumber,
     TaskPatch,
     TaskResponse,
+    TaskUpdateStatus,
     WholeNumber,
     array_json,
     task_fields,
@@ -68,10 +68,8 @@ class UpdateOperation(OnTask, TaskPatch):
     """The fields of the task to change. Fields that are not sent keep their value."""
 
 
-class CompleteOperation(OnTask):
-    """Complete the task, or reopen it if `completed` is false."""
-
-    completed: StrictBool = True
+class CompleteOperation(OnTask, TaskUpdateStatus):
+    """Complete the task, or reopen it if `completed` is false or `status` is `pending`."""
 
 
 class DeleteOperation(OnTask):
@@ -116,7 +114,8 @@ class BulkOperation(BaseModel):
             return Edit(self.update.task_id, self.update.to_core(), self.update.expected)
         if self.complete is not MISSING:
             complete = self.complete
-            return Completion(complete.task_id, complete.expected, complete.completed)
+            completed = complete.to_core().get("completed", True)
+            return Completion(complete.task_id, complete.expected, completed)
         if self.delete is not MISSING:
             return Deletion(self.delete.task_id, self.delete.expected)
         assert self.create is not MISSING  # noqa: S101 - there is exactly one

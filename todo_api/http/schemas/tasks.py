@@ -18,10 +18,7 @@ from pydantic import (
     RootModel,
     StrictBool,
     StrictInt,
-    ValidationInfo,
-    field_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from todo_api.http.schemas.text import LINE_PATTERN, PROSE_PATTERN
 from todo_api.runtime.threads import give_way
@@ -316,17 +313,14 @@ class _Details(BaseModel):
 
 
 class _State(BaseModel):
-    """Whether a task is completed, in one of two ways."""
+    """Whether a task is completed, in one of two ways.
+
+    If both are sent, `completed` counts: front ends that do not know `status` send it back as they
+    received it.
+    """
 
     completed: StrictBool | MISSING = MISSING
     status: StatusName | MISSING = MISSING
-
-    @field_validator("status")
-    @classmethod
-    def _require_one_state(cls, status: str, info: ValidationInfo) -> str:
-        if info.data.get(_COMPLETED, MISSING) not in (MISSING, status == _COMPLETED):
-            raise PydanticCustomError("contradiction", "contradicts completed")
-        return status
 
 
 class TaskCreate(_Details):
@@ -371,7 +365,7 @@ class TaskUpdateStatus(_State):
 def _to_core(body: BaseModel) -> TaskFields:
     sent = body.model_dump(include=_CHANGEABLE)
     if (status := sent.pop("status", None)) is not None:
-        sent["completed"] = status == _COMPLETED
+        sent.setdefault("completed", status == _COMPLETED)
     return cast(TaskFields, _as_in_core(sent))
 
 

@@ -699,9 +699,18 @@ export interface components {
         };
         /**
          * CompleteOperation
-         * @description Complete the task, or reopen it if `completed` is false.
+         * @description Complete the task, or reopen it if `completed` is false or `status` is `pending`.
          */
         CompleteOperation: {
+            /** Completed */
+            completed?: boolean;
+            /**
+             * Status
+             * @description The same as `completed`, as a word: `active` is another one for `pending`.
+             * @example completed
+             * @enum {string}
+             */
+            status?: "pending" | "active" | "completed";
             /**
              * Id
              * Format: int64
@@ -713,11 +722,6 @@ export interface components {
              * @description The version that you have. If the task has another one: 412.
              */
             version?: number;
-            /**
-             * Completed
-             * @default true
-             */
-            completed: boolean;
         };
         /**
          * DeleteAccountRequest
