@@ -132,7 +132,9 @@ class TestMove:
     ) -> None:
         [error] = problem(move(ada, tasks["a"], **body))["errors"]
         assert (error["pointer"], error["code"]) == ("", "invalid_value")
-        assert error["message"] == "The body must have exactly one of before and after."
+        assert error["message"] == (
+            "The body must have before, after or parent_id, and not both of the first two."
+        )
 
     def test_a_move_is_a_safe_write(self, ada: ApiUser, tasks: dict[str, Any]) -> None:
         url = ada.tasks(f"/{tasks['d']['id']}/move")

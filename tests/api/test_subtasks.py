@@ -87,6 +87,10 @@ class TestParent:
         assert answer.status_code == 200, answer.text
         assert [each["title"] for each in subtasks(ada, parent)] == ["two", "three", "one"]
         assert ada.http.post(move, json={"parent_id": None}).json()["parent_id"] is None
+        for name in ("parentId", "parent_task_id"):
+            moved = ada.http.post(move, json={name: parent["id"], "before": first["id"]}).json()
+            assert moved["parent_id"] == parent["id"]
+            assert ada.http.post(move, json={name: None}).json()["parent_id"] is None
         assert subtasks(ada, parent) == [second, first]
         for body in ({}, {"before": first["id"], "after": second["id"]}):
             assert ada.http.post(move, json=body).status_code == 422

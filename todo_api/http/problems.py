@@ -268,7 +268,10 @@ _TYPE_PROBLEMS = {
         "invalid_operation",
         "must have exactly one of create, update, complete and delete",
     ),
-    "not_one_place": ("invalid_value", "must have exactly one of before and after"),
+    "not_one_place": (
+        "invalid_value",
+        "must have before, after or parent_id, and not both of the first two",
+    ),
 }
 """The code and the predicate of the message for each type of error that pydantic reports."""
 

@@ -5,6 +5,7 @@ from typing import Annotated, Self, cast
 
 from pydantic import (
     MISSING,
+    AliasGenerator,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,6 +22,7 @@ from todo_api.http.schemas.tasks import (
     TaskUpdateStatus,
     WholeNumber,
     array_json,
+    names_of,
     task_fields,
     task_id_of,
 )
@@ -139,10 +141,11 @@ class TaskMove(BaseModel):
     """
 
     model_config = ConfigDict(
+        alias_generator=AliasGenerator(validation_alias=names_of),
         json_schema_extra={
             "anyOf": [{"required": [name]} for name in ("before", "after", "parent_id")],
             "not": {"required": ["before", "after"], "properties": {"before": {}, "after": {}}},
-        }
+        },
     )
 
     before: Annotated[
@@ -165,9 +168,7 @@ class TaskMove(BaseModel):
     def _require_place(self) -> Self:
         sent = self.model_fields_set
         if not sent or sent >= {"before", "after"}:
-            raise PydanticCustomError(
-                "not_one_place", "must have before, after or parent_id, and not both of the first"
-            )
+            raise PydanticCustomError("not_one_place", "must have one place")
         return self
 
     def to_core(self) -> Place:

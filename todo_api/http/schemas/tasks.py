@@ -290,14 +290,15 @@ OTHER_NAMES: Mapping[str, Sequence[str]] = {
 """Other names of the fields of a task in a request, which existing front ends use."""
 
 
-def _names(field: str) -> AliasChoices:
+def names_of(field: str) -> AliasChoices:
+    """Return the names that a field may have in a request."""
     return AliasChoices(field, *OTHER_NAMES.get(field, ()))
 
 
 class _Details(BaseModel):
     """The fields that a task need not have. Fields that are not sent keep their value."""
 
-    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=_names))
+    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=names_of))
 
     description: DescriptionText | MISSING = MISSING
     priority: PriorityName | MISSING = MISSING
