@@ -102,6 +102,22 @@ def test_the_page_opens_without_a_connection_and_keeps_what_was_not_sent(
     until(lambda: titles(ada) == {"Before", "Not sent yet", "After the reload"})
 
 
+def test_what_is_loaded_later_is_loaded_again_where_the_connection_was_lost(
+    windows: Windows, ada: ApiUser
+) -> None:
+    windows.expect_error("ERR_FAILED")
+    page = windows.open(service_workers="block")
+    for name in ("panels", "quick-add-chips"):
+        page.route(f"**/{name}.js", lambda route: route.abort(), times=1)
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/panels.js")):
+        AccountPage(page).sign_in(ada.email)
+    tasks = TasksPage(page)
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("-chips.js")):
+        tasks.quick_add.focus()
+    tasks.is_ready().add("Buy milk !high").has("Buy milk").open("Buy milk")
+    expect(page.get_by_text("Something went wrong.")).to_be_hidden()
+
+
 def test_nothing_is_lost_or_doubled_when_the_service_is_killed_while_writing(
     browser: Browser, tmp_path: Path
 ) -> None:

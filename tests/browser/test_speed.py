@@ -22,7 +22,7 @@ from tests.support.waiting import until
 MOST_BYTES = 90_000
 SLOWEST_LIST_MS = 300
 LOWEST_SCORE = 95
-TRIES = 5
+TRIES = 10
 """The best of several tries counts: other programs on this machine slow some down."""
 
 type Note = Callable[[str], None]
@@ -87,6 +87,7 @@ def test_the_list_is_visible_at_once_where_there_is_a_copy(
     tasks.page.add_init_script(_NOTE_FIRST_TASK)
     times = []
     for _ in range(TRIES):
+        tasks.is_ready()  # what the page before loads last must not count
         tasks.page.reload()
         until(lambda: tasks.page.evaluate("window.firstTask !== undefined"))
         times.append(tasks.page.evaluate("window.firstTask"))

@@ -99,6 +99,14 @@ test("exactly the modules of the shell are fetched before they are imported", ()
   assert.deepEqual(preloaded.sort(), needed.sort());
 });
 
+test("exactly the modules of the list are fetched early for a user who is signed in", () => {
+  const [, names] = read("boot.js").match(/const list = \[([^\]]+)\]/);
+  const fetched = [...names.matchAll(/"([^"]+)"/g)].map(([, name]) => `tasks/${name}.js`);
+  const shell = graph("app.js");
+  const needed = [...graph("tasks/view.js")].filter((path) => !shell.has(path));
+  assert.deepEqual(fetched.sort(), needed.sort());
+});
+
 test("the manifest names icons that are there", () => {
   const { icons, shortcuts } = JSON.parse(read("manifest.webmanifest"));
   const all = [...icons, ...shortcuts.flatMap((shortcut) => shortcut.icons)];

@@ -73,6 +73,7 @@ async function loadAccount() {
  * @param {() => boolean} isLatest
  */
 async function showSignedIn(name, isLatest) {
+  if (name === "tasks") dispatchEvent(new Event("signedin"));
   const module = name === "settings" ? import("./account/settings.js") : import("./tasks/view.js");
   const { shell, opened } = enter();
   if (view?.name === name) return;

@@ -1,6 +1,7 @@
 /**
  * Runs before the first paint, so it is a classic script: sets the theme that the user has chosen,
- * and shows a message if a module cannot be loaded or fails.
+ * fetches the list of tasks early for a user who is signed in, and shows a message if a module
+ * cannot be loaded or fails.
  */
 
 (() => {
@@ -24,6 +25,31 @@
   applyTheme();
   addEventListener("storage", applyTheme);
   addEventListener("themechange", applyTheme);
+
+  // The modules of the list, which would otherwise be found step by step, and only after the shell.
+  const list = [
+    "actions", "commands", "dates", "filter-bar", "filters", "history", "keyboard", "labels", "lazy", "open-task",
+    "quick-add-field", "recurrence-text", "row", "row-state", "store", "sync-messages", "task-list", "text",
+    "trash", "view", "virtual-list",
+  ];
+  const preloadList = () => {
+    removeEventListener("signedin", preloadList);
+    for (const name of list) {
+      const link = document.createElement("link");
+      link.rel = "modulepreload";
+      link.href = `./tasks/${name}.js`;
+      document.head.append(link);
+    }
+  };
+  const isSignedIn = () => {
+    try {
+      return Object.keys(localStorage).some((key) => key.startsWith("todo:"));
+    } catch {
+      return false; // storage is blocked
+    }
+  };
+  addEventListener("signedin", preloadList);
+  if (isSignedIn() && !new URLSearchParams(location.search).has("page")) preloadList();
 
   const showFailure = () => {
     const failure = document.getElementById("failure");

@@ -4,6 +4,7 @@
 
 import { announce } from "../ui/announce.js";
 import { h, icon, uniqueId } from "../ui/dom.js";
+import { lazy } from "./lazy.js";
 
 /** @typedef {import("./quick-add.js").Fields} Fields */
 /** @typedef {typeof import("./quick-add-chips.js")} Parser */
@@ -49,7 +50,7 @@ export function createQuickAdd({ label, zone, onAdd, onLeave, isSmall = false })
         focusout: () => whenReleased(() => form.classList.toggle("is-used", isUsed())),
         focusin: () => {
           form.classList.add("is-used");
-          void loadParser();
+          lazyParser.loadAhead();
         },
       },
     },
@@ -177,17 +178,14 @@ function whenReleased(run) {
 
 /** @type {Parser | null} */
 let parser = null;
-/** @type {Promise<Parser> | null} */
-let loading = null;
 
-/** Load the parser, which is needed when something is typed. */
-export function loadParser() {
-  loading ??= import("./quick-add-chips.js").then((loaded) => {
-    parser = loaded;
-    return loaded;
-  });
-  return loading;
+async function importParser() {
+  parser = await import("./quick-add-chips.js");
+  return parser;
 }
+
+/** The parser, which is needed when something is typed. */
+export const lazyParser = lazy(importParser);
 
 /**
  * Do something with the parser: at once, if it was loaded, and otherwise in the order of the calls.
@@ -197,6 +195,6 @@ function withParser(run) {
   if (parser) {
     run(parser);
   } else {
-    void loadParser().then(run);
+    void lazyParser.load().then(run);
   }
 }

@@ -11,8 +11,9 @@ import { filterParams, parseFilter } from "./filters.js";
 import { History } from "./history.js";
 import { bindKeyboard } from "./keyboard.js";
 import { addLabel, createEmptyState, emptyState, titleOf } from "./labels.js";
+import { lazy } from "./lazy.js";
 import { OpenTask } from "./open-task.js";
-import { createQuickAdd, loadParser } from "./quick-add-field.js";
+import { createQuickAdd, lazyParser } from "./quick-add-field.js";
 import { Collapsed, Selection } from "./row-state.js";
 import { TaskStore } from "./store.js";
 import { showSyncMessages } from "./sync-messages.js";
@@ -46,8 +47,11 @@ export class TaskView {
   #frame = 0;
   #keepsPlace = true;
   #minute = 0;
-  /** @type {Promise<typeof import("./panels.js")> | null} */
-  #panels = null;
+  #panels = lazy(async () => {
+    const panels = await import("./panels.js");
+    this.#addPanels(panels);
+    return panels;
+  });
   /** @type {ReturnType<typeof import("./selection-bar.js").createSelectionBar> | null} */
   #selectionBar = null;
 
@@ -85,11 +89,7 @@ export class TaskView {
 
   /** What is needed when the user does something. It is loaded a moment after the list, or at once. */
   get panels() {
-    this.#panels ??= import("./panels.js").then((panels) => {
-      this.#addPanels(panels);
-      return panels;
-    });
-    return this.#panels;
+    return this.#panels.load();
   }
 
   get isTrash() {
@@ -131,7 +131,7 @@ export class TaskView {
     document.addEventListener("visibilitychange", () => this.refresh(), { signal });
     this.show({ keepsPlace: false });
     this.store.prepareSearch();
-    const load = () => void this.panels;
+    const load = () => this.#panels.loadAhead();
     const loading = setTimeout(load, PANELS_MS);
     signal.addEventListener("abort", () => clearTimeout(loading));
     for (const name of ["pointermove", "pointerdown", "keydown", "focusin"]) {
@@ -148,7 +148,7 @@ export class TaskView {
       this.#selectionBar = createSelectionBar(this);
       this.#parts.main.append(this.#selectionBar.element);
       enableDrag(this, signal);
-      void loadParser();
+      lazyParser.loadAhead();
       this.#showSelection();
     }
   }
