@@ -473,6 +473,7 @@ class Application:
             tasks=ports.tasks,
             unit_of_work=ports.unit_of_work,
             changes=ports.changes,
+            clock=ports.clock,
             locate=locate,
         )
         self.complete_matching_tasks = CompleteMatchingTasks(

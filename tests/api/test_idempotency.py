@@ -18,7 +18,7 @@ from tests.support.problems import problem
 from tests.support.servers import RunningServer, running_server
 from tests.support.settings import on_postgresql, on_sqlite
 from tests.support.users import ApiUser, register_user
-from todo_core.use_cases import idempotency as use_case
+from todo_core.use_cases import once as use_case
 
 type Body = dict[str, Any] | None  # JSON
 
@@ -304,6 +304,61 @@ def test_a_replay_is_the_same_on_another_process(
     deleted = change_task(there, "d", first.json()["id"], CHANGES["delete"])
     require_replay(change_task(ada, "d", first.json()["id"], CHANGES["delete"]), deleted)
     assert ada.list() == []
+
+
+MATCHING: dict[str, tuple[str, str, str]] = {
+    "completed": ("POST", "/complete?status=pending", "completed"),
+    "deleted": ("DELETE", "?status=pending", "deleted"),
+}
+matching = pytest.mark.parametrize("change", MATCHING.values(), ids=MATCHING)
+
+
+@matching
+def test_a_change_of_all_that_match_takes_effect_once(
+    processes: TwoProcesses, change: tuple[str, str, str]
+) -> None:
+    method, path, name = change
+    ada, there = processes.clients(2)
+    for number in range(3):
+        create(ada, f"create-{number}")
+    first = send(ada, "k", method, ada.tasks(path))
+    assert first.json() == {name: 3}
+    later = create(ada, "later").json()
+    require_replay(send(there, "k", method, ada.tasks(path)), first)
+    require_replay(send(there, '"k"', method, ada.tasks(path)), first)
+    other = send(there, "k", method, ada.tasks(path.replace("pending", "all")))
+    assert code_of(other) == (422, "idempotency_key_reused")
+    assert code_of(send(ada, "a key", method, ada.tasks(path)))[1] == "invalid_idempotency_key"
+    assert [each for each in ada.list() if not each["completed"]] == [later]
+    assert send(there, "another", method, ada.tasks(path)).json() == {name: 1}
+
+
+@matching
+def test_of_concurrent_changes_of_all_that_match_each_task_is_changed_once(
+    processes: TwoProcesses, change: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("todo_core.use_cases.bulk.BATCH_SIZE", 3)
+    method, path, name = change
+    ada, clients = processes.ada, processes.clients(8)
+    repeats = {"due_date": "2999-01-01", "recurrence_rule": "daily"}
+    for _ in range(10):
+        ada.create(**repeats)
+
+    def write(user: ApiUser) -> httpx.Response:
+        return send(user, "k", method, ada.tasks(path))
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        answers = list(pool.map(write, clients))
+    for each in answers:
+        if each.is_success:
+            assert each.json() == {name: 10}
+        else:
+            assert code_of(each) == (409, "idempotency_in_progress")
+    again = write(ada)
+    assert again.json() == {name: 10}
+    assert write(ada).headers["idempotent-replayed"] == "true"
+    open_tasks = [each for each in ada.list() if not each["completed"]]
+    assert len(open_tasks) == (10 if name == "completed" else 0)  # those that follow
 
 
 @pytest.mark.parametrize("name", ["create", *CHANGES])

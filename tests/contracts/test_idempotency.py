@@ -22,7 +22,7 @@ from todo_core.entities.task import Task, TaskId
 from todo_core.entities.task_operation import Creation
 from todo_core.entities.user import User, UserId
 from todo_core.errors import IdempotencyInProgress
-from todo_core.use_cases.idempotency import Written
+from todo_core.use_cases.once import Written
 from todo_core.use_cases.task_writes import TaskWrites
 
 PASSWORD = "a rather long sentence"

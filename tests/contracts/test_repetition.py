@@ -167,7 +167,7 @@ class TestCompletion:
         for _ in range(3):
             todo.create()
         complete = todo.application.complete_matching_tasks
-        assert complete(owner_id=todo.owner, query=TaskQuery()) == 3
+        assert complete(owner_id=todo.owner, query=TaskQuery()).count == 3
         assert [each.completed for each in todo.all()].count(True) == 3
         todo.require_counts(revision=9, total=6, completed=3)
 

@@ -301,15 +301,15 @@ class TestCompletion:
 
     def test_a_filter_counts_the_subtasks_that_it_completes(self, todo: Todo) -> None:
         family(todo)
-        count = todo.application.complete_matching_tasks(
+        completed = todo.application.complete_matching_tasks(
             owner_id=todo.owner, query=TaskQuery(search=SearchText("party"))
         )
-        assert count == 3
+        assert completed.count == 3
         parent, *_ = family(todo)
         complete = todo.application.complete_matching_tasks
-        assert complete(owner_id=todo.owner, query=BUY) == 2
+        assert complete(owner_id=todo.owner, query=BUY).count == 2
         assert not todo.get(parent.id).completed
-        assert complete(owner_id=todo.owner, query=TaskQuery(has_parent=False)) == 1
+        assert complete(owner_id=todo.owner, query=TaskQuery(has_parent=False)).count == 1
 
     def test_families_are_changed_in_parts(
         self, todo: Todo, monkeypatch: pytest.MonkeyPatch
@@ -323,9 +323,9 @@ class TestCompletion:
         todo.bulk(Completion(TaskId(1)))
         everything = TaskQuery(has_parent=False)
         complete = todo.application.complete_matching_tasks
-        assert complete(owner_id=todo.owner, query=everything) == 9
+        assert complete(owner_id=todo.owner, query=everything).count == 9
         delete = todo.application.delete_matching_tasks
-        assert delete(owner_id=todo.owner, query=everything) == 12
+        assert delete(owner_id=todo.owner, query=everything).count == 12
         assert len(trash(todo)) == 12
 
     def test_the_database_finds_a_subtask_that_was_added_meanwhile(self, todo: Todo) -> None:

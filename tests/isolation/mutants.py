@@ -267,7 +267,7 @@ MEMORY_SESSIONS = "todo_adapters/in_memory/sessions.py"
 TASKS = "todo_core/use_cases/tasks.py"
 TIME_ZONES = "todo_core/use_cases/time_zones.py"
 TASK_QUERY = "todo_core/entities/task_query.py"
-IDEMPOTENCY = "todo_core/use_cases/idempotency.py"
+IDEMPOTENCY = "todo_core/use_cases/once.py"
 SESSIONS = "todo_core/use_cases/sessions.py"
 REVOCATION = "todo_core/use_cases/revocation.py"
 AUTHENTICATION = "todo_core/use_cases/authentication.py"
@@ -470,6 +470,11 @@ KINDS = (
         ),
     ),
     Kind("any request is a replay", IDEMPOTENCY, _never("kept.fingerprint")),
+    Kind(
+        "a key of nobody",
+        BULK_ROUTES,
+        _instead("idempotent_request(request, owner_id)", f"idempotent_request(request, {OTHERS})"),
+    ),
     Kind(
         "a key of nobody",
         TASK_ROUTES,
@@ -698,7 +703,7 @@ KINDS = (
             (TRASH, "work.tasks", "[former_id]"),
             (TRASH, "work.tasks", "[task_id], families_of=[task_id]"),
             (BULK, "work.tasks", "named, families_of=families"),
-            (BULK, "work.tasks", "batch, families_of=batch"),
+            (BULK, "work.tasks", "ids, families_of=ids"),
         )
     ),
     Kind("a successor of nobody", TASK, _also("replace(self, id=id, ", "owner_id", OTHERS)),

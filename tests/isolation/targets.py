@@ -33,6 +33,7 @@ from todo_core.entities.text import SearchText
 from todo_core.entities.user import UserId
 from todo_core.errors import TodoError
 from todo_core.ports.repositories import TaskRepository
+from todo_core.use_cases.bulk import MatchingChanged
 from todo_core.use_cases.task_writes import TaskWrites
 
 EVERYDAY_OPERATIONS = 1_000
@@ -218,6 +219,18 @@ class Target(ABC):
     @abstractmethod
     def remove_matching(self, token: str, owner: str, completed: bool) -> int:
         """Delete all tasks that are completed, or all that are not; return how many."""
+
+    @abstractmethod
+    def complete_matching_once(
+        self, token: str, owner: str, key: str, completed: bool
+    ) -> tuple[int, bool]:
+        """Do it with an idempotency key. Return also whether this is a replay."""
+
+    @abstractmethod
+    def remove_matching_once(
+        self, token: str, owner: str, key: str, completed: bool
+    ) -> tuple[int, bool]:
+        """Do it with an idempotency key. Return also whether this is a replay."""
 
     @abstractmethod
     def create_once(self, token: str, owner: str, key: str, title: str) -> tuple[Fields, bool]:
@@ -479,13 +492,36 @@ class UseCases(Target):
 
     def complete_matching(self, token: str, owner: str, completed: bool) -> int:
         del owner
-        query = TaskQuery(completed=completed)
-        return int(self._do("complete_matching_tasks", owner_id=self._owner(token), query=query))
+        return self._change_matching("complete_matching_tasks", token, completed).count
 
     def remove_matching(self, token: str, owner: str, completed: bool) -> int:
         del owner
-        query = TaskQuery(completed=completed)
-        return int(self._do("delete_matching_tasks", owner_id=self._owner(token), query=query))
+        return self._change_matching("delete_matching_tasks", token, completed).count
+
+    def complete_matching_once(
+        self, token: str, owner: str, key: str, completed: bool
+    ) -> tuple[int, bool]:
+        del owner
+        changed = self._change_matching("complete_matching_tasks", token, completed, key)
+        return changed.count, changed.is_replay
+
+    def remove_matching_once(
+        self, token: str, owner: str, key: str, completed: bool
+    ) -> tuple[int, bool]:
+        del owner
+        changed = self._change_matching("delete_matching_tasks", token, completed, key)
+        return changed.count, changed.is_replay
+
+    def _change_matching(
+        self, name: str, token: str, completed: bool, key: str | None = None
+    ) -> MatchingChanged:
+        owner_id = self._owner(token)
+        query, once = TaskQuery(completed=completed), None
+        if key is not None:
+            parts = (name.encode(), str(completed).encode())
+            once = IdempotentRequest.of(owner_id, IdempotencyKey(key), *parts)
+        changed: MatchingChanged = self._do(name, owner_id=owner_id, query=query, once=once)
+        return changed
 
     def create_once(self, token: str, owner: str, key: str, title: str) -> tuple[Fields, bool]:
         del owner
@@ -774,6 +810,18 @@ class Http(Target):
     def remove_matching(self, token: str, owner: str, completed: bool) -> int:
         query = {"completed": str(completed).lower()}
         return int(self._tasks("DELETE", token, owner, **query)["deleted"])
+
+    def complete_matching_once(
+        self, token: str, owner: str, key: str, completed: bool
+    ) -> tuple[int, bool]:
+        with self._header("Idempotency-Key", key):
+            return self.complete_matching(token, owner, completed), self._is_replay()
+
+    def remove_matching_once(
+        self, token: str, owner: str, key: str, completed: bool
+    ) -> tuple[int, bool]:
+        with self._header("Idempotency-Key", key):
+            return self.remove_matching(token, owner, completed), self._is_replay()
 
     def create_once(self, token: str, owner: str, key: str, title: str) -> tuple[Fields, bool]:
         with self._header("Idempotency-Key", key):

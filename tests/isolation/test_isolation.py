@@ -520,8 +520,8 @@ def test_a_bulk_or_a_filter_leaves_anothers_tasks_with_the_same_ids(container: C
         Deletion(TaskId(3)),
     ]
     todo.change_tasks(owner_id=ada, operations=operations)
-    assert todo.delete_matching_tasks(owner_id=ada, query=TaskQuery(completed=True)) == 1
-    assert todo.complete_matching_tasks(owner_id=ada, query=TaskQuery()) == 3
+    assert todo.delete_matching_tasks(owner_id=ada, query=TaskQuery(completed=True)).count == 1
+    assert todo.complete_matching_tasks(owner_id=ada, query=TaskQuery()).count == 3
     assert todo.list_tasks(owner_id=bob).tasks == before
     assert todo.count_tasks(owner_id=bob) == TaskCounts(5, total=5, completed=0)
     assert todo.count_tasks(owner_id=ada) == TaskCounts(12, total=3, completed=3)

@@ -142,7 +142,7 @@ class ModelUser:
     deleted: bool = False
     sessions: list[Session] = field(default_factory=list)
     tasks: dict[int, Fields] = field(default_factory=dict)
-    kept: dict[str, tuple[tuple[str, Any], Fields]] = field(default_factory=dict)
+    kept: dict[str, tuple[tuple[str, Any], Any]] = field(default_factory=dict)
     writes: int = 0
     trash: dict[int, Fields] = field(default_factory=dict)
     replica: dict[int, Fields] = field(default_factory=dict)
@@ -381,6 +381,7 @@ class Isolation(RuleBasedStateMachine):
         super().__init__()
         self.users: list[ModelUser] = []
         self.tasks_ever: list[tuple[ModelUser, int]] = []
+        self.learned: dict[int, int] = {}
         self.turn = 0
 
     # Choosing
@@ -657,6 +658,7 @@ class Isolation(RuleBasedStateMachine):
         """Learn the id of a new task of the model."""
         assert task["id"] not in {known for _, known in self.tasks_ever}
         self.tasks_ever.append((user, task["id"]))
+        self.learned[placeholder] = task["id"]
         user.know(placeholder, task)
 
     def settle(self, user: ModelUser, expected: Fields, task: Fields) -> None:
@@ -666,6 +668,9 @@ class Isolation(RuleBasedStateMachine):
             assert task == expected
             return
         assert task == expected | {"next_id": next_id}
+        if placeholder in self.learned:  # from an earlier operation of the same bulk
+            assert next_id == self.learned[placeholder]
+            return
         if placeholder not in user.tasks:
             self.learn(user, placeholder, {"id": next_id, "position": None})
             return
@@ -756,16 +761,25 @@ class Isolation(RuleBasedStateMachine):
     def send_again(self, number: int, key: str) -> None:
         user, session = self.draw_session(number)
         if key in user.kept and not session.revoked:
-            (kind, value), task = user.kept[key]
-            call = self.target.create_once if kind == "create" else self.target.toggle_once
-            assert call(session.tokens.access, user.id, key, value) == (task, True)
+            (kind, value), kept = user.kept[key]
+            assert self.once[kind](session.tokens.access, user.id, key, value) == (kept, True)
+
+    @property
+    def once(self) -> dict[str, Callable[..., tuple[Any, bool]]]:
+        """What can be sent with a key, by its name."""
+        return {
+            "create": self.target.create_once,
+            "toggle": self.target.toggle_once,
+            "complete": self.target.complete_matching_once,
+            "remove": self.target.remove_matching_once,
+        }
 
     def is_answered_before(
         self,
         user: ModelUser,
         session: Session,
         request: tuple[str, Any],
-        call: Callable[..., tuple[Fields, bool]],
+        call: Callable[..., tuple[Any, bool]],
         arguments: tuple[Any, ...],
     ) -> bool:
         """Return whether a request with a key is refused or a replay, and check that it is."""
@@ -1184,21 +1198,55 @@ class Isolation(RuleBasedStateMachine):
             self.require_refusal("invalid_token", call, *arguments)
         elif owner != user.id:
             self.require_refusal("task_not_found", call, *arguments)
-        elif deletes:
-            assert call(*arguments) == user.remove(*(task["id"] for task in chosen))
         else:
-            changed: list[int] = []
-            counted = 0
-            in_order = sorted(chosen, key=lambda each: (user.born[each["id"]], each["id"]))
-            for task_id in [each["id"] for each in reversed(in_order) if not completed]:
-                if not user.tasks[task_id]["completed"]:  # it may be by then, with its parent
-                    counted += 1 + sum(not each["completed"] for each in user.subtasks(task_id))
-                    user.change(task_id, {"completed": True})
-                    changed.append(task_id)
-            assert call(*arguments) == counted
-            for task_id in changed:
-                found = self.target.get(user.token, user.id, task_id)
-                self.settle(user, user.tasks[task_id], found)
+            self.require_change(user, chosen, lambda: call(*arguments), deletes=deletes)
+
+    @rule(drawn=st.tuples(numbers, numbers), key=keys, deletes=st.booleans())
+    def change_those_that_are_open_once(
+        self, drawn: tuple[int, int], key: str, deletes: bool
+    ) -> None:
+        user, session = self.draw_session(drawn[0])
+        kind = "remove" if deletes else "complete"
+        call = self.once[kind]
+        arguments = (session.tokens.access, self.draw_owner(user, drawn[1]), key, False)
+        if self.is_answered_before(user, session, (kind, False), call, arguments):
+            return
+
+        def change() -> object:
+            count, is_replay = call(*arguments)
+            assert not is_replay
+            user.kept[key] = (kind, False), count
+            return count
+
+        chosen = [task for task in user.tasks.values() if not task["completed"]]
+        self.require_change(user, chosen, change, deletes=deletes)
+
+    def require_change(
+        self,
+        user: ModelUser,
+        chosen: Sequence[Fields],
+        change: Callable[[], object],
+        *,
+        deletes: bool,
+    ) -> None:
+        """Check that all chosen tasks are deleted, or that those that are open are completed."""
+        if deletes:
+            assert change() == user.remove(*(task["id"] for task in chosen))
+            return
+        changed: list[int] = []
+        counted = 0
+        open_ids = {each["id"] for each in chosen if not each["completed"]}
+        # A subtask is completed with its parent, as if only that was chosen.
+        alone = [each for each in chosen if each["parent_id"] not in open_ids]
+        in_order = sorted(alone, key=lambda each: (user.born[each["id"]], each["id"]))
+        for task_id in [each["id"] for each in reversed(in_order) if each["id"] in open_ids]:
+            counted += 1 + sum(not each["completed"] for each in user.subtasks(task_id))
+            user.change(task_id, {"completed": True})
+            changed.append(task_id)
+        assert change() == counted
+        for task_id in changed:
+            found = self.target.get(user.token, user.id, task_id)
+            self.settle(user, user.tasks[task_id], found)
 
     @rule(number=numbers, owner_number=numbers)
     def count(self, number: int, owner_number: int) -> None:

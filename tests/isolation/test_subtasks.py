@@ -140,11 +140,11 @@ class TestFamiliesOfTheOwner:
         before = todo.others(mine)
         complete = todo.application.complete_matching_tasks
         counts = [
-            complete(owner_id=mine, query=TaskQuery(parent_id=TaskId(parent)))
+            complete(owner_id=mine, query=TaskQuery(parent_id=TaskId(parent))).count
             for parent in FAMILIES
         ]
         assert counts == [2, 0, 1, 0]
-        assert complete(owner_id=mine, query=TaskQuery(has_parent=False)) == 5
+        assert complete(owner_id=mine, query=TaskQuery(has_parent=False)).count == 5
         assert all(task.completed for task in todo.all(mine))
         assert todo.others(mine) == before
 
@@ -168,10 +168,11 @@ class TestFamiliesOfTheOwner:
         before = todo.others(mine)
         delete = todo.application.delete_matching_tasks
         counts = [
-            delete(owner_id=mine, query=TaskQuery(parent_id=TaskId(parent))) for parent in FAMILIES
+            delete(owner_id=mine, query=TaskQuery(parent_id=TaskId(parent))).count
+            for parent in FAMILIES
         ]
         assert counts == [2, 0, 1, 0]
-        assert delete(owner_id=mine, query=TaskQuery(has_parent=False)) == 5
+        assert delete(owner_id=mine, query=TaskQuery(has_parent=False)).count == 5
         assert todo.all(mine) == []
         assert todo.others(mine) == before
 

@@ -194,7 +194,7 @@ class TestFilters:
         world.clock.advance(HOUR)
         [new] = created(world, ada, "new")
         query = TaskQuery(created_before=new.created_at)
-        assert world.application.complete_matching_tasks(owner_id=ada, query=query) == 1
+        assert world.application.complete_matching_tasks(owner_id=ada, query=query).count == 1
         tasks = listed(world, ada)
         assert [tasks[task.id].completed for task in (old, done, new)] == [True, True, False]
         assert [tasks[task.id].version for task in (old, done, new)] == [2, 2, 1]
@@ -204,9 +204,9 @@ class TestFilters:
         first, second = created(world, ada, "one", "two")
         world.application.toggle_completion(owner_id=ada, task_id=first.id)
         query = TaskQuery(completed=True)
-        assert world.application.delete_matching_tasks(owner_id=ada, query=query) == 1
+        assert world.application.delete_matching_tasks(owner_id=ada, query=query).count == 1
         assert listed(world, ada) == {second.id: second}
-        assert world.application.delete_matching_tasks(owner_id=ada, query=query) == 0
+        assert world.application.delete_matching_tasks(owner_id=ada, query=query).count == 0
 
     def test_completing_the_completed_tasks_changes_nothing(
         self, world: World, ada: UserId
@@ -214,7 +214,7 @@ class TestFilters:
         [task] = created(world, ada, "one")
         world.application.toggle_completion(owner_id=ada, task_id=task.id)
         query = TaskQuery(completed=True)
-        assert world.application.complete_matching_tasks(owner_id=ada, query=query) == 0
+        assert world.application.complete_matching_tasks(owner_id=ada, query=query).count == 0
         assert listed(world, ada)[task.id].version == 2
 
     def test_more_tasks_than_fit_in_a_batch_are_changed_each_with_its_own_revision(
@@ -223,9 +223,9 @@ class TestFilters:
         count = 2 * BATCH_SIZE + 50
         created(world, ada, *["one"] * count)
         complete = world.application.complete_matching_tasks
-        assert complete(owner_id=ada, query=TaskQuery(completed=False)) == count
+        assert complete(owner_id=ada, query=TaskQuery(completed=False)).count == count
         counts = world.application.count_tasks(owner_id=ada)
         assert counts == TaskCounts(2 * count, total=count, completed=count)
         delete = world.application.delete_matching_tasks
-        assert delete(owner_id=ada, query=TaskQuery(completed=True)) == count
+        assert delete(owner_id=ada, query=TaskQuery(completed=True)).count == count
         assert world.application.count_tasks(owner_id=ada) == TaskCounts(3 * count, 0, 0)

@@ -29,8 +29,9 @@ from todo_core.errors import (
     TooManyKeptResponses,
 )
 from todo_core.ports.limits import Limit
-from todo_core.use_cases import idempotency
-from todo_core.use_cases.idempotency import ATTEMPTS, Written
+from todo_core.use_cases import once as use_case
+from todo_core.use_cases.idempotency import ATTEMPTS
+from todo_core.use_cases.once import Written
 from todo_core.use_cases.task_writes import TaskWrites
 
 SECOND = timedelta(seconds=1)
@@ -172,7 +173,7 @@ def test_a_write_is_refused_if_too_much_would_be_kept_and_earlier_ones_are_repla
     )
     create = Creating(ada)
     size = KeptResponse("", create.content).size
-    monkeypatch.setattr(idempotency, "MAX_KEPT_BYTES", 2 * size)
+    monkeypatch.setattr(use_case, "MAX_KEPT_BYTES", 2 * size)
     for key in ("first", "second"):
         assert not once(request_of(ada, key), create).is_replay
         world.clock.advance(SECOND)

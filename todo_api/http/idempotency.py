@@ -45,12 +45,29 @@ def respond_once(
         InvalidIdempotencyKey: if the header is not one key.
         TodoError: as `WriteOnce` does.
     """
-    fields = request.headers.getlist("idempotency-key")
+    once = idempotent_request(request, user_id)
     application = application_of(request)
-    if not fields:
+    if once is None:
         return write(application.task_writes)
+    with without_giving_way():  # the response is rendered within the unit of work
+        written = application.write_once(once, lambda writes: _to_bytes(write(writes)), hits=hits)
+    response = _from_bytes(written.response)
+    if written.is_replay:
+        response.headers[REPLAYED] = "true"
+    return response
+
+
+def idempotent_request(request: Request, user_id: UserId) -> IdempotentRequest | None:
+    """Return what a request with an idempotency key is to the core, or None without a key.
+
+    Raises:
+        InvalidIdempotencyKey: if the header is not one key.
+    """
+    fields = request.headers.getlist("idempotency-key")
+    if not fields:
+        return None
     scope = request.scope
-    once = IdempotentRequest.of(
+    return IdempotentRequest.of(
         user_id,
         _key(fields),
         scope["method"].encode(),
@@ -58,12 +75,6 @@ def respond_once(
         scope["query_string"],
         scope.get(BODY, b""),
     )
-    with without_giving_way():  # the response is rendered within the unit of work
-        written = application.write_once(once, lambda writes: _to_bytes(write(writes)), hits=hits)
-    response = _from_bytes(written.response)
-    if written.is_replay:
-        response.headers[REPLAYED] = "true"
-    return response
 
 
 def _key(fields: list[str]) -> IdempotencyKey:

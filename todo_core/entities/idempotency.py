@@ -1,10 +1,10 @@
 """Requests that a client may send again, and the responses that are kept for that."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import ClassVar, Self
+from typing import ClassVar, Self, override
 
 from todo_core.entities.user import UserId
 from todo_core.errors import InvalidIdempotencyKey, ResponseTooLarge
@@ -37,6 +37,16 @@ class IdempotencyKey:
             raise InvalidIdempotencyKey
 
 
+class _KeyOfPart(IdempotencyKey):
+    """The key of a later part of a request. It has a space, so no client can send it."""
+
+    __slots__ = ()
+
+    @override
+    def __post_init__(self) -> None:
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
     """A request that takes effect once, however often the client sends it.
@@ -55,6 +65,15 @@ class IdempotentRequest:
         for part in parts:
             digest.update(len(part).to_bytes(8) + part)
         return cls(user_id, key, digest.hexdigest())
+
+    def part(self, number: int, *, run: str) -> Self:
+        """Return a later part of this request, which takes effect once by itself.
+
+        The first part is the request itself. `run` is different for each time that the first part
+        takes effect: when that is no longer kept, the later parts must not be found either.
+        """
+        digest = sha256(f"{run} {self.key.text}".encode())
+        return replace(self, key=_KeyOfPart(f"{number} {digest.hexdigest()}"))
 
 
 @dataclass(frozen=True, slots=True)

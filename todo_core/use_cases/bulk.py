@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from math import ceil
 from typing import TypeGuard
 
+from todo_core.entities.idempotency import IdempotentRequest
 from todo_core.entities.task import Task, TaskId, need_zone
 from todo_core.entities.task_operation import (
     Completion,
@@ -19,7 +21,7 @@ from todo_core.entities.task_operation import (
     Edit,
     TaskOperation,
 )
-from todo_core.entities.task_query import Position, TaskOrder, TaskQuery
+from todo_core.entities.task_query import Found, Position, TaskOrder, TaskQuery
 from todo_core.entities.time_zone import DEFAULT_TIME_ZONE, TimeZone
 from todo_core.entities.user import UserId
 from todo_core.errors import (
@@ -37,9 +39,10 @@ from todo_core.ports.clock import Clock
 from todo_core.ports.identifiers import Identifiers
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.repositories import TaskRepository
-from todo_core.ports.unit_of_work import BeginUnitOfWork
+from todo_core.ports.unit_of_work import BeginUnitOfWork, UnitOfWork
 from todo_core.use_cases.editing import SaveTask
 from todo_core.use_cases.locked_tasks import LockedTasks
+from todo_core.use_cases.once import write_once_within
 from todo_core.use_cases.retrying import DEFAULT_ATTEMPTS, retry_on_conflict
 from todo_core.use_cases.time_zones import LocateQuery, zone_of
 
@@ -48,6 +51,8 @@ MAX_OPERATIONS = 500
 
 OPERATIONS_PER_HIT = 50
 """How many operations count as one request against the limit."""
+
+_ORDER = TaskOrder.CREATED_AT
 
 BATCH_SIZE = 100
 """How many of the tasks that a filter matches are changed in one transaction.
@@ -128,7 +133,7 @@ class ChangeTasks:
                     new = self._new(creations, owner_id, zone)
                 locked = LockedTasks(work.tasks, owner_id, named, families_of=families)
                 _require_few(locked)
-                batch = _Batch(
+                batch = _Operations(
                     *(locked, self.save, new, zone, self.clock),
                     *(self.max_tasks, self.trash_lifetime),
                 )
@@ -152,7 +157,7 @@ class ChangeTasks:
         ]
 
 
-class _Batch:
+class _Operations:
     """Applies operations to tasks that are locked, and to new ones."""
 
     def __init__(
@@ -274,6 +279,34 @@ def _validate(operations: Sequence[TaskOperation]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchingChanged:
+    """How many tasks a change of all that match has changed: now, or if it is a replay, earlier."""
+
+    count: int
+    is_replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What a unit of work has changed, and where the next one continues, unless it was the last.
+
+    `run` is the time of the first of these units of work.
+    """
+
+    changed: int
+    after: Position | None
+    run: str
+
+    @classmethod
+    def parse(cls, kept: bytes) -> "_Batch":
+        changed, after, run = kept.decode().split("\n")
+        return cls(int(changed), Position.parse(after, _ORDER) if after else None, run)
+
+    def __bytes__(self) -> bytes:
+        return f"{self.changed}\n{self.after or ''}\n{self.run}".encode()
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeMatchingTasks:
     """Change each of the owner's tasks that a query matches, and return how many were changed.
 
@@ -282,55 +315,81 @@ class ChangeMatchingTasks:
     newest on. So no task is changed twice, and tasks that are created in the meantime are left
     alone.
 
+    With `once`, each batch takes effect once: the same request, sent again after an error or a lost
+    connection, counts the batches that are done and continues after them.
+
     Raises:
         EditConflict: if other requests keep getting in the way.
+        TodoError: with `once`, as `write_once_within` does.
     """
 
     tasks: TaskRepository
     unit_of_work: BeginUnitOfWork
     changes: ChangePublisher
+    clock: Clock
     locate: LocateQuery
 
-    def __call__(self, owner_id: UserId, query: TaskQuery, change: ChangeOne) -> int:
-        query = replace(self.locate(owner_id, query), order=TaskOrder.CREATED_AT, descending=True)
-        changed = 0
-        after: Position | None = None
-        while True:
+    def __call__(
+        self, owner_id: UserId, query: TaskQuery, change: ChangeOne, once: IdempotentRequest | None
+    ) -> MatchingChanged:
+        query = replace(self.locate(owner_id, query), order=_ORDER, descending=True)
+        changed, is_replay = 0, once is not None
+        part, run, after = once, self.clock.now().isoformat(), None
+        for number in count(1):
             found = self.tasks.page(owner_id, query, limit=BATCH_SIZE, after=after)
-            remaining: Sequence[TaskId] = [task.id for task in found.tasks]
-            while remaining:
-                count, remaining = retry_on_conflict(
-                    partial(self._change_batch, remaining, owner_id, query, change)
-                )
-                changed += count
+            if part is None and not found.tasks:
+                break
+            change_batch = partial(self._change_batch, found, owner_id, query, change, run)
+            batch, is_done = retry_on_conflict(partial(self._apply, change_batch, part))
+            if not is_done:
                 self.changes.publish(owner_id)
-            if found.last is None:
-                return changed
-            after = found.last
+            changed += batch.changed
+            is_replay &= is_done
+            run, after = batch.run, batch.after
+            if after is None:
+                break
+            part = None if once is None else once.part(number, run=run)
+        return MatchingChanged(changed, is_replay)
+
+    def _apply(
+        self, change_batch: Callable[[UnitOfWork], _Batch], part: IdempotentRequest | None
+    ) -> tuple[_Batch, bool]:
+        """Change a batch, unless this part of the request has changed it before."""
+        with self.unit_of_work() as work:
+            if part is None:
+                return change_batch(work), False
+            written = write_once_within(
+                work, part, lambda: bytes(change_batch(work)), now=self.clock.now()
+            )
+            return _Batch.parse(written.response), written.is_replay
 
     def _change_batch(
-        self, batch: Sequence[TaskId], owner_id: UserId, query: TaskQuery, change: ChangeOne
-    ) -> tuple[int, Sequence[TaskId]]:
-        """Change these tasks, and return how many were changed and which ones remain.
-
-        Some remain if those before them have many subtasks.
-        """
+        self,
+        found: Found,
+        owner_id: UserId,
+        query: TaskQuery,
+        change: ChangeOne,
+        run: str,
+        work: UnitOfWork,
+    ) -> _Batch:
+        """Change these tasks, or those before one if they have many subtasks."""
         changed = 0
-        with self.unit_of_work() as work:
-            zone = zone_of(owner_id, work.users)
-            locked = LockedTasks(work.tasks, owner_id, batch, families_of=batch)
-            for index, task_id in enumerate(batch):
-                if changed >= MAX_OPERATIONS:
-                    return changed, batch[index:]
-                task = locked.find(task_id)
-                # Another request may have changed it, or it was changed with its parent.
-                if task is None or not query.includes(task):
-                    continue
-                parent = None if task.parent_id is None else locked.find(task.parent_id)
-                if parent is not None and query.includes(parent):
-                    continue  # it is changed with its parent, as if only that matched
-                changed += change(locked, task, zone)
-        return changed, ()
+        ids = [task.id for task in found.tasks]
+        zone = zone_of(owner_id, work.users)
+        locked = LockedTasks(work.tasks, owner_id, ids, families_of=ids)
+        for index, task_id in enumerate(ids):
+            if changed >= MAX_OPERATIONS:
+                last = Position.of(found.tasks[index - 1], _ORDER, revision=0)
+                return _Batch(changed, last, run)
+            task = locked.find(task_id)
+            # Another request may have changed it, or it was changed with its parent.
+            if task is None or not query.includes(task):
+                continue
+            parent = None if task.parent_id is None else locked.find(task.parent_id)
+            if parent is not None and query.includes(parent):
+                continue  # it is changed with its parent, as if only that matched
+            changed += change(locked, task, zone)
+        return _Batch(changed, found.last, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,12 +398,14 @@ class CompleteMatchingTasks:
 
     Return how many were open.
 
-    They are completed in batches, so an error may leave some of them open. Repeat it then.
+    They are completed in batches, so an error may leave some of them open. Repeat it then: with
+    `once`, the tasks that follow those that repeat are not completed, too.
 
     Raises:
         QuotaExceeded: if there is no room for the tasks that follow those that repeat.
         EditConflict: if other requests keep getting in the way.
         RateLimited: after too many requests of this user about tasks.
+        TodoError: with `once`, as `write_once_within` does.
     """
 
     change_matching: ChangeMatchingTasks
@@ -352,7 +413,9 @@ class CompleteMatchingTasks:
     limiter: RateLimiter
     clock: Clock
 
-    def __call__(self, *, owner_id: UserId, query: TaskQuery) -> int:
+    def __call__(
+        self, *, owner_id: UserId, query: TaskQuery, once: IdempotentRequest | None = None
+    ) -> MatchingChanged:
         def complete(locked: LockedTasks, task: Task, zone: TimeZone) -> int:
             open_subtasks = [each for each in locked.subtasks(task.id) if not each.completed]
             try:
@@ -364,9 +427,9 @@ class CompleteMatchingTasks:
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
         if query.completed:
-            return 0
+            return MatchingChanged(0)
         still_open = replace(query, completed=False)
-        return self.change_matching(owner_id, still_open, complete)
+        return self.change_matching(owner_id, still_open, complete, once)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,11 +438,13 @@ class DeleteMatchingTasks:
 
     Return how many they are.
 
-    They are deleted in batches, so an error may leave some of them. Repeat it then.
+    They are deleted in batches, so an error may leave some of them. Repeat it then: with `once`,
+    those that were created in the meantime are left alone, too.
 
     Raises:
         EditConflict: if other requests keep getting in the way.
         RateLimited: after too many requests of this user about tasks.
+        TodoError: with `once`, as `write_once_within` does.
     """
 
     change_matching: ChangeMatchingTasks
@@ -387,11 +452,13 @@ class DeleteMatchingTasks:
     clock: Clock
     trash_lifetime: timedelta
 
-    def __call__(self, *, owner_id: UserId, query: TaskQuery) -> int:
+    def __call__(
+        self, *, owner_id: UserId, query: TaskQuery, once: IdempotentRequest | None = None
+    ) -> MatchingChanged:
         expires_at = self.clock.now() + self.trash_lifetime
 
         def delete(locked: LockedTasks, task: Task, _: TimeZone) -> int:
             return 1 + len(locked.remove(task.id, expires_at=expires_at))
 
         self.limiter.hit(Limit.TASKS, str(owner_id))
-        return self.change_matching(owner_id, query, delete)
+        return self.change_matching(owner_id, query, delete, once)

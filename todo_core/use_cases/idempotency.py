@@ -7,29 +7,17 @@ again with the same key (draft-ietf-httpapi-idempotency-key-header-07).
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from todo_core.entities.idempotency import (
-    MAX_KEPT_BYTES,
-    RETENTION,
-    IdempotentRequest,
-    KeptResponse,
-)
-from todo_core.errors import EditConflict, IdempotencyKeyReused, IdTaken, StaleVersion
+from todo_core.entities.idempotency import IdempotentRequest
+from todo_core.errors import EditConflict, IdTaken, StaleVersion
 from todo_core.ports.changes import ChangePublisher
 from todo_core.ports.clock import Clock
 from todo_core.ports.limits import Limit, RateLimiter
 from todo_core.ports.unit_of_work import BeginUnitOfWork
+from todo_core.use_cases.once import Written, write_once_within
 from todo_core.use_cases.task_writes import TaskWrites
 
 ATTEMPTS = 3
 """How many units of work are begun while each meets a conflict. The first usually suffices."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The response to a write: to this request, or to an earlier one of which it is a replay."""
-
-    response: bytes
-    is_replay: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +71,7 @@ class WriteOnce:
         return written
 
     def _attempt(self, request: IdempotentRequest, write: Callable[[TaskWrites], bytes]) -> Written:
-        now = self.clock.now()
-        kept_since = now - RETENTION
         with self.unit_of_work() as work:
-            kept = work.kept_responses.claim(request, now=now, kept_since=kept_since)
-            if kept is None:
-                response = KeptResponse(request.fingerprint, write(self.writes.within(work)))
-                work.kept_responses.keep(
-                    request, response, now=now, kept_since=kept_since, most=MAX_KEPT_BYTES
-                )
-                return Written(response.content, is_replay=False)
-        if kept.fingerprint != request.fingerprint:
-            raise IdempotencyKeyReused
-        return Written(kept.content, is_replay=True)
+            return write_once_within(
+                work, request, lambda: write(self.writes.within(work)), now=self.clock.now()
+            )

@@ -31,7 +31,8 @@ export interface paths {
          *     Their subtasks are deleted with them, and count.
          *
          *     At least one parameter besides `url_user_id` is required. If the response is an error, some
-         *     tasks may have been deleted: repeat the request.
+         *     tasks may have been deleted: repeat the request. With the same `Idempotency-Key`, it then
+         *     continues, and tasks that were created in the meantime stay.
          */
         delete: operations["delete_matching_tasks"];
         options?: never;
@@ -332,7 +333,8 @@ export interface paths {
          *     Their open subtasks are completed with them, and count.
          *
          *     At least one parameter besides `url_user_id` is required. If the response is an error, some
-         *     tasks may have been completed: repeat the request.
+         *     tasks may have been completed: repeat the request. With the same `Idempotency-Key`, it then
+         *     continues, and the tasks that follow those that repeat stay open.
          */
         post: operations["complete_matching_tasks"];
         delete?: never;
@@ -2268,7 +2270,13 @@ export interface operations {
                 /** @description Only tasks whose title or description contains this text, whatever the case of its letters. No character has a special meaning. `q` is the same. */
                 search?: string;
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description A string that you choose for this write, such as a UUID, with or without quotes: 1 to 255 visible ASCII characters. Sent again with the same request within 24 hours, it returns the first response, and nothing is written. With another request: 422. While the first one is in progress: 409. A request that was refused can be sent again.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Your user id, or your id at the login service that issued your token. */
                 user_id: string;
@@ -2280,10 +2288,21 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description `true` if this is the response to an earlier request with the same `Idempotency-Key`. */
+                    "Idempotent-Replayed"?: "true";
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["TasksDeletedResponse"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized */
@@ -3909,7 +3928,13 @@ export interface operations {
                 /** @description Only tasks whose title or description contains this text, whatever the case of its letters. No character has a special meaning. `q` is the same. */
                 search?: string;
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description A string that you choose for this write, such as a UUID, with or without quotes: 1 to 255 visible ASCII characters. Sent again with the same request within 24 hours, it returns the first response, and nothing is written. With another request: 422. While the first one is in progress: 409. A request that was refused can be sent again.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Your user id, or your id at the login service that issued your token. */
                 user_id: string;
@@ -3921,10 +3946,21 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description `true` if this is the response to an earlier request with the same `Idempotency-Key`. */
+                    "Idempotent-Replayed"?: "true";
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["TasksCompletedResponse"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unauthorized */
