@@ -239,6 +239,7 @@ class Application:
         self.read_profile = ReadProfile(get_profile=self.get_profile, limiter=ports.limiter)
         self.update_profile = UpdateProfile(
             get_profile=self.get_profile,
+            limiter=ports.limiter,
             unit_of_work=ports.unit_of_work,
             reauthenticate=reauthenticate,
             mailer=ports.mailer,

@@ -432,6 +432,8 @@ class TestIndexes:
             plan = explain_for_any_values(container, statement)
             assert not re.search("Seq Scan on (tasks|deleted_tasks)", plan), plan
             assert not re.search("SCAN (tasks|deleted_tasks)", plan), plan
+        # Each task is found by itself: otherwise every day would cost a reading of all tasks.
+        assert any(index in plan for index in (*PRIMARY_KEY, "pk_deleted_tasks")), plan
 
     def test_a_family_is_found_by_its_index(self, container: Container, due: User) -> None:
         del due

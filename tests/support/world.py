@@ -69,6 +69,7 @@ LIMITS: dict[str, Rule] = {
     Limit.REFRESH: Rule("100/minute"),
     Limit.TASKS: Rule("6000/minute", coarse=True),
     Limit.PROFILE: Rule("6/minute", coarse=True),
+    Limit.TIME_ZONE: Rule("4/minute"),
     Limit.SESSIONS: Rule("6/minute"),
     Limit.EXPORT: Rule("2/minute; 3/day"),
     Limit.REMINDER_EMAILS: Rule("20/hour"),

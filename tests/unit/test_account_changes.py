@@ -345,11 +345,26 @@ class TestReading:
         assert limited.value.allowance.rule == "profile"
         assert world.application.read_profile(user_id=bob.id) == bob
 
-    def test_other_use_cases_do_not_count_as_profile_reads(self, world: World) -> None:
-        ada = world.register()
-        for number in range(10):
+    def test_changes_of_the_profile_count_like_reads(self, world: World) -> None:
+        ada, bob = world.register(), world.register("bob@example.com")
+        for number in range(6):
             world.application.update_profile(user_id=ada.id, name=f"Ada {number}")
-        assert world.application.read_profile(user_id=ada.id).name == "Ada 9"
+        with pytest.raises(RateLimited) as limited:
+            world.application.update_profile(user_id=ada.id, name="Ada")
+        assert limited.value.allowance.rule == "profile"
+        assert world.application.update_profile(user_id=bob.id, name="Robert").name == "Robert"
+
+    def test_changes_of_the_time_zone_have_a_limit_of_their_own(self, world: World) -> None:
+        ada = world.register()
+        zones = ["Europe/Berlin", "Asia/Kathmandu", "Europe/Berlin", "Asia/Kathmandu"]
+        for zone in zones:
+            world.application.update_profile(user_id=ada.id, time_zone=zone)
+        # The same zone again is no change: front ends may send it at each start.
+        world.application.update_profile(user_id=ada.id, time_zone=zones[-1])
+        with pytest.raises(RateLimited) as limited:
+            world.application.update_profile(user_id=ada.id, time_zone="Europe/Berlin")
+        assert limited.value.allowance.rule == "time_zone"
+        assert world.application.get_profile(user_id=ada.id).time_zone == zones[-1]
 
 
 class DeferredBackground(Background):
@@ -549,7 +564,7 @@ class TestAdmission:
 
     def test_changing_only_the_name_hashes_no_password(self, world: World) -> None:
         ada = world.register()
-        for _ in range(10):
+        for _ in range(6):
             admitted = world.application.update_profile.admit(
                 user_id=ada.id, name="Ada King", email="ada@example.com", current_password="wrong"
             )

@@ -232,15 +232,16 @@ _WITH_TRASH = ((TASKS, TaskRow), (DELETED_TASKS, DeletedTaskRow))
 # The tasks are locked in the order of their ids, like those of a bulk, and before the owner's row.
 LOCK_DUE_DAYS = tuple(
     select(row)
-    .with_only_columns(table.c.due_on)
+    .with_only_columns(table.c.id, table.c.due_on)
     .where(_owned_in(table), table.c.due_on.is_not(None))
     .order_by(table.c.id)
     .with_for_update()
     for table, row in _WITH_TRASH
 )
+# By the id: there is no index of the days, so that a statement for each day would read all tasks.
 MOVE_DUE_DAYS = tuple(
     update(table)
-    .where(_owned_in(table), table.c.due_on == bindparam("day"))
+    .where(_owned_in(table), table.c.id == bindparam("task_id"))
     .values(due_at=bindparam("new_due_at", type_=UtcDateTime))
     for table, _ in _WITH_TRASH
 )
@@ -568,12 +569,14 @@ class SqlTaskRepository(TaskRepository):
     def move_due_days(self, owner_id: UserId, zone: TimeZone, *, now: datetime) -> None:
         with self._executor.atomically() as executor:
             for lock, move in zip(LOCK_DUE_DAYS, MOVE_DUE_DAYS, strict=True):
-                days = sorted(set(executor.values(lock, {"owner": owner_id})))
-                ends = [
-                    {"owner": owner_id, "day": day, "new_due_at": zone.end_of(day)} for day in days
+                due = executor.rows(lock, {"owner": owner_id})
+                ends = {day: zone.end_of(day) for day in {day for _, day in due}}
+                moved = [
+                    {"owner": owner_id, "task_id": task_id, "new_due_at": ends[day]}
+                    for task_id, day in due
                 ]
-                if ends:
-                    executor.write_many(move, ends)
+                if moved:
+                    executor.write_many(move, moved)
             move_day_reminders(executor, owner_id, zone, now=now)
             executor.write(ADVANCE_OWNER, {"owner": owner_id})
 

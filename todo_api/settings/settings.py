@@ -174,6 +174,7 @@ class Settings(BaseSettings):
     limit_refresh: Limits = "600/minute"
     limit_tasks: Limits = "3000/minute"
     limit_profile: Limits = "300/minute"
+    limit_time_zone: Limits = "6/minute; 30/day"
     limit_sessions: Limits = "60/minute"
     limit_export: Limits = "6/minute; 60/day"
     limit_reminder_emails: Limits = "60/hour; 200/day"

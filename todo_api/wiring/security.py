@@ -59,6 +59,7 @@ def _limiter(settings: Settings) -> LimitsRateLimiter | Unlimited:
             Limit.REFRESH: Rule(settings.limit_refresh, fails_open=True, coarse=True),
             Limit.TASKS: Rule(settings.limit_tasks, fails_open=True, coarse=True),
             Limit.PROFILE: Rule(settings.limit_profile, fails_open=True, coarse=True),
+            Limit.TIME_ZONE: Rule(settings.limit_time_zone),
             Limit.SESSIONS: Rule(settings.limit_sessions, fails_open=True),
             Limit.EXPORT: Rule(settings.limit_export),
             Limit.REMINDER_EMAILS: Rule(settings.limit_reminder_emails),

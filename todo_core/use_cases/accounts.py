@@ -182,12 +182,14 @@ class UpdateProfile:
         ValidationFailed: if a field breaks its rules, or the current password is missing or wrong.
         NoPassword: if a user without a password wants to change the email.
         EmailTaken: if another account has this email.
-        RateLimited: after too many attempts to confirm the password.
+        RateLimited: after too many requests about the profile, too many changes of the time zone,
+            or too many attempts to confirm the password.
         AccountGone: if the account was deleted.
         EditConflict: if the account keeps being changed at the same time.
     """
 
     get_profile: GetProfile
+    limiter: RateLimiter
     unit_of_work: BeginUnitOfWork
     reauthenticate: Reauthenticate
     mailer: Mailer
@@ -211,16 +213,20 @@ class UpdateProfile:
         current_password: str | None = None,
         **fields: Unpack[ProfileFields],
     ) -> Admitted[User]:
-        """Validate the change, count the password if it needs one, and return the rest of it.
+        """Validate and count the change, and return the rest of it.
 
         Raises:
             ValidationFailed: if a field breaks its rules, or the current password is missing.
             NoPassword: if a user without a password wants to change the email.
-            RateLimited: after too many attempts to confirm the password.
+            RateLimited: as the change itself.
             AccountGone: if the account was deleted.
         """
+        self.limiter.hit(Limit.PROFILE, str(user_id))
         user = self.get_profile(user_id=user_id)
-        needs_password = self._apply(user, fields).email != user.email
+        changed = self._apply(user, fields)
+        if changed.time_zone != user.time_zone:
+            self.limiter.hit(Limit.TIME_ZONE, str(user_id))
+        needs_password = changed.email != user.email
         admitted = self.reauthenticate.admit(user, current_password) if needs_password else None
         return Admitted(
             lambda: retry_on_conflict(lambda: self._update(user_id, fields, admitted)),
