@@ -53,6 +53,7 @@ OPERATIONS_PER_HIT = 50
 """How many operations count as one request against the limit."""
 
 _ORDER = TaskOrder.CREATED_AT
+"""The order in which the tasks that a filter matches are changed, from the newest on."""
 
 BATCH_SIZE = 100
 """How many of the tasks that a filter matches are changed in one transaction.
@@ -399,7 +400,7 @@ class CompleteMatchingTasks:
     Return how many were open.
 
     They are completed in batches, so an error may leave some of them open. Repeat it then: with
-    `once`, the tasks that follow those that repeat are not completed, too.
+    `once`, this does not also complete the tasks that follow those that repeat.
 
     Raises:
         QuotaExceeded: if there is no room for the tasks that follow those that repeat.
@@ -439,7 +440,7 @@ class DeleteMatchingTasks:
     Return how many they are.
 
     They are deleted in batches, so an error may leave some of them. Repeat it then: with `once`,
-    those that were created in the meantime are left alone, too.
+    this leaves those alone that were created in the meantime.
 
     Raises:
         EditConflict: if other requests keep getting in the way.
